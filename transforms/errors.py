@@ -1,0 +1,9 @@
+"""The one exception that means "you can mend this yourself"."""
+
+
+class UserError(Exception):
+    """A mistake or a circumstance that the user can mend.
+
+    The message is one line: what is wrong, where (file, row group, column), and what to do. Command lines print it to
+    stderr without a traceback and exit with code 2.
+    """

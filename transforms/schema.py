@@ -1,0 +1,83 @@
+"""The Arrow schemas that users and stages rely on, and what travels between the stages of the job."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+SCORED = pa.schema(
+    [
+        pa.field("query_id", pa.string(), nullable=False),
+        pa.field("doc_id", pa.string(), nullable=False),
+        pa.field("rank", pa.int32(), nullable=False),  # 1 = best
+        pa.field("score", pa.float32(), nullable=False),  # the vendor's convention
+        pa.field("first_stage_rank", pa.int32()),
+        pa.field("first_stage_score", pa.float64()),
+        pa.field("tokens", pa.int32()),
+        pa.field("truncated_tokens", pa.int32()),
+        pa.field("query_truncated_tokens", pa.int32()),
+        pa.field("windows", pa.int16()),
+        pa.field("group", pa.int16()),
+        pa.field("position", pa.int16()),
+    ]
+)
+
+REJECTED = pa.schema(
+    [
+        pa.field("query_id", pa.string()),
+        pa.field("doc_id", pa.string()),
+        pa.field("n_candidates", pa.int32()),  # of a rejected query: the pairs that this row stands for
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("detail", pa.string()),
+        pa.field("source_file", pa.string()),
+        pa.field("source_row", pa.int64()),
+    ]
+)
+
+# The closed vocabulary of `reason`, with what each means to a reader of the rejected rows.
+REASONS = {
+    "null_query_id": "the query's id is null",
+    "blank_query_id": "the query's id is empty or white space",
+    "duplicate_query_id": "an earlier row of the input has this query id",
+    "null_query": "the query's text is null",
+    "conflicting_query": "flat input: an earlier row gives this query id another text",
+    "null_candidates": "the candidate list is null",
+    "null_candidate": "an entry of the candidate list is null",
+    "null_doc_id": "the document's id is null",
+    "blank_doc_id": "the document's id is empty or white space",
+    "duplicate_doc_id": "an earlier candidate of this query has this document id",
+    "null_text": "the document's text is null",
+    "invalid_utf8": "a text or an id is not valid UTF-8",
+    "unreadable": "the input's row group is damaged and cannot be decoded",
+    "tokenizer_error": "the tokenizer failed on this text",
+    "no_room": "the query leaves no room for any of the document",
+    "out_of_memory": "the pair alone does not fit into the device's memory",
+    "nan_score": "the model's score is not a finite number",
+}
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The unit of work and of commit: some whole queries of one input file, cleaned and ready to score.
+
+    Attributes:
+        name: stem of the part files, unique over the job, e.g. "part-00003-00012-00000" (file, row group, slice).
+        last: whether this is the last slice of its row group, so that a resume knows the row group to be complete.
+        queries: one row per query that has pairs: query_id, query, instruction?, n_pairs (int32), then kept columns.
+        pairs: one row per valid pair, a query's pairs together in the order of `queries` and, within a query, in
+            first-stage order: doc_id, text (as the model sees it), first_stage_rank, first_stage_score,
+            given_position (int32: place in the input list, from 0), source_row (int64), then kept columns.
+        rejected: rows of schema REJECTED.
+        source_file: path of the input file that the rows are from.
+        counts: what was met while reading: queries, empty_lists, empty_queries, empty_texts, nan_first_stage_scores.
+    """
+
+    name: str
+    last: bool
+    queries: pa.Table
+    pairs: pa.Table
+    rejected: pa.Table
+    source_file: str
+    counts: Counter[str] = field(default_factory=Counter)

@@ -1,0 +1,336 @@
+"""Cross-encoders: BERT and XLM-RoBERTa sequence classifiers with one label, jina-reranker-v2 and bge-reranker among them.
+
+The pair is one sequence, `<s> query </s></s> document </s>` or the tokenizer's own form of that; the score is the head's
+logit at the first token, or its sigmoid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    RobertaConfig,
+    RobertaForSequenceClassification,
+    XLMRobertaConfig,
+    XLMRobertaForSequenceClassification,
+)
+
+from transforms.errors import UserError
+from transforms.scoring import checkpoint as checkpoints
+from transforms.scoring.checkpoint import Checkpoint, Tensors
+from transforms.scoring.engine import Rows
+from transforms.scoring.packing import Ids, Packed, TokenSequence
+from transforms.scoring.results import Failure, RankingTask, Scores
+from transforms.scoring.tokenise import Tokens
+
+ARCHITECTURES: Mapping[str, tuple[type[PreTrainedConfig], type[PreTrainedModel]]] = {
+    "bert": (BertConfig, BertForSequenceClassification),
+    "roberta": (RobertaConfig, RobertaForSequenceClassification),
+    "xlm-roberta": (XLMRobertaConfig, XLMRobertaForSequenceClassification),
+}
+
+FIRST_TOKEN = np.zeros(1, dtype=np.int32)
+
+# jina-reranker-v2 stores XLM-RoBERTa under the names of its own modeling_xlm_roberta.py; longest match first.
+JINA_V2_NAMES = (
+    ("roberta.emb_ln.", "roberta.embeddings.LayerNorm."),
+    ("roberta.encoder.layers.", "roberta.encoder.layer."),
+    (".mixer.out_proj.", ".attention.output.dense."),
+    (".norm1.", ".attention.output.LayerNorm."),
+    (".mlp.fc1.", ".intermediate.dense."),
+    (".mlp.fc2.", ".output.dense."),
+    (".norm2.", ".output.LayerNorm."),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides a cross-encoder's input and output; all lengths in tokens.
+
+    Attributes:
+        max_length: of the sequence, special tokens included; None for what the checkpoint allows.
+        max_query_length: longest query, longer ones are cut. In windows it counts the query's two special tokens, as
+            the vendor does. None for the policy's own limit.
+        long_documents: "truncate" reads the beginning of a pair that is too long, "window" reads all of the document
+            in overlapping windows and takes the best score.
+        truncation: how "truncate" cuts: "longest_first" cuts the longer of query and document, then both
+            (transformers' default), "only_document" cuts the query to three quarters of max_length, then the document.
+        overlap_tokens: of neighbouring windows, at most a quarter of a window.
+        activation: "sigmoid" for a score between 0 and 1, "none" for the raw logit.
+    """
+
+    max_length: int | None = None
+    max_query_length: int | None = None
+    long_documents: Literal["truncate", "window"] = "truncate"
+    truncation: Literal["longest_first", "only_document"] = "longest_first"
+    overlap_tokens: int = 80
+    activation: Literal["sigmoid", "none"] = "none"
+
+
+class Template(NamedTuple):
+    """The special tokens of a pair, as the tokenizer places them, and those of a text alone."""
+
+    prefix: tuple[int, ...]
+    middle: tuple[int, ...]
+    suffix: tuple[int, ...]
+    typed_middle: int  # how many of the middle's tokens belong to the first segment
+    alone: int  # how many special tokens a text alone takes
+
+    @property
+    def size(self) -> int:
+        return len(self.prefix) + len(self.middle) + len(self.suffix)
+
+
+class Cuts(NamedTuple):
+    """How a pair is read: the query's first tokens, and one or more half-open ranges of the document's."""
+
+    query: int
+    document: tuple[tuple[int, int], ...]
+
+
+def template_of(tokenizer: PreTrainedTokenizerBase) -> Template:
+    """Read the pair's form off an encoded pair of one-letter texts."""
+    pair = tokenizer.backend_tokenizer.encode("a", "b")
+    sides = [pair.sequence_ids[i] for i in range(len(pair.ids))]
+    first, second = sides.index(0), sides.index(1)
+    first_end = len(sides) - sides[::-1].index(0)
+    second_end = len(sides) - sides[::-1].index(1)
+    if pair.type_ids[0] != 0 or any(side is not None for side in sides[first_end:second]):
+        raise UserError("the tokenizer builds pairs in a form that is not query, then document; use a fast tokenizer")
+    return Template(
+        prefix=tuple(pair.ids[:first]),
+        middle=tuple(pair.ids[first_end:second]),
+        suffix=tuple(pair.ids[second_end:]),
+        typed_middle=pair.type_ids[first_end:second].count(0),
+        alone=tokenizer.backend_tokenizer.num_special_tokens_to_add(False),
+    )
+
+
+def cut(query: int, document: int, settings: Settings, template: Template) -> Cuts:
+    """How much of a query and of a document of so many tokens the model reads.
+
+    Sources: windows, jina-reranker-v2's modeling_xlm_roberta.py, `rerank`; longest_first, the tokenizers library's
+    truncation; only_document, FlagEmbedding's FlagReranker.
+    """
+    assert settings.max_length is not None
+    room = settings.max_length - template.size
+    if settings.long_documents == "window":
+        limit = settings.max_length // 2 if settings.max_query_length is None else settings.max_query_length
+        query = min(query, limit - template.alone)
+        return Cuts(query, windows(document, room - query, settings.overlap_tokens))
+    if settings.truncation == "only_document":
+        limit = settings.max_length * 3 // 4 if settings.max_query_length is None else settings.max_query_length
+        query = min(query, limit)
+        return Cuts(query, ((0, min(document, room - query)),))
+    if settings.max_query_length is not None:
+        query = min(query, settings.max_query_length)
+    query, document = longest_first(query, document, room)
+    return Cuts(query, ((0, document),))
+
+
+def windows(tokens: int, size: int, overlap: int) -> tuple[tuple[int, int], ...]:
+    """Half-open ranges of at most `size` tokens that cover 0..tokens; the last one is as full as the others.
+
+    Neighbours overlap by `overlap`, at most by a quarter of a window, the last two possibly by more.
+    """
+    step = size - min(overlap, size // 4)
+    starts = range(0, max(tokens - size, 0), step)
+    return (*((start, start + size) for start in starts), (max(tokens - size, 0), tokens))
+
+
+def longest_first(first: int, second: int, room: int) -> tuple[int, int]:
+    """Lengths of two texts after cutting the longer one to the room, or both to half of it."""
+    short, long = sorted((first, second))
+    if short + long > room:
+        long = max(short, room - short)
+    if short + long > room:
+        short, long = room // 2, room - room // 2
+    return (short, long) if first <= second else (long, short)
+
+
+@dataclass
+class Prepared:
+    """The sequences of some tasks, and what is known of their pairs before any is scored."""
+
+    sequences: list[TokenSequence]
+    owners: list[int]  # the pair of each sequence
+    scores: Scores
+
+
+class CrossEncoder:
+    """A sequence classifier as a scorer of pairs; see `transforms.scoring.reranker.Family`."""
+
+    def __init__(self, settings: Settings, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+        self.settings = settings
+        self.tokenizer = tokenizer
+        self._template = template_of(tokenizer)
+        self._model = model
+        config = model.config
+        self._typed = config.type_vocab_size > 1
+        # RoBERTa counts places from padding_idx + 1, and skips tokens that equal the padding token.
+        self._padding = None if config.model_type == "bert" else config.pad_token_id
+
+    def prepare(self, tasks: Sequence[RankingTask], tokens: Tokens) -> Prepared:
+        """Tokenise and cut every pair; a text that cannot be tokenised fails its pairs."""
+        tokens.add(text for task in tasks for text in (task.query, *task.documents))
+        pairs = [(task.query, document) for task in tasks for document in task.documents]
+        scores = Scores(
+            score=np.full(len(pairs), np.nan, dtype=np.float32),
+            tokens=np.zeros(len(pairs), dtype=np.int32),
+            truncated_tokens=np.zeros(len(pairs), dtype=np.int32),
+            query_truncated_tokens=np.zeros(len(pairs), dtype=np.int32),
+            windows=np.ones(len(pairs), dtype=np.int16) if self.settings.long_documents == "window" else None,
+        )
+        sequences: list[TokenSequence] = []
+        owners: list[int] = []
+        for pair, (query_text, document_text) in enumerate(pairs):
+            query, document = tokens[query_text], tokens[document_text]
+            if isinstance(query, Failure) or isinstance(document, Failure):
+                scores.failures[pair] = query if isinstance(query, Failure) else document  # type: ignore[assignment]
+                continue
+            cuts = cut(len(query), len(document), self.settings, self._template)
+            chunks = [self._join(query[: cuts.query], document[start:end]) for start, end in cuts.document]
+            sequences += chunks
+            owners += [pair] * len(chunks)
+            scores.tokens[pair] = sum(len(chunk.ids) for chunk in chunks)
+            scores.truncated_tokens[pair] = len(document) - cuts.document[-1][1]
+            scores.query_truncated_tokens[pair] = len(query) - cuts.query
+            if scores.windows is not None:
+                scores.windows[pair] = len(chunks)
+        return Prepared(sequences, owners, scores)
+
+    def _join(self, query: Ids, document: Ids) -> TokenSequence:
+        prefix, middle, suffix, typed_middle, _ = self._template
+        second = len(prefix) + len(query) + typed_middle
+        ids = np.concatenate([prefix, query, middle, document, suffix], dtype=np.int32, casting="unsafe")
+        return TokenSequence(ids, FIRST_TOKEN, second)
+
+    def forward(self, packed: Packed) -> torch.Tensor:
+        """Scores of the packed pairs, float32, shape [N, 1]."""
+        hidden = self._model.base_model(
+            input_ids=packed.ids[None],
+            position_ids=self._positions(packed)[None],
+            token_type_ids=packed.types[None] if self._typed else torch.zeros_like(packed.ids)[None],
+            packed=packed,
+        ).last_hidden_state[0, packed.reads]
+        logits = self._head(hidden.float()[:, None])
+        return torch.sigmoid(logits) if self.settings.activation == "sigmoid" else logits
+
+    def _positions(self, packed: Packed) -> torch.Tensor:
+        if self._padding is None:
+            return packed.places()
+        counted = (packed.ids != self._padding).long()
+        before = torch.cumsum(counted, 0)
+        starts = packed.offsets[:-1].long()
+        base = (before - counted)[starts].repeat_interleave(packed.offsets.diff())
+        return (before - base) * counted + self._padding
+
+    def _head(self, first: torch.Tensor) -> torch.Tensor:
+        """The classifier on first tokens, shape [N, 1, hidden] -> [N, 1]."""
+        if self._model.base_model_prefix == "bert":
+            first = self._model.base_model.pooler(first)
+        logits: torch.Tensor = self._model.classifier(first)
+        return logits
+
+    def finish(self, prepared: Prepared, rows: Sequence[Rows | None]) -> Scores:
+        """The best window of each pair is its score (windows: jina-reranker-v2's `rerank`)."""
+        scores = prepared.scores
+        for owner, row in zip(prepared.owners, rows, strict=True):
+            if row is None:
+                scores.failures[owner] = Failure("out_of_memory", f"a sequence of the pair does not fit into memory")
+            else:
+                scores.score[owner] = np.fmax(scores.score[owner], row[0, 0])
+        for owner in scores.failures:
+            scores.score[owner] = np.nan
+        return scores
+
+
+def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
+    """Fill in max_length from the checkpoint and check that the lengths fit together.
+
+    Raises:
+        UserError: they do not, or the checkpoint is none of a cross-encoder.
+    """
+    config, _ = architecture(checkpoint)
+    # RoBERTa's first two rows of positions belong to padding.
+    positions = config.max_position_embeddings - (0 if config.model_type == "bert" else config.pad_token_id + 1)
+    stored = checkpoint.tokenizer_config.get("model_max_length")
+    longest = min(positions, stored) if isinstance(stored, int) else positions
+    given = settings.max_length
+    settings = replace(settings, max_length=longest if given is None else given)
+    assert settings.max_length is not None
+    if not 16 <= settings.max_length <= positions:
+        raise UserError(f"--max_length {given}: {checkpoint.name} takes 16 to {positions} tokens")
+    query, ceiling = settings.max_query_length, settings.max_length - 8
+    if settings.long_documents == "window":
+        ceiling = settings.max_length // 2
+    if query is not None and not 4 <= query <= ceiling:
+        raise UserError(
+            f"--max_query_length {query}: with --max_length {settings.max_length} and --long_documents "
+            f"{settings.long_documents} it must be from 4 to {ceiling}"
+        )
+    return settings
+
+
+def load(checkpoint: Checkpoint, settings: Settings, *, dtype: torch.dtype, device: torch.device) -> CrossEncoder:
+    """Load a checkpoint, jina-reranker-v2's own layout included; see `checkpoint.build` for the errors."""
+    config, model_class = architecture(checkpoint)
+    model = checkpoints.build(
+        model_class,
+        config,
+        transformers_names(checkpoints.read_tensors(checkpoint)),
+        name=checkpoint.name,
+        dtype=dtype,
+        device=device,
+        float32=("classifier.", "bert.pooler."),
+    )
+    return CrossEncoder(settings, model, checkpoints.load_tokenizer(checkpoint))
+
+
+def architecture(checkpoint: Checkpoint) -> tuple[PreTrainedConfig, type[PreTrainedModel]]:
+    """Which of transformers' models a checkpoint's config.json describes, and its sizes.
+
+    Raises:
+        UserError: it is no BERT or XLM-RoBERTa, or not with one label.
+    """
+    described = dict(checkpoint.config)
+    # jina-reranker-v2's config.json has no model_type, only the names of its remote code.
+    kind = described.get("model_type") or ("xlm-roberta" if is_jina_v2(described) else None)
+    if kind not in ARCHITECTURES:
+        raise UserError(
+            f"model {checkpoint.name}: config.json says model_type {kind!r}; "
+            f"cross-encoders of type {', '.join(ARCHITECTURES)} can be loaded"
+        )
+    config_class, model_class = ARCHITECTURES[kind]
+    described.pop("auto_map", None)
+    config = config_class.from_dict(described)
+    if config.num_labels != 1:
+        raise UserError(f"model {checkpoint.name}: {config.num_labels} labels in config.json; a reranker has one")
+    return config, model_class
+
+
+def is_jina_v2(config: Mapping[str, Any]) -> bool:
+    return "XLMRobertaFlashConfig" in str(config.get("auto_map", ""))
+
+
+def transformers_names(tensors: Tensors) -> Tensors:
+    """Rename jina-reranker-v2's weights to transformers' names, fused projections split; others stay as they are."""
+    renamed: Tensors = {}
+    for key, tensor in tensors.items():
+        for theirs, ours in JINA_V2_NAMES:
+            key = key.replace(theirs, ours)
+        if ".mixer.Wqkv." in key:  # rows: all of the queries', then all of the keys', then all of the values'
+            for name, part in zip(("query", "key", "value"), tensor.chunk(3), strict=True):
+                renamed[key.replace(".mixer.Wqkv.", f".attention.self.{name}.")] = part.contiguous()
+        else:
+            renamed[key] = tensor
+    return renamed

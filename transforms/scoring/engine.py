@@ -1,0 +1,83 @@
+"""Runs token sequences through a model in packed batches, and survives a device that runs out of memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from transforms.scoring.packing import Packed, TokenSequence, pack, plan_batches
+
+Rows = NDArray[np.float32]
+
+
+class Forward(Protocol):
+    """The model and its head: packed tokens in, one row for each read out, float32, shape [R, width]."""
+
+    def __call__(self, packed: Packed, /) -> torch.Tensor: ...
+
+
+def run(
+    sequences: Sequence[TokenSequence],
+    forward: Forward,
+    *,
+    budget: int,
+    device: torch.device,
+    counts: Counter[str],
+    progress: Callable[[int, int], None] = lambda sequences, tokens: None,
+) -> list[Rows | None]:
+    """Run every sequence once.
+
+    A batch that does not fit into the device's memory is halved, down to one sequence; that one then has no result.
+
+    Args:
+        sequences: the model's inputs.
+        forward: the model and its head.
+        budget: tokens of a batch, at most; one longer sequence still runs alone.
+        device: where `forward` runs.
+        counts: forward_passes, forward_tokens and oom_splits are added to it.
+        progress: called after each batch with the sequences and tokens in it.
+
+    Returns:
+        For each sequence its rows, shape [its reads, width], or None where it alone does not fit into memory.
+    """
+    outputs: list[Rows | None] = [None] * len(sequences)
+    todo = plan_batches([len(sequence.ids) for sequence in sequences], budget)[::-1]
+    while todo:
+        batch = todo.pop()
+        chosen = [sequences[i] for i in batch]
+        try:
+            with torch.inference_mode():
+                rows = forward(pack(chosen, device)).cpu().numpy()
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            rows = None
+        if rows is None:  # outside of the except block, whose traceback keeps the failed batch's tensors alive
+            counts["oom_splits"] += 1
+            if device.type == "cuda":
+                torch.cuda.empty_cache()
+            if len(batch) > 1:
+                middle = len(batch) // 2
+                todo += [batch[middle:], batch[:middle]]
+            continue
+        counts["forward_passes"] += 1
+        tokens = sum(len(sequence.ids) for sequence in chosen)
+        counts["forward_tokens"] += tokens
+        ends = np.cumsum([len(sequence.reads) for sequence in chosen])
+        for index, part in zip(batch, np.split(rows, ends[:-1]), strict=True):
+            outputs[index] = part
+        progress(len(batch), tokens)
+    return outputs
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether the device or the host had no memory for a batch.
+
+    torch has a type of its own for accelerators only; its CPU allocator raises a plain RuntimeError, told by its name.
+    """
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "DefaultCPUAllocator" in str(error)

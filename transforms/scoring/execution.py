@@ -1,0 +1,64 @@
+"""Where and how the arithmetic runs: device, number format, threads, batch size, kernel. Settled once for a job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from transforms.errors import UserError
+from transforms.scoring.attention import PACKED
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+BATCH_TOKENS = {"cpu": 8192, "cuda": 65536}
+
+
+@dataclass(frozen=True)
+class Execution:
+    """All that decides the rounding of a score, besides model and settings.
+
+    Attributes:
+        device: "cpu", "cuda" or "cuda:N".
+        dtype: "float32", "bfloat16" or "float16".
+        threads: of the CPU.
+        batch_tokens: tokens of a forward pass, at most.
+        kernel: the attention implementation.
+    """
+
+    device: str
+    dtype: str
+    threads: int
+    batch_tokens: int
+    kernel: str = PACKED
+
+
+def resolve(
+    device: str = "auto", dtype: str = "auto", batch_tokens: int | None = None, threads: int | None = None
+) -> Execution:
+    """Settle what is left open by what this machine has.
+
+    Raises:
+        UserError: the device is not there, or cannot do the number format.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, number = device.partition(":")
+    if kind not in BATCH_TOKENS or (number and not number.isdecimal()) or (kind == "cpu" and number):
+        raise UserError(f"--device {device}: give auto, cpu, cuda or cuda:N")
+    if kind == "cuda" and torch.cuda.device_count() <= int(number or 0):
+        raise UserError(f"--device {device}: this machine has {torch.cuda.device_count()} CUDA devices; use --device cpu")
+    if dtype == "auto":
+        dtype = "bfloat16" if _multiplies_bfloat16(kind) else "float32"
+    if dtype not in DTYPES:
+        raise UserError(f"--dtype {dtype}: give auto, {', '.join(DTYPES)}")
+    if batch_tokens is not None and batch_tokens < 1:
+        raise UserError(f"--batch_tokens {batch_tokens}: give a positive number")
+    return Execution(device, dtype, threads or torch.get_num_threads(), batch_tokens or BATCH_TOKENS[kind])
+
+
+def _multiplies_bfloat16(kind: str) -> bool:
+    """Whether bfloat16 products are native, and so faster than float32."""
+    if kind == "cuda":
+        return torch.cuda.get_device_capability() >= (8, 0)
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))

@@ -1,0 +1,224 @@
+"""Text to scores: find a model, load it, score lists of documents against queries.
+
+    reranker = Reranker.load("jinaai/jina-reranker-v2-base-multilingual")
+    scores = reranker.score("organic skincare", ["Aloe vera ...", "A new tyre ..."])
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from transforms.scoring import catalogue, checkpoint, cross_encoder, engine, execution
+from transforms.scoring.checkpoint import Checkpoint
+from transforms.scoring.engine import Rows
+from transforms.scoring.execution import Execution
+from transforms.scoring.packing import Packed, TokenSequence
+from transforms.scoring.results import Failure, RankingTask, Scores, concatenate
+from transforms.scoring.tokenise import Tokens
+
+# Pairs that are tokenised and planned together: enough to sort by length, few enough that tokenising the next ones
+# hides behind scoring these.
+CHUNK_PAIRS = 4096
+
+
+class HasSequences(Protocol):
+    """What `prepare` returns: the model's inputs, and whatever the family needs to finish."""
+
+    sequences: list[TokenSequence]
+
+
+class Family(Protocol):
+    """How one kind of model turns tasks into token sequences and what it computed on them into scores."""
+
+    tokenizer: PreTrainedTokenizerBase
+
+    def prepare(self, tasks: Sequence[RankingTask], tokens: Tokens) -> Any:
+        """Tokenise, cut and build the model's inputs; returns something with `sequences`."""
+
+    def forward(self, packed: Packed) -> torch.Tensor:
+        """One float32 row for each read of the packed sequences, shape [R, width]."""
+
+    def finish(self, prepared: Any, rows: Sequence[Rows | None]) -> Scores:
+        """Rows of each sequence (None: no memory) to the scores of all pairs."""
+
+
+class FamilyModule(Protocol):
+    """What the module of a family offers beside its `Settings`."""
+
+    def resolve(self, checkpoint: Checkpoint, settings: Any, /) -> Any:
+        """Settings with nothing left open, checked against the checkpoint; raises UserError."""
+
+    def load(self, checkpoint: Checkpoint, settings: Any, /, *, dtype: torch.dtype, device: torch.device) -> Family:
+        """The loaded model; raises UserError where the files do not fit together."""
+
+
+FAMILIES: dict[str, FamilyModule] = {"cross_encoder": cross_encoder}
+
+
+@dataclass(frozen=True)
+class Specification:
+    """A model to load, everything settled and checked that can be without loading it.
+
+    Attributes:
+        model: its catalogue entry.
+        checkpoint: its files.
+        settings: of its family, complete.
+        execution: where and how it runs.
+    """
+
+    model: catalogue.Model
+    checkpoint: Checkpoint
+    settings: Any
+    execution: Execution
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What decides the scores besides the execution: identity of the weights, family, settings."""
+        return {
+            "model": self.checkpoint.identity(),
+            "like": self.model.name,
+            "family": self.model.family,
+            "settings": asdict(self.settings),
+        }
+
+
+def specify(
+    name: str,
+    *,
+    revision: str | None = None,
+    like: str | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    batch_tokens: int | None = None,
+    threads: int | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Specification:
+    """Find a model and settle how to run it, without loading its weights.
+
+    Args:
+        name: an embedded model's short name, a directory, or a hub id.
+        revision: commit, tag or branch on the hub; None for the catalogue's, else the main branch.
+        like: treat the checkpoint as that model of the catalogue.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        dtype: "auto", "float32", "bfloat16" or "float16".
+        batch_tokens: tokens of a forward pass, at most; None for the device's default.
+        threads: of the CPU; None for all.
+        options: fields of the family's Settings; None values stand for the vendor's default.
+
+    Raises:
+        UserError: the model cannot be had, or an option does not apply or does not fit.
+    """
+    entry = catalogue.named(name)
+    found = checkpoint.locate(name, revision or (entry.revision if entry else None))
+    model = catalogue.recognise(found, like)
+    settings = catalogue.with_options(model, options or {})
+    settings = FAMILIES[model.family].resolve(found, settings)
+    return Specification(model, found, settings, execution.resolve(device, dtype, batch_tokens, threads))
+
+
+class Reranker:
+    """A loaded model that scores (query, document) pairs."""
+
+    def __init__(self, specification: Specification) -> None:
+        """Load the weights; see `specify` for what can be chosen and `checkpoint.build` for the errors."""
+        self.specification = specification
+        run = specification.execution
+        torch.set_num_threads(run.threads)
+        self._device = torch.device(run.device)
+        self._family: Family = FAMILIES[specification.model.family].load(
+            specification.checkpoint, specification.settings, dtype=execution.DTYPES[run.dtype], device=self._device
+        )
+
+    @classmethod
+    def load(
+        cls,
+        name: str,
+        *,
+        revision: str | None = None,
+        like: str | None = None,
+        device: str = "auto",
+        dtype: str = "auto",
+        batch_tokens: int | None = None,
+        **options: Any,
+    ) -> Reranker:
+        """Find and load a model: `specify`, with the family's settings as keywords."""
+        specification = specify(
+            name, revision=revision, like=like, device=device, dtype=dtype, batch_tokens=batch_tokens, options=options
+        )
+        return cls(specification)
+
+    def score(self, query: str, documents: Sequence[str], instruction: str | None = None) -> list[float]:
+        """Scores of the documents in input order, in the vendor's convention; NaN where there is none."""
+        return self.score_lists([RankingTask(query, documents, instruction)])[0]
+
+    def score_lists(self, lists: Sequence[tuple[str, Sequence[str]] | RankingTask]) -> list[list[float]]:
+        """Scores of each list's documents in input order, packed across the lists; NaN where there is none."""
+        tasks = [RankingTask(*task) for task in lists]
+        ends = np.cumsum([len(task.documents) for task in tasks])
+        return [part.tolist() for part in np.split(self.score_tasks(tasks).score, ends[:-1])] if tasks else []
+
+    def score_tasks(
+        self, tasks: Sequence[RankingTask], progress: Callable[[int, int], None] = lambda sequences, tokens: None
+    ) -> Scores:
+        """Scores of all pairs with the ledger of what was cut and what failed.
+
+        Tokenising some tasks overlaps with the forward passes of those before them. Which sequences share a forward
+        pass depends on the tasks and the settings alone.
+
+        Args:
+            tasks: queries with their documents.
+            progress: called after each forward pass with the sequences and tokens that were in it.
+        """
+        tokens = Tokens(self._family.tokenizer)
+        parts: list[Scores] = []
+        with ThreadPoolExecutor(1, "tokenise") as pool:
+            waiting: deque[Future[tuple[HasSequences, float]]] = deque()
+            for chunk in chunks_of(tasks, CHUNK_PAIRS):
+                waiting.append(pool.submit(self._prepare, chunk, tokens))
+                if len(waiting) > 1:
+                    parts.append(self._run(*waiting.popleft().result(), progress))
+            parts += [self._run(*future.result(), progress) for future in waiting]
+        return concatenate(parts)
+
+    def _prepare(self, tasks: Sequence[RankingTask], tokens: Tokens) -> tuple[HasSequences, float]:
+        start = time.perf_counter()
+        return self._family.prepare(tasks, tokens), time.perf_counter() - start
+
+    def _run(self, prepared: HasSequences, tokenise_seconds: float, progress: Callable[[int, int], None]) -> Scores:
+        start = time.perf_counter()
+        counts: Counter[str] = Counter()
+        rows = engine.run(
+            prepared.sequences,
+            self._family.forward,
+            budget=self.specification.execution.batch_tokens,
+            device=self._device,
+            counts=counts,
+            progress=progress,
+        )
+        scores = self._family.finish(prepared, rows)
+        for pair in np.flatnonzero(~np.isfinite(scores.score)):
+            scores.failures.setdefault(int(pair), Failure("nan_score", f"the model's score is {scores.score[pair]}"))
+            scores.score[pair] = np.nan
+        scores.counts += counts
+        scores.seconds = {"tokenise": tokenise_seconds, "forward": time.perf_counter() - start}
+        return scores
+
+
+def chunks_of(tasks: Sequence[RankingTask], pairs: int) -> Iterator[Sequence[RankingTask]]:
+    """Neighbouring tasks, at most so many pairs together; a longer list is a chunk alone."""
+    start = total = 0
+    for end, task in enumerate(tasks):
+        if end > start and total + len(task.documents) > pairs:
+            yield tasks[start:end]
+            start, total = end, 0
+        total += len(task.documents)
+    if tasks:
+        yield tasks[start:]

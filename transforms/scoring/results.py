@@ -1,0 +1,62 @@
+"""What goes into a reranker and what comes out of it, whatever the model family."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class RankingTask(NamedTuple):
+    """One query with the documents to score against it, in the order in which a listwise model shall read them."""
+
+    query: str
+    documents: Sequence[str]
+    instruction: str | None = None
+
+
+class Failure(NamedTuple):
+    """Why one pair has no score: a word of `transforms.schema.REASONS`, and what happened in one line."""
+
+    reason: str
+    detail: str
+
+
+@dataclass
+class Scores:
+    """Scores of all pairs of some tasks, concatenated in input order; every array has shape [pairs].
+
+    `score` is NaN exactly where `failures` has an entry. A ledger column that does not apply to the model is None.
+    """
+
+    score: NDArray[np.float32]
+    tokens: NDArray[np.int32] | None = None  # all input tokens of the pair, summed over windows
+    truncated_tokens: NDArray[np.int32] | None = None  # the document's tokens that the model never saw
+    query_truncated_tokens: NDArray[np.int32] | None = None
+    windows: NDArray[np.int16] | None = None  # chunks that a long document was read in
+    group: NDArray[np.int16] | None = None  # the listwise group, from 0 in each query
+    position: NDArray[np.int16] | None = None  # the place in that group, from 0
+    failures: dict[int, Failure] = field(default_factory=dict)  # index of the pair -> why it has no score
+    counts: Counter[str] = field(default_factory=Counter)  # forward_passes, forward_tokens, oom_splits
+    seconds: dict[str, float] = field(default_factory=dict)  # stage -> wall-clock seconds: tokenise, forward
+
+
+def concatenate(parts: Sequence[Scores]) -> Scores:
+    """The scores of several parts as those of one; counts and seconds are added up."""
+    whole = Scores(score=np.concatenate([part.score for part in parts] or [np.zeros(0, dtype=np.float32)]))
+    for column in ("tokens", "truncated_tokens", "query_truncated_tokens", "windows", "group", "position"):
+        arrays = [getattr(part, column) for part in parts]
+        if arrays and arrays[0] is not None:
+            setattr(whole, column, np.concatenate(arrays))
+    start = 0
+    for part in parts:
+        whole.failures |= {start + pair: failure for pair, failure in part.failures.items()}
+        whole.counts += part.counts
+        for stage, seconds in part.seconds.items():
+            whole.seconds[stage] = whole.seconds.get(stage, 0.0) + seconds
+        start += len(part.score)
+    return whole
