@@ -13,7 +13,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
-from transforms.scoring.packing import Packed
+from transforms.scoring.packing import Packed, Run
 
 PACKED = "packed_sdpa"
 
@@ -27,7 +27,7 @@ def packed_sdpa(
     *,
     packed: Packed,
     scaling: float | None = None,
-    **_: Any,
+    **unused: Any,
 ) -> tuple[torch.Tensor, None]:
     """torch's scaled_dot_product_attention, once for each run of equally long sequences; works on every device.
 
@@ -45,23 +45,26 @@ def packed_sdpa(
     """
     assert attention_mask is None, "packed sequences need no mask"
 
-    def rectangle(tensor: torch.Tensor, start: int, count: int, length: int) -> torch.Tensor:
-        """[1, heads, T, size] -> [count, heads, length, size], a view."""
-        return tensor[0, :, start : start + count * length].unflatten(1, (count, length)).transpose(0, 1)
-
-    _, heads, tokens, size = query.shape
+    heads, tokens, size = query.shape[1:]
     output = query.new_empty(tokens, heads, size)
-    for start, count, length in packed.runs:
+    for run in packed.runs:
         attended = scaled_dot_product_attention(
-            rectangle(query, start, count, length),
-            rectangle(key, start, count, length),
-            rectangle(value, start, count, length),
+            _rectangle(query, run),
+            _rectangle(key, run),
+            _rectangle(value, run),
             is_causal=bool(getattr(module, "is_causal", False)),
             scale=scaling,
             enable_gqa=key.shape[1] != heads,
         )
-        output[start : start + count * length].view(count, length, heads, size).copy_(attended.transpose(1, 2))
+        place = output[run.start : run.start + run.sequences * run.length]
+        place.view(run.sequences, run.length, heads, size).copy_(attended.transpose(1, 2))
     return output.unsqueeze(0), None
+
+
+def _rectangle(tensor: torch.Tensor, run: Run) -> torch.Tensor:
+    """The run's part of [1, heads, T, head size] as [sequences, heads, length, head size], without copying."""
+    part = tensor[0].narrow(1, run.start, run.sequences * run.length)
+    return part.view(len(part), run.sequences, run.length, part.shape[-1]).transpose(0, 1)
 
 
 AttentionInterface.register(PACKED, packed_sdpa)

@@ -103,5 +103,7 @@ def with_options(model: Model, options: Mapping[str, Any]) -> Any:
     foreign = [f"--{name}" for name in given if name not in known]
     if foreign:
         what = model.name or "this model"
-        raise UserError(f"{', '.join(foreign)}: does not apply to {what}, a {model.family.replace('_', '-')}; leave it out")
+        raise UserError(
+            f"{', '.join(foreign)}: does not apply to {what}, a {model.family.replace('_', '-')}; leave it out"
+        )
     return dataclasses.replace(model.settings, **given)

@@ -79,7 +79,7 @@ def locate(name: str, revision: str | None = None) -> Checkpoint:
     if not directory.is_dir():
         if name.count("/") != 1 or name.startswith((".", "/", "~")):
             raise UserError(
-                f"model {name}: no such directory; give a directory, a hub id (owner/name) or one of {', '.join(EMBEDDED)}"
+                f"model {name}: no such directory; give a directory, a hub id (owner/name) or {', '.join(EMBEDDED)}"
             )
         directory, commit = _fetch(name, revision)
     elif revision:
@@ -101,7 +101,7 @@ def _fetch(name: str, revision: str | None) -> tuple[Path, str]:
     except GatedRepoError as error:
         raise UserError(f"{at}: the hub asks you to accept its terms first; do so there, then set HF_TOKEN") from error
     except RepositoryNotFoundError as error:
-        raise UserError(f"{at}: not on the hub, or private; check the id, and set HF_TOKEN for a private one") from error
+        raise UserError(f"{at}: not on the hub, or private; check the id, or set HF_TOKEN") from error
     except (RevisionNotFoundError, EntryNotFoundError) as error:
         if isinstance(error, LocalEntryNotFoundError):
             raise UserError(f"{at}: the hub cannot be reached and the files are not in the local cache") from error
@@ -114,8 +114,6 @@ def _fetch(name: str, revision: str | None) -> tuple[Path, str]:
     except OSError as error:
         raise UserError(f"{at}: download failed ({error}); the same command continues it") from error
     return path, path.name  # the cache keeps each commit in a folder of that name
-
-
 
 
 def read_shapes(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
@@ -189,17 +187,20 @@ def build(
     for key, parameter in model.named_parameters():
         if key.startswith(tuple(float32)):
             parameter.data = tensors[key].float()
-    return model.requires_grad_(False).eval().to(device)
+    ready: PreTrainedModel = model.requires_grad_(False).eval().to(device)
+    return ready
 
 
 def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
     """The checkpoint's tokenizer, with no truncation and no padding set."""
     if not (checkpoint.directory / "tokenizer.json").is_file():
-        raise UserError(f"model {checkpoint.name}: no tokenizer.json in {checkpoint.directory}; save the fast tokenizer there")
+        raise UserError(
+            f"model {checkpoint.name}: no tokenizer.json in {checkpoint.directory}; save its fast tokenizer"
+        )
     try:
         with _quiet():
             tokenizer = AutoTokenizer.from_pretrained(checkpoint.directory, trust_remote_code=False)
-    except Exception as error:  # noqa: BLE001 - a damaged file shows in as many ways as there are tokenizers
+    except Exception as error:  # a damaged file shows in as many ways as there are tokenizers
         detail = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"model {checkpoint.name}: its tokenizer cannot be read: {detail}") from error
     tokenizer.backend_tokenizer.no_truncation()
@@ -209,7 +210,7 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep transformers' notes and progress bars for loading off the user's terminal; errors are raised all the same."""
+    """Keep transformers' notes and progress bars off the terminal while loading; errors are raised all the same."""
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
@@ -231,7 +232,7 @@ def _weight_files(checkpoint: Checkpoint) -> list[Path]:
     paths = [checkpoint.directory / Path(file).name for file in names]  # never outside of the directory
     for path in paths:
         if not path.is_file():
-            raise UserError(f"model {checkpoint.name}: {index.name} names {path.name}, which is not there; fetch it again")
+            raise UserError(f"model {checkpoint.name}: {index.name} names {path.name}: not there; fetch it again")
     return paths
 
 

@@ -1,7 +1,7 @@
-"""Cross-encoders: BERT and XLM-RoBERTa sequence classifiers with one label, jina-reranker-v2 and bge-reranker among them.
+"""Cross-encoders: BERT and XLM-RoBERTa sequence classifiers with one label; jina-reranker-v2 and bge-reranker are such.
 
-The pair is one sequence, `<s> query </s></s> document </s>` or the tokenizer's own form of that; the score is the head's
-logit at the first token, or its sigmoid.
+The pair is one sequence, `<s> query </s></s> document </s>` or the tokenizer's own form of that; the score is the
+head's logit at the first token, or its sigmoid.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
@@ -28,7 +29,8 @@ from transforms.errors import UserError
 from transforms.scoring import checkpoint as checkpoints
 from transforms.scoring.checkpoint import Checkpoint, Tensors
 from transforms.scoring.engine import Rows
-from transforms.scoring.packing import Ids, Packed, TokenSequence
+from transforms.scoring.packing import Packed, TokenSequence
+from transforms.scoring.pairs import Template, longest_first, template_of, windows
 from transforms.scoring.results import Failure, RankingTask, Scores
 from transforms.scoring.tokenise import Tokens
 
@@ -37,8 +39,6 @@ ARCHITECTURES: Mapping[str, tuple[type[PreTrainedConfig], type[PreTrainedModel]]
     "roberta": (RobertaConfig, RobertaForSequenceClassification),
     "xlm-roberta": (XLMRobertaConfig, XLMRobertaForSequenceClassification),
 }
-
-FIRST_TOKEN = np.zeros(1, dtype=np.int32)
 
 # jina-reranker-v2 stores XLM-RoBERTa under the names of its own modeling_xlm_roberta.py; longest match first.
 JINA_V2_NAMES = (
@@ -76,43 +76,11 @@ class Settings:
     activation: Literal["sigmoid", "none"] = "none"
 
 
-class Template(NamedTuple):
-    """The special tokens of a pair, as the tokenizer places them, and those of a text alone."""
-
-    prefix: tuple[int, ...]
-    middle: tuple[int, ...]
-    suffix: tuple[int, ...]
-    typed_middle: int  # how many of the middle's tokens belong to the first segment
-    alone: int  # how many special tokens a text alone takes
-
-    @property
-    def size(self) -> int:
-        return len(self.prefix) + len(self.middle) + len(self.suffix)
-
-
 class Cuts(NamedTuple):
     """How a pair is read: the query's first tokens, and one or more half-open ranges of the document's."""
 
     query: int
     document: tuple[tuple[int, int], ...]
-
-
-def template_of(tokenizer: PreTrainedTokenizerBase) -> Template:
-    """Read the pair's form off an encoded pair of one-letter texts."""
-    pair = tokenizer.backend_tokenizer.encode("a", "b")
-    sides = [pair.sequence_ids[i] for i in range(len(pair.ids))]
-    first, second = sides.index(0), sides.index(1)
-    first_end = len(sides) - sides[::-1].index(0)
-    second_end = len(sides) - sides[::-1].index(1)
-    if pair.type_ids[0] != 0 or any(side is not None for side in sides[first_end:second]):
-        raise UserError("the tokenizer builds pairs in a form that is not query, then document; use a fast tokenizer")
-    return Template(
-        prefix=tuple(pair.ids[:first]),
-        middle=tuple(pair.ids[first_end:second]),
-        suffix=tuple(pair.ids[second_end:]),
-        typed_middle=pair.type_ids[first_end:second].count(0),
-        alone=tokenizer.backend_tokenizer.num_special_tokens_to_add(False),
-    )
 
 
 def cut(query: int, document: int, settings: Settings, template: Template) -> Cuts:
@@ -137,39 +105,20 @@ def cut(query: int, document: int, settings: Settings, template: Template) -> Cu
     return Cuts(query, ((0, document),))
 
 
-def windows(tokens: int, size: int, overlap: int) -> tuple[tuple[int, int], ...]:
-    """Half-open ranges of at most `size` tokens that cover 0..tokens; the last one is as full as the others.
-
-    Neighbours overlap by `overlap`, at most by a quarter of a window, the last two possibly by more.
-    """
-    step = size - min(overlap, size // 4)
-    starts = range(0, max(tokens - size, 0), step)
-    return (*((start, start + size) for start in starts), (max(tokens - size, 0), tokens))
-
-
-def longest_first(first: int, second: int, room: int) -> tuple[int, int]:
-    """Lengths of two texts after cutting the longer one to the room, or both to half of it."""
-    short, long = sorted((first, second))
-    if short + long > room:
-        long = max(short, room - short)
-    if short + long > room:
-        short, long = room // 2, room - room // 2
-    return (short, long) if first <= second else (long, short)
-
-
 @dataclass
 class Prepared:
-    """The sequences of some tasks, and what is known of their pairs before any is scored."""
+    """The sequences of some pairs, and what is known of the pairs before any is scored."""
 
     sequences: list[TokenSequence]
     owners: list[int]  # the pair of each sequence
-    scores: Scores
+    failures: dict[int, Failure]  # pair -> why it has no sequence
+    ledger: NDArray[np.int32]  # shape [pairs, 4]: tokens, truncated tokens, the query's truncated tokens, windows
 
 
 class CrossEncoder:
     """A sequence classifier as a scorer of pairs; see `transforms.scoring.reranker.Family`."""
 
-    def __init__(self, settings: Settings, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(self, settings: Settings, model: Any, tokenizer: PreTrainedTokenizerBase) -> None:
         self.settings = settings
         self.tokenizer = tokenizer
         self._template = template_of(tokenizer)
@@ -183,36 +132,25 @@ class CrossEncoder:
         """Tokenise and cut every pair; a text that cannot be tokenised fails its pairs."""
         tokens.add(text for task in tasks for text in (task.query, *task.documents))
         pairs = [(task.query, document) for task in tasks for document in task.documents]
-        scores = Scores(
-            score=np.full(len(pairs), np.nan, dtype=np.float32),
-            tokens=np.zeros(len(pairs), dtype=np.int32),
-            truncated_tokens=np.zeros(len(pairs), dtype=np.int32),
-            query_truncated_tokens=np.zeros(len(pairs), dtype=np.int32),
-            windows=np.ones(len(pairs), dtype=np.int16) if self.settings.long_documents == "window" else None,
-        )
-        sequences: list[TokenSequence] = []
-        owners: list[int] = []
+        prepared = Prepared([], [], {}, np.zeros((len(pairs), 4), dtype=np.int32))
         for pair, (query_text, document_text) in enumerate(pairs):
             query, document = tokens[query_text], tokens[document_text]
-            if isinstance(query, Failure) or isinstance(document, Failure):
-                scores.failures[pair] = query if isinstance(query, Failure) else document  # type: ignore[assignment]
-                continue
-            cuts = cut(len(query), len(document), self.settings, self._template)
-            chunks = [self._join(query[: cuts.query], document[start:end]) for start, end in cuts.document]
-            sequences += chunks
-            owners += [pair] * len(chunks)
-            scores.tokens[pair] = sum(len(chunk.ids) for chunk in chunks)
-            scores.truncated_tokens[pair] = len(document) - cuts.document[-1][1]
-            scores.query_truncated_tokens[pair] = len(query) - cuts.query
-            if scores.windows is not None:
-                scores.windows[pair] = len(chunks)
-        return Prepared(sequences, owners, scores)
-
-    def _join(self, query: Ids, document: Ids) -> TokenSequence:
-        prefix, middle, suffix, typed_middle, _ = self._template
-        second = len(prefix) + len(query) + typed_middle
-        ids = np.concatenate([prefix, query, middle, document, suffix], dtype=np.int32, casting="unsafe")
-        return TokenSequence(ids, FIRST_TOKEN, second)
+            if isinstance(query, Failure):
+                prepared.failures[pair] = query
+            elif isinstance(document, Failure):
+                prepared.failures[pair] = document
+            else:
+                cuts = cut(len(query), len(document), self.settings, self._template)
+                chunks = [self._template.join(query[: cuts.query], document[start:end]) for start, end in cuts.document]
+                prepared.sequences += chunks
+                prepared.owners += [pair] * len(chunks)
+                prepared.ledger[pair] = (
+                    sum(len(chunk.ids) for chunk in chunks),
+                    len(document) - cuts.document[-1][1],
+                    len(query) - cuts.query,
+                    len(chunks),
+                )
+        return prepared
 
     def forward(self, packed: Packed) -> torch.Tensor:
         """Scores of the packed pairs, float32, shape [N, 1]."""
@@ -222,8 +160,11 @@ class CrossEncoder:
             token_type_ids=packed.types[None] if self._typed else torch.zeros_like(packed.ids)[None],
             packed=packed,
         ).last_hidden_state[0, packed.reads]
-        logits = self._head(hidden.float()[:, None])
-        return torch.sigmoid(logits) if self.settings.activation == "sigmoid" else logits
+        first = hidden.float()[:, None]  # the heads take the first token of [N, tokens, hidden]
+        if self._model.config.model_type == "bert":
+            first = self._model.base_model.pooler(first)
+        logits: torch.Tensor = self._model.classifier(first)
+        return logits.sigmoid() if self.settings.activation == "sigmoid" else logits
 
     def _positions(self, packed: Packed) -> torch.Tensor:
         if self._padding is None:
@@ -234,24 +175,25 @@ class CrossEncoder:
         base = (before - counted)[starts].repeat_interleave(packed.offsets.diff())
         return (before - base) * counted + self._padding
 
-    def _head(self, first: torch.Tensor) -> torch.Tensor:
-        """The classifier on first tokens, shape [N, 1, hidden] -> [N, 1]."""
-        if self._model.base_model_prefix == "bert":
-            first = self._model.base_model.pooler(first)
-        logits: torch.Tensor = self._model.classifier(first)
-        return logits
-
     def finish(self, prepared: Prepared, rows: Sequence[Rows | None]) -> Scores:
         """The best window of each pair is its score (windows: jina-reranker-v2's `rerank`)."""
-        scores = prepared.scores
+        score = np.full(len(prepared.ledger), -np.inf, dtype=np.float32)
+        failures = dict(prepared.failures)
         for owner, row in zip(prepared.owners, rows, strict=True):
             if row is None:
-                scores.failures[owner] = Failure("out_of_memory", f"a sequence of the pair does not fit into memory")
+                failures[owner] = Failure("out_of_memory", "a sequence of the pair does not fit into memory alone")
             else:
-                scores.score[owner] = np.fmax(scores.score[owner], row[0, 0])
-        for owner in scores.failures:
-            scores.score[owner] = np.nan
-        return scores
+                score[owner] = np.maximum(score[owner], row[0, 0])  # a NaN window makes the pair NaN
+        score[list(failures)] = np.nan
+        tokens, truncated, query_truncated, windows = prepared.ledger.T
+        return Scores(
+            score=score,
+            tokens=tokens,
+            truncated_tokens=truncated,
+            query_truncated_tokens=query_truncated,
+            windows=windows.astype(np.int16) if self.settings.long_documents == "window" else None,
+            failures=failures,
+        )
 
 
 def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
@@ -304,7 +246,7 @@ def architecture(checkpoint: Checkpoint) -> tuple[PreTrainedConfig, type[PreTrai
     """
     described = dict(checkpoint.config)
     # jina-reranker-v2's config.json has no model_type, only the names of its remote code.
-    kind = described.get("model_type") or ("xlm-roberta" if is_jina_v2(described) else None)
+    kind = str(described.get("model_type") or ("xlm-roberta" if is_jina_v2(described) else None))
     if kind not in ARCHITECTURES:
         raise UserError(
             f"model {checkpoint.name}: config.json says model_type {kind!r}; "

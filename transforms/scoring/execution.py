@@ -46,7 +46,7 @@ def resolve(
     if kind not in BATCH_TOKENS or (number and not number.isdecimal()) or (kind == "cpu" and number):
         raise UserError(f"--device {device}: give auto, cpu, cuda or cuda:N")
     if kind == "cuda" and torch.cuda.device_count() <= int(number or 0):
-        raise UserError(f"--device {device}: this machine has {torch.cuda.device_count()} CUDA devices; use --device cpu")
+        raise UserError(f"--device {device}: there are {torch.cuda.device_count()} CUDA devices; use --device cpu")
     if dtype == "auto":
         dtype = "bfloat16" if _multiplies_bfloat16(kind) else "float32"
     if dtype not in DTYPES:

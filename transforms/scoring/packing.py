@@ -31,7 +31,7 @@ class Run(NamedTuple):
     """Neighbouring sequences of one length, so that they can be viewed as a rectangle without copying."""
 
     start: int  # place of the first token
-    count: int  # sequences
+    sequences: int
     length: int  # tokens in each
 
 
@@ -96,7 +96,7 @@ def runs_of(lengths: Sequence[int]) -> tuple[Run, ...]:
     start = 0
     for length in lengths:
         if runs and runs[-1].length == length:
-            runs[-1] = runs[-1]._replace(count=runs[-1].count + 1)
+            runs[-1] = runs[-1]._replace(sequences=runs[-1].sequences + 1)
         elif length:
             runs.append(Run(start, 1, length))
         start += length

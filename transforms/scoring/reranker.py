@@ -1,7 +1,7 @@
 """Text to scores: find a model, load it, score lists of documents against queries.
 
-    reranker = Reranker.load("jinaai/jina-reranker-v2-base-multilingual")
-    scores = reranker.score("organic skincare", ["Aloe vera ...", "A new tyre ..."])
+reranker = Reranker.load("jinaai/jina-reranker-v2-base-multilingual")
+scores = reranker.score("organic skincare", ["Aloe vera ...", "A new tyre ..."])
 """
 
 from __future__ import annotations

@@ -22,11 +22,11 @@ class Tokens:
         self._known: dict[str, Ids | Failure] = {}
 
     def add(self, texts: Iterable[str]) -> None:
-        """Tokenise those of the texts that are new, in parallel; a text that the tokenizer fails on becomes a Failure."""
+        """Tokenise those of the texts that are new, in parallel; one that the tokenizer fails on becomes a Failure."""
         new = [text for text in dict.fromkeys(texts) if text not in self._known]
         try:
             encodings = self._backend.encode_batch_fast(new, add_special_tokens=False)
-        except Exception:  # noqa: BLE001 - one text of many is bad, and the library does not say which: find it below
+        except Exception:  # one text of many is bad, and the library does not say which
             self._known |= {text: self._encode_one(text) for text in new}
         else:
             self._known |= {
@@ -36,7 +36,7 @@ class Tokens:
     def _encode_one(self, text: str) -> Ids | Failure:
         try:
             return np.array(self._backend.encode(text, add_special_tokens=False).ids, dtype=np.int32)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is this text's reason, kept with the rejected row
+        except Exception as error:  # whatever it is, it is kept with the rejected row
             return Failure("tokenizer_error", f"{type(error).__name__}: {error}")
 
     def __getitem__(self, text: str) -> Ids | Failure:
