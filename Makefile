@@ -25,5 +25,5 @@ lint: .venv/.installed
 	    exit 1; fi
 	@echo "Installing into .venv, once; this takes some minutes"
 	@"$(PYTHON)" -m venv .venv
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	@.venv/bin/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
 	@touch $@

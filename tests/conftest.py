@@ -1,4 +1,4 @@
-"""What all tests share: an environment without a hub, and the larger fixtures where RERANK_FIXTURES names their folder."""
+"""What all tests share: an environment without a hub, and the larger fixtures where RERANK_FIXTURES says."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 # reaches for a hub, nor finds what the user has cached: one that wants a hub starts a child process with HF_ENDPOINT on
 # loopback and HF_HUB_OFFLINE=0. One thread, so that sums are made in the same order on every machine.
 _hub_cache = tempfile.TemporaryDirectory(prefix="rerank-tests-hub-")
-os.environ |= {"HF_HOME": _hub_cache.name, "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "1"}
+os.environ |= {"HF_HOME": _hub_cache.name, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
 
 
 @pytest.fixture(scope="session")
