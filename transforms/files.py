@@ -40,7 +40,7 @@ def base_name(path: str) -> str:
 
 def absolute(path: str) -> str:
     """`path` as it reads from any working directory. Links are kept, since their targets may have telling no names."""
-    return os.path.abspath(path) if is_local(path) else path.rstrip("/")  # noqa: PTH100 - resolve() follows links
+    return os.path.abspath(path) if is_local(path) else path.rstrip("/")
 
 
 def expand(patterns: Sequence[str]) -> list[str]:
@@ -78,15 +78,15 @@ def _expand_local(pattern: str) -> list[str]:
     elif path.exists():
         matches = [path]
     else:
-        matches = map(Path, glob.glob(pattern, recursive=True))  # noqa: PTH207 - pathlib refuses absolute patterns
+        matches = map(Path, glob.glob(pattern, recursive=True))
     return [absolute(str(match)) for match in matches if match.is_file()]
 
 
 def _expand_remote(pattern: str) -> list[str]:
     if _GLOB_CHARACTERS.intersection(pattern):
         return _match(pattern)
-    # A directory of HDFS exists too, with length 0, which no Parquet file has.
-    return _match(pattern) or _match(join(pattern, "*.parquet"))
+    # A directory of HDFS matches too, with length 0, which no Parquet file has. Beam would read "name/" as "name/*".
+    return _match(pattern.rstrip("/")) or _match(join(pattern, "*.parquet"))
 
 
 def _match(pattern: str) -> list[str]:
@@ -119,7 +119,7 @@ def read_text(path: str) -> str:
 def list_names(directory: str) -> list[str]:
     """Sorted names in a directory, [] where there is none. Object stores know no directories and list files alone."""
     if is_local(directory):
-        return sorted(os.listdir(directory)) if Path(directory).is_dir() else []  # noqa: PTH208 - names are wanted
+        return sorted(os.listdir(directory)) if Path(directory).is_dir() else []
     if FileSystems.get_scheme(directory) == "hdfs" and not FileSystems.exists(directory):
         return []
     (result,) = FileSystems.match([join(directory, "*")])
