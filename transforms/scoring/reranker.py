@@ -11,7 +11,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -34,6 +34,14 @@ class HasSequences(Protocol):
     """What `prepare` returns: the model's inputs, and whatever the family needs to finish."""
 
     sequences: list[TokenSequence]
+
+
+class Tokenised(NamedTuple):
+    """Some tasks, ready for the model."""
+
+    prepared: HasSequences
+    pairs: int
+    seconds: float  # that it took
 
 
 class Family(Protocol):
@@ -166,7 +174,7 @@ class Reranker:
         return [part.tolist() for part in np.split(self.score_tasks(tasks).score, ends[:-1])] if tasks else []
 
     def score_tasks(
-        self, tasks: Sequence[RankingTask], progress: Callable[[int, int], None] = lambda sequences, tokens: None
+        self, tasks: Sequence[RankingTask], progress: Callable[[float, int], None] = lambda pairs, tokens: None
     ) -> Scores:
         """Scores of all pairs with the ledger of what was cut and what failed.
 
@@ -175,25 +183,29 @@ class Reranker:
 
         Args:
             tasks: queries with their documents.
-            progress: called after each forward pass with the sequences and tokens that were in it.
+            progress: called after each forward pass with the pairs and tokens that it did; a pair read in several
+                windows counts by parts.
         """
         tokens = Tokens(self._family.tokenizer)
         parts: list[Scores] = []
         with ThreadPoolExecutor(1, "tokenise") as pool:
-            waiting: deque[Future[tuple[HasSequences, float]]] = deque()
+            waiting: deque[Future[Tokenised]] = deque()
             for chunk in chunks_of(tasks, CHUNK_PAIRS):
                 waiting.append(pool.submit(self._prepare, chunk, tokens))
                 if len(waiting) > 1:
-                    parts.append(self._run(*waiting.popleft().result(), progress))
-            parts += [self._run(*future.result(), progress) for future in waiting]
+                    parts.append(self._run(waiting.popleft().result(), progress))
+            parts += [self._run(future.result(), progress) for future in waiting]
         return concatenate(parts)
 
-    def _prepare(self, tasks: Sequence[RankingTask], tokens: Tokens) -> tuple[HasSequences, float]:
+    def _prepare(self, tasks: Sequence[RankingTask], tokens: Tokens) -> Tokenised:
         start = time.perf_counter()
-        return self._family.prepare(tasks, tokens), time.perf_counter() - start
+        prepared = self._family.prepare(tasks, tokens)
+        return Tokenised(prepared, sum(len(task.documents) for task in tasks), time.perf_counter() - start)
 
-    def _run(self, prepared: HasSequences, tokenise_seconds: float, progress: Callable[[int, int], None]) -> Scores:
+    def _run(self, tokenised: Tokenised, progress: Callable[[float, int], None]) -> Scores:
         start = time.perf_counter()
+        prepared, pairs, _ = tokenised
+        pairs_a_sequence = pairs / max(len(prepared.sequences), 1)
         counts: Counter[str] = Counter()
         rows = engine.run(
             prepared.sequences,
@@ -201,14 +213,14 @@ class Reranker:
             budget=self.specification.execution.batch_tokens,
             device=self._device,
             counts=counts,
-            progress=progress,
+            progress=lambda sequences, tokens: progress(sequences * pairs_a_sequence, tokens),
         )
         scores = self._family.finish(prepared, rows)
         for pair in np.flatnonzero(~np.isfinite(scores.score)):
             scores.failures.setdefault(int(pair), Failure("nan_score", f"the model's score is {scores.score[pair]}"))
             scores.score[pair] = np.nan
         scores.counts += counts
-        scores.seconds = {"tokenise": tokenise_seconds, "forward": time.perf_counter() - start}
+        scores.seconds = {"tokenise": tokenised.seconds, "forward": time.perf_counter() - start}
         return scores
 
 

@@ -1,0 +1,132 @@
+"""The job as a reusable transform: read shards, score them, commit them.
+
+    units | Rerank(output, specification, reading)
+
+Between its steps travel shard descriptions and Arrow tables, never single pairs, and nothing is regrouped or
+reshuffled on the way.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+from apache_beam.ml.inference.base import RunInference
+
+from transforms.commit import commit
+from transforms.handler import RerankerHandler, ScoredShard
+from transforms.plan import Unit
+from transforms.progress import stop_requested
+from transforms.reader import read_shards
+from transforms.schema import Shard
+from transforms.scoring.reranker import Specification
+from transforms.template import Template
+
+NAMESPACE = "rerank"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How input files become shards.
+
+    Attributes:
+        keep_columns: input columns that are carried to the output.
+        text_template: what a model sees of a document; None for the title, a blank and the text.
+        shard_pairs: pairs of a shard, at most, unless one query has more.
+        committed: names of the shards that are done already.
+    """
+
+    keep_columns: tuple[str, ...] = ()
+    text_template: Template | None = None
+    shard_pairs: int = 16_384
+    committed: frozenset[str] = frozenset()
+
+
+class ReadShards(beam.DoFn):
+    """A unit of the plan to its shards that are not committed yet, each alone in a list: a batch for RunInference."""
+
+    def __init__(self, reading: Reading, progress_folder: str | None) -> None:
+        self._reading = reading
+        self._progress_folder = progress_folder
+
+    def process(self, unit: Unit) -> Iterator[list[Shard]]:
+        reading = self._reading
+        shards = read_shards(
+            unit,
+            keep_columns=reading.keep_columns,
+            text_template=reading.text_template,
+            shard_pairs=reading.shard_pairs,
+            skip=reading.committed,
+        )
+        while not stop_requested(self._progress_folder):
+            start = time.perf_counter()
+            shard = next(shards, None)
+            count_seconds("read", time.perf_counter() - start)
+            if shard is None:
+                return
+            yield [shard]
+
+
+class CommitShard(beam.DoFn):
+    """A scored shard to its part files; puts out the shard's counts."""
+
+    def __init__(self, output: str, top_k: int | None) -> None:
+        self._output = output
+        self._top_k = top_k
+
+    def process(self, scored: ScoredShard) -> Iterator[Counter[str]]:
+        shard, scores = scored
+        start = time.perf_counter()
+        counts = commit(self._output, shard, scores, self._top_k)
+        count_seconds("write", time.perf_counter() - start)
+        for stage, seconds in scores.seconds.items():
+            count_seconds(stage, seconds)
+        for name, count in counts.items():
+            Metrics.counter(NAMESPACE, name).inc(count)
+        yield counts
+
+
+class Rerank(beam.PTransform):
+    """Units of a plan to committed shards; puts out one Counter of counts a shard."""
+
+    def __init__(
+        self,
+        output: str,
+        specification: Specification,
+        reading: Reading,
+        *,
+        top_k: int | None = None,
+        progress_folder: str | None = None,
+    ) -> None:
+        """Describe the work.
+
+        Args:
+            output: the job's output directory, on any filesystem that Beam reads.
+            specification: the model.
+            reading: how input files become shards.
+            top_k: pairs of each query to keep in the output; None for all.
+            progress_folder: local folder for progress, see `transforms.progress`; None where workers are elsewhere.
+        """
+        super().__init__()
+        self._output = output
+        self._specification = specification
+        self._reading = reading
+        self._top_k = top_k
+        self._progress_folder = progress_folder
+
+    def expand(self, units: beam.PCollection[Unit]) -> beam.PCollection[Counter[str]]:
+        return (
+            units
+            | "ReadShards" >> beam.ParDo(ReadShards(self._reading, self._progress_folder))
+            | "Score" >> RunInference(RerankerHandler(self._specification, self._progress_folder))
+            | "CommitShard" >> beam.ParDo(CommitShard(self._output, self._top_k))
+        )
+
+
+def count_seconds(stage: str, seconds: float) -> None:
+    """Add to the job's time spent in a stage, summed over worker processes; kept in microseconds."""
+    Metrics.counter(NAMESPACE, f"{stage}_microseconds").inc(int(seconds * 1e6))
