@@ -7,3 +7,8 @@ class UserError(Exception):
     The message is one line: what is wrong, where (file, row group, column), and what to do. Command lines print it to
     stderr without a traceback and exit with code 2.
     """
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, or else its kind, without line breaks, to stand in a message."""
+    return " ".join(str(error).split()) or type(error).__name__

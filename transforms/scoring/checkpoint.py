@@ -14,26 +14,30 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    GatedRepoError,
-    HfHubHTTPError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
 from safetensors import SafetensorError, safe_open
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
-from transforms.errors import UserError
+from transforms.errors import UserError, one_line
+from transforms.scoring import hub
 from transforms.scoring.attention import PACKED
 
-# What is fetched from a hub: configuration, tokenizer and safetensors; never code, never another format of weights.
-WANTED_FILES = ("*.json", "*.safetensors", "*.model", "*.txt")
 EMBEDDED = {"small-cross-encoder": Path(__file__).parent / "models" / "small-cross-encoder"}
+
+# Beside the weights, the files of a directory that decide a score. What training leaves behind (earlier checkpoints,
+# optimiser states, logs) does not.
+DECISIVE_FILES = (
+    "config*.json",
+    "tokenizer*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.*",
+    "merges.txt",
+    "*.model",
+    "modules.json",
+    "[0-9]_*/*.json",
+    "[0-9]_*/*.safetensors",
+)
 
 Tensors = dict[str, torch.Tensor]
 
@@ -57,11 +61,12 @@ class Checkpoint:
     tokenizer_config: Mapping[str, Any]
 
     def identity(self) -> dict[str, Any]:
-        """What decides the scores, for job.json: the hub's commit, or the SHA-256 of each file."""
+        """What decides the scores, for job.json: the hub's commit, or the SHA-256 of each file, wherever it lies."""
         if self.revision:
             return {"name": self.name, "revision": self.revision}
-        files = sorted(path for path in self.directory.rglob("*") if path.suffix in {".json", ".safetensors", ".model"})
-        return {"name": self.name, "files": {str(path.relative_to(self.directory)): _sha256(path) for path in files}}
+        files = {path for pattern in DECISIVE_FILES for path in self.directory.glob(pattern) if path.is_file()}
+        files |= set(_weight_files(self))
+        return {"files": {path.relative_to(self.directory).as_posix(): _sha256(path) for path in sorted(files)}}
 
 
 def locate(name: str, revision: str | None = None) -> Checkpoint:
@@ -77,67 +82,92 @@ def locate(name: str, revision: str | None = None) -> Checkpoint:
     directory = EMBEDDED.get(name, Path(name))
     commit = None
     if not directory.is_dir():
+        if directory.exists():
+            raise UserError(f"model {name}: a file; give the directory that it is in")
         if name.count("/") != 1 or name.startswith((".", "/", "~")):
             raise UserError(
                 f"model {name}: no such directory; give a directory, a hub id (owner/name) or {', '.join(EMBEDDED)}"
             )
-        directory, commit = _fetch(name, revision)
+        directory, commit = hub.fetch(name, revision)
     elif revision:
         raise UserError(f"--revision {revision} applies to a model on the hub, but {name} is a directory: leave it out")
     config = _read_json(directory / "config.json", name)
+    if "quantization_config" in config:
+        raise UserError(f"model {name}: config.json says that its weights are quantised; give the original weights")
     if not list(directory.glob("*.safetensors")):
         others = sorted(path.name for path in directory.iterdir() if path.suffix in {".bin", ".pt", ".pth", ".ckpt"})
         found = f" (only {others[0]}, a pickle, which could run code)" if others else ""
         raise UserError(f"model {name}: no *.safetensors in {directory}{found}; convert the weights to safetensors")
+    if not (directory / "tokenizer.json").is_file():
+        raise UserError(f"model {name}: no tokenizer.json in {directory}; save its fast tokenizer there")
+    _read_json(directory / "tokenizer.json", name)  # a damaged one shows before anything is planned
     told = directory / "tokenizer_config.json"
     return Checkpoint(name, directory, commit, config, _read_json(told, name) if told.is_file() else {})
 
 
-def _fetch(name: str, revision: str | None) -> tuple[Path, str]:
-    """Download a hub repository's wanted files, or take them from the local cache; returns folder and commit."""
-    at = f"model {name}" + (f" at revision {revision}" if revision else "")
-    try:
-        path = Path(snapshot_download(name, revision=revision, allow_patterns=list(WANTED_FILES)))
-    except GatedRepoError as error:
-        raise UserError(f"{at}: the hub asks you to accept its terms first; do so there, then set HF_TOKEN") from error
-    except RepositoryNotFoundError as error:
-        raise UserError(f"{at}: not on the hub, or private; check the id, or set HF_TOKEN") from error
-    except (RevisionNotFoundError, EntryNotFoundError) as error:
-        if isinstance(error, LocalEntryNotFoundError):
-            raise UserError(f"{at}: the hub cannot be reached and the files are not in the local cache") from error
-        raise UserError(f"{at}: the hub has no such revision; check --revision") from error
-    except OfflineModeIsEnabled as error:
-        raise UserError(f"{at}: not in the local cache, and HF_HUB_OFFLINE forbids to fetch it; unset it") from error
-    except HfHubHTTPError as error:
-        status = error.response.status_code if error.response is not None else "no status"
-        raise UserError(f"{at}: the hub answered {status}; the same command later may succeed") from error
-    except OSError as error:
-        raise UserError(f"{at}: download failed ({error}); the same command continues it") from error
-    return path, path.name  # the cache keeps each commit in a folder of that name
-
-
-def read_shapes(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of all tensors, from the files' headers alone."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    for path in _weight_files(checkpoint):
-        with _open(path, checkpoint.name) as file:
-            shapes |= {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
-    return shapes
+def outline(checkpoint: Checkpoint) -> Tensors:
+    """What `read_tensors` gives, from the files' headers alone: tensors with shapes and without data."""
+    return _collect(checkpoint, lambda file, key: torch.empty(file.get_slice(key).get_shape(), device="meta"))
 
 
 def read_tensors(checkpoint: Checkpoint, wanted: Callable[[str], bool] = lambda key: True) -> Tensors:
     """All wanted tensors by name.
 
     A matrix stored as int8 rows beside a `<name>_scale` of shape [rows, 1] is multiplied out to float32.
+
+    Raises:
+        UserError: a file of the weights is missing or damaged.
     """
+    return _collect(checkpoint, lambda file, key: file.get_tensor(key), wanted)
+
+
+def _collect(
+    checkpoint: Checkpoint,
+    read: Callable[[Any, str], torch.Tensor],
+    wanted: Callable[[str], bool] = lambda key: True,
+) -> Tensors:
     tensors: Tensors = {}
     for path in _weight_files(checkpoint):
         with _open(path, checkpoint.name) as file:
-            tensors |= {key: file.get_tensor(key) for key in file.keys() if wanted(key)}  # noqa: SIM118
+            tensors |= {key: read(file, key) for key in file.keys() if wanted(key)}  # noqa: SIM118
     for key in [key for key in tensors if key.endswith(".weight_scale")]:
-        weight = key.removesuffix("_scale")
-        tensors[weight] = tensors[weight].float() * tensors.pop(key)
+        scale, weight = tensors.pop(key), key.removesuffix("_scale")
+        if weight not in tensors or scale.shape != (len(tensors[weight]), 1):
+            raise UserError(f"model {checkpoint.name}: {key} does not fit {weight}; the weights are damaged")
+        tensors[weight] = tensors[weight].float() * scale
     return tensors
+
+
+def fitting(model_class: type[PreTrainedModel], config: PreTrainedConfig, tensors: Tensors, *, name: str) -> Tensors:
+    """Those of the tensors that the model takes, checked to be complete; needs no more of them than their outline.
+
+    Args:
+        model_class: which of transformers' models.
+        config: its sizes.
+        tensors: weights under transformers' names.
+        name: of the checkpoint, for messages.
+
+    Raises:
+        UserError: a weight is missing or has another shape than the configuration says.
+    """
+    config._attn_implementation = PACKED  # a config.json could name another, one to be fetched from a hub even
+    try:
+        with torch.device("meta"):
+            model = model_class(config)
+    except Exception as error:  # sizes that do not go together show in as many ways as there are models
+        raise UserError(f"model {name}: config.json describes no model that can be built: {one_line(error)}") from error
+    taken: Tensors = {}
+    for key, parameter in model.state_dict().items():
+        if key in tensors:
+            taken[key] = tensors[key]
+        elif key not in model.all_tied_weights_keys:
+            raise UserError(f"model {name}: the weights lack {key}; the checkpoint is incomplete or of another kind")
+        if key in tensors and tensors[key].shape != parameter.shape:
+            raise UserError(
+                f"model {name}: {key} has shape {list(tensors[key].shape)}, but config.json says "
+                f"{list(parameter.shape)}; the files do not belong together"
+            )
+    return taken
 
 
 def build(
@@ -163,26 +193,12 @@ def build(
             alone would tie close scores.
 
     Raises:
-        UserError: a weight is missing or has another shape than the configuration says.
+        UserError: see `fitting`.
     """
-    with torch.device("meta"):
-        wanted = model_class(config).state_dict()
-    tied = set(getattr(model_class, "_tied_weights_keys", None) or ())
-    for key, parameter in wanted.items():
-        if key not in tensors and key not in tied:
-            raise UserError(f"model {name}: the weights lack {key}; the checkpoint is incomplete or of another kind")
-        if key in tensors and tensors[key].shape != parameter.shape:
-            raise UserError(
-                f"model {name}: {key} has shape {list(tensors[key].shape)}, but config.json says "
-                f"{list(parameter.shape)}; the files do not belong together"
-            )
+    taken = fitting(model_class, config, tensors, name=name)
     with _quiet():
         model = model_class.from_pretrained(
-            None,
-            config=config,
-            state_dict={key: tensors[key] for key in wanted if key in tensors},
-            dtype=dtype,
-            attn_implementation=PACKED,
+            None, config=config, state_dict=taken, dtype=dtype, attn_implementation=PACKED
         )
     for key, parameter in model.named_parameters():
         if key.startswith(tuple(float32)):
@@ -192,17 +208,16 @@ def build(
 
 
 def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
-    """The checkpoint's tokenizer, with no truncation and no padding set."""
-    if not (checkpoint.directory / "tokenizer.json").is_file():
-        raise UserError(
-            f"model {checkpoint.name}: no tokenizer.json in {checkpoint.directory}; save its fast tokenizer"
-        )
+    """The checkpoint's tokenizer, with no truncation and no padding set.
+
+    Raises:
+        UserError: it cannot be read, or not without code from the checkpoint.
+    """
     try:
         with _quiet():
             tokenizer = AutoTokenizer.from_pretrained(checkpoint.directory, trust_remote_code=False)
     except Exception as error:  # a damaged file shows in as many ways as there are tokenizers
-        detail = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"model {checkpoint.name}: its tokenizer cannot be read: {detail}") from error
+        raise UserError(f"model {checkpoint.name}: its tokenizer cannot be read: {one_line(error)}") from error
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.backend_tokenizer.no_padding()
     return tokenizer
@@ -223,13 +238,17 @@ def _quiet() -> Iterator[None]:
 
 
 def _weight_files(checkpoint: Checkpoint) -> list[Path]:
-    """The files that hold the weights: all that the index names, or else the single file."""
+    """The files that hold the weights: the single file, or all that the index names, in transformers' order."""
+    single = checkpoint.directory / "model.safetensors"
     index = checkpoint.directory / "model.safetensors.index.json"
+    if single.is_file():
+        return [single]
     if not index.is_file():
-        single = checkpoint.directory / "model.safetensors"
-        return [single] if single.is_file() else sorted(checkpoint.directory.glob("*.safetensors"))
-    names = sorted(set(_read_json(index, checkpoint.name).get("weight_map", {}).values()))
-    paths = [checkpoint.directory / Path(file).name for file in names]  # never outside of the directory
+        return sorted(checkpoint.directory.glob("*.safetensors"))
+    listed = _read_json(index, checkpoint.name).get("weight_map")
+    if not isinstance(listed, dict):
+        raise UserError(f"model {checkpoint.name}: {index} lacks its weight_map; fetch it again")
+    paths = sorted({checkpoint.directory / Path(str(file)).name for file in listed.values()})  # none outside of it
     for path in paths:
         if not path.is_file():
             raise UserError(f"model {checkpoint.name}: {index.name} names {path.name}: not there; fetch it again")
@@ -239,7 +258,7 @@ def _weight_files(checkpoint: Checkpoint) -> list[Path]:
 def _open(path: Path, name: str) -> Any:
     try:
         return safe_open(path, framework="pt")
-    except SafetensorError as error:
+    except (SafetensorError, OSError) as error:
         raise UserError(f"model {name}: {path} is no complete safetensors file ({error}); fetch it again") from error
 
 
@@ -248,6 +267,8 @@ def _read_json(path: Path, name: str) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"model {name}: no {path.name} in {path.parent}; give the directory of a checkpoint") from None
+    except OSError as error:
+        raise UserError(f"model {name}: {path} cannot be read ({error.strerror})") from error
     except ValueError as error:
         raise UserError(f"model {name}: {path} is not valid JSON ({error}); fetch it again") from error
     if not isinstance(content, dict):

@@ -25,7 +25,7 @@ from transformers import (
     XLMRobertaForSequenceClassification,
 )
 
-from transforms.errors import UserError
+from transforms.errors import UserError, one_line
 from transforms.scoring import checkpoint as checkpoints
 from transforms.scoring.checkpoint import Checkpoint, Tensors
 from transforms.scoring.engine import Rows
@@ -173,7 +173,8 @@ class CrossEncoder:
         before = torch.cumsum(counted, 0)
         starts = packed.offsets[:-1].long()
         base = (before - counted)[starts].repeat_interleave(packed.offsets.diff())
-        return (before - base) * counted + self._padding
+        positions: torch.Tensor = (before - base) * counted + self._padding
+        return positions
 
     def finish(self, prepared: Prepared, rows: Sequence[Rows | None]) -> Scores:
         """The best window of each pair is its score (windows: jina-reranker-v2's `rerank`)."""
@@ -197,12 +198,14 @@ class CrossEncoder:
 
 
 def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
-    """Fill in max_length from the checkpoint and check that the lengths fit together.
+    """Fill in max_length from the checkpoint and check that the lengths and the files fit together.
 
     Raises:
         UserError: they do not, or the checkpoint is none of a cross-encoder.
     """
-    config, _ = architecture(checkpoint)
+    config, model_class = architecture(checkpoint)
+    weights = transformers_names(checkpoints.outline(checkpoint))
+    checkpoints.fitting(model_class, config, weights, name=checkpoint.name)
     # RoBERTa's first two rows of positions belong to padding.
     positions = config.max_position_embeddings - (0 if config.model_type == "bert" else config.pad_token_id + 1)
     stored = checkpoint.tokenizer_config.get("model_max_length")
@@ -254,7 +257,10 @@ def architecture(checkpoint: Checkpoint) -> tuple[PreTrainedConfig, type[PreTrai
         )
     config_class, model_class = ARCHITECTURES[kind]
     described.pop("auto_map", None)
-    config = config_class.from_dict(described)
+    try:
+        config = config_class.from_dict(described)
+    except Exception as error:  # each field is checked in its own way
+        raise UserError(f"model {checkpoint.name}: config.json cannot be understood: {one_line(error)}") from error
     if config.num_labels != 1:
         raise UserError(f"model {checkpoint.name}: {config.num_labels} labels in config.json; a reranker has one")
     return config, model_class
@@ -271,7 +277,7 @@ def transformers_names(tensors: Tensors) -> Tensors:
         for theirs, ours in JINA_V2_NAMES:
             key = key.replace(theirs, ours)
         if ".mixer.Wqkv." in key:  # rows: all of the queries', then all of the keys', then all of the values'
-            for name, part in zip(("query", "key", "value"), tensor.chunk(3), strict=True):
+            for name, part in zip(("query", "key", "value"), tensor.chunk(3), strict=False):
                 renamed[key.replace(".mixer.Wqkv.", f".attention.self.{name}.")] = part.contiguous()
         else:
             renamed[key] = tensor

@@ -39,7 +39,7 @@ def run(
         forward: the model and its head.
         budget: tokens of a batch, at most; one longer sequence still runs alone.
         device: where `forward` runs.
-        counts: forward_passes, forward_tokens and oom_splits are added to it.
+        counts: forward_passes, forward_tokens and oom_splits (times that a batch did not fit) are added to it.
         progress: called after each batch with the sequences and tokens in it.
 
     Returns:
@@ -78,6 +78,8 @@ def run(
 def is_out_of_memory(error: Exception) -> bool:
     """Whether the device or the host had no memory for a batch.
 
-    torch has a type of its own for accelerators only; its CPU allocator raises a plain RuntimeError, told by its name.
+    torch has a type of its own for what its allocators on accelerators lack; its CPU allocator, and cuBLAS where it
+    asks for a workspace, raise a plain RuntimeError, told by its words.
     """
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "DefaultCPUAllocator" in str(error)
+    words = ("DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED")
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(word in str(error) for word in words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import torch
@@ -38,17 +39,17 @@ def resolve(
     """Settle what is left open by what this machine has.
 
     Raises:
-        UserError: the device is not there, or cannot do the number format.
+        UserError: the device is not there, or a value is none of those that can be chosen.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, number = device.partition(":")
-    if kind not in BATCH_TOKENS or (number and not number.isdecimal()) or (kind == "cpu" and number):
+    if not re.fullmatch("cpu|cuda(:[0-9]+)?", device):
         raise UserError(f"--device {device}: give auto, cpu, cuda or cuda:N")
     if kind == "cuda" and torch.cuda.device_count() <= int(number or 0):
         raise UserError(f"--device {device}: there are {torch.cuda.device_count()} CUDA devices; use --device cpu")
     if dtype == "auto":
-        dtype = "bfloat16" if _multiplies_bfloat16(kind) else "float32"
+        dtype = "bfloat16" if _multiplies_bfloat16(device) else "float32"
     if dtype not in DTYPES:
         raise UserError(f"--dtype {dtype}: give auto, {', '.join(DTYPES)}")
     if batch_tokens is not None and batch_tokens < 1:
@@ -56,9 +57,9 @@ def resolve(
     return Execution(device, dtype, threads or torch.get_num_threads(), batch_tokens or BATCH_TOKENS[kind])
 
 
-def _multiplies_bfloat16(kind: str) -> bool:
+def _multiplies_bfloat16(device: str) -> bool:
     """Whether bfloat16 products are native, and so faster than float32."""
-    if kind == "cuda":
-        return torch.cuda.get_device_capability() >= (8, 0)
+    if device != "cpu":
+        return torch.cuda.get_device_capability(device) >= (8, 0)  # Ampere
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ class Template(NamedTuple):
     prefix: tuple[int, ...]
     middle: tuple[int, ...]
     suffix: tuple[int, ...]
-    typed_middle: int  # how many of the middle's tokens belong to the first segment
+    typed_middle: int | None  # how many of the middle's tokens are of the first segment; None: all tokens are
     alone: int  # how many special tokens a text alone takes
 
     @property
@@ -29,23 +30,30 @@ class Template(NamedTuple):
     def join(self, query: Ids, document: Ids) -> TokenSequence:
         """The pair as one sequence that is read at its first token."""
         ids = np.concatenate([self.prefix, query, self.middle, document, self.suffix], dtype=np.int32, casting="unsafe")
-        return TokenSequence(ids, FIRST_TOKEN, len(self.prefix) + len(query) + self.typed_middle)
+        first = len(ids) if self.typed_middle is None else len(self.prefix) + len(query) + self.typed_middle
+        return TokenSequence(ids, FIRST_TOKEN, first)
 
 
 def template_of(tokenizer: PreTrainedTokenizerBase) -> Template:
-    """Read the pair's form off an encoded pair of one-letter texts."""
+    """Read the pair's form off an encoded pair of one-letter texts.
+
+    Raises:
+        UserError: the form is another than query, then document.
+    """
     pair = tokenizer.backend_tokenizer.encode("a", "b")
-    sides = [pair.sequence_ids[i] for i in range(len(pair.ids))]
+    sides = list(pair.sequence_ids)
+    runs = [side for side, _ in groupby(side for side in sides if side is not None)]
+    if runs != [0, 1] or pair.type_ids[0] != 0:
+        raise UserError("the tokenizer builds pairs in a form that is not query, then document; use a fast tokenizer")
     first, second = sides.index(0), sides.index(1)
     first_end = len(sides) - sides[::-1].index(0)
     second_end = len(sides) - sides[::-1].index(1)
-    if pair.type_ids[0] != 0 or any(side is not None for side in sides[first_end:second]):
-        raise UserError("the tokenizer builds pairs in a form that is not query, then document; use a fast tokenizer")
+    middle_types = pair.type_ids[first_end:second]
     return Template(
         prefix=tuple(pair.ids[:first]),
         middle=tuple(pair.ids[first_end:second]),
         suffix=tuple(pair.ids[second_end:]),
-        typed_middle=pair.type_ids[first_end:second].count(0),
+        typed_middle=middle_types.count(0) if pair.type_ids[second] else None,
         alone=tokenizer.backend_tokenizer.num_special_tokens_to_add(False),
     )
 

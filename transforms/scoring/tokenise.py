@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
+from transforms.errors import one_line
 from transforms.scoring.packing import Ids
 from transforms.scoring.results import Failure
 
@@ -26,7 +27,10 @@ class Tokens:
         new = [text for text in dict.fromkeys(texts) if text not in self._known]
         try:
             encodings = self._backend.encode_batch_fast(new, add_special_tokens=False)
-        except Exception:  # one text of many is bad, and the library does not say which
+        except BaseException as error:
+            if not _is_tokenizers(error):
+                raise
+            # One text of many is bad, and the library does not say which.
             self._known |= {text: self._encode_one(text) for text in new}
         else:
             self._known |= {
@@ -36,8 +40,15 @@ class Tokens:
     def _encode_one(self, text: str) -> Ids | Failure:
         try:
             return np.array(self._backend.encode(text, add_special_tokens=False).ids, dtype=np.int32)
-        except Exception as error:  # whatever it is, it is kept with the rejected row
-            return Failure("tokenizer_error", f"{type(error).__name__}: {error}")
+        except BaseException as error:
+            if not _is_tokenizers(error):
+                raise
+            return Failure("tokenizer_error", f"{type(error).__name__}: {one_line(error)}")
 
     def __getitem__(self, text: str) -> Ids | Failure:
         return self._known[text]
+
+
+def _is_tokenizers(error: BaseException) -> bool:
+    """Whether the tokenizers library failed; where its Rust code panics, it raises what is not an Exception."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"

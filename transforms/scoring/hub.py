@@ -1,0 +1,67 @@
+"""A checkpoint's files from a Hugging Face hub, or from its cache on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from transforms.errors import UserError, one_line
+
+# Configuration, tokenizer and safetensors; never code, never another format of weights.
+WANTED_FILES = ("*.json", "*.safetensors", "*.model", "*.txt")
+
+# What went wrong, and how to mend it; the first that fits is told.
+_MEANINGS: tuple[tuple[type[Exception], str], ...] = (
+    (GatedRepoError, "the hub asks you to accept its terms first; do so on its page there, then set HF_TOKEN"),
+    (RepositoryNotFoundError, "neither a directory here nor on the hub, or private there; check it, or set HF_TOKEN"),
+    (RevisionNotFoundError, "the hub has no such revision; check --revision"),
+    (OfflineModeIsEnabled, "not all of it is in the local cache, and HF_HUB_OFFLINE forbids to fetch it; unset that"),
+    (HFValidationError, "neither a directory here nor a hub id; give a directory or owner/name"),
+)
+_NOT_ALLOWED = {401, 403}
+
+
+def fetch(name: str, revision: str | None) -> tuple[Path, str]:
+    """Download what is wanted of a repository, or take it from the cache; what an earlier try has fetched is kept.
+
+    Args:
+        name: owner/name.
+        revision: a commit, tag or branch; None for the main branch.
+
+    Returns:
+        The folder, and the commit that it holds.
+
+    Raises:
+        UserError: it is not there, not allowed, or not reachable and not in the cache.
+    """
+    try:
+        path = Path(snapshot_download(name, revision=revision, allow_patterns=list(WANTED_FILES)))
+    except Exception as error:  # the transport underneath has errors of its own, others in each version
+        at = f" at revision {revision}" if revision else ""
+        raise UserError(f"model {name}{at}: {_meaning(error)}") from error
+    return path, path.name  # the cache keeps each commit in a folder of that name
+
+
+def _meaning(error: BaseException) -> str:
+    """What an error of the hub's library means to the user, in one line."""
+    if isinstance(error, LocalEntryNotFoundError) and error.__cause__ is not None:
+        error = error.__cause__  # this one says "not in the cache", its cause why it was not fetched
+    for kind, meaning in _MEANINGS:
+        if isinstance(error, kind):
+            return meaning
+    if isinstance(error, HfHubHTTPError):
+        status = error.response.status_code
+        if status in _NOT_ALLOWED:
+            return f"the hub answered {status}; check that your HF_TOKEN is valid and may read it"
+        return f"the hub answered {status}; the same command later continues"
+    return f"cannot be fetched from the hub ({one_line(error)}); the same command later continues"
