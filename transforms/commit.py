@@ -30,7 +30,7 @@ from transforms.scoring.results import Failure, Scores
 SCORED_DIRECTORY = "scored"
 REJECTED_DIRECTORY = "rejected"
 _RECORD_KEY = b"rerank"
-_PART_NAME = re.compile(r"part-(\d+)-(\d+)-(\d+)")
+_PART_NAME = re.compile(r"part-\d+-\d+-\d+\.parquet")
 _FOOTERS_READ_AT_ONCE = 16
 _LEDGER = ("tokens", "truncated_tokens", "query_truncated_tokens", "windows", "group", "position")
 
@@ -222,26 +222,25 @@ def committed(output: str) -> dict[str, Part]:
         UserError: a Parquet file in the directory of scored parts was not written by this job.
     """
     directory = files.join(output, SCORED_DIRECTORY)
-    names = [name.removesuffix(".parquet") for name in files.list_names(directory) if _is_parquet(name)]
-    for name in names:
-        if not _PART_NAME.fullmatch(name):
-            raise _foreign(files.join(directory, f"{name}.parquet"))
-    names.sort(key=_indices)
+    file_names = [name for name in files.list_names(directory) if name.endswith(".parquet") and name[0] not in "._"]
+    for name in file_names:
+        if not is_part(name):
+            raise _foreign(files.join(directory, name))
+    names = sorted((name.removesuffix(".parquet") for name in file_names), key=_indices)
     with ThreadPoolExecutor(_FOOTERS_READ_AT_ONCE) as pool:
         parts = list(pool.map(lambda name: _read_part(_part_path(output, SCORED_DIRECTORY, name)), names))
     return {name: part for name, part in zip(names, parts, strict=True) if part is not None}
 
 
-def _is_parquet(name: str) -> bool:
-    return name.endswith(".parquet") and name[0] not in "._"
+def is_part(file_name: str) -> bool:
+    """Whether a file's name is that of a part."""
+    return _PART_NAME.fullmatch(file_name) is not None
 
 
 def _indices(name: str) -> tuple[int, int, int]:
-    """File, row group and slice that a part's name tells."""
-    match = _PART_NAME.fullmatch(name)
-    assert match is not None
-    file, row_group, piece = map(int, match.groups())
-    return file, row_group, piece
+    """File, row group and slice that a shard's name tells."""
+    _, file, row_group, piece = name.split("-")
+    return int(file), int(row_group), int(piece)
 
 
 def _read_part(path: str) -> Part | None:
@@ -272,7 +271,7 @@ def complete_row_groups(parts: Mapping[str, Part]) -> set[tuple[int, int]]:
         slices[file, row_group].add(piece)
         if part.last:
             last[file, row_group] = piece
-    return {unit for unit, end in last.items() if slices[unit].issuperset(range(end + 1))}
+    return {unit for unit, end in last.items() if slices[unit].issuperset(range(end))}
 
 
 def read_scored(output: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:

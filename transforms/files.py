@@ -19,8 +19,10 @@ from typing import BinaryIO
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from transforms.errors import UserError
+from transforms.errors import UserError, one_line
 
+# How Beam tells that a filesystem failed (its BeamIOError is an OSError), is unknown, or is not installed.
+FAILURES = (OSError, ValueError, ImportError)
 _GLOB_CHARACTERS = frozenset("*?[")
 # Renaming onto a file that exists fails on these, so the target has to go first.
 _SCHEMES_THAT_NEVER_OVERWRITE = frozenset({"hdfs"})
@@ -59,8 +61,8 @@ def expand(patterns: Sequence[str]) -> list[str]:
 def _expand_one(pattern: str) -> list[str]:
     try:
         matches = _expand_local(pattern) if is_local(pattern) else _expand_remote(pattern)
-    except (BeamIOError, OSError, ValueError, ImportError) as error:
-        raise UserError(f"input {pattern!r} cannot be listed: {_one_line(error)}") from error
+    except FAILURES as error:
+        raise UserError(f"input {pattern!r} cannot be listed: {one_line(error)}") from error
     wanted = base_name(pattern)[:1]
     paths = [path for path in matches if base_name(path)[0] not in "._" or base_name(path)[0] == wanted]
     if not paths:
@@ -214,7 +216,3 @@ def is_temporary(name: str) -> bool:
 def sweep(directory: str) -> None:
     """Deletes the temporaries that killed processes left. Only for a job that has the directory to itself."""
     delete(join(directory, name) for name in list_names(directory) if is_temporary(name))
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
