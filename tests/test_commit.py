@@ -296,14 +296,14 @@ def test_rejected_part_of_an_earlier_attempt_is_removed(output: str) -> None:
 
 
 def test_bytes_do_not_depend_on_how_the_input_was_chunked(tmp_path: Path) -> None:
-    # More rows than Parquet puts on one page.
-    docs = [f"document {i}" for i in range(30_000)]
-    rejected = [{"doc_id": f"rejected {i}", "reason": "null_text", "source_row": i} for i in range(30_000)]
+    # More than a megabyte of ids, so that Parquet leaves its dictionary in the middle of a column.
+    docs = [f"{i:0400}" for i in range(5000)]
+    rejected = [{"doc_id": doc, "reason": "duplicate_doc_id"} for doc in docs]
     whole, chunked = (make_shard([("q", docs)], rejected=rejected, kept=True) for _ in range(2))
     for name in ("pairs", "rejected"):
         table = getattr(chunked, name)
-        object.__setattr__(chunked, name, pa.concat_tables([table.slice(i, 777) for i in range(0, 30_000, 777)]))
-    scores = make_scores(NAN, *range(29_999))
+        object.__setattr__(chunked, name, pa.concat_tables([table.slice(i, 777) for i in range(0, 5000, 777)]))
+    scores = make_scores(NAN, *range(4999))
     commit(str(tmp_path / "whole"), whole, scores)
     commit(str(tmp_path / "elsewhere" / "chunked"), chunked, scores)
     assert contents(tmp_path / "whole") == contents(tmp_path / "elsewhere" / "chunked")
