@@ -8,9 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
-from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
-from apache_beam.runners.runner import PipelineRunner, create_runner
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from transforms.errors import UserError
 
@@ -22,12 +20,6 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}; see --help")
-
-
-LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner")
-RUNNERS_THAT_LOSE_DATA = {
-    "DaskRunner": "it drops what a step puts out when a bundle ends",
-}
 
 
 def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> tuple[argparse.Namespace, PipelineOptions]:
@@ -60,32 +52,6 @@ def _refuse_unknown(rest: Sequence[str], our_names: Sequence[str]) -> None:
         near = difflib.get_close_matches(name, [*our_names, *beam._option_string_actions], n=1)
         hint = f"; did you mean {near[0]}?" if near else "; see --help"
         raise UserError(f"{word}: neither this command nor Beam has such an option{hint}")
-
-
-def runner_of(options: PipelineOptions) -> tuple[PipelineRunner, bool]:
-    """The runner that the options name, and whether its workers are on this machine.
-
-    DirectRunner is Beam's in-process FnApiRunner here: by its own choice it would be another engine on a machine with a
-    network (it fetches one) than on a machine without.
-
-    Raises:
-        UserError: there is no such runner, or it is known to lose data.
-    """
-    name = options.view_as(StandardOptions).runner or "DirectRunner"
-    if name in RUNNERS_THAT_LOSE_DATA:
-        raise UserError(f"--runner {name} loses data: {RUNNERS_THAT_LOSE_DATA[name]}; use DirectRunner or DataflowRunner")
-    if name in LOCAL_RUNNERS:
-        return FnApiRunner(), True
-    try:
-        return create_runner(name), False
-    except (ImportError, ValueError, AttributeError) as error:
-        raise UserError(f"--runner {name}: {str(error).splitlines()[0]}") from error
-
-
-def worker_processes(options: PipelineOptions) -> int:
-    """Worker processes of a local run."""
-    direct = options.view_as(DirectOptions)
-    return direct.direct_num_workers if direct.direct_running_mode != "in_memory" else 1
 
 
 def fail(error: UserError) -> int:

@@ -15,14 +15,17 @@ SECONDS_ON_TERMINAL, SECONDS_IN_LOG = 0.5, 30.0
 
 
 @contextmanager
-def progress_line(folder: str, total: int | None, done: int) -> Iterator[None]:
+def progress_line(folder: str | None, total: int | None, done: int) -> Iterator[None]:
     """Show the progress that is accounted in a folder while the body runs; nothing is shown once it ends.
 
     Args:
-        folder: see `transforms.progress`.
+        folder: see `transforms.progress`; None for no line.
         total: pairs of the job; None if unknown.
         done: pairs that earlier runs of the job did.
     """
+    if folder is None:
+        yield
+        return
     finished = threading.Event()
     interval = SECONDS_ON_TERMINAL if sys.stderr.isatty() else SECONDS_IN_LOG
 

@@ -1,6 +1,6 @@
 """The job as a reusable transform: read shards, score them, commit them.
 
-    units | Rerank(output, specification, reading)
+    work | Rerank(output, specification, reading)
 
 Between its steps travel shard descriptions and Arrow tables, never single pairs, and nothing is regrouped or
 reshuffled on the way.
@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
@@ -37,30 +38,35 @@ class Reading:
         keep_columns: input columns that are carried to the output.
         text_template: what a model sees of a document; None for the title, a blank and the text.
         shard_pairs: pairs of a shard, at most, unless one query has more.
-        committed: names of the shards that are done already.
     """
 
     keep_columns: tuple[str, ...] = ()
     text_template: Template | None = None
     shard_pairs: int = 16_384
-    committed: frozenset[str] = frozenset()
+
+
+class Work(NamedTuple):
+    """A unit of the plan with the names of those of its shards that are committed already."""
+
+    unit: Unit
+    committed: frozenset[str]
 
 
 class ReadShards(beam.DoFn):
-    """A unit of the plan to its shards that are not committed yet, each alone in a list: a batch for RunInference."""
+    """A unit's shards that are not committed yet, each alone in a list: that is a batch for RunInference."""
 
     def __init__(self, reading: Reading, progress_folder: str | None) -> None:
         self._reading = reading
         self._progress_folder = progress_folder
 
-    def process(self, unit: Unit) -> Iterator[list[Shard]]:
+    def process(self, work: Work) -> Iterator[list[Shard]]:
         reading = self._reading
         shards = read_shards(
-            unit,
+            work.unit,
             keep_columns=reading.keep_columns,
             text_template=reading.text_template,
             shard_pairs=reading.shard_pairs,
-            skip=reading.committed,
+            skip=work.committed,
         )
         while not stop_requested(self._progress_folder):
             start = time.perf_counter()
@@ -91,7 +97,7 @@ class CommitShard(beam.DoFn):
 
 
 class Rerank(beam.PTransform):
-    """Units of a plan to committed shards; puts out one Counter of counts a shard."""
+    """Work to committed shards; puts out one Counter of counts a shard."""
 
     def __init__(
         self,
@@ -118,9 +124,9 @@ class Rerank(beam.PTransform):
         self._top_k = top_k
         self._progress_folder = progress_folder
 
-    def expand(self, units: beam.PCollection[Unit]) -> beam.PCollection[Counter[str]]:
+    def expand(self, work: beam.PCollection[Work]) -> beam.PCollection[Counter[str]]:
         return (
-            units
+            work
             | "ReadShards" >> beam.ParDo(ReadShards(self._reading, self._progress_folder))
             | "Score" >> RunInference(RerankerHandler(self._specification, self._progress_folder))
             | "CommitShard" >> beam.ParDo(CommitShard(self._output, self._top_k))

@@ -123,6 +123,9 @@ class CrossEncoder:
         self.tokenizer = tokenizer
         self._template = template_of(tokenizer)
         self._model = model
+        # The pooler is part of the head: run on what is read alone, and in float32.
+        self._pooler = getattr(model.base_model, "pooler", None)
+        model.base_model.pooler = None
         config = model.config
         self._typed = config.type_vocab_size > 1
         # RoBERTa counts places from padding_idx + 1, and skips tokens that equal the padding token.
@@ -161,8 +164,8 @@ class CrossEncoder:
             packed=packed,
         ).last_hidden_state[0, packed.reads]
         first = hidden.float()[:, None]  # the heads take the first token of [N, tokens, hidden]
-        if self._model.config.model_type == "bert":
-            first = self._model.base_model.pooler(first)
+        if self._pooler is not None:
+            first = self._pooler(first)
         logits: torch.Tensor = self._model.classifier(first)
         return logits.sigmoid() if self.settings.activation == "sigmoid" else logits
 

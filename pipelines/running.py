@@ -1,0 +1,106 @@
+"""Running a graph: which runner, what it counted, and how it is stopped without losing a shard."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.metrics.metric import MetricsFilter
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
+from apache_beam.runners.runner import PipelineRunner, create_runner
+
+from transforms.errors import UserError, one_line
+from transforms.progress import request_stop, stop_requested
+
+LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner")
+RUNNERS_THAT_LOSE_DATA = {"DaskRunner": "it drops what a step puts out when a bundle ends"}
+
+
+def runner_of(options: PipelineOptions) -> tuple[PipelineRunner, bool]:
+    """The runner that the options name, and whether its workers are processes that this one starts.
+
+    DirectRunner is Beam's in-process FnApiRunner here: by its own choice it would be another engine on a machine with a
+    network (it fetches one) than on a machine without.
+
+    Raises:
+        UserError: there is no such runner, or it is known to lose data.
+    """
+    name = options.view_as(StandardOptions).runner or "DirectRunner"
+    if name in RUNNERS_THAT_LOSE_DATA:
+        raise UserError(f"--runner {name} loses data: {RUNNERS_THAT_LOSE_DATA[name]}; use DirectRunner or DataflowRunner")
+    if name in LOCAL_RUNNERS:
+        return FnApiRunner(), True
+    try:
+        return create_runner(name), False
+    except (ImportError, ValueError, AttributeError) as error:
+        raise UserError(f"--runner {name}: {one_line(error)}") from error
+
+
+def run_graph(
+    build: Callable[[beam.Pipeline], Any], runner: PipelineRunner, options: PipelineOptions, namespace: str
+) -> dict[str, int]:
+    """Run the graph to its end; returns the run's counters of a namespace by name.
+
+    Raises:
+        UserError: a worker met a mistake that the user can mend.
+    """
+    pipeline = beam.Pipeline(runner=runner, options=options)
+    build(pipeline)
+    try:
+        result = pipeline.run()
+        result.wait_until_finish()
+    except Exception as error:
+        raise _user_error_in(error) or error
+    counters = result.metrics().query(MetricsFilter().with_namespace(namespace))["counters"]
+    return {counter.key.metric.name: counter.result for counter in counters}
+
+
+def _user_error_in(error: BaseException) -> UserError | None:
+    """The UserError that a worker raised: in the chain of causes, or, from another process, in the text it sent."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, UserError):
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    told = re.search(rf"^{re.escape(UserError.__module__)}\.UserError: (.+?)(?: \[while running .*)?$", str(error), re.M)
+    return UserError(told[1]) if told else None
+
+
+@contextmanager
+def stop_on_interrupt(local: bool) -> Iterator[str | None]:
+    """While the body runs, the first Ctrl-C asks the workers to finish the shard in hand, and a second quits at once.
+
+    Yields:
+        The folder through which workers on this machine account for progress and are stopped, see
+        `transforms.progress`; None where they are elsewhere.
+
+    Raises:
+        KeyboardInterrupt: after the body, where the workers were stopped.
+    """
+    if not local:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="rerank-progress-") as folder:
+
+        def interrupted(number: int, frame: FrameType | None) -> None:
+            if stop_requested(folder):
+                os._exit(130)
+            request_stop(folder)
+            print("\ninterrupted: finishing the shard in hand; once more to quit at once", file=sys.stderr)
+
+        before = signal.signal(signal.SIGINT, interrupted)
+        try:
+            yield folder
+        finally:
+            signal.signal(signal.SIGINT, before)
+        if stop_requested(folder):
+            raise KeyboardInterrupt
