@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,33 +10,34 @@ from apache_beam.ml.inference.base import ModelHandler
 
 from transforms.progress import progress_writer
 from transforms.schema import Shard
-from transforms.scoring import checkpoint
-from transforms.scoring.reranker import Reranker, Specification
+from transforms.scoring.endpoint import EndpointSpecification
+from transforms.scoring.reranker import Specification
 from transforms.scoring.results import RankingTask, Scores
+from transforms.scoring.scorer import Scorer
 
 ScoredShard = tuple[Shard, Scores]
 
 
-class RerankerHandler(ModelHandler[Shard, ScoredShard, Reranker]):
+class RerankerHandler(ModelHandler[Shard, ScoredShard, Scorer]):
     """Loads one reranker in each worker process and scores whole shards with it.
 
     An element of RunInference is already a batch, `[shard]`: Beam need not, and could not well, batch pairs by length.
     """
 
-    def __init__(self, specification: Specification, progress_folder: str | None = None) -> None:
+    def __init__(
+        self, specification: Specification | EndpointSpecification, progress_folder: str | None = None
+    ) -> None:
         """Take what is to be loaded; `progress_folder` is where to account for progress, see `transforms.progress`."""
         super().__init__()
         self._specification = specification
         self._progress_folder = progress_folder
 
-    def load_model(self) -> Reranker:
-        """The loaded model; on another machine than the one that specified it, its files are fetched first."""
-        known = self._specification.checkpoint
-        found = checkpoint.locate(known.name, known.revision)
-        return Reranker(dataclasses.replace(self._specification, checkpoint=found))
+    def load_model(self) -> Scorer:
+        """The loaded model, or the endpoint to ask."""
+        return self._specification.load()
 
     def run_inference(
-        self, batch: Sequence[Shard], model: Reranker, inference_args: dict[str, Any] | None = None
+        self, batch: Sequence[Shard], model: Scorer, inference_args: dict[str, Any] | None = None
     ) -> list[ScoredShard]:
         """Each shard with the scores of its pairs, in the order of `shard.pairs`."""
         progress = progress_writer(self._progress_folder)

@@ -55,6 +55,7 @@ REASONS = {
     "no_room": "the query leaves no room for any of the document",
     "out_of_memory": "the pair alone does not fit into the device's memory",
     "nan_score": "the model's score is not a finite number",
+    "endpoint_error": "the hosted API refuses the document or fails on it",
 }
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from transforms.errors import UserError
-from transforms.scoring import cross_encoder
+from transforms.scoring import cross_encoder, endpoint, listwise, m0, yes_no
 from transforms.scoring.checkpoint import Checkpoint
 
 
@@ -60,10 +60,65 @@ MODELS = (
         parameters=0.57,
         revision="953dc6f6f85a1b2dbfca4c34a2796e7dde08d41e",
     ),
+    Model(
+        name="jinaai/jina-reranker-v3",
+        family="listwise",
+        settings=listwise.Settings(),
+        licence="CC-BY-NC-4.0",
+        parameters=0.6,
+        revision="10fb694fc21f7a710a563ff1eb977a460f3868e4",
+        signature="JinaForRanking",
+    ),
+    Model(
+        name="Qwen/Qwen3-Reranker-0.6B",
+        family="yes_no",
+        settings=yes_no.Settings(prompt="qwen3"),
+        licence="Apache-2.0",
+        parameters=0.6,
+        revision="e61197ed45024b0ed8a2d74b80b4d909f1255473",
+    ),
+    Model(
+        name="Qwen/Qwen3-Reranker-4B",
+        family="yes_no",
+        settings=yes_no.Settings(prompt="qwen3"),
+        licence="Apache-2.0",
+        parameters=4.0,
+        revision="f16fc5d5d2b9b1d0db8280929242745d79794ef5",
+    ),
+    Model(
+        name="mixedbread-ai/mxbai-rerank-base-v2",
+        family="yes_no",
+        settings=yes_no.Settings(prompt="mxbai", activation="none", centre=4.5),
+        licence="Apache-2.0",
+        parameters=0.5,
+        revision="3ea9d4dffa7d12a4f366be8e275c349de9fc9865",
+    ),
+    Model(
+        name="mixedbread-ai/mxbai-rerank-large-v2",
+        family="yes_no",
+        settings=yes_no.Settings(prompt="mxbai", activation="none", centre=6.0),
+        licence="Apache-2.0",
+        parameters=1.5,
+        revision="ca7e1ee484c37c0ddd8d178a9a5c33cec575c5e6",
+    ),
+    Model(
+        name="jinaai/jina-reranker-m0",
+        family="m0",
+        settings=m0.Settings(),
+        licence="CC-BY-NC-4.0",
+        parameters=2.4,
+        revision="94bfe0aeb2d4dd7978362699cddd5893d4e0adc8",
+        signature="JinaVLForRanking",
+    ),
 )
 
 # A one-label classifier that no entry describes: its raw logit, cut as sentence-transformers' CrossEncoder cuts.
 UNLISTED = Model("", "cross_encoder", cross_encoder.Settings(), licence="unknown", parameters=0)
+
+# A hosted rerank API, of which the settings are all that is known; it has no family that loads and computes.
+ENDPOINT = Model(
+    "an endpoint", "model that runs elsewhere", endpoint.Settings(), licence="its host's terms", parameters=0
+)
 
 
 def named(name: str) -> Model | None:

@@ -10,19 +10,22 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from transforms.scoring import catalogue, checkpoint, cross_encoder, engine, execution
+from transforms.errors import UserError
+from transforms.scoring import catalogue, checkpoint, cross_encoder, endpoint, engine, execution, listwise, m0, yes_no
 from transforms.scoring.checkpoint import Checkpoint
+from transforms.scoring.endpoint import EndpointSpecification
 from transforms.scoring.engine import Rows
 from transforms.scoring.execution import Execution
 from transforms.scoring.packing import Packed, TokenSequence
 from transforms.scoring.results import Failure, RankingTask, Scores, concatenate
+from transforms.scoring.scorer import Scorer, no_progress
 from transforms.scoring.tokenise import Tokens
 
 # Pairs that are tokenised and planned together: enough to sort by length, few enough that tokenising the next ones
@@ -69,7 +72,7 @@ class FamilyModule(Protocol):
         """The loaded model; raises UserError where the files do not fit together."""
 
 
-FAMILIES: dict[str, FamilyModule] = {"cross_encoder": cross_encoder}
+FAMILIES: dict[str, FamilyModule] = {"cross_encoder": cross_encoder, "listwise": listwise, "m0": m0, "yes_no": yes_no}
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,10 @@ class Specification:
             "settings": asdict(self.settings),
         }
 
+    def load(self) -> Reranker:
+        """The loaded model; on another machine than the one that specified it, its files are fetched first."""
+        return Reranker(replace(self, checkpoint=checkpoint.locate(self.checkpoint.name, self.checkpoint.revision)))
+
 
 def specify(
     name: str,
@@ -108,11 +115,11 @@ def specify(
     batch_tokens: int | None = None,
     threads: int | None = None,
     options: Mapping[str, Any] | None = None,
-) -> Specification:
+) -> Specification | EndpointSpecification:
     """Find a model and settle how to run it, without loading its weights.
 
     Args:
-        name: an embedded model's short name, a directory, or a hub id.
+        name: an embedded model's short name, a directory, a hub id, or the address of a rerank API.
         revision: commit, tag or branch on the hub; None for the catalogue's, else the main branch.
         like: treat the checkpoint as that model of the catalogue.
         device: "auto", "cpu", "cuda" or "cuda:N".
@@ -124,6 +131,11 @@ def specify(
     Raises:
         UserError: the model cannot be had, or an option does not apply or does not fit.
     """
+    if endpoint.is_address(name):
+        local = {"revision": revision, "model_like": like, "batch_tokens": batch_tokens}
+        local |= {name: value for name, value in (("device", device), ("dtype", dtype)) if value != "auto"}
+        settings = catalogue.with_options(catalogue.ENDPOINT, local | dict(options or {}))
+        return endpoint.specify(name, settings)
     entry = catalogue.named(name)
     found = checkpoint.locate(name, revision or (entry.revision if entry else None))
     model = catalogue.recognise(found, like)
@@ -132,7 +144,7 @@ def specify(
     return Specification(model, found, settings, execution.resolve(device, dtype, batch_tokens, threads))
 
 
-class Reranker:
+class Reranker(Scorer):
     """A loaded model that scores (query, document) pairs."""
 
     def __init__(self, specification: Specification) -> None:
@@ -161,21 +173,11 @@ class Reranker:
         specification = specify(
             name, revision=revision, like=like, device=device, dtype=dtype, batch_tokens=batch_tokens, options=options
         )
+        if isinstance(specification, EndpointSpecification):
+            raise UserError(f"{name}: an endpoint is not loaded; use specify(ADDRESS, options={{...}}).load()")
         return cls(specification)
 
-    def score(self, query: str, documents: Sequence[str], instruction: str | None = None) -> list[float]:
-        """Scores of the documents in input order, in the vendor's convention; NaN where there is none."""
-        return self.score_lists([RankingTask(query, documents, instruction)])[0]
-
-    def score_lists(self, lists: Sequence[tuple[str, Sequence[str]] | RankingTask]) -> list[list[float]]:
-        """Scores of each list's documents in input order, packed across the lists; NaN where there is none."""
-        tasks = [RankingTask(*task) for task in lists]
-        ends = np.cumsum([len(task.documents) for task in tasks])
-        return [part.tolist() for part in np.split(self.score_tasks(tasks).score, ends[:-1])] if tasks else []
-
-    def score_tasks(
-        self, tasks: Sequence[RankingTask], progress: Callable[[float, int], None] = lambda pairs, tokens: None
-    ) -> Scores:
+    def score_tasks(self, tasks: Sequence[RankingTask], progress: Callable[[float, int], None] = no_progress) -> Scores:
         """Scores of all pairs with the ledger of what was cut and what failed.
 
         Tokenising some tasks overlaps with the forward passes of those before them. Which sequences share a forward
