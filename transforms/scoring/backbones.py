@@ -1,0 +1,150 @@
+"""Transformers' own models without a head: packed tokens in, the last layer's hidden states out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from transformers import (
+    BertConfig,
+    BertModel,
+    PreTrainedConfig,
+    PreTrainedModel,
+    Qwen2Config,
+    Qwen2Model,
+    Qwen2VLConfig,
+    Qwen2VLTextModel,
+    Qwen3Config,
+    Qwen3Model,
+    RobertaConfig,
+    RobertaModel,
+    XLMRobertaConfig,
+    XLMRobertaModel,
+)
+
+from transforms.errors import UserError, one_line
+from transforms.scoring import checkpoint as checkpoints
+from transforms.scoring.checkpoint import Checkpoint, Tensors
+from transforms.scoring.packing import Packed
+
+
+def without_pooler(model_class: type[PreTrainedModel]) -> type[PreTrainedModel]:
+    """The model class with its pooler left out, which many checkpoints of encoders do not have."""
+
+    class Headless(model_class):  # type: ignore[misc, valid-type]
+        def __init__(self, config: PreTrainedConfig) -> None:
+            super().__init__(config, add_pooling_layer=False)
+
+    return Headless
+
+
+class Architecture(NamedTuple):
+    """How a checkpoint of one `model_type` becomes a model.
+
+    Attributes:
+        config: contents of config.json to the model's sizes.
+        model: transformers' class, without a head.
+        prefixes: what may stand before the weights' names on disk, where they were saved under a head.
+        roberta_positions: whether places are counted as RoBERTa does, see `roberta_positions`; else from 0.
+    """
+
+    config: Callable[[dict[str, Any]], PreTrainedConfig]
+    model: type[PreTrainedModel]
+    prefixes: tuple[str, ...]
+    roberta_positions: bool = False
+
+
+ARCHITECTURES: Mapping[str, Architecture] = {
+    "bert": Architecture(BertConfig.from_dict, without_pooler(BertModel), ("bert.",)),
+    "roberta": Architecture(RobertaConfig.from_dict, without_pooler(RobertaModel), ("roberta.",), True),
+    "xlm-roberta": Architecture(XLMRobertaConfig.from_dict, without_pooler(XLMRobertaModel), ("roberta.",), True),
+    "qwen2": Architecture(Qwen2Config.from_dict, Qwen2Model, ("model.",)),
+    "qwen3": Architecture(Qwen3Config.from_dict, Qwen3Model, ("model.",)),
+    "qwen2_vl": Architecture(
+        lambda described: Qwen2VLConfig.from_dict(described).text_config, Qwen2VLTextModel, ("model.",)
+    ),
+}
+
+
+def _described(checkpoint: Checkpoint, kinds: Sequence[str]) -> tuple[Architecture, PreTrainedConfig]:
+    """The architecture that config.json names, which must be one of the kinds, and the model's sizes."""
+    kind = checkpoint.config.get("model_type")
+    if kind not in kinds:
+        raise UserError(
+            f"model {checkpoint.name}: config.json says model_type {kind!r}, but {' or '.join(kinds)} is needed here; "
+            "check --model and --model_like"
+        )
+    architecture = ARCHITECTURES[kind]
+    try:
+        config = architecture.config({key: value for key, value in checkpoint.config.items() if key != "auto_map"})
+    except Exception as error:  # each field is checked in its own way
+        raise UserError(f"model {checkpoint.name}: config.json cannot be understood: {one_line(error)}") from error
+    if "sliding_attention" in (getattr(config, "layer_types", None) or ()):
+        raise UserError(f"model {checkpoint.name}: it attends in sliding windows, which is not supported here")
+    config.use_cache = False
+    return architecture, config
+
+
+def _renamed(architecture: Architecture, tensors: Tensors) -> Tensors:
+    """The tensors under the names that the model has for them without a head."""
+    named = dict(tensors)
+    for prefix in architecture.prefixes:
+        named |= {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
+    return named
+
+
+def check(checkpoint: Checkpoint, kinds: Sequence[str], outline: Tensors) -> PreTrainedConfig:
+    """The sizes of a checkpoint's model, after a look at whether its files fit together.
+
+    Args:
+        checkpoint: the model's files.
+        kinds: the values of `model_type` that the family scores with.
+        outline: names and shapes of its weights.
+
+    Raises:
+        UserError: they do not, or the model is of another kind or attends in sliding windows.
+    """
+    architecture, config = _described(checkpoint, kinds)
+    checkpoints.fitting(architecture.model, config, _renamed(architecture, outline), name=checkpoint.name)
+    return config
+
+
+class Backbone:
+    """A model without a head."""
+
+    def __init__(self, model: Any, padding: int | None) -> None:
+        """Args: the model; its padding token's id where RoBERTa's way of counting places needs it, else None."""
+        self._model = model
+        self._padding = padding
+        self.size = int(model.config.hidden_size)
+
+    def __call__(self, packed: Packed) -> torch.Tensor:
+        """Hidden states of the last layer, shape [T, hidden size], in the model's dtype. All tokens are of type 0."""
+        positions = packed.places() if self._padding is None else roberta_positions(packed, self._padding)
+        hidden: torch.Tensor = self._model(
+            input_ids=packed.ids[None], position_ids=positions[None], packed=packed
+        ).last_hidden_state[0]
+        return hidden
+
+
+def roberta_positions(packed: Packed, padding: int) -> torch.Tensor:
+    """RoBERTa's places of the tokens: from padding + 1, where tokens that equal the padding token are skipped.
+
+    Source: transformers' `create_position_ids_from_input_ids`, here for packed sequences. Returns int64, shape [T].
+    """
+    counted = (packed.ids != padding).long()
+    before = torch.cumsum(counted, 0)
+    starts = packed.offsets[:-1].long()
+    base = (before - counted)[starts].repeat_interleave(packed.offsets.diff())
+    return (before - base) * counted + padding
+
+
+def load(
+    checkpoint: Checkpoint, kinds: Sequence[str], tensors: Tensors, *, dtype: torch.dtype, device: torch.device
+) -> Backbone:
+    """Build a checkpoint's model without its head from its weights, others among them ignored; errors as of `check`."""
+    architecture, config = _described(checkpoint, kinds)
+    named = _renamed(architecture, tensors)
+    model = checkpoints.build(architecture.model, config, named, name=checkpoint.name, dtype=dtype, device=device)
+    return Backbone(model, config.pad_token_id if architecture.roberta_positions else None)
