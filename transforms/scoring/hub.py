@@ -32,7 +32,7 @@ _NOT_ALLOWED = {401, 403}
 
 
 def fetch(name: str, revision: str | None) -> tuple[Path, str]:
-    """Download what is wanted of a repository, or take it from the cache; what an earlier try has fetched is kept.
+    """Download what is wanted of a repository, or take it from the cache; files that an earlier try got whole are kept.
 
     Args:
         name: owner/name.
