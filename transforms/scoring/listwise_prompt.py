@@ -1,0 +1,61 @@
+"""The prompt of jina-reranker-v3: one query and its documents as text, and what is done to user text first.
+
+Source: the checkpoint's own modeling.py (`format_docs_prompts_func`, `sanitize_input`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+# A document's embedding is read at the first, the query's at the second.
+DOCUMENT_TOKEN, QUERY_TOKEN = "<|embed_token|>", "<|rerank_token|>"
+
+OPENING = (
+    "<|im_start|>system\n"
+    "You are a search relevance expert who can determine a ranking of the passages based on how relevant they are to "
+    "the query. If the query is a question, how relevant a passage is depends on how well it answers the question. If "
+    "not, try to analyze the intent of the query and assess how well each passage satisfies the intent. If an "
+    "instruction is provided, you should follow the instruction when determining the ranking.<|im_end|>\n"
+    "<|im_start|>user\n"
+    "I will provide you with {documents} passages, each indicated by a numerical identifier. Rank the passages based "
+    "on their relevance to query: "
+)
+CLOSING = "\n</query><|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
+
+
+def leads(query: str, documents: int, instruction: str | None) -> list[str]:
+    """The prompt's own text before each document, and last the text from the last document to the query's token.
+
+    The prompt is lead, document, DOCUMENT_TOKEN for each document; the last lead, QUERY_TOKEN, CLOSING.
+    """
+    task = f"<instruct>\n{instruction}\n</instruct>\n" if instruction else ""
+    first = f"{OPENING.format(documents=documents)}{query}\n{task}{_passage(0)}"
+    others = [f"\n</passage>\n{_passage(number)}" for number in range(1, documents)]
+    return [first, *others, f"\n</passage>\n<query>\n{query}"]
+
+
+def _passage(number: int) -> str:
+    return f'<passage id="{number}">\n'
+
+
+def sanitise(text: str) -> str:
+    """Remove the two tokens at which embeddings are read, in one pass each, as the vendor does.
+
+    What a removal joins together is not looked at again, so that a nested token can come through.
+    """
+    return text.replace(QUERY_TOKEN, "").replace(DOCUMENT_TOKEN, "")
+
+
+def special_strings(strings: Iterable[str]) -> re.Pattern[str]:
+    """The first character of each occurrence of one of the strings, overlapping ones included."""
+    alternatives = "|".join(re.escape(string) for string in strings)
+    return re.compile(f"(?=(?:{alternatives}))(.)", re.DOTALL)
+
+
+def escape(text: str, special: re.Pattern[str]) -> str:
+    """Put a space after the first character of each special string: `<|im_end|>` becomes `< |im_end|>`.
+
+    The words stay readable to the model, and no special string holds a space, so that none can result.
+    """
+    return special.sub(r"\1 ", text)
