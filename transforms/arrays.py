@@ -1,0 +1,101 @@
+"""Small vectorised helpers on Arrow arrays, shared by all that reads the input."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+# What `str.strip` removes; Arrow's own notion of white space is another.
+_WHITESPACE = "".join(chr(code) for code in range(0x110000) if chr(code).isspace())
+
+
+def is_text(data_type: pa.DataType) -> bool:
+    """Whether the type is an encoding of string."""
+    if pa.types.is_dictionary(data_type):
+        return is_text(data_type.value_type)
+    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return any(is_kind(data_type) for is_kind in kinds)
+
+
+def as_type(array: pa.Array, data_type: pa.DataType) -> pa.Array:
+    """`array` as string, float64, int32 or int64.
+
+    Integers become decimal strings. An integer beyond what int32 holds becomes null.
+    """
+    if array.type == data_type:
+        return array
+    if pa.types.is_dictionary(array.type):
+        return as_type(array.dictionary_decode(), data_type)
+    if data_type == pa.int32():
+        array = pc.if_else(pc.less(pc.abs(array.cast(pa.float64(), safe=False)), 2.0**31), array, None)
+    return array.cast(data_type, safe=False)
+
+
+def as_kept(array: pa.Array) -> pa.Array:
+    """A column that is carried to the output: encodings of string become string, all else stays."""
+    return as_type(array, kept_type(array.type))
+
+
+def kept_type(data_type: pa.DataType) -> pa.DataType:
+    """Type of a carried column in the output, given that in the input."""
+    return pa.string() if is_text(data_type) else data_type
+
+
+def mask(array: pa.Array) -> NDArray[np.bool_]:
+    """A boolean array as numpy's, null as False."""
+    return np.asarray(array.fill_null(False).to_numpy(zero_copy_only=False), dtype=np.bool_)
+
+
+def nulls(array: pa.Array) -> NDArray[np.bool_]:
+    return mask(array.is_null())
+
+
+def objects(array: pa.Array) -> NDArray[np.object_]:
+    """An array as Python's objects, null as None."""
+    if array.null_count == len(array):
+        return np.full(len(array), None, dtype=object)
+    return np.array(array.to_pylist(), dtype=object)
+
+
+def decodable(strings: pa.StringArray) -> tuple[pa.StringArray, NDArray[np.bool_]]:
+    """`strings` with null for those that are not valid UTF-8, and a mask of those."""
+    try:
+        strings.validate(full=True)
+    except pa.ArrowInvalid:
+        bad = np.array([not _is_utf8(value) for value in strings.cast(pa.binary()).to_pylist()])
+        return pc.if_else(pa.array(bad), None, strings), bad
+    return strings, np.zeros(len(strings), np.bool_)
+
+
+def _is_utf8(value: bytes | None) -> bool:
+    try:
+        (value or b"").decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def blank(strings: pa.StringArray) -> NDArray[np.bool_]:
+    """Which strings are empty or white space; null is neither. The strings must be valid UTF-8."""
+    return mask(pc.equal(pc.utf8_trim(strings, characters=_WHITESPACE), ""))
+
+
+def usable_ids(ids: pa.StringArray) -> NDArray[np.bool_]:
+    """Which ids can name something: not null, not blank, valid UTF-8."""
+    valid, _ = decodable(ids)
+    return ~nulls(valid) & ~blank(valid)
+
+
+def run_starts(ids: pa.StringArray, previous: pa.StringScalar | None = None) -> NDArray[np.bool_]:
+    """Which places of `ids` start a run of equal ids, when `previous` stands before them (None: nothing does).
+
+    An id that names nothing (null, blank, not UTF-8) is a run of its own.
+    """
+    usable = usable_ids(ids)
+    starts = np.ones(len(ids), np.bool_)
+    starts[1:] = ~mask(pc.equal(ids.slice(1), ids.slice(0, max(len(ids) - 1, 0))))
+    if previous is not None and len(ids):
+        starts[0] = previous.as_buffer() != ids[0].as_buffer() if previous.is_valid and ids[0].is_valid else True
+    return starts | ~usable
