@@ -55,21 +55,24 @@ class Architecture(NamedTuple):
     roberta_positions: bool = False
 
 
+def _language_part(described: dict[str, Any]) -> PreTrainedConfig:
+    text: PreTrainedConfig = Qwen2VLConfig.from_dict(described).get_text_config()
+    return text
+
+
 ARCHITECTURES: Mapping[str, Architecture] = {
     "bert": Architecture(BertConfig.from_dict, without_pooler(BertModel), ("bert.",)),
     "roberta": Architecture(RobertaConfig.from_dict, without_pooler(RobertaModel), ("roberta.",), True),
     "xlm-roberta": Architecture(XLMRobertaConfig.from_dict, without_pooler(XLMRobertaModel), ("roberta.",), True),
     "qwen2": Architecture(Qwen2Config.from_dict, Qwen2Model, ("model.",)),
     "qwen3": Architecture(Qwen3Config.from_dict, Qwen3Model, ("model.",)),
-    "qwen2_vl": Architecture(
-        lambda described: Qwen2VLConfig.from_dict(described).text_config, Qwen2VLTextModel, ("model.",)
-    ),
+    "qwen2_vl": Architecture(_language_part, Qwen2VLTextModel, ("model.",)),
 }
 
 
 def _described(checkpoint: Checkpoint, kinds: Sequence[str]) -> tuple[Architecture, PreTrainedConfig]:
     """The architecture that config.json names, which must be one of the kinds, and the model's sizes."""
-    kind = checkpoint.config.get("model_type")
+    kind = str(checkpoint.config.get("model_type"))
     if kind not in kinds:
         raise UserError(
             f"model {checkpoint.name}: config.json says model_type {kind!r}, but {' or '.join(kinds)} is needed here; "

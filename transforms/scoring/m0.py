@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerBase
 from transforms.errors import UserError
 from transforms.scoring import backbones
 from transforms.scoring import checkpoint as checkpoints
-from transforms.scoring.causal import CausalReranker, Reading, check_seam, encode
+from transforms.scoring.causal import CausalReranker, Reading, check_seam
 from transforms.scoring.checkpoint import Checkpoint, Tensors
 from transforms.scoring.packing import Ids
 from transforms.scoring.results import Failure, RankingTask

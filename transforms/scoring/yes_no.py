@@ -1,7 +1,7 @@
-"""Language models that answer whether a document is relevant: Qwen3-Reranker ("yes" or "no"), mxbai-rerank-v2 (1 or 0).
+"""Language models that answer whether a document is relevant: Qwen3-Reranker (yes or no), mxbai-rerank-v2 (1 or 0).
 
-The score is how much likelier the one answer is than the other as the prompt's next token: the difference of two logits,
-or a sigmoid of it. (A softmax over two logits is the sigmoid of their difference.)
+The score is how much likelier the one answer is than the other as the prompt's next token: the difference of two
+logits, or a sigmoid of it. (A softmax over two logits is the sigmoid of their difference.)
 """
 
 from __future__ import annotations
