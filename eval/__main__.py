@@ -1,0 +1,47 @@
+"""Command line: `python -m eval COMMAND ...`. Each command is a module with `add_arguments` and `run`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from eval import measure, order
+from transforms.errors import UserError, one_line
+
+COMMANDS = {"measure": measure, "order": order}
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see {self.prog} --help")
+
+
+def parser() -> Parser:
+    """The command line's parser; a command's help is its module's docstring."""
+    root = Parser(prog="python -m eval", description="Evaluate scored candidates and TREC runs.")
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, module in COMMANDS.items():
+        text = str(module.__doc__)
+        module.add_arguments(commands.add_parser(name, help=text, description=text))
+    return root
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command; returns the exit code: 0 done, 2 a user's mistake, 130 interrupted."""
+    try:
+        args = parser().parse_args(argv)
+        COMMANDS[args.command].run(args)
+    except (UserError, OSError) as problem:
+        print(f"error: {one_line(problem)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

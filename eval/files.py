@@ -1,0 +1,65 @@
+"""Opens files by path or URI, local or on any filesystem that Arrow reads. Knows nothing of what is in them."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import zlib
+from collections.abc import Iterator
+
+import pyarrow as pa
+from pyarrow import fs
+
+from transforms.errors import UserError, one_line
+
+GZIP_MAGIC = b"\x1f\x8b"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def locate(location: str) -> tuple[fs.FileSystem, str]:
+    """The filesystem of a path or URI (gs://, s3://, hdfs://, file://), and the path there, without a slash at its end.
+
+    Raises:
+        UserError: the URI is of no filesystem that Arrow knows.
+    """
+    if "://" not in location:
+        return fs.LocalFileSystem(), location.rstrip("/") or location
+    try:
+        filesystem, path = fs.FileSystem.from_uri(location)
+    except pa.ArrowException as problem:
+        raise UserError(f"{location}: {one_line(problem)}; give a path or a gs://, s3:// or hdfs:// address") from None
+    return filesystem, path.rstrip("/")
+
+
+def read_lines(location: str) -> Iterator[tuple[int, bytes]]:
+    """Numbers from 1 and contents of a text file's lines, blank ones left out; gzip is told by its first bytes.
+
+    Raises:
+        UserError: the file is missing, cannot be read, or its gzip data is damaged.
+    """
+    filesystem, path = locate(location)
+    try:
+        with filesystem.open_input_stream(path, compression=None) as raw:
+            stream = io.BufferedReader(raw)
+            packed = stream.peek(2).startswith(GZIP_MAGIC)
+            for number, line in enumerate(gzip.GzipFile(fileobj=stream) if packed else stream, start=1):
+                content = line.rstrip(b"\r\n").removeprefix(BYTE_ORDER_MARK if number == 1 else b"")
+                if content.strip():
+                    yield number, content
+    except (OSError, EOFError, zlib.error) as problem:
+        raise UserError(f"{location}: cannot be read ({one_line(problem)}); check the path and the file") from None
+
+
+def split_fields(line: bytes, count: int) -> list[bytes]:
+    """The fields of a line: between tabs where that gives `count` of them (so an id may hold spaces), else between runs
+    of ASCII white space, as trec_eval reads them."""
+    fields = line.split(b"\t")
+    return fields if len(fields) == count else line.split()
+
+
+def sha256(location: str) -> str:
+    """Hexadecimal SHA-256 of a file's stored bytes."""
+    filesystem, path = locate(location)
+    with filesystem.open_input_stream(path, compression=None) as raw:
+        return hashlib.file_digest(raw, "sha256").hexdigest()

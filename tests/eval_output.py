@@ -1,0 +1,47 @@
+"""A job's output directory as evaluation finds it, made from literal rows."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from transforms.schema import REJECTED, SCORED
+
+Row = tuple[str, str, float, int | None]  # query id, document id, score, first-stage rank
+
+
+def write_scored(directory: Path, rows: Iterable[Row], part: str = "part-00000-00000-00000") -> None:
+    """One scored part; `rank` as the main job gives it, by score and then document id, both descending."""
+    lists: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        lists[row[0]].append(row)
+    records = []
+    for query_rows in lists.values():
+        for rank, row in enumerate(sorted(query_rows, key=lambda row: (row[2], row[1]), reverse=True), start=1):
+            query_id, doc_id, score, first_stage_rank = row
+            record = {"query_id": query_id, "doc_id": doc_id, "rank": rank, "score": score}
+            records.append(dict.fromkeys(SCORED.names) | record | {"first_stage_rank": first_stage_rank})
+    _write(directory / "scored" / f"{part}.parquet", records, SCORED)
+
+
+def write_rejected(directory: Path, rows: Sequence[Mapping[str, Any]], part: str = "part-00000-00000-00000") -> None:
+    """One rejected part."""
+    records = [dict.fromkeys(REJECTED.names) | {"reason": "null_text"} | dict(row) for row in rows]
+    _write(directory / "rejected" / f"{part}.parquet", records, REJECTED)
+
+
+def finish(directory: Path, **options: Any) -> None:
+    """job.json and _SUCCESS."""
+    (directory / "job.json").write_text(json.dumps({"options": options}))
+    (directory / "_SUCCESS").touch()
+
+
+def _write(path: Path, records: list[dict[str, Any]], schema: pa.Schema) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(records, schema=schema), path)
