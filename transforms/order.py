@@ -21,13 +21,11 @@ def check_order(order: str) -> str:
         UserError: there is none of that name.
     """
     if not ORDER.fullmatch(order):
-        raise UserError(f"--candidate_order {order}: give given, best_first, worst_first or random:SEED, such as random:7")
+        raise UserError(f"--candidate_order {order}: give given, best_first, worst_first or random:SEED, SEED a number")
     return order
 
 
-def candidate_order(
-    order: str, query_id: str, doc_ids: Sequence[str], given_positions: ArrayLike
-) -> NDArray[np.int64]:
+def candidate_order(order: str, query_id: str, doc_ids: Sequence[str], given_positions: ArrayLike) -> NDArray[np.int64]:
     """Which candidate is read first, second and so on, as indices into `doc_ids`.
 
     A random order follows from the seed and the ids alone, so that it is the same on every machine, in every shard and

@@ -10,13 +10,13 @@ SPECIAL = special_strings(["<|im_end|>", "<think>", "<|embed_token|>"])
 def test_prompt_of_two_documents() -> None:
     first, second, last = leads("who?", 2, None)
     assert first + "It was I." + "<|embed_token|>" + second + "Not me." + "<|embed_token|>" + last + CLOSING == (
-        "<|im_start|>system\nYou are a search relevance expert who can determine a ranking of the passages based on how "
-        "relevant they are to the query. If the query is a question, how relevant a passage is depends on how well it "
-        "answers the question. If not, try to analyze the intent of the query and assess how well each passage "
+        "<|im_start|>system\nYou are a search relevance expert who can determine a ranking of the passages based on "
+        "how relevant they are to the query. If the query is a question, how relevant a passage is depends on how well "
+        "it answers the question. If not, try to analyze the intent of the query and assess how well each passage "
         "satisfies the intent. If an instruction is provided, you should follow the instruction when determining the "
         "ranking.<|im_end|>\n<|im_start|>user\n"
-        "I will provide you with 2 passages, each indicated by a numerical identifier. Rank the passages based on their "
-        'relevance to query: who?\n<passage id="0">\nIt was I.<|embed_token|>\n</passage>\n'
+        "I will provide you with 2 passages, each indicated by a numerical identifier. Rank the passages based on "
+        'their relevance to query: who?\n<passage id="0">\nIt was I.<|embed_token|>\n</passage>\n'
         '<passage id="1">\nNot me.<|embed_token|>\n</passage>\n<query>\nwho?\n</query>'
         "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
     )

@@ -24,6 +24,7 @@ from transforms.scoring import backbones
 from transforms.scoring import checkpoint as checkpoints
 from transforms.scoring import listwise_prompt as prompt
 from transforms.scoring.backbones import Backbone
+from transforms.scoring.causal import encode
 from transforms.scoring.checkpoint import Checkpoint
 from transforms.scoring.engine import Rows
 from transforms.scoring.packing import Ids, Packed, TokenSequence
@@ -150,8 +151,8 @@ class Listwise:
         self._model = model
         self._projector = projector
         backend = tokenizer.backend_tokenizer
-        self._document_end = _encode(tokenizer, prompt.DOCUMENT_TOKEN)
-        self._query_end = _encode(tokenizer, prompt.QUERY_TOKEN + prompt.CLOSING)
+        self._document_end = encode(tokenizer, prompt.DOCUMENT_TOKEN)
+        self._query_end = encode(tokenizer, prompt.QUERY_TOKEN + prompt.CLOSING)
         self._special = prompt.special_strings(token.content for token in backend.get_added_tokens_decoder().values())
         self._separable = json.dumps(QWEN_WORDS).encode() in backend.pre_tokenizer.__getstate__()
 
@@ -192,7 +193,7 @@ class Listwise:
     def _contexts(
         self, number: int, task: RankingTask, first: int, tokens: Tokens, prepared: Prepared
     ) -> Iterator[Context]:
-        """The contexts of a task whose pairs begin at `first`; fills in the ledger, but for the tokens, and failures."""
+        """The contexts of a task whose pairs begin at `first`; notes failures and, but for the tokens, the ledger."""
         settings = self.settings
         assert settings.max_length is not None
         query = self._read(task.query, settings.max_query_length, tokens)
@@ -218,7 +219,7 @@ class Listwise:
             yield Context(number, list(pairs), documents, [*stretches, (last,)])
 
     def _read(self, text: str, limit: int, tokens: Tokens) -> Reading | Failure:
-        """What the vendor makes of a text: one that reaches the limit is cut and decoded, to be encoded in the prompt."""
+        """A text as the vendor puts it into the prompt: one that reaches the limit is cut there and decoded."""
         ids = tokens[text]
         if isinstance(ids, Failure):
             return ids
@@ -335,11 +336,7 @@ def load(checkpoint: Checkpoint, settings: Settings, *, dtype: torch.dtype, devi
     tensors = checkpoints.read_tensors(checkpoint, lambda key: not key.startswith("lm_head."))
     tokenizer = checkpoints.load_tokenizer(checkpoint)
     for token in (prompt.DOCUMENT_TOKEN, prompt.QUERY_TOKEN):
-        if len(_encode(tokenizer, token)) != 1:
-            raise UserError(f"model {checkpoint.name}: its tokenizer has no token {token}; use the model's own tokenizer")
+        if len(encode(tokenizer, token)) != 1:
+            raise UserError(f"model {checkpoint.name}: its tokenizer has no token {token}; use the model's own")
     model = backbones.load(checkpoint, KINDS, tensors, dtype=dtype, device=device)
     return Listwise(settings, model, [tensors[key].float().to(device) for key in PROJECTOR], tokenizer)
-
-
-def _encode(tokenizer: PreTrainedTokenizerBase, text: str) -> Ids:
-    return np.array(tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.int32)
