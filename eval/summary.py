@@ -47,7 +47,7 @@ def _hang(name: str, fact: str) -> str:
 
 
 def _queries(counts: dict[str, int], only_run_queries: bool) -> str:
-    missing = "left out of the means" if only_run_queries else "0 in the means"
+    missing = "left out of the means" if only_run_queries else "each counts 0"
     return (
         "{queries_in_qrels:,} in the qrels, {queries_with_candidates:,} with candidates, "
         "{queries_without_candidates:,} without ({missing})"

@@ -246,7 +246,7 @@ RR@10                           0.2500    0.5000     +0.2500
 nDCG@10                         0.3155    0.5000     +0.1845
 SetR (recall of the list)       0.5000    0.5000     +0.0000
 
-queries     2 in the qrels, 1 with candidates, 1 without (0 in the means)
+queries     2 in the qrels, 1 with candidates, 1 without (each counts 0)
 candidates  2, of which 1 have a judgement
 ties        candidates with the score of one ranked above them: 1 (in queries: 1); the higher document id
             comes first, as in trec_eval
