@@ -34,4 +34,5 @@ def largest_difference(reranker: Reranker, case: dict[str, Any]) -> tuple[float,
     pairs = case.get("pairs") or [(case["query"], document) for document in case["documents"]]
     found = reranker.score_tasks([RankingTask(query, [document]) for query, document in pairs]).score
     expected = np.array(case["scores"], dtype=np.float64)  # null, where the vendor gave no score, becomes NaN
-    return float(np.nanmax(np.abs(found - expected))), int(np.sum(~np.isnan(expected)))
+    given = ~np.isnan(expected)
+    return float(np.abs(found - expected)[given].max()), int(given.sum())

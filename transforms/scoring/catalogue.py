@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from transforms.errors import UserError
 from transforms.scoring import cross_encoder, endpoint, listwise, m0, yes_no
@@ -151,7 +151,7 @@ def with_options(model: Model, options: Mapping[str, Any]) -> Any:
     """The model's settings with the user's own in place of the vendor's; options that are None are left out.
 
     Raises:
-        UserError: an option does not apply to the model's family.
+        UserError: an option does not apply to the model's family, or is none of the values to choose from.
     """
     given = {name: value for name, value in options.items() if value is not None}
     known = {field.name for field in dataclasses.fields(model.settings)}
@@ -161,4 +161,8 @@ def with_options(model: Model, options: Mapping[str, Any]) -> Any:
         raise UserError(
             f"{', '.join(foreign)}: does not apply to {what}, a {model.family.replace('_', '-')}; leave it out"
         )
+    for name, hint in get_type_hints(type(model.settings)).items():
+        choices = get_args(hint) if get_origin(hint) is Literal else ()
+        if choices and given.get(name, choices[0]) not in choices:
+            raise UserError(f"--{name} {given[name]}: give {' or '.join(choices)}")
     return dataclasses.replace(model.settings, **given)

@@ -136,12 +136,13 @@ def specify(
         local |= {name: value for name, value in (("device", device), ("dtype", dtype)) if value != "auto"}
         settings = catalogue.with_options(catalogue.ENDPOINT, local | dict(options or {}))
         return endpoint.specify(name, settings)
+    run = execution.resolve(device, dtype, batch_tokens, threads)  # before a download that may take long
     entry = catalogue.named(name)
     found = checkpoint.locate(name, revision or (entry.revision if entry else None))
     model = catalogue.recognise(found, like)
     settings = catalogue.with_options(model, options or {})
     settings = FAMILIES[model.family].resolve(found, settings)
-    return Specification(model, found, settings, execution.resolve(device, dtype, batch_tokens, threads))
+    return Specification(model, found, settings, run)
 
 
 class Reranker(Scorer):
