@@ -8,11 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from transforms.errors import UserError
 from transforms.handler import tasks_of
-from transforms.plan import Unit
+from transforms.inputs import InputFile
+from transforms.plan import Unit, plan
 from transforms.reader import read_shards
 from transforms.rerank import Reading
-from transforms.scoring.reranker import Reranker, Specification
+from transforms.scoring.endpoint import EndpointSpecification
+from transforms.scoring.reranker import Specification
 from transforms.scoring.results import RankingTask, Scores, concatenate
 
 SAMPLED_UNITS = 8
@@ -38,10 +41,35 @@ class Estimate:
     seconds: float
 
 
+def report(
+    specification: Specification | EndpointSpecification,
+    inputs: Sequence[InputFile],
+    reading: Reading,
+    price_per_hour: float | None,
+) -> str:
+    """The estimate for a job, in lines for people.
+
+    Raises:
+        UserError: the model is asked over the network, where a sample would cost what scoring costs.
+    """
+    if isinstance(specification, EndpointSpecification):
+        raise UserError("--dry_run: asking the endpoint would cost; give a model that runs here")
+    made = plan(inputs)
+    # Scattered rows are not regrouped for an estimate: the beginning of each file will do.
+    units = made.units if made.contiguous else [Unit(file, 0, 0, 0, min(file.rows, 1024)) for file in inputs]
+    pairs = [file.pairs for file in inputs]
+    return describe(
+        estimate(specification, units, reading),
+        rows=sum(file.rows for file in inputs),
+        pairs=None if None in pairs else sum(filter(None, pairs)),
+        price_per_hour=price_per_hour,
+    )
+
+
 def sample_tasks(units: Sequence[Unit], reading: Reading) -> list[list[RankingTask]]:
     """The tasks of the first shard of some units that are spread evenly over the input."""
-    places = np.unique(np.linspace(0, len(units) - 1, min(SAMPLED_UNITS, len(units))).astype(int)) if units else []
-    tasks = []
+    places = sorted({int(place) for place in np.linspace(0, len(units) - 1, min(SAMPLED_UNITS, len(units)))})
+    tasks: list[list[RankingTask]] = []
     for place in places:
         shards = read_shards(
             units[place],
@@ -49,7 +77,7 @@ def sample_tasks(units: Sequence[Unit], reading: Reading) -> list[list[RankingTa
             text_template=reading.text_template,
             shard_pairs=1024,
         )
-        tasks.append(list(tasks_of(next(shards))))
+        tasks.append(tasks_of(next(shards))[0])
     return tasks
 
 
@@ -57,7 +85,7 @@ def estimate(specification: Specification, units: Sequence[Unit], reading: Readi
     """Score sampled lists for some seconds, taking one from each sampled place in turn."""
     places = sample_tasks(units, reading)
     turns = [place[turn] for turn in range(max(map(len, places), default=0)) for place in places if turn < len(place)]
-    reranker = Reranker(specification)
+    reranker = specification.load()
     reranker.score("warm up", ["the first pass is slower"])
     parts: list[Scores] = []
     start = time.perf_counter()
@@ -77,20 +105,21 @@ def estimate(specification: Specification, units: Sequence[Unit], reading: Readi
     )
 
 
-def describe(sample: Estimate, queries: int, pairs: int | None, price_per_hour: float | None) -> str:
-    """The estimate for the whole job, in lines for people."""
-    lines = [f"input     {queries:,} rows, {pairs:,} pairs" if pairs is not None else f"input     {queries:,} rows"]
+def describe(sample: Estimate, rows: int, pairs: int | None, price_per_hour: float | None) -> str:
+    """What the sample says of the whole job."""
+    lines = [f"input     {rows:,} rows, {pairs:,} pairs" if pairs is not None else f"input     {rows:,} rows"]
     if not sample.pairs:
         return "\n".join([*lines, "sample    empty: no pair can be scored"])
     tokens_a_pair, pairs_a_second = sample.tokens / sample.pairs, sample.pairs / sample.seconds
+    truncated, tokens_a_second = sample.truncated / sample.pairs, sample.tokens / sample.seconds
     lines.append(
-        f"sample    {sample.pairs:,} pairs: {tokens_a_pair:,.1f} tokens a pair, {sample.truncated / sample.pairs:.1%} of the "
-        f"pairs truncated, {sample.rejected:,} rejected"
+        f"sample    {sample.pairs:,} pairs: {tokens_a_pair:,.1f} tokens a pair, {truncated:.1%} of them truncated, "
+        f"{sample.rejected:,} rejected"
     )
-    lines.append(f"speed     {pairs_a_second:,.1f} pairs/s, {sample.tokens / sample.seconds:,.0f} tokens/s on this machine")
+    lines.append(f"speed     {pairs_a_second:,.1f} pairs/s, {tokens_a_second:,.0f} tokens/s on this machine")
     if pairs is not None:
         hours = pairs / pairs_a_second / 3600
-        lines.append(f"job       {pairs * tokens_a_pair:,.0f} tokens, {duration(hours * 3600)} on one machine like this")
+        lines.append(f"job       {pairs * tokens_a_pair:,.0f} tokens, {duration(hours * 3600)} on this machine")
         if price_per_hour is not None:
             lines.append(f"cost      {hours * price_per_hour:,.2f} at {price_per_hour:,.2f} an hour")
     return "\n".join(lines)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
 
 from transforms.errors import UserError
+
 
 class Parser(argparse.ArgumentParser):
     """Tells a mistake as a UserError, in one line, and takes no abbreviated options, which Beam may mean otherwise."""
@@ -37,7 +37,7 @@ def _refuse_unknown(rest: Sequence[str], our_names: Sequence[str]) -> None:
     beam = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     for options in PipelineOptions.__subclasses__():
         if "_add_argparse_args" in options.__dict__:
-            sub = argparse.ArgumentParser(add_help=False, conflict_handler="resolve")
+            sub = _BeamArgumentParser(add_help=False, conflict_handler="resolve")
             options._add_argparse_args(sub)
             known = set(beam._option_string_actions)
             for action in sub._actions:
@@ -52,9 +52,3 @@ def _refuse_unknown(rest: Sequence[str], our_names: Sequence[str]) -> None:
         near = difflib.get_close_matches(name, [*our_names, *beam._option_string_actions], n=1)
         hint = f"; did you mean {near[0]}?" if near else "; see --help"
         raise UserError(f"{word}: neither this command nor Beam has such an option{hint}")
-
-
-def fail(error: UserError) -> int:
-    """Print a user's mistake as the one line that it is; returns the exit code."""
-    print(f"error: {error}", file=sys.stderr)
-    return 2

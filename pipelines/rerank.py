@@ -14,106 +14,46 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines import dry_run
-from pipelines.options import Parser, fail, parse
+from pipelines.options import parse
 from pipelines.progress_line import progress_line
+from pipelines.rerank_options import MODEL_OPTIONS, OUTPUT_OPTIONS, RUN_OPTIONS, build_parser
 from pipelines.running import run_graph, runner_of, stop_on_interrupt
-from transforms import files, job
-from transforms.commit import Part, committed, complete_row_groups
+from transforms import files, job, report
+from transforms.commit import Part, committed, complete_row_groups, uncommit
 from transforms.errors import UserError
 from transforms.inputs import InputFile, inspect
+from transforms.order import check_order
 from transforms.plan import Unit, load_plan, plan, save_plan
 from transforms.regroup import regroup
-from transforms.rerank import NAMESPACE, Reading, Rerank, Work
-from transforms.schema import REASONS
+from transforms.rerank import NAMESPACE, Reading, Rerank, Work, stage_seconds
+from transforms.scoring.endpoint import EndpointSpecification
 from transforms.scoring.reranker import Specification, specify
 from transforms.template import parse_template
 
-# Options that are fields of a model family's Settings: None leaves them to the vendor's defaults.
-MODEL_OPTIONS = ("max_length", "max_query_length", "long_documents")
-# Options that settle how the arithmetic runs, with the value that leaves the choice open.
-RUN_OPTIONS = {"device": "auto", "dtype": "auto", "batch_tokens": None}
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """All options of this command; Beam's runners add theirs."""
-    parser = Parser(
-        prog="python -m pipelines.rerank",
-        description="Rerank candidate lists in Parquet: every (query, document) pair is scored and written to OUTPUT.",
-        epilog="All options of Beam's runners are taken too, --runner=DirectRunner for one.",
-    )
-    files_ = parser.add_argument_group("input and output")
-    files_.add_argument(
-        "--input", required=True, nargs="+", metavar="PATH", help="Parquet files, directories or globs of candidates"
-    )
-    files_.add_argument("--output", required=True, metavar="DIR", help="directory of the job's output")
-    files_.add_argument("--keep_columns", type=_names, default=(), metavar="A,B", help="input columns to carry to the output")
-    files_.add_argument("--text_template", metavar="TEXT", help='what the model sees of a document, say "{title} {text}"')
-    files_.add_argument("--top_k", type=_positive, metavar="K", help="keep only each query's best K in the output")
-    files_.add_argument("--run_file", metavar="FILE", help="also write the ranking as a TREC run")
-    model = parser.add_argument_group("model")
-    model.add_argument("--model", required=True, help="short name, hub id (owner/name) or directory of a checkpoint")
-    model.add_argument("--model_like", metavar="NAME", help="treat the checkpoint as this model of the catalogue")
-    model.add_argument("--revision", help="commit, tag or branch on the hub")
-    model.add_argument("--max_length", type=_positive, metavar="TOKENS", help="tokens the model reads at once")
-    model.add_argument("--max_query_length", type=_positive, metavar="TOKENS", help="tokens kept of a query")
-    model.add_argument(
-        "--long_documents",
-        choices=("window", "truncate"),
-        help="read a long document in overlapping windows and take the best score, or cut it",
-    )
-    running = parser.add_argument_group("running")
-    running.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    running.add_argument("--dtype", default="auto", choices=("auto", "float32", "bfloat16", "float16"))
-    running.add_argument("--batch_tokens", type=_positive, metavar="N", help="tokens in one forward pass, at most")
-    running.add_argument("--shard_pairs", type=_positive, default=16_384, metavar="N", help="pairs in a shard, at most")
-    running.add_argument(
-        "--max_rejected", type=_fraction, default=1.0, metavar="SHARE", help="share of pairs that may be rejected"
-    )
-    running.add_argument("--overwrite", action="store_true", help="delete what an earlier job left in OUTPUT")
-    running.add_argument("--extend", action="store_true", help="score input files that were added since")
-    running.add_argument(
-        "--retry_rejected", choices=list(REASONS), metavar="REASON", help="score the shards again in which pairs were rejected for this reason"
-    )
-    running.add_argument("--dry_run", action="store_true", help="count, and estimate time and cost; write nothing")
-    running.add_argument("--price_per_hour", type=float, metavar="PRICE", help="of one machine, to tell the cost")
-    return parser
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no positive whole number")
-    return int(text)
-
-
-def _fraction(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not between 0 and 1")
-    return value
+RUN_TAG = "rerank"  # the run's name in a TREC run file
 
 
 def build(
     pipeline: beam.Pipeline,
     work: Sequence[Work],
     output: str,
-    specification: Specification,
+    specification: Specification | EndpointSpecification,
     reading: Reading,
     *,
+    order: str = "best_first",
     top_k: int | None = None,
     progress_folder: str | None = None,
-) -> beam.PCollection[Counter[str]]:
-    """The job's graph: work to committed shards; puts out each shard's counts."""
-    rerank = Rerank(output, specification, reading, top_k=top_k, progress_folder=progress_folder)
-    return pipeline | "Work" >> beam.Create(work) | "Rerank" >> rerank
+) -> beam.pvalue.PCollection[Counter[str]]:
+    """The job's graph: work to committed shards; puts out each shard's counts. See `Rerank` for the arguments."""
+    rerank = Rerank(output, specification, reading, order=order, top_k=top_k, progress_folder=progress_folder)
+    counts: beam.pvalue.PCollection[Counter[str]] = pipeline | "Work" >> beam.Create(work) | "Rerank" >> rerank
+    return counts
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -121,16 +61,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         options, beam_options = parse(build_parser(), sys.argv[1:] if arguments is None else arguments)
-        return rerank(options, beam_options)
+        return do_job(options, beam_options)
     except UserError as error:
-        return fail(error)
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted: the same command continues", file=sys.stderr)
+        return 130
+    except Exception:
+        logging.exception("the job failed")
+        print("error: the job failed, see above; what is done is kept, and the same command continues", file=sys.stderr)
+        return 1
 
 
-def rerank(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
+def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
     """Do the job, or what is missing of it; returns the exit code.
 
     Raises:
         UserError: a mistake that the user can mend.
+        KeyboardInterrupt: the user stopped it, after the shard in hand.
     """
     runner, local = runner_of(beam_options)
     template = None if options.text_template is None else parse_template(options.text_template)
@@ -147,54 +96,61 @@ def rerank(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
     wanted = job.new_job(
         inputs,
         model=specification.fingerprint(),
-        options={name: getattr(options, name) for name in ("keep_columns", "text_template", "top_k", "shard_pairs")},
+        options={name: getattr(options, name) for name in OUTPUT_OPTIONS},
         execution=asdict(specification.execution),
         command=vars(options),
     )
-    requested = {name: getattr(specification.execution, name) for name in RUN_OPTIONS if _is_given(options, name)}
-    with job.open_job(
-        output, wanted, requested=requested, overwrite=options.overwrite, extend=options.extend
-    ) as current:
+    requested = {name: getattr(specification.execution, name) for name in RUN_OPTIONS if is_given(options, name)}
+    flags = {"overwrite": options.overwrite, "extend": options.extend}
+    with job.open_job(output, wanted, requested=requested, **flags) as current:
+        start = time.monotonic()
         units = plan_units(output, job.in_job_order(current, inputs), options.keep_columns)
         if options.retry_rejected is not None:
             uncommit(output, options.retry_rejected)
-        parts = committed(output)
-        work = missing_work(units, parts)
-        start = time.monotonic()
+        before = parts = committed(output)
         metrics: dict[str, int] = {}
-        if work:
-            with (
-                stop_on_interrupt(local) as folder,
-                progress_line(folder, total_pairs(inputs), sum(part.counts["pairs"] for part in parts.values())),
-            ):
+        if work := missing_work(units, before):
+            files.delete([files.join(output, job.SUCCESS)])
+            done = sum(part.counts["pairs"] for part in before.values())
+            with stop_on_interrupt(local) as folder, progress_line(folder, total_pairs(inputs), done):
                 metrics = run_graph(
                     lambda pipeline: build(
-                        pipeline, work, output, specification, reading, top_k=options.top_k, progress_folder=folder
+                        pipeline,
+                        work,
+                        output,
+                        specification,
+                        reading,
+                        order=options.candidate_order,
+                        top_k=options.top_k,
+                        progress_folder=folder,
                     ),
                     runner,
                     beam_options,
                     NAMESPACE,
                 )
-        print(metrics, time.monotonic() - start, committed(output))
-        return 0
+            parts = committed(output)
+            if lost := missing_work(units, parts):
+                raise RuntimeError(f"the run ended without an error, but {lost[0].unit.name} was not committed")
+        return finish(output, parts, before, metrics, time.monotonic() - start, options)
 
 
-def _is_given(options: argparse.Namespace, name: str) -> bool:
-    return getattr(options, name) != RUN_OPTIONS[name]
+def is_given(options: argparse.Namespace, name: str) -> bool:
+    """Whether an option of RUN_OPTIONS is settled by the user."""
+    return bool(getattr(options, name) != RUN_OPTIONS[name])
 
 
-def specify_model(options: argparse.Namespace, begun: job.Job | None) -> Specification:
+def specify_model(options: argparse.Namespace, begun: job.Job | None) -> Specification | EndpointSpecification:
     """The model that the options name; what they leave open is as in the job that is continued, where there is one.
 
     Raises:
         UserError: the model cannot be had, or cannot run so.
     """
     settled = dict(begun.execution) if begun else {}
-    run = {
-        name: getattr(options, name) if _is_given(options, name) else settled.get(name, open_choice)
+    run: dict[str, Any] = {
+        name: getattr(options, name) if is_given(options, name) else settled.get(name, open_choice)
         for name, open_choice in RUN_OPTIONS.items()
     }
-    return specify(
+    specification = specify(
         options.model,
         revision=options.revision,
         like=options.model_like,
@@ -202,6 +158,10 @@ def specify_model(options: argparse.Namespace, begun: job.Job | None) -> Specifi
         options={name: getattr(options, name) for name in MODEL_OPTIONS},
         **run,
     )
+    order = check_order(options.candidate_order)
+    if order != "best_first" and specification.fingerprint()["family"] != "listwise":
+        raise UserError(f"--candidate_order {order}: {options.model} scores each document alone; leave it out")
+    return specification
 
 
 def plan_units(output: str, inputs: Sequence[InputFile], keep_columns: Sequence[str]) -> tuple[Unit, ...]:
@@ -231,9 +191,42 @@ def missing_work(units: Sequence[Unit], parts: Mapping[str, Part]) -> list[Work]
 
 
 def total_pairs(inputs: Sequence[InputFile]) -> int | None:
-    """Pairs of all input files, None if a footer does not tell."""
+    """Pairs of all input files; None if a footer does not tell."""
     pairs = [file.pairs for file in inputs]
     return None if None in pairs else sum(filter(None, pairs))
+
+
+def finish(
+    output: str,
+    parts: Mapping[str, Part],
+    before: Mapping[str, Part],
+    metrics: Mapping[str, int],
+    seconds: float,
+    options: argparse.Namespace,
+) -> int:
+    """Write the run file, report.json and _SUCCESS, and say how it went; returns the exit code.
+
+    Raises:
+        UserError: an id cannot stand in a TREC run.
+    """
+    told = report.summarise(
+        parts,
+        before=before,
+        seconds=seconds,
+        stage_seconds=stage_seconds(metrics),
+        price_per_hour=options.price_per_hour,
+    )
+    report.write_report(output, told)
+    if options.run_file is not None:
+        report.write_run_file(output, options.run_file, tag=RUN_TAG)
+    rejected = report.rejected_fraction(report.total(parts))
+    print(report.five_line_summary(output, told))
+    if rejected > options.max_rejected:
+        allowed = f"--max_rejected allows {options.max_rejected:.2%}"
+        print(f"error: {rejected:.2%} of the pairs were rejected, {allowed}; no _SUCCESS is written", file=sys.stderr)
+        return 1
+    report.write_success(output)
+    return 0
 
 
 if __name__ == "__main__":

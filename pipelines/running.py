@@ -36,7 +36,8 @@ def runner_of(options: PipelineOptions) -> tuple[PipelineRunner, bool]:
     """
     name = options.view_as(StandardOptions).runner or "DirectRunner"
     if name in RUNNERS_THAT_LOSE_DATA:
-        raise UserError(f"--runner {name} loses data: {RUNNERS_THAT_LOSE_DATA[name]}; use DirectRunner or DataflowRunner")
+        why = RUNNERS_THAT_LOSE_DATA[name]
+        raise UserError(f"--runner {name} loses data: {why}; use DirectRunner or DataflowRunner")
     if name in LOCAL_RUNNERS:
         return FnApiRunner(), True
     try:
@@ -59,7 +60,7 @@ def run_graph(
         result = pipeline.run()
         result.wait_until_finish()
     except Exception as error:
-        raise _user_error_in(error) or error
+        raise (_user_error_in(error) or error) from error
     counters = result.metrics().query(MetricsFilter().with_namespace(namespace))["counters"]
     return {counter.key.metric.name: counter.result for counter in counters}
 
@@ -71,7 +72,8 @@ def _user_error_in(error: BaseException) -> UserError | None:
         if isinstance(cause, UserError):
             return cause
         cause = cause.__cause__ or cause.__context__
-    told = re.search(rf"^{re.escape(UserError.__module__)}\.UserError: (.+?)(?: \[while running .*)?$", str(error), re.M)
+    named = re.escape(f"{UserError.__module__}.{UserError.__qualname__}")
+    told = re.search(rf"^{named}: (.+?)(?: \[while running .*)?$", str(error), re.MULTILINE)
     return UserError(told[1]) if told else None
 
 

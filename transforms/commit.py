@@ -262,6 +262,13 @@ def _foreign(path: str) -> UserError:
     return UserError(f"{path} was not written by this job: move it out of the directory of scored parts")
 
 
+def uncommit(output: str, reason: str) -> None:
+    """Takes back the commits of the shards in which pairs were rejected for a reason, so that they are done again."""
+    parts = committed(output)
+    again = [name for name, part in parts.items() if part.counts[f"rejected.{reason}"]]
+    files.delete(_part_path(output, SCORED_DIRECTORY, name) for name in again)
+
+
 def complete_row_groups(parts: Mapping[str, Part]) -> set[tuple[int, int]]:
     """(file, row group) of which every slice is committed, so that a resume need not read it at all."""
     slices: dict[tuple[int, int], set[int]] = defaultdict(set)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from apache_beam.ml.inference.base import ModelHandler
+from numpy.typing import NDArray
 
+from transforms.order import candidate_order
 from transforms.progress import progress_writer
 from transforms.schema import Shard
 from transforms.scoring.endpoint import EndpointSpecification
 from transforms.scoring.reranker import Specification
-from transforms.scoring.results import RankingTask, Scores
+from transforms.scoring.results import RankingTask, Scores, take
 from transforms.scoring.scorer import Scorer
 
 ScoredShard = tuple[Shard, Scores]
+QUERY_COLUMNS = ("query_id", "query", "n_pairs", "instruction")  # the last where the input has it
 
 
 class RerankerHandler(ModelHandler[Shard, ScoredShard, Scorer]):
@@ -25,11 +28,21 @@ class RerankerHandler(ModelHandler[Shard, ScoredShard, Scorer]):
     """
 
     def __init__(
-        self, specification: Specification | EndpointSpecification, progress_folder: str | None = None
+        self,
+        specification: Specification | EndpointSpecification,
+        order: str = "best_first",
+        progress_folder: str | None = None,
     ) -> None:
-        """Take what is to be loaded; `progress_folder` is where to account for progress, see `transforms.progress`."""
+        """Take what is to be loaded.
+
+        Args:
+            specification: the model.
+            order: in which a listwise model reads the candidates, see `transforms.order`.
+            progress_folder: where to account for progress, see `transforms.progress`.
+        """
         super().__init__()
         self._specification = specification
+        self._order = order
         self._progress_folder = progress_folder
 
     def load_model(self) -> Scorer:
@@ -40,8 +53,12 @@ class RerankerHandler(ModelHandler[Shard, ScoredShard, Scorer]):
         self, batch: Sequence[Shard], model: Scorer, inference_args: dict[str, Any] | None = None
     ) -> list[ScoredShard]:
         """Each shard with the scores of its pairs, in the order of `shard.pairs`."""
-        progress = progress_writer(self._progress_folder)
-        return [(shard, model.score_tasks(list(tasks_of(shard)), progress.add)) for shard in batch]
+        return [(shard, self._score(shard, model)) for shard in batch]
+
+    def _score(self, shard: Shard, model: Scorer) -> Scores:
+        tasks, rows = tasks_of(shard, self._order)
+        scores = model.score_tasks(tasks, progress_writer(self._progress_folder).add)
+        return take(scores, np.argsort(rows))
 
     def should_skip_batching(self) -> bool:
         """Always: what comes is a batch."""
@@ -56,14 +73,24 @@ class RerankerHandler(ModelHandler[Shard, ScoredShard, Scorer]):
         return "rerank"
 
 
-def tasks_of(shard: Shard) -> Iterator[RankingTask]:
-    """The shard's queries with their documents, in the order of `shard.pairs`."""
+def tasks_of(shard: Shard, order: str = "best_first") -> tuple[list[RankingTask], NDArray[np.int64]]:
+    """The shard's queries with their documents in a candidate order; see `transforms.order.candidate_order`.
+
+    Returns:
+        The tasks; and for each of their documents in turn the row of `shard.pairs` that it is from, shape [pairs].
+    """
     texts = shard.pairs["text"].to_pylist()
-    queries = shard.queries["query"].to_pylist()
-    instructions = (
-        shard.queries["instruction"].to_pylist() if "instruction" in shard.queries.column_names else [None] * len(queries)
-    )
+    tasks: list[RankingTask] = []
+    rows = np.arange(len(texts))
     start = 0
-    for query, instruction, count in zip(queries, instructions, shard.queries["n_pairs"].to_pylist(), strict=True):
-        yield RankingTask(query, texts[start : start + count], instruction)
-        start += count
+    columns = [name for name in QUERY_COLUMNS if name in shard.queries.column_names]
+    for query in shard.queries.select(columns).to_pylist():
+        end = start + query["n_pairs"]
+        if order != "best_first":
+            listed = shard.pairs.slice(start, end - start)
+            rows[start:end] = start + candidate_order(
+                order, query["query_id"], listed["doc_id"].to_pylist(), listed["given_position"].to_numpy()
+            )
+        tasks.append(RankingTask(query["query"], [texts[row] for row in rows[start:end]], query.get("instruction")))
+        start = end
+    return tasks, rows

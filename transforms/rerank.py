@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import apache_beam as beam
-from apache_beam.metrics import Metrics
+from apache_beam.metrics.metric import Metrics
 from apache_beam.ml.inference.base import RunInference
 
 from transforms.commit import commit
@@ -24,10 +24,12 @@ from transforms.plan import Unit
 from transforms.progress import stop_requested
 from transforms.reader import read_shards
 from transforms.schema import Shard
+from transforms.scoring.endpoint import EndpointSpecification
 from transforms.scoring.reranker import Specification
 from transforms.template import Template
 
 NAMESPACE = "rerank"
+_MICROSECONDS = "_microseconds"
 
 
 @dataclass(frozen=True)
@@ -96,15 +98,16 @@ class CommitShard(beam.DoFn):
         yield counts
 
 
-class Rerank(beam.PTransform):
+class Rerank(beam.PTransform):  # type: ignore[type-arg]  # its parameters are no element types in Beam's own hints
     """Work to committed shards; puts out one Counter of counts a shard."""
 
     def __init__(
         self,
         output: str,
-        specification: Specification,
+        specification: Specification | EndpointSpecification,
         reading: Reading,
         *,
+        order: str = "best_first",
         top_k: int | None = None,
         progress_folder: str | None = None,
     ) -> None:
@@ -114,6 +117,7 @@ class Rerank(beam.PTransform):
             output: the job's output directory, on any filesystem that Beam reads.
             specification: the model.
             reading: how input files become shards.
+            order: in which a listwise model reads the candidates, see `transforms.order`.
             top_k: pairs of each query to keep in the output; None for all.
             progress_folder: local folder for progress, see `transforms.progress`; None where workers are elsewhere.
         """
@@ -121,18 +125,27 @@ class Rerank(beam.PTransform):
         self._output = output
         self._specification = specification
         self._reading = reading
+        self._order = order
         self._top_k = top_k
         self._progress_folder = progress_folder
 
-    def expand(self, work: beam.PCollection[Work]) -> beam.PCollection[Counter[str]]:
-        return (
+    def expand(self, work: beam.pvalue.PCollection[Work]) -> beam.pvalue.PCollection[Counter[str]]:
+        committed: beam.pvalue.PCollection[Counter[str]] = (
             work
             | "ReadShards" >> beam.ParDo(ReadShards(self._reading, self._progress_folder))
-            | "Score" >> RunInference(RerankerHandler(self._specification, self._progress_folder))
+            | "Score" >> RunInference(RerankerHandler(self._specification, self._order, self._progress_folder))
             | "CommitShard" >> beam.ParDo(CommitShard(self._output, self._top_k))
         )
+        return committed
 
 
 def count_seconds(stage: str, seconds: float) -> None:
-    """Add to the job's time spent in a stage, summed over worker processes; kept in microseconds."""
-    Metrics.counter(NAMESPACE, f"{stage}_microseconds").inc(int(seconds * 1e6))
+    """Add to the job's time spent in a stage, summed over worker processes; Beam counts whole numbers only."""
+    Metrics.counter(NAMESPACE, f"{stage}{_MICROSECONDS}").inc(int(seconds * 1e6))
+
+
+def stage_seconds(metrics: Mapping[str, int]) -> dict[str, float]:
+    """What `count_seconds` counted, from a run's counters by name: seconds by stage."""
+    return {
+        name.removesuffix(_MICROSECONDS): value / 1e6 for name, value in metrics.items() if name.endswith(_MICROSECONDS)
+    }

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,10 +45,22 @@ class Scores:
     seconds: dict[str, float] = field(default_factory=dict)  # stage -> wall-clock seconds: tokenise, forward
 
 
+ARRAYS = ("score", "tokens", "truncated_tokens", "query_truncated_tokens", "windows", "group", "position")
+
+
+def take(scores: Scores, pairs: NDArray[np.int64]) -> Scores:
+    """The scores in another order: pair i of the result is pair `pairs[i]`, each taken once."""
+    columns = {name: getattr(scores, name) for name in ARRAYS}
+    arrays: dict[str, Any] = {name: None if array is None else array[pairs] for name, array in columns.items()}
+    places = np.argsort(pairs)
+    failures = {int(places[pair]): failure for pair, failure in scores.failures.items()}
+    return replace(scores, **arrays, failures=failures)
+
+
 def concatenate(parts: Sequence[Scores]) -> Scores:
     """The scores of several parts as those of one; counts and seconds are added up."""
     whole = Scores(score=np.concatenate([part.score for part in parts] or [np.zeros(0, dtype=np.float32)]))
-    for column in ("tokens", "truncated_tokens", "query_truncated_tokens", "windows", "group", "position"):
+    for column in ARRAYS[1:]:
         arrays = [getattr(part, column) for part in parts]
         if arrays and arrays[0] is not None:
             setattr(whole, column, np.concatenate(arrays))
