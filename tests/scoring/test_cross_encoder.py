@@ -53,6 +53,7 @@ def load(folder: Path, **options: Any) -> Reranker:
         (40, 50, replace(TRUNCATE, max_query_length=8), Cuts(8, ((0, 21),))),
         (24, 9, ONLY_DOCUMENT, Cuts(24, ((0, 5),))),  # the query takes three quarters of 32 at most
         (40, 9, ONLY_DOCUMENT, Cuts(24, ((0, 5),))),
+        (40, 9, replace(ONLY_DOCUMENT, max_length=16, max_query_length=13), Cuts(12, ((0, 1),))),
         (3, 40, ONLY_DOCUMENT, Cuts(3, ((0, 26),))),
         (3, 0, ONLY_DOCUMENT, Cuts(3, ((0, 0),))),
         (40, 40, replace(ONLY_DOCUMENT, max_query_length=8), Cuts(8, ((0, 21),))),

@@ -97,7 +97,7 @@ def cut(query: int, document: int, settings: Settings, template: Template) -> Cu
         return Cuts(query, windows(document, room - query, settings.overlap_tokens))
     if settings.truncation == "only_document":
         limit = settings.max_length * 3 // 4 if settings.max_query_length is None else settings.max_query_length
-        query = min(query, limit)
+        query = min(query, limit, room - 1)  # the document gets a token at least
         return Cuts(query, ((0, min(document, room - query)),))
     if settings.max_query_length is not None:
         query = min(query, settings.max_query_length)
@@ -213,11 +213,10 @@ def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
     positions = config.max_position_embeddings - (0 if config.model_type == "bert" else config.pad_token_id + 1)
     stored = checkpoint.tokenizer_config.get("model_max_length")
     longest = min(positions, stored) if isinstance(stored, int) else positions
-    given = settings.max_length
-    settings = replace(settings, max_length=longest if given is None else given)
+    settings = replace(settings, max_length=longest if settings.max_length is None else settings.max_length)
     assert settings.max_length is not None
     if not 16 <= settings.max_length <= positions:
-        raise UserError(f"--max_length {given}: {checkpoint.name} takes 16 to {positions} tokens")
+        raise UserError(f"--max_length {settings.max_length}: {checkpoint.name} takes 16 to {positions} tokens")
     query, ceiling = settings.max_query_length, settings.max_length - 8
     if settings.long_documents == "window":
         ceiling = settings.max_length // 2
