@@ -197,8 +197,7 @@ def clear(output: str) -> None:
     files.delete(files.join(output, name) for name in (SUCCESS, REPORT, PLAN))
     for directory in (SCORED_DIRECTORY, REJECTED_DIRECTORY):
         names = files.list_names(files.join(output, directory))
-        parts = [name for name in names if is_part(name) or files.is_temporary(name)]
-        files.delete(files.join(output, directory, name) for name in parts)
+        files.delete(files.join(output, directory, name) for name in names if is_part(name))
     files.delete_tree(files.join(output, REGROUPED))
 
 
