@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -90,7 +91,8 @@ class RerankServer:
         with self._lock:
             self.received.append(received)
             step = self.script.pop(0) if self.script else self.habit
-        (cut if self.closing.is_set() else step)(Exchange(self, handler, received))
+        with suppress(ConnectionError):  # the client may be gone
+            (cut if self.closing.is_set() else step)(Exchange(self, handler, received))
 
     def close(self) -> None:
         """Stop listening, and answer no more on connections that stand."""
