@@ -113,6 +113,12 @@ def check(checkpoint: Checkpoint, kinds: Sequence[str], outline: Tensors) -> Pre
     return config
 
 
+def positions(config: PreTrainedConfig) -> int:
+    """Tokens of the longest sequence that a model of these sizes takes."""
+    counts_padding = config.model_type in ("roberta", "xlm-roberta")  # whose first rows of positions belong to it
+    return int(config.max_position_embeddings) - (config.pad_token_id + 1 if counts_padding else 0)
+
+
 class Backbone:
     """A model without a head."""
 

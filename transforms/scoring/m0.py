@@ -109,7 +109,7 @@ def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
     outline = checkpoints.outline(checkpoint)
     config = backbones.check(checkpoint, KINDS, outline)
     _head(checkpoint, outline, config.hidden_size)
-    longest = config.max_position_embeddings
+    longest = backbones.positions(config)
     if not SHORTEST <= settings.max_length <= longest:
         raise UserError(f"--max_length {settings.max_length}: {checkpoint.name} takes {SHORTEST} to {longest} tokens")
     document, query = settings.document_limit, settings.max_query_length

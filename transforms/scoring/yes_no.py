@@ -198,7 +198,7 @@ def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
     _output_matrix(checkpoint, outline)
     if settings.prompt not in PROMPTS:
         raise UserError(f"--prompt {settings.prompt}: the prompts of this family are {', '.join(PROMPTS)}")
-    longest = config.max_position_embeddings - WORDS
+    longest = backbones.positions(config) - WORDS
     if not WORDS <= settings.max_length <= longest:
         raise UserError(f"--max_length {settings.max_length}: {checkpoint.name} takes {WORDS} to {longest} tokens")
     return settings
