@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from transforms.errors import UserError
-from transforms.scoring import cross_encoder, endpoint, listwise, m0, yes_no
+from transforms.scoring import backbones, cross_encoder, embedding, endpoint, listwise, m0, sentence_files, yes_no
 from transforms.scoring.checkpoint import Checkpoint
 
 
@@ -35,6 +35,22 @@ class Model:
     revision: str | None = None
     signature: str = ""
 
+
+# jina-code-embeddings' model card. The benchmark CoIR uses nl2code for Apps, CosQA and SyntheticText2SQL, qa for
+# CodeFeedback and StackOverflowQA, code2code for CodeTransOcean, code2nl for CodeSearchNet, code2completion for
+# CodeSearchNet-CCR.
+JINA_CODE_PROMPTS = {
+    "nl2code_query": "Find the most relevant code snippet given the following query:\n",
+    "nl2code_document": "Candidate code snippet:\n",
+    "qa_query": "Find the most relevant answer given the following question:\n",
+    "qa_document": "Candidate answer:\n",
+    "code2code_query": "Find an equivalent code snippet given the following code snippet:\n",
+    "code2code_document": "Candidate code snippet:\n",
+    "code2nl_query": "Find the most relevant comment given the following code snippet:\n",
+    "code2nl_document": "Candidate comment:\n",
+    "code2completion_query": "Find the most relevant completion given the following start of code snippet:\n",
+    "code2completion_document": "Candidate completion:\n",
+}
 
 MODELS = (
     Model(
@@ -110,10 +126,22 @@ MODELS = (
         revision="94bfe0aeb2d4dd7978362699cddd5893d4e0adc8",
         signature="JinaVLForRanking",
     ),
+    Model(
+        name="jinaai/jina-code-embeddings-0.5b",
+        family="embedding",
+        settings=embedding.Settings(
+            max_length=8192, task="nl2code", pooling="last", sizes=(64, 128, 256, 512, 896), prompts=JINA_CODE_PROMPTS
+        ),
+        licence="CC-BY-NC-4.0",
+        parameters=0.5,
+        revision="4db235132dafbe56a8b9c5f59b59795ecf58a4a7",
+    ),
 )
 
 # A one-label classifier that no entry describes: its raw logit, cut as sentence-transformers' CrossEncoder cuts.
 UNLISTED = Model("", "cross_encoder", cross_encoder.Settings(), licence="unknown", parameters=0)
+# A sentence-transformers directory that no entry describes; its own files say what is needed.
+UNLISTED_ENCODER = Model("", "embedding", embedding.Settings(), licence="unknown", parameters=0)
 
 # A hosted rerank API, of which the settings are all that is known; it has no family that loads and computes.
 ENDPOINT = Model(
@@ -134,7 +162,7 @@ def recognise(checkpoint: Checkpoint, like: str | None = None) -> Model:
         like: name of an entry whose prompt, limits and score convention are to be used.
 
     Raises:
-        UserError: no entry is called `like`.
+        UserError: no entry is called `like`, or config.json does not tell enough.
     """
     if like is not None:
         model = named(like)
@@ -144,7 +172,19 @@ def recognise(checkpoint: Checkpoint, like: str | None = None) -> Model:
         return model
     signs = f"{checkpoint.config.get('architectures')} {checkpoint.config.get('auto_map')}"
     recognised = (model for model in MODELS if model.signature and model.signature in signs)
-    return named(checkpoint.name) or next(recognised, UNLISTED)
+    model = named(checkpoint.name) or next(recognised, None)
+    if model is not None:
+        return model
+    if sentence_files.describes_encoder(checkpoint):
+        return UNLISTED_ENCODER
+    kind = checkpoint.config.get("model_type")
+    if kind in backbones.ARCHITECTURES and kind not in cross_encoder.ARCHITECTURES:
+        likely = ", ".join(model.name for model in MODELS if model.family not in ("cross_encoder", "listwise"))
+        raise UserError(
+            f"model {checkpoint.name}: config.json, which says model_type {kind!r}, does not tell which model this is; "
+            f"say it with --model_like: {likely}, say"
+        )
+    return UNLISTED
 
 
 def with_options(model: Model, options: Mapping[str, Any]) -> Any:

@@ -18,7 +18,18 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from transforms.errors import UserError
-from transforms.scoring import catalogue, checkpoint, cross_encoder, endpoint, engine, execution, listwise, m0, yes_no
+from transforms.scoring import (
+    catalogue,
+    checkpoint,
+    cross_encoder,
+    embedding,
+    endpoint,
+    engine,
+    execution,
+    listwise,
+    m0,
+    yes_no,
+)
 from transforms.scoring.checkpoint import Checkpoint
 from transforms.scoring.endpoint import EndpointSpecification
 from transforms.scoring.engine import Rows
@@ -72,7 +83,13 @@ class FamilyModule(Protocol):
         """The loaded model; raises UserError where the files do not fit together."""
 
 
-FAMILIES: dict[str, FamilyModule] = {"cross_encoder": cross_encoder, "listwise": listwise, "m0": m0, "yes_no": yes_no}
+FAMILIES: dict[str, FamilyModule] = {
+    "cross_encoder": cross_encoder,
+    "embedding": embedding,
+    "listwise": listwise,
+    "m0": m0,
+    "yes_no": yes_no,
+}
 
 
 @dataclass(frozen=True)
