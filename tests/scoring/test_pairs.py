@@ -93,7 +93,7 @@ def test_size_counts_the_special_tokens(template: Template) -> None:
         (18, 10, 2, ((0, 10), (8, 18))),  # two windows fit exactly
         (19, 10, 2, ((0, 10), (8, 18), (9, 19))),
         (30, 10, 0, ((0, 10), (10, 20), (20, 30))),
-        (22, 8, 80, ((0, 8), (6, 14), (12, 20), (14, 22))),  # overlap: a quarter of a window at most
+        (30, 16, 80, ((0, 16), (12, 28), (14, 30))),  # overlap: a quarter of a window at most
         (5, 3, 80, ((0, 3), (2, 5))),  # a quarter of 3 is none
         (3, 1, 80, ((0, 1), (1, 2), (2, 3))),
         (3056, 1011, 80, ((0, 1011), (931, 1942), (1862, 2873), (2045, 3056))),
