@@ -33,7 +33,7 @@ def make_shard(
     counts: Counter[str] | None = None,
     kept: bool = False,
 ) -> Shard:
-    """A shard of (query id, doc ids); with `kept`, a kept column of the queries and one of the pairs, named "text"."""
+    """A shard of (query id, doc ids); with `kept`, a kept column of the queries and the pairs' "text"."""
     docs = [doc for _, listed in queries for doc in listed]
     query_columns = {
         "query_id": pa.array([query for query, _ in queries], pa.string()),
@@ -46,11 +46,12 @@ def make_shard(
         ("first_stage_rank", pa.array([i + 1 for _, listed in queries for i in range(len(listed))], pa.int32())),
         ("first_stage_score", pa.array([None] * len(docs), pa.float64())),
         ("given_position", pa.array(range(len(docs)), pa.int32())),
+        ("source_file", pa.array(["/data/cands.parquet"] * len(docs)).dictionary_encode()),
         ("source_row", pa.array([i for i, (_, listed) in enumerate(queries) for _ in listed], pa.int64())),
     ]
     if kept:
-        query_columns["language"] = pa.array([f"language of {query}" for query, _ in queries])
-        pair_columns.append(("text", pa.array([f"own text of {doc}" for doc in docs])))
+        query_columns["keep.language"] = pa.array([f"language of {query}" for query, _ in queries])
+        pair_columns.append(("keep.text", pa.array([f"own text of {doc}" for doc in docs])))
     return Shard(
         name=name,
         last=last,

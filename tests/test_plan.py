@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from tests.input_files import candidate, damage, flat_table, nested_table, pair, query, read, rejected, write
+from transforms import parquet
 from transforms import plan as planning
 from transforms.inputs import inspect
 from transforms.plan import Plan, Unit, load_plan, plan, save_plan
@@ -97,6 +98,18 @@ def test_a_damaged_row_group_is_a_unit_and_its_ids_are_forgotten(tmp_path: Path)
     assert [unit.duplicates for unit in made.units] == [(), (), (5,)]
 
 
+def test_ids_before_the_damage_are_forgotten_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "_BATCH_VALUES", 1)
+    table = nested_table([query(query_id, [candidate("d")]) for query_id in ("before", "broken", "before")])
+    path = tmp_path / "a.parquet"
+    one_a_page = {"use_dictionary": False, "data_page_size": 1, "write_batch_size": 1, "write_page_checksum": True}
+    write(path, table, row_group_size=2, compression="none", **one_a_page)
+    path.write_bytes(path.read_bytes().replace(b"\x06\0\0\0broken", b"\x06\0\0\0BROKEN"))
+    first, second = plan_of(str(path)).units
+    assert first.damage
+    assert second.duplicates == ()
+
+
 def test_no_rows_no_units(tmp_path: Path) -> None:
     assert plan_of(nested(tmp_path / "a.parquet")) == Plan((), contiguous=True)
 
@@ -129,6 +142,8 @@ def test_rows_without_a_usable_id_stand_alone(tmp_path: Path) -> None:
     made = plan_of(path)
     assert made.contiguous
     assert rows(made) == [(0, 0, 0, 3), (0, 1, 3, 6), (0, 2, 6, 8)]
+    alone = flat(tmp_path / "b.parquet", None, "a", None, row_group_size=1)
+    assert rows(plan_of(alone)) == [(0, 0, 0, 1), (0, 1, 1, 2), (0, 2, 2, 3)]
 
 
 @pytest.mark.parametrize("query_ids", [["aba"], ["ab", "a"], ["aa", "ab"], ["ab", "cb"]])
@@ -145,6 +160,9 @@ def test_a_damaged_row_group_ends_the_query_before(tmp_path: Path) -> None:
     path = flat(tmp_path / "a.parquet", *"aabbbc", row_group_size=2)
     damage(path, 1, "query_id")
     assert rows(plan_of(path)) == [(0, 0, 0, 2), (0, 1, 2, 4), (0, 2, 4, 6)]
+    around = flat(tmp_path / "b.parquet", *"aabbac", row_group_size=2)
+    damage(around, 1, "query_id")
+    assert not plan_of(around).contiguous
 
 
 # Kept on disk

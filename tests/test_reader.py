@@ -9,6 +9,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.input_files import (
@@ -124,7 +125,7 @@ def test_the_text_template_is_used(tmp_path: Path) -> None:
 
 
 def test_slices_hold_whole_queries(tmp_path: Path) -> None:
-    lists = [[candidate(str(i)) for i in range(n)] for n in (2, 1, 1, 7, 3, 0, 2)]
+    lists = [[candidate(str(i)) for i in range(n)] for n in (2, 1, 1, 7, 0, 3, 2)]
     rows = [query(str(i), candidates) for i, candidates in enumerate(lists)]
     shards = read_nested(tmp_path, *rows, shard_pairs=4)
     assert sizes(shards) == [
@@ -133,8 +134,8 @@ def test_slices_hold_whole_queries(tmp_path: Path) -> None:
         ("part-00000-00000-00002", False, 3),
         ("part-00000-00000-00003", True, 2),
     ]
-    assert [count([shard], "queries") for shard in shards] == [3, 1, 2, 1]
-    assert [count([shard], "empty_lists") for shard in shards] == [0, 0, 1, 0]
+    assert [count([shard], "queries") for shard in shards] == [3, 2, 1, 1]
+    assert [count([shard], "empty_lists") for shard in shards] == [0, 1, 0, 0]
 
 
 def test_slices_by_bytes_of_text_as_the_model_sees_it(tmp_path: Path) -> None:
@@ -179,6 +180,16 @@ def test_row_groups_of_one_row(tmp_path: Path) -> None:
     path = write(tmp_path / "a.parquet", nested_table(rows), row_group_size=1)
     assert sizes(read(path)) == [(f"part-00000-{i:05d}-00000", True, 1) for i in range(3)]
     assert [row for *_, row in pairs(read(path), "source_row")] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("layout", ["nested", "flat"])
+def test_row_groups_without_rows(layout: str, tmp_path: Path) -> None:
+    table = flat_table([pair("q", "1")]) if layout == "flat" else nested_table([query("q", [candidate("1")])])
+    with pq.ParquetWriter(tmp_path / "a.parquet", table.schema) as writer:
+        for part in (table.slice(0, 0), table, table.slice(0, 0)):
+            writer.write_table(part)
+    assert pq.read_metadata(tmp_path / "a.parquet").num_row_groups == 3
+    assert sizes(read(str(tmp_path / "a.parquet"))) == [("part-00000-00001-00000", True, 1)]
 
 
 def test_documents_of_one_megabyte(tmp_path: Path) -> None:
@@ -399,9 +410,9 @@ def test_encodings_of_string(data_type: pa.DataType, tmp_path: Path) -> None:
     table = flat_table(rows, lang=pa.string())
     encoded = pa.table({name: table[name].combine_chunks().cast(data_type) for name in table.column_names})
     shards = read(write(tmp_path / "a.parquet", encoded), keep_columns=["lang"])
-    assert pairs(shards, "text", "lang") == [("a", "1", "T x", "de"), ("a", "2", "y", None)]
+    assert pairs(shards, "text", "keep.lang") == [("a", "1", "T x", "de"), ("a", "2", "y", None)]
     assert rejected(shards) == [("null_query_id",)]
-    assert shards[0].pairs.schema.field("lang").type == pa.string()
+    assert shards[0].pairs.schema.field("keep.lang").type == pa.string()
 
 
 @pytest.mark.parametrize("data_type", STRINGS, ids=str)
@@ -435,7 +446,24 @@ def test_lists_whose_entries_have_no_type(candidates: list[Any], tmp_path: Path)
     everything_null = [("null_candidates", query_id) for query_id in "abc"]
     assert rejected(shards, "query_id") == (nulls if candidates[0] == [] else everything_null)
     assert count(shards, "empty_lists") == (candidates[0] == [])
-    assert shards[0].pairs.column_names[-1] == "lang"
+    assert shards[0].pairs.column_names[-1] == "keep.lang"
+
+
+def test_optional_columns_without_a_type(tmp_path: Path) -> None:
+    names = ("instruction", "title", "score", "rank")
+    table = flat_table([pair("q", "1")])
+    for name in names:
+        table = table.append_column(name, pa.nulls(1))
+    shards = read(write(tmp_path / "a.parquet", table), keep_columns=["title"])
+    columns = ("text", "first_stage_rank", "first_stage_score", "keep.title")
+    assert pairs(shards, *columns) == [("q", "1", "text", 1, None, None)]
+
+
+@pytest.mark.parametrize("column", ["query_id", "query", "doc_id", "text"])
+def test_required_columns_without_a_type(column: str, tmp_path: Path) -> None:
+    table = flat_table([pair("q", "1")])
+    table = table.set_column(table.schema.get_field_index(column), column, pa.nulls(1))
+    assert rejected(read(write(tmp_path / "a.parquet", table))) == [(f"null_{column}",)]
 
 
 def test_kept_columns(tmp_path: Path) -> None:
@@ -445,12 +473,12 @@ def test_kept_columns(tmp_path: Path) -> None:
     ]
     table = nested_table(rows, fault=pa.struct([("x", pa.int8())]), detail=pa.list_(pa.int64()))
     (shard,) = read(write(tmp_path / "a.parquet", table), keep_columns=["fault", "detail", "query", "text"])
-    assert shard.queries.column_names == ["query_id", "query", "instruction", "n_pairs", "detail", "query"]
-    assert shard.queries["detail"].to_pylist() == [[1, 2], None]
-    assert shard.pairs.column_names[-3:] == ["source_row", "fault", "text"]
-    assert shard.pairs["fault"].to_pylist() == [{"x": 1}, None, None]
-    assert shard.pairs.column(1).to_pylist() == ["T text", "text", "U text"]
-    assert shard.pairs.column(shard.pairs.num_columns - 1).to_pylist() == ["text"] * 3
+    assert shard.queries.column_names == ["query_id", "query", "instruction", "n_pairs", "keep.detail", "keep.query"]
+    assert shard.queries["keep.detail"].to_pylist() == [[1, 2], None]
+    assert shard.pairs.column_names[-3:] == ["source_row", "keep.fault", "keep.text"]
+    assert shard.pairs["keep.fault"].to_pylist() == [{"x": 1}, None, None]
+    assert shard.pairs["text"].to_pylist() == ["T text", "text", "U text"]
+    assert shard.pairs["keep.text"].to_pylist() == ["text"] * 3
 
 
 # The flat layout

@@ -22,10 +22,11 @@ from tests.input_files import (
     rejected,
     write,
 )
+from tests.object_store import ObjectStore
 from transforms import regroup as regrouping
 from transforms.files import write_atomically
 from transforms.inputs import inspect
-from transforms.plan import plan
+from transforms.plan import Plan, load_plan, plan, save_plan
 from transforms.regroup import regroup
 
 
@@ -72,7 +73,7 @@ def test_queries_come_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert sum(file.rows for file in nested) == 25
     assert sum(file.pairs or 0 for file in nested) == len(rows)
     shards = read(*parts, keep_columns=["lang"])
-    found = pairs(shards, "first_stage_score", "lang")
+    found = pairs(shards, "first_stage_score", "keep.lang")
     assert sorted(found) == sorted((row["query_id"], row["doc_id"], row["score"], row["lang"]) for row in rows)
     assert rejected(shards) == []
     assert {q["query_id"]: q["query"] for s in shards for q in s.queries.to_pylist()} == {
@@ -158,9 +159,10 @@ def test_kept_columns_of_any_name_and_type(tmp_path: Path) -> None:
     path = write(tmp_path / "a.parquet", flat_table([row | {"title": "T"} for row in rows], **kept))
     parts = regroup(inspect([path], names), str(tmp_path), names)
     (shard,) = read(*parts, keep_columns=names)
-    assert shard.pairs.column_names[7:] == ["bucket", "source_row", "fault", "text", "title"]
+    names = [f"keep.{name}" for name in ("bucket", "source_row", "fault", "text", "title")]
+    assert shard.pairs.column_names[7:] == names
     assert [shard.pairs.column(i)[0].as_py() for i in range(7, 12)] == [[{"bucket": 1}], 0.5, None, "text", "T"]
-    assert shard.queries.column_names[4:] == ["query"]
+    assert shard.queries.column_names[4:] == ["keep.query"]
     assert [shard.pairs.schema.field(i).type for i in range(7, 10)] == list(kept.values())
 
 
@@ -176,6 +178,21 @@ def test_row_groups_of_the_result_are_small_enough_to_share_out(
     (part,) = regroup(inspect(scattered(tmp_path, flat_rows())), str(tmp_path))
     metadata = pq.read_metadata(part)
     assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [3, 3, 3, 3, 3, 3, 3, 3, 1]
+
+
+def test_on_an_object_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    by_bucket(monkeypatch)
+    monkeypatch.setattr(ObjectStore, "objects", {})
+    paths = [f"mem://bucket/{i}.parquet" for i in range(3)]
+    for path, local in zip(paths, scattered(tmp_path, flat_rows()), strict=True):
+        ObjectStore.objects[path] = Path(local).read_bytes()
+    files = inspect(paths)
+    save_plan("mem://bucket/out", files, plan(files))
+    assert load_plan("mem://bucket/out", files) == Plan((), contiguous=False)
+    parts = regroup(files, "mem://bucket/out")
+    assert len(parts) > 3
+    assert parts == [path for path in ObjectStore.objects if path.startswith("mem://bucket/out/_regrouped/")]
+    assert len(pairs(read(*parts))) == len(flat_rows())
 
 
 class Killed(BaseException):

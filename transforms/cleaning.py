@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from transforms.arrays import blank, decodable, mask, nulls, objects
-from transforms.rows import KEEP, Rows, kept_names
+from transforms.rows import Rows, kept_names
 from transforms.schema import REJECTED
 from transforms.template import Template, render, uses_title
 
@@ -229,5 +229,4 @@ def _batch(columns: dict[str, pa.Array], origin: pa.RecordBatch, places: NDArray
     """`columns`, followed by the columns to keep of `origin` at `places`."""
     kept = kept_names(origin)
     arrays = [*columns.values(), *(origin.column(name).take(pa.array(places)) for name in kept)]
-    # Names may come twice: the text as the model sees it and, kept, as it stands in the input.
-    return pa.RecordBatch.from_arrays(arrays, names=[*columns, *(name.removeprefix(KEEP) for name in kept)])
+    return pa.RecordBatch.from_arrays(arrays, names=[*columns, *kept])

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from transforms import files
 from transforms.errors import UserError
+from transforms.rows import KEEP
 from transforms.schema import REJECTED, SCORED, Shard
 from transforms.scoring.results import Failure, Scores
 
@@ -156,8 +157,9 @@ def _ledger_column(scores: Scores, name: str, rows: NDArray[np.int64]) -> pa.Arr
 
 
 def _columns_after(table: pa.Table, name: str) -> pa.Table:
-    """The columns right of `name`. By place, since a kept column may bear the name of one that is not written."""
-    return table.select(list(range(table.schema.get_field_index(name) + 1, table.num_columns)))
+    """The columns right of `name`, which are those to keep, under the names that they have in the input."""
+    after = table.select(list(range(table.schema.get_field_index(name) + 1, table.num_columns)))
+    return after.rename_columns([column.removeprefix(KEEP) for column in after.column_names])
 
 
 def _rejected_pairs(shard: Shard, scores: Scores, query: NDArray[np.int64], rows: NDArray[np.int64]) -> pa.Table:
@@ -168,7 +170,7 @@ def _rejected_pairs(shard: Shard, scores: Scores, query: NDArray[np.int64], rows
         "n_candidates": pa.nulls(len(rows)),
         "reason": pa.array([failure.reason for failure in failures], pa.string()),
         "detail": pa.array([failure.detail for failure in failures], pa.string()),
-        "source_file": pa.array([shard.source_file] * len(rows), pa.string()),
+        "source_file": shard.pairs["source_file"].take(rows),
         "source_row": shard.pairs["source_row"].take(rows),
     }
     return pa.table([columns[field.name].cast(field.type) for field in REJECTED], schema=REJECTED)

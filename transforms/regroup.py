@@ -147,14 +147,9 @@ def _read_bucket(row_groups: Mapping[str, Sequence[int]]) -> pa.RecordBatch:
 
 def _write_nested(stream: BinaryIO, flat: pa.RecordBatch) -> None:
     """The second pass over one bucket."""
-    ids = flat.column("query_id")
-    places = np.arange(len(ids))
-    encoded = ids.cast(pa.binary()).dictionary_encode(null_encoding="encode")
-    codes = encoded.indices.to_numpy(zero_copy_only=False)
-    _, first = np.unique(codes, return_index=True)
-    # A row without a usable id belongs to no other, whatever bytes it has there.
-    appeared = np.where(usable_ids(ids), first[codes], places) if len(ids) else places
-    rows = group(flat.take(pa.array(np.argsort(appeared, kind="stable"))))
+    # The codes count up as new ids appear.
+    codes = flat.column("query_id").cast(pa.binary()).dictionary_encode(null_encoding="encode").indices
+    rows = group(flat.take(pa.array(np.argsort(codes.to_numpy(), kind="stable"))))
     table = _nested_table(rows)
     average = max(1, rows.entries.num_rows), max(1, rows.entries.nbytes)
     per_group = min(table.num_rows * _ROW_GROUP_PAIRS // average[0], table.num_rows * _ROW_GROUP_BYTES // average[1])

@@ -134,7 +134,7 @@ def group(flat: pa.RecordBatch) -> Rows:
     for name in ("query", "instruction"):
         column = flat.column(name)
         valid, bad = decodable(column)
-        pick = _first_of_each(~nulls(valid), run, default=_first_of_each(bad, run, default=first))
+        pick = _first_of_each(~nulls(valid), run, default=first)
         given[name] = column.take(pa.array(pick))
         other = mask(pc.not_equal(column, given[name].take(pa.array(run))))
         missing = nulls(column) if name == "query" else np.zeros(n, np.bool_)
