@@ -158,7 +158,7 @@ def test_prompts_for_tasks_need_a_task(settings: Settings, message: str) -> None
     [
         ({"max_length": 33}, "--max_length 33: .* takes 16 to 32 tokens"),
         ({"size": 9}, "--size 9: the embeddings of .* can have size 1 to 8"),
-        ({"instruction": "i"}, "--instruction: does not apply to this model, a embedding"),
+        ({"instruction": "i"}, "--instruction: does not apply to this model, an embedding"),
     ],
 )
 def test_options_that_do_not_fit(tmp_path: Path, options: dict[str, Any], message: str) -> None:

@@ -9,6 +9,7 @@ import torch
 from transformers import (
     BertConfig,
     BertModel,
+    JinaEmbeddingsV3Model,
     PreTrainedConfig,
     PreTrainedModel,
     Qwen2Config,
@@ -25,6 +26,7 @@ from transformers import (
 
 from transforms.errors import UserError, one_line
 from transforms.scoring import checkpoint as checkpoints
+from transforms.scoring import jina_v3
 from transforms.scoring.checkpoint import Checkpoint, Tensors
 from transforms.scoring.packing import Packed
 
@@ -64,15 +66,22 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "bert": Architecture(BertConfig.from_dict, without_pooler(BertModel), ("bert.",)),
     "roberta": Architecture(RobertaConfig.from_dict, without_pooler(RobertaModel), ("roberta.",), True),
     "xlm-roberta": Architecture(XLMRobertaConfig.from_dict, without_pooler(XLMRobertaModel), ("roberta.",), True),
+    "jina_embeddings_v3": Architecture(jina_v3.config_of, without_pooler(JinaEmbeddingsV3Model), ("roberta.",)),
     "qwen2": Architecture(Qwen2Config.from_dict, Qwen2Model, ("model.",)),
     "qwen3": Architecture(Qwen3Config.from_dict, Qwen3Model, ("model.",)),
     "qwen2_vl": Architecture(_language_part, Qwen2VLTextModel, ("model.",)),
 }
 
 
+def kind_of(checkpoint: Checkpoint) -> str:
+    """The key in ARCHITECTURES: what config.json says, unless that is misleading; a model of another kind has none."""
+    original = jina_v3.is_original(checkpoint.config)
+    return "jina_embeddings_v3" if original else str(checkpoint.config.get("model_type"))
+
+
 def _described(checkpoint: Checkpoint, kinds: Sequence[str]) -> tuple[Architecture, PreTrainedConfig]:
     """The architecture that config.json names, which must be one of the kinds, and the model's sizes."""
-    kind = str(checkpoint.config.get("model_type"))
+    kind = kind_of(checkpoint)
     if kind not in kinds:
         raise UserError(
             f"model {checkpoint.name}: config.json says model_type {kind!r}, but {' or '.join(kinds)} is needed here; "

@@ -22,6 +22,9 @@ class Model:
         settings: the vendor's defaults.
         licence: SPDX identifier.
         parameters: in billions.
+        limit: most tokens that it reads at once, by its files.
+        score: what its score means, in words.
+        checked: what its scores here were held against; where nothing was at hand, that is said.
         revision: the hub commit to take where none is asked for; None for the main branch.
         signature: words that stand in config.json's `architectures` or `auto_map` of this model's files alone, by which
             a directory tells what it is; empty where it does not.
@@ -32,6 +35,9 @@ class Model:
     settings: Any
     licence: str
     parameters: float
+    limit: int | None = None
+    score: str = ""
+    checked: str = ""
     revision: str | None = None
     signature: str = ""
 
@@ -52,6 +58,15 @@ JINA_CODE_PROMPTS = {
     "code2completion_document": "Candidate completion:\n",
 }
 
+# From copies of the model card and of the vendor's files; on loading they are held against the checkpoint's own.
+JINA_V3_PROMPTS = {
+    "retrieval.query": "Represent the query for retrieving evidence documents: ",
+    "retrieval.passage": "Represent the document for retrieval: ",
+}
+
+GOLDEN = "the vendor's code, on a small random checkpoint in the vendor's layout"
+CARD = f"{GOLDEN}; with `eval verify`, the scores on the model card"
+
 MODELS = (
     Model(
         name="small-cross-encoder",
@@ -59,6 +74,9 @@ MODELS = (
         settings=cross_encoder.Settings(),
         licence="Apache-2.0",
         parameters=0.019,
+        limit=512,
+        score="raw logit",
+        checked="sentence-transformers' CrossEncoder, on a larger model of its kind",
     ),
     Model(
         name="jinaai/jina-reranker-v2-base-multilingual",
@@ -66,7 +84,11 @@ MODELS = (
         settings=cross_encoder.Settings(long_documents="window", activation="sigmoid"),
         licence="CC-BY-NC-4.0",
         parameters=0.28,
-        signature="configuration_xlm_roberta.XLMRobertaFlashConfig",
+        limit=1_024,
+        score="sigmoid of the logit, 0 to 1",
+        checked=CARD,
+        revision="126747772a932960028d9f4dc93bd5d9c4869be4",
+        signature="modeling_xlm_roberta.XLMRobertaForSequenceClassification",
     ),
     Model(
         name="BAAI/bge-reranker-v2-m3",
@@ -74,6 +96,9 @@ MODELS = (
         settings=cross_encoder.Settings(max_length=512, truncation="only_document"),
         licence="Apache-2.0",
         parameters=0.57,
+        limit=8_192,
+        score="raw logit",
+        checked=CARD,
         revision="953dc6f6f85a1b2dbfca4c34a2796e7dde08d41e",
     ),
     Model(
@@ -82,6 +107,9 @@ MODELS = (
         settings=listwise.Settings(),
         licence="CC-BY-NC-4.0",
         parameters=0.6,
+        limit=131_072,
+        score="cosine, -1 to 1",
+        checked=GOLDEN,
         revision="10fb694fc21f7a710a563ff1eb977a460f3868e4",
         signature="JinaForRanking",
     ),
@@ -91,6 +119,9 @@ MODELS = (
         settings=yes_no.Settings(prompt="qwen3"),
         licence="Apache-2.0",
         parameters=0.6,
+        limit=40_960,
+        score='probability of "yes" against "no", 0 to 1',
+        checked=GOLDEN,
         revision="e61197ed45024b0ed8a2d74b80b4d909f1255473",
     ),
     Model(
@@ -99,6 +130,9 @@ MODELS = (
         settings=yes_no.Settings(prompt="qwen3"),
         licence="Apache-2.0",
         parameters=4.0,
+        limit=40_960,
+        score='probability of "yes" against "no", 0 to 1',
+        checked=GOLDEN,
         revision="f16fc5d5d2b9b1d0db8280929242745d79794ef5",
     ),
     Model(
@@ -107,6 +141,9 @@ MODELS = (
         settings=yes_no.Settings(prompt="mxbai", activation="none", centre=4.5),
         licence="Apache-2.0",
         parameters=0.5,
+        limit=32_768,
+        score='logit of "1" less logit of "0"; with --activation sigmoid the vendor\'s normalised score',
+        checked=GOLDEN,
         revision="3ea9d4dffa7d12a4f366be8e275c349de9fc9865",
     ),
     Model(
@@ -115,6 +152,9 @@ MODELS = (
         settings=yes_no.Settings(prompt="mxbai", activation="none", centre=6.0),
         licence="Apache-2.0",
         parameters=1.5,
+        limit=32_768,
+        score='logit of "1" less logit of "0"; with --activation sigmoid the vendor\'s normalised score',
+        checked=GOLDEN,
         revision="ca7e1ee484c37c0ddd8d178a9a5c33cec575c5e6",
     ),
     Model(
@@ -123,6 +163,9 @@ MODELS = (
         settings=m0.Settings(),
         licence="CC-BY-NC-4.0",
         parameters=2.4,
+        limit=32_768,
+        score="sigmoid of the logit, 0 to 1",
+        checked=CARD,
         revision="94bfe0aeb2d4dd7978362699cddd5893d4e0adc8",
         signature="JinaVLForRanking",
     ),
@@ -134,7 +177,30 @@ MODELS = (
         ),
         licence="CC-BY-NC-4.0",
         parameters=0.5,
+        limit=32_768,
+        score="cosine, -1 to 1",
+        checked=GOLDEN,
         revision="4db235132dafbe56a8b9c5f59b59795ecf58a4a7",
+    ),
+    Model(
+        name="jinaai/jina-embeddings-v3",
+        family="embedding",
+        settings=embedding.Settings(
+            max_length=8192,
+            task="retrieval",
+            pooling="mean",
+            sizes=(32, 64, 128, 256, 512, 768, 1024),
+            prompts=JINA_V3_PROMPTS,
+            adapters=("retrieval.query", "retrieval.passage"),
+        ),
+        licence="CC-BY-NC-4.0",
+        parameters=0.57,
+        limit=8_192,
+        score="cosine, -1 to 1",
+        checked="transformers' own jina_embeddings_v3 with the adapters added, on a small random checkpoint; "
+        "NOT against the vendor's code or weights",
+        revision="ab036b023d30b4d1138c4c3bfa9f0c445ab455d6",
+        signature="XLMRobertaLoRA",
     ),
 )
 
@@ -197,12 +263,40 @@ def with_options(model: Model, options: Mapping[str, Any]) -> Any:
     known = {field.name for field in dataclasses.fields(model.settings)}
     foreign = [f"--{name}" for name in given if name not in known]
     if foreign:
+        kind = model.family.replace("_", "-")
+        article = "an" if kind[0] in "aeiou" else "a"
         what = model.name or "this model"
-        raise UserError(
-            f"{', '.join(foreign)}: does not apply to {what}, a {model.family.replace('_', '-')}; leave it out"
-        )
+        raise UserError(f"{', '.join(foreign)}: does not apply to {what}, {article} {kind}; leave it out")
     for name, hint in get_type_hints(type(model.settings)).items():
         choices = get_args(hint) if get_origin(hint) is Literal else ()
         if choices and given.get(name, choices[0]) not in choices:
             raise UserError(f"--{name} {given[name]}: give {' or '.join(choices)}")
     return dataclasses.replace(model.settings, **given)
+
+
+def licence_notice(model: Model) -> str | None:
+    """One line for the start of a job with a model that is not for everybody."""
+    if "-NC-" not in model.licence:
+        return None
+    return f"{model.name} is under {model.licence}, not for commercial use; for that, see its vendor's API"
+
+
+def table() -> str:
+    """All models with what is known of them, for people to read."""
+    return "\n".join(_described(model) for model in MODELS)
+
+
+def _described(model: Model) -> str:
+    used = model.settings.max_length or model.limit
+    facts = {
+        "family": model.family.replace("_", "-"),
+        "size": f"{model.parameters:g} billion parameters",
+        "limit": f"{used:,} tokens" + (f" ({model.limit:,} by its files)" if model.limit not in (None, used) else ""),
+        "prompt": getattr(model.settings, "prompt", None),
+        "task": getattr(model.settings, "task", None),
+        "score": model.score,
+        "licence": model.licence + (", not for commercial use" if licence_notice(model) else ""),
+        "revision": model.revision,
+        "checked against": model.checked,
+    }
+    return "\n".join([model.name, *(f"    {name:<16}{fact}" for name, fact in facts.items() if fact)])

@@ -17,17 +17,17 @@ from torch.nn.functional import normalize
 from transformers import PreTrainedTokenizerBase
 
 from transforms.errors import UserError
-from transforms.scoring import backbones, sentence_files
+from transforms.scoring import backbones, jina_v3, sentence_files
 from transforms.scoring import checkpoint as checkpoints
 from transforms.scoring.backbones import Backbone
-from transforms.scoring.checkpoint import Checkpoint
+from transforms.scoring.checkpoint import Checkpoint, Tensors
 from transforms.scoring.engine import Rows
 from transforms.scoring.packing import Ids, Packed, TokenSequence, runs_of
 from transforms.scoring.results import Failure, RankingTask, Scores
 from transforms.scoring.sentence_files import Layout, Pooling, Similarity
 from transforms.scoring.tokenise import Tokens
 
-KINDS = ("bert", "roberta", "xlm-roberta", "qwen2", "qwen3")
+KINDS = ("bert", "roberta", "xlm-roberta", "qwen2", "qwen3", "jina_embeddings_v3")
 SHORTEST = 16
 
 Side = Literal["query", "document"]
@@ -274,7 +274,8 @@ def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
     Raises:
         UserError: it does not, or the checkpoint is of another kind or its files do not fit together.
     """
-    config = backbones.check(checkpoint, KINDS, checkpoints.outline(checkpoint))
+    for weights in variants(checkpoint, settings, checkpoints.outline(checkpoint)):
+        config = backbones.check(checkpoint, KINDS, weights)
     layout = sentence_files.read(checkpoint)
     name = checkpoint.name
     _check_agreement(settings, layout, name)
@@ -311,8 +312,8 @@ def _check_agreement(settings: Settings, layout: Layout, name: str) -> None:
     """Make sure that the checkpoint's files do not contradict what the catalogue says of the model."""
     says = {"pooling": layout.pooling} | {f"prompt {key}": text for key, text in layout.prompts.items()}
     known = {"pooling": settings.pooling} | {f"prompt {key}": text for key, text in settings.prompts.items()}
-    for what in says.keys() & known.keys():
-        if says[what] != known[what] and None not in (says[what], known[what]):
+    for what in known:
+        if None not in (known[what], says.get(what)) and known[what] != says[what]:
             raise UserError(
                 f"model {name}: its files say {what} {says[what]!r}, the catalogue {known[what]!r}; check --model_like"
             )
@@ -321,5 +322,16 @@ def _check_agreement(settings: Settings, layout: Layout, name: str) -> None:
 def load(checkpoint: Checkpoint, settings: Settings, *, dtype: torch.dtype, device: torch.device) -> Embedder:
     """Load an encoder without any head; see `checkpoint.build` for the errors."""
     tensors = checkpoints.read_tensors(checkpoint)
-    models = [backbones.load(checkpoint, KINDS, tensors, dtype=dtype, device=device)]
+    models = [
+        backbones.load(checkpoint, KINDS, weights, dtype=dtype, device=device)
+        for weights in variants(checkpoint, settings, tensors)
+    ]
     return Embedder(settings, checkpoints.load_tokenizer(checkpoint), models)
+
+
+def variants(checkpoint: Checkpoint, settings: Settings, tensors: Tensors) -> Iterator[Tensors]:
+    """The weights of the one model for all texts, or of that for queries and that for documents."""
+    if settings.adapters is None:
+        yield tensors
+    else:
+        yield from (jina_v3.with_adapter(checkpoint, tensors, adapter) for adapter in settings.adapters)

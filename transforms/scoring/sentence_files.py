@@ -65,7 +65,8 @@ def read(checkpoint: Checkpoint) -> Layout:
     """
     modules = _modules(checkpoint)
     described = _json(checkpoint, "config_sentence_transformers.json")
-    prompts = {name: text for name, text in (described.get("prompts") or {}).items() if text is not None}
+    told = checkpoint.config.get("task_instructions") or {}  # jina-embeddings-v3 has them here too
+    prompts = {name: text for name, text in (told | (described.get("prompts") or {})).items() if text is not None}
     asked = described.get("similarity_fn_name")
     similarity = SIMILARITIES.get(asked)
     if asked != similarity:

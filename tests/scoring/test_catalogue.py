@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.scoring import tiny, tiny_causal, tiny_encoder
+from transforms.errors import UserError
+from transforms.scoring import catalogue, checkpoint
+from transforms.scoring.catalogue import MODELS, UNLISTED, UNLISTED_ENCODER, licence_notice, named, recognise, table
+from transforms.scoring.reranker import FAMILIES
+
+
+def test_every_entry_is_complete() -> None:
+    for model in MODELS:
+        assert model.family in FAMILIES, model.name
+        assert model.score, model.name
+        assert model.checked, model.name
+        assert model.limit, model.name
+        assert 0 < model.parameters < 10, model.name
+        assert re.fullmatch(r"[A-Za-z]+(-[A-Za-z]+)*-[0-9.]+", model.licence), model.name
+        assert re.fullmatch("[0-9a-f]{40}", model.revision or "0" * 40), model.name
+    assert len({model.name for model in MODELS}) == len(MODELS)
+
+
+def test_table_has_all_models() -> None:
+    blocks = re.split(r"\n(?! )", table())
+    assert [block.splitlines()[0] for block in blocks] == [model.name for model in MODELS]
+    [block] = (block for block in blocks if block.startswith("jinaai/jina-embeddings-v3"))
+    assert block == (
+        "jinaai/jina-embeddings-v3\n"
+        "    family          embedding\n"
+        "    size            0.57 billion parameters\n"
+        "    limit           8,192 tokens\n"
+        "    task            retrieval\n"
+        "    score           cosine, -1 to 1\n"
+        "    licence         CC-BY-NC-4.0, not for commercial use\n"
+        "    revision        ab036b023d30b4d1138c4c3bfa9f0c445ab455d6\n"
+        "    checked against transformers' own jina_embeddings_v3 with the adapters added, on a small random "
+        "checkpoint; NOT against the vendor's code or weights"
+    )
+
+
+def test_licence_that_is_not_for_everybody_is_said() -> None:
+    said = {model.name: licence_notice(model) for model in MODELS}
+    assert {name for name, notice in said.items() if notice} == {name for name in said if name.startswith("jinaai/")}
+    assert said["jinaai/jina-reranker-m0"] == (
+        "jinaai/jina-reranker-m0 is under CC-BY-NC-4.0, not for commercial use; for that, see its vendor's API"
+    )
+
+
+@pytest.mark.parametrize(
+    ("described", "name"),
+    [
+        ({"architectures": ["JinaVLForRanking"], "model_type": "qwen2_vl"}, "jinaai/jina-reranker-m0"),
+        (
+            {
+                "architectures": ["XLMRobertaLoRA"],
+                "model_type": "xlm-roberta",
+                "auto_map": {"AutoConfig": "jinaai/x--configuration_xlm_roberta.XLMRobertaFlashConfig"},
+            },
+            "jinaai/jina-embeddings-v3",
+        ),
+        (
+            {
+                "architectures": ["XLMRobertaForSequenceClassification"],
+                "auto_map": {
+                    "AutoConfig": "configuration_xlm_roberta.XLMRobertaFlashConfig",
+                    "AutoModelForSequenceClassification": "modeling_xlm_roberta.XLMRobertaForSequenceClassification",
+                },
+            },
+            "jinaai/jina-reranker-v2-base-multilingual",
+        ),
+    ],
+)
+def test_models_that_config_json_tells(tmp_path: Path, described: dict[str, object], name: str) -> None:
+    tiny.bert(tmp_path)
+    tiny.write(tmp_path / "config.json", described)
+    assert recognise(checkpoint.locate(str(tmp_path))).name == name
+
+
+def test_unlisted_models(tmp_path: Path) -> None:
+    assert recognise(checkpoint.locate(str(tiny.bert(tmp_path / "classifier")))) is UNLISTED
+    assert recognise(checkpoint.locate(str(tiny_encoder.bert(tmp_path / "encoder")))) is UNLISTED_ENCODER
+
+
+def test_a_model_that_does_not_tell_what_it_is_needs_model_like(tmp_path: Path) -> None:
+    found = checkpoint.locate(str(tiny_causal.qwen3(tmp_path)))
+    with pytest.raises(
+        UserError, match=r"model_type 'qwen3', does not tell which model this is; say it with --model_like"
+    ):
+        recognise(found)
+    assert recognise(found, "Qwen/Qwen3-Reranker-4B") is named("Qwen/Qwen3-Reranker-4B")
+    with pytest.raises(
+        UserError, match="--model_like qwen: not in the catalogue, which has small-cross-encoder, jinaai/"
+    ):
+        recognise(found, "qwen")
+
+
+def test_options_are_those_of_the_family() -> None:
+    [m0] = (model for model in MODELS if model.family == "m0")
+    settings = catalogue.with_options(m0, {"max_length": 512, "max_doc_length": None})
+    assert settings == m0.settings.__class__(max_length=512)
+    with pytest.raises(
+        UserError, match=r"^--prompt, --task: does not apply to jinaai/jina-reranker-m0, an? m0; leave it out"
+    ):
+        catalogue.with_options(m0, {"prompt": "p", "task": "t"})
