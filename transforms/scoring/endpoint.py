@@ -190,11 +190,13 @@ class Endpoint(Scorer):
         cancelled = threading.Event()
         with ThreadPoolExecutor(settings.endpoint_concurrency, "endpoint") as pool:
             requests = {
-                pool.submit(self._reply, request.query, request.documents, cancelled): request
+                pool.submit(self._reply_or_cancel, request, cancelled): request
                 for request in requests_of(tasks, settings.endpoint_batch)
             }
             try:
                 for done in as_completed(requests):
+                    if isinstance(done.exception(), CancelledError):
+                        continue  # for the sake of another one's error, which comes too
                     request, reply = requests[done], done.result()
                     _enter(scores, request, reply)
                     progress(sum(map(len, request.pairs)), reply.counts["endpoint_tokens"])
@@ -204,6 +206,14 @@ class Endpoint(Scorer):
                 raise
         scores.seconds = {"endpoint": time.perf_counter() - begin}
         return scores
+
+    def _reply_or_cancel(self, request: Request, cancelled: threading.Event) -> Reply:
+        """What became of a request; an error that ends the job cancels the others, before this thread begins one."""
+        try:
+            return self._reply(request.query, request.documents, cancelled)
+        except BaseException:
+            cancelled.set()
+            raise
 
     def _reply(self, query: str, documents: Sequence[str], cancelled: threading.Event) -> Reply:
         """Ask for scores, in halves where it must be, until each document has one or is known to get none."""
