@@ -157,6 +157,7 @@ def test_ranks_of_the_job_are_the_places_that_are_measured(tmp_path: Path, repor
         "first_stage_rank": pa.array(range(1, 61), pa.int32()),
         "first_stage_score": pa.nulls(60, pa.float64()),
         "given_position": pa.array(range(60), pa.int32()),
+        "source_file": pa.array(["in"] * 60),
         "source_row": pa.array([0] * 60, pa.int64()),
     }
     queries = pa.table({"query_id": ["q"], "query": ["text"], "n_pairs": pa.array([60], pa.int32())})

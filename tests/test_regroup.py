@@ -211,8 +211,8 @@ def killed_after(commits: int) -> Callable[..., None]:
 
 
 def test_a_resume_gives_the_same_bytes_and_repeats_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    by_bucket(monkeypatch)
-    files = inspect(scattered(tmp_path, flat_rows()))
+    by_bucket(monkeypatch, 3000)
+    files = inspect(scattered(tmp_path, flat_rows(), n_files=2))
     whole = regroup(files, str(tmp_path / "whole"))
     expected = contents(tmp_path / "whole" / "_regrouped")
     steps = len(files) + len(whole)
