@@ -20,7 +20,7 @@ def is_text(data_type: pa.DataType) -> bool:
 
 
 def as_type(array: pa.Array, data_type: pa.DataType) -> pa.Array:
-    """`array` as string, float64, int32 or int64.
+    """`array` in one of the types that the job computes with.
 
     Integers become decimal strings. An integer beyond what int32 holds becomes null.
     """

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -87,13 +88,14 @@ def resolve(path: str, schema: pq.ParquetSchema, keep_columns: Sequence[str] = (
         UserError: a column is missing, there twice, or of a wrong type, or one cannot be kept.
     """
     arrow = schema.to_arrow_schema()
-    top = _by_name(path, arrow, "column")
+    wanted = {*_QUERY, *_CANDIDATE, "candidates", *keep_columns}
+    top = _by_name(path, arrow, "column", wanted)
     nested = "candidates" in top
     if not nested and "doc_id" not in top:
         raise UserError(
             f'{path}: no column "candidates" (one row per query) nor "doc_id" (one row per pair); it has {_names(top)}'
         )
-    fields, prefix = _candidate_fields(path, schema, top["candidates"]) if nested else (top, "")
+    fields, prefix = _candidate_fields(path, schema, top["candidates"], wanted) if nested else (top, "")
     if fields is None:
         fields = {name: pa.null() for name in [*_CANDIDATE, *keep_columns] if name not in top}
     _check(path, "column", top, _QUERY)
@@ -119,16 +121,18 @@ def _select(found: Mapping[str, pa.DataType], names: Iterable[str]) -> dict[str,
     return {name: found[name] for name in dict.fromkeys(names) if name in found}
 
 
-def _by_name(path: str, fields: pa.Schema | pa.StructType, what: str) -> dict[str, pa.DataType]:
-    found = {field.name: field.type for field in fields}
-    twice = [name for name in (*_QUERY, *_CANDIDATE) if len(fields.get_all_field_indices(name)) > 1]
-    if twice:
-        raise UserError(f"{path}: {what} {twice[0]!r} is there twice; leave one")
-    return found
+def _by_name(
+    path: str, fields: pa.Schema | pa.StructType, what: str, wanted: Collection[str]
+) -> dict[str, pa.DataType]:
+    counts = Counter(field.name for field in fields)
+    for name in wanted:
+        if counts[name] > 1:
+            raise UserError(f"{path}: {what} {name!r} is there twice; leave one")
+    return {field.name: field.type for field in fields}
 
 
 def _candidate_fields(
-    path: str, schema: pq.ParquetSchema, candidates: pa.DataType
+    path: str, schema: pq.ParquetSchema, candidates: pa.DataType, wanted: Collection[str]
 ) -> tuple[dict[str, pa.DataType] | None, str]:
     """The fields of the candidates' struct (None where the file does not tell) and the prefix of their paths."""
     lists = ("list", "large_list", "fixed_size_list", "list_view", "large_list_view")
@@ -140,7 +144,7 @@ def _candidate_fields(
             paths = [schema.column(i).path for i in range(len(schema))]
             ends = [p for p in paths if p.startswith("candidates.") and p.endswith(".doc_id")]
             prefix = min(ends, key=len, default="").removesuffix("doc_id")
-            return _by_name(path, candidates.value_type, "candidates field"), prefix
+            return _by_name(path, candidates.value_type, "candidates field", wanted), prefix
     elif pa.types.is_null(candidates):
         return None, ""
     raise UserError(

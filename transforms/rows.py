@@ -141,9 +141,8 @@ def group(flat: pa.RecordBatch) -> Rows:
         for reason, hit in (("null_query", missing), ("invalid_utf8", bad), ("conflicting_query", other)):
             new = hit & (fault == None)  # noqa: E711
             fault[new], detail[new] = reason, name
-    entries = _with(flat.select([*ENTRY_FIELDS, *kept_names(flat)]), fault=fault, detail=detail).filter(
-        pa.array(is_pair)
-    )
+    entries = _with(flat.select([*ENTRY_FIELDS, *kept_names(flat)]), fault=fault, detail=detail)
+    entries = entries if is_pair.all() else entries.filter(pa.array(is_pair))
     n_entries = np.bincount(run, weights=is_pair, minlength=len(first)).astype(np.int64)
     given["n_candidates"] = pc.coalesce(given["n_candidates"], pa.array(n_entries, pa.int32()))
     return Rows(_assemble(QUERY_FIELDS, given, {}, (), len(first)), entries, n_entries)
