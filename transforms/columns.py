@@ -88,7 +88,7 @@ def resolve(path: str, schema: pq.ParquetSchema, keep_columns: Sequence[str] = (
         UserError: a column is missing, there twice, or of a wrong type, or one cannot be kept.
     """
     arrow = schema.to_arrow_schema()
-    wanted = {*_QUERY, *_CANDIDATE, "candidates", *keep_columns}
+    wanted = [*_QUERY, *_CANDIDATE, "candidates", *keep_columns]
     top = _by_name(path, arrow, "column", wanted)
     nested = "candidates" in top
     if not nested and "doc_id" not in top:
