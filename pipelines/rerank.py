@@ -32,6 +32,7 @@ from transforms.order import check_order
 from transforms.plan import Unit, load_plan, plan, save_plan
 from transforms.regroup import regroup
 from transforms.rerank import NAMESPACE, Reading, Rerank, Work, stage_seconds
+from transforms.scoring.catalogue import licence_notice
 from transforms.scoring.endpoint import EndpointSpecification
 from transforms.scoring.reranker import Specification, specify
 from transforms.template import parse_template
@@ -89,6 +90,8 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
     if options.extend and any(file.layout == "flat" for file in inputs):
         raise UserError("--extend: a new file of flat input may hold more pairs of an old query; give another --output")
     specification = specify_model(options, None if options.overwrite else job.read_job(output))
+    if isinstance(specification, Specification) and (notice := licence_notice(specification.model)):
+        print(notice, file=sys.stderr)
     if options.dry_run:
         print(dry_run.report(specification, inputs, reading, options.price_per_hour))
         return 0

@@ -7,6 +7,7 @@ from typing import Any
 
 from pipelines.options import Parser
 from transforms.schema import REASONS
+from transforms.scoring import catalogue
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -43,6 +44,14 @@ def price(text: str) -> float:
     return value
 
 
+class ListModels(argparse.Action):
+    """Prints the catalogue and ends, as --help does."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        print(catalogue.table())
+        parser.exit()
+
+
 # Fields of the model families' Settings. Where an option is not given the vendor's default holds; one that the model's
 # family does not have is an error.
 MODEL_OPTIONS: dict[str, dict[str, Any]] = {
@@ -52,6 +61,10 @@ MODEL_OPTIONS: dict[str, dict[str, Any]] = {
     "long_documents": {
         "choices": ("window", "truncate"),
         "help": "read a long document in overlapping windows and take the best score, or cut it",
+    },
+    "activation": {
+        "choices": ("none", "sigmoid"),
+        "help": "write the model's raw logit, or a score between 0 and 1 made of it",
     },
     "group_size": {"type": positive, "metavar": "N", "help": "documents that a listwise model reads together, at most"},
     "special_tokens": {
@@ -95,6 +108,7 @@ def build_parser() -> argparse.ArgumentParser:
     model.add_argument(
         "--model", required=True, help="embedded model, hub id, checkpoint directory or URL of a rerank API"
     )
+    model.add_argument("--list_models", action=ListModels, nargs=0, help="print what is known of each model, and end")
     model.add_argument("--model_like", metavar="NAME", help="treat a checkpoint as this model of the catalogue")
     model.add_argument("--revision", help="commit, tag or branch on the hub")
     for name, keywords in MODEL_OPTIONS.items():

@@ -23,17 +23,18 @@ NAMES = {
     "query_max_length": "max_query_length",
     "tokenizer_model_max_length": "max_length",
     "variant": "prompt",
+    "normalize": "activation",
 }
 VALUES = {
     "rerank": "window",
     "compute_score": "truncate",
     "readme": "qwen3",
     "evaluation": "qwen3-evaluation",
+    True: "sigmoid",
 }
 # Options that the command line does not have, with the reason. The core's tests have them.
 NOT_HERE = {
     "overlap_tokens": "the overlap of windows is the vendor's",
-    "normalize": "the score's convention is the catalogue's",
     "passage_instruction_for_rerank": "text in front of a document, which --text_template can give",
     "query_instruction_for_rerank": "text in front of a query, which belongs into the query",
 }
@@ -56,11 +57,11 @@ class Family(NamedTuple):
 
 FAMILIES = {
     "jina-reranker-v2": Family(None, 2e-5, 422),
-    "bge-reranker-v2-m3": Family("BAAI/bge-reranker-v2-m3", 1e-4, 287),
+    "bge-reranker-v2-m3": Family("BAAI/bge-reranker-v2-m3", 1e-4, 291),
     "jina-reranker-v3": Family(None, 2e-5, 1279, frozenset({"method"}), ("--group_size", "125")),
     "qwen3-reranker": Family("Qwen/Qwen3-Reranker-0.6B", 2e-5, 374),
-    "mxbai-rerank-base-v2": Family("mixedbread-ai/mxbai-rerank-base-v2", 1e-4, 196, frozenset({"method"})),
-    "mxbai-rerank-large-v2": Family("mixedbread-ai/mxbai-rerank-large-v2", 1e-4, 196, frozenset({"method"})),
+    "mxbai-rerank-base-v2": Family("mixedbread-ai/mxbai-rerank-base-v2", 1e-4, 200, frozenset({"method"})),
+    "mxbai-rerank-large-v2": Family("mixedbread-ai/mxbai-rerank-large-v2", 1e-4, 200, frozenset({"method"})),
     "jina-reranker-m0": Family(None, 2e-5, 167),
     "jina-code-embeddings": Family("jinaai/jina-code-embeddings-0.5b", 2e-5, 161),
 }
