@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from eval import measure, order
+from eval import measure, order, verify
 from transforms.errors import UserError, one_line
 
-COMMANDS = {"measure": measure, "order": order}
+COMMANDS = {"measure": measure, "order": order, "verify": verify}
 
 
 class Parser(argparse.ArgumentParser):
@@ -31,16 +31,16 @@ def parser() -> Parser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a command; returns the exit code: 0 done, 2 a user's mistake, 130 interrupted."""
+    """Runs a command; returns the exit code: 0 done, the command's own, 2 a user's mistake, 130 interrupted."""
     try:
         args = parser().parse_args(argv)
-        COMMANDS[args.command].run(args)
+        code: int | None = COMMANDS[args.command].run(args)
     except (UserError, OSError) as problem:
         print(f"error: {one_line(problem)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
-    return 0
+    return code or 0
 
 
 if __name__ == "__main__":
