@@ -58,7 +58,6 @@ def make_shard(
         queries=pa.table(query_columns),
         pairs=pa.Table.from_arrays([column for _, column in pair_columns], names=[name for name, _ in pair_columns]),
         rejected=pa.Table.from_pylist(list(rejected), schema=REJECTED),
-        source_file="/data/cands.parquet",
         counts=Counter({"queries": len(queries)}) if counts is None else counts,
     )
 

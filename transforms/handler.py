@@ -18,7 +18,6 @@ from transforms.scoring.results import RankingTask, Scores, take
 from transforms.scoring.scorer import Scorer
 
 ScoredShard = tuple[Shard, Scores]
-QUERY_COLUMNS = ("query_id", "query", "n_pairs", "instruction")  # the last where the input has it
 
 
 class RerankerHandler(ModelHandler[Shard, ScoredShard, Scorer]):
@@ -83,14 +82,13 @@ def tasks_of(shard: Shard, order: str = "best_first") -> tuple[list[RankingTask]
     tasks: list[RankingTask] = []
     rows = np.arange(len(texts))
     start = 0
-    columns = [name for name in QUERY_COLUMNS if name in shard.queries.column_names]
-    for query in shard.queries.select(columns).to_pylist():
+    for query in shard.queries.select(["query_id", "query", "instruction", "n_pairs"]).to_pylist():
         end = start + query["n_pairs"]
         if order != "best_first":
             listed = shard.pairs.slice(start, end - start)
             rows[start:end] = start + candidate_order(
                 order, query["query_id"], listed["doc_id"].to_pylist(), listed["given_position"].to_numpy()
             )
-        tasks.append(RankingTask(query["query"], [texts[row] for row in rows[start:end]], query.get("instruction")))
+        tasks.append(RankingTask(query["query"], [texts[row] for row in rows[start:end]], query["instruction"]))
         start = end
     return tasks, rows

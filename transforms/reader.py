@@ -45,7 +45,7 @@ def read_shards(
     for number, (parts, last) in enumerate(_slices(pieces, shard_pairs, shard_bytes)):
         name = f"{unit.name}-{number:05d}"
         if name not in skip:
-            yield _shard(name, last, unit.file.path, parts)
+            yield _shard(name, last, parts)
 
 
 def _slices(pieces: Iterable[Clean], max_pairs: int, max_bytes: int) -> Iterator[tuple[list[Clean], bool]]:
@@ -64,7 +64,7 @@ def _slices(pieces: Iterable[Clean], max_pairs: int, max_bytes: int) -> Iterator
     yield held, True
 
 
-def _shard(name: str, last: bool, path: str, parts: Sequence[Clean]) -> Shard:
+def _shard(name: str, last: bool, parts: Sequence[Clean]) -> Shard:
     # Concatenating copies, so that a shard that is sent elsewhere takes along no more than its own rows.
     queries, pairs, rejected = (
         pa.Table.from_batches([pa.concat_batches([getattr(part, table) for part in parts])])
@@ -72,7 +72,7 @@ def _shard(name: str, last: bool, path: str, parts: Sequence[Clean]) -> Shard:
     )
     totals = sum((part.counts.sum(axis=0) for part in parts), start=np.zeros(len(COUNTS), np.int64))
     counts = Counter(dict(zip(COUNTS, totals.tolist(), strict=True)))
-    return Shard(name, last, queries, pairs, rejected, source_file=path, counts=counts)
+    return Shard(name, last, queries, pairs, rejected, counts)
 
 
 def _read(unit: Unit, keep_columns: Sequence[str]) -> Iterator[Rows]:

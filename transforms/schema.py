@@ -52,7 +52,6 @@ REASONS = {
     "invalid_utf8": "a text or an id is not valid UTF-8",
     "unreadable": "the input's row group is damaged and cannot be decoded",
     "tokenizer_error": "the tokenizer failed on this text",
-    "no_room": "the query leaves no room for any of the document",
     "out_of_memory": "the pair alone does not fit into the device's memory",
     "nan_score": "the model's score is not a finite number",
     "endpoint_error": "the hosted API refuses the document or fails on it",
@@ -66,12 +65,13 @@ class Shard:
     Attributes:
         name: stem of the part files, unique over the job, e.g. "part-00003-00012-00000" (file, row group, slice).
         last: whether this is the last slice of its row group, so that a resume knows the row group to be complete.
-        queries: one row per query that has pairs: query_id, query, instruction?, n_pairs (int32), then kept columns.
+        queries: one row per query that has pairs: query_id, query, instruction (null where there is none), n_pairs
+            (int32), then kept columns, each called keep.NAME.
         pairs: one row per valid pair, a query's pairs together in the order of `queries` and, within a query, in
             first-stage order: doc_id, text (as the model sees it), first_stage_rank, first_stage_score,
-            given_position (int32: place in the input list, from 0), source_row (int64), then kept columns.
+            given_position (int32: place in the input list, from 0), source_file and source_row (int64) of the user's
+            own input, then kept columns, each called keep.NAME.
         rejected: rows of schema REJECTED.
-        source_file: path of the input file that the rows are from.
         counts: what was met while reading: queries, empty_lists, empty_queries, empty_texts, nan_first_stage_scores.
     """
 
@@ -80,5 +80,4 @@ class Shard:
     queries: pa.Table
     pairs: pa.Table
     rejected: pa.Table
-    source_file: str
     counts: Counter[str] = field(default_factory=Counter)

@@ -28,6 +28,7 @@ EMBEDDED = {"small-cross-encoder": Path(__file__).parent / "models" / "small-cro
 # optimiser states, logs) does not.
 DECISIVE_FILES = (
     "config*.json",
+    "sentence_bert_config.json",
     "tokenizer*",
     "special_tokens_map.json",
     "added_tokens.json",
