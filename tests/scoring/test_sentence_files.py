@@ -67,6 +67,14 @@ def test_what_is_not_done_is_refused(tmp_path: Path, file: str, content: object,
         read(tmp_path)
 
 
+@pytest.mark.parametrize("file", ["sentence_bert_config.json", "1_Pooling/config.json", "modules.json"])
+def test_what_decides_embeddings_is_part_of_the_identity(tmp_path: Path, file: str) -> None:
+    tiny_encoder.bert(tmp_path)
+    before = checkpoint.locate(str(tmp_path)).identity()
+    tiny.write(tmp_path / file, [])
+    assert checkpoint.locate(str(tmp_path)).identity() != before
+
+
 def test_damaged_file(tmp_path: Path) -> None:
     tiny_encoder.bert(tmp_path)
     (tmp_path / "modules.json").write_text("[{", encoding="utf-8")
