@@ -61,7 +61,7 @@ def test_a_shard(tmp_path: Path) -> None:
     first = query("a", [candidate("1", "x", score=0.5, title="T"), candidate("2", "y", score=2)], instruction="do")
     path = write(tmp_path / "a.parquet", nested_table([first, query("b", [candidate("1", "z")], "other")]))
     (shard,) = read(path)
-    assert (shard.name, shard.last, shard.source_file) == ("part-00000-00000-00000", True, path)
+    assert (shard.name, shard.last) == ("part-00000-00000-00000", True)
     assert shard.queries.equals(
         pa.table(
             {
