@@ -24,7 +24,7 @@ QWEN_WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 BYTES = sorted(ByteLevel.alphabet())
-MERGES = [("Ċ", "Ċ"), (">", "Ċ"), ('"', ">Ċ"), ('"', ">"), ('">', "ĊĊ"), ("Ġ", "a"), ("a", "b"), ("Ġ", "Ġ")]
+MERGES = [("Ċ", "Ċ"), ("Ċ", "a"), (">", "Ċ"), ('"', ">Ċ"), ('"', ">"), ('">', "ĊĊ"), ("Ġ", "a"), ("a", "b"), ("Ġ", "Ġ")]
 SPECIAL = ["<|im_start|>", "<|im_end|>", "<think>", "</think>", "<|embed_token|>", "<|rerank_token|>"]
 SPECIAL_IDS = {token: len(BYTES) + len(MERGES) + i for i, token in enumerate(SPECIAL)}
 WIDTH = 6
