@@ -305,7 +305,10 @@ def jina_v2(folder: Path) -> None:
         return {key.replace(".encoder.layer.", ".encoder.layers."): tensor for key, tensor in renamed.items()}
 
     reweigh(folder, rename)
-    auto_map = {"AutoConfig": "configuration_xlm_roberta.XLMRobertaFlashConfig"}
+    auto_map = {
+        "AutoConfig": "configuration_xlm_roberta.XLMRobertaFlashConfig",
+        "AutoModelForSequenceClassification": "modeling_xlm_roberta.XLMRobertaForSequenceClassification",
+    }
     configure(model_type=None, auto_map=auto_map)(folder)
 
 
