@@ -14,6 +14,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -40,19 +41,8 @@ from transforms.template import parse_template
 RUN_TAG = "rerank"  # the run's name in a TREC run file
 
 
-def build(
-    pipeline: beam.Pipeline,
-    work: Sequence[Work],
-    output: str,
-    specification: Specification | EndpointSpecification,
-    reading: Reading,
-    *,
-    order: str = "best_first",
-    top_k: int | None = None,
-    progress_folder: str | None = None,
-) -> beam.pvalue.PCollection[Counter[str]]:
-    """The job's graph: work to committed shards; puts out each shard's counts. See `Rerank` for the arguments."""
-    rerank = Rerank(output, specification, reading, order=order, top_k=top_k, progress_folder=progress_folder)
+def build(pipeline: beam.Pipeline, work: Sequence[Work], rerank: Rerank) -> beam.pvalue.PCollection[Counter[str]]:
+    """The job's graph: work to committed shards; puts out each shard's counts."""
     counts: beam.pvalue.PCollection[Counter[str]] = pipeline | "Work" >> beam.Create(work) | "Rerank" >> rerank
     return counts
 
@@ -116,21 +106,16 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
             files.delete([files.join(output, job.SUCCESS)])
             done = sum(part.counts["pairs"] for part in before.values())
             with stop_on_interrupt(local) as folder, progress_line(folder, total_pairs(inputs), done):
-                metrics = run_graph(
-                    lambda pipeline: build(
-                        pipeline,
-                        work,
-                        output,
-                        specification,
-                        reading,
-                        order=options.candidate_order,
-                        top_k=options.top_k,
-                        progress_folder=folder,
-                    ),
-                    runner,
-                    beam_options,
-                    NAMESPACE,
+                rerank = Rerank(
+                    output,
+                    specification,
+                    reading,
+                    order=options.candidate_order,
+                    top_k=options.top_k,
+                    progress_folder=folder,
                 )
+                graph = partial(build, work=work, rerank=rerank)
+                metrics = run_graph(graph, runner, beam_options, NAMESPACE)
             parts = committed(output)
             if lost := missing_work(units, parts):
                 raise RuntimeError(f"the run ended without an error, but {lost[0].unit.name} was not committed")

@@ -65,10 +65,8 @@ def main() -> int:
             write_input(source, pairs, arguments.characters)
             bytes_used, seconds = peak(source, Path(folder, f"out-{pairs}"))
             peaks.append(bytes_used)
-            print(
-                f"{pairs:>7,} pairs, {source.stat().st_size / 1e6:>8,.1f} MB: peak {bytes_used / 1e9:.2f} GB, {seconds:.0f} s",
-                flush=True,
-            )
+            size = f"{source.stat().st_size / 1e6:>8,.1f} MB"
+            print(f"{pairs:>7,} pairs, {size}: peak {bytes_used / 1e9:.2f} GB, {seconds:.0f} s", flush=True)
     print(f"difference {(peaks[1] - peaks[0]) / 1e9:.2f} GB; allowed {LIMIT / 1e9} GB")
     return 0 if peaks[1] - peaks[0] <= LIMIT else 1
 

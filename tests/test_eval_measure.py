@@ -162,9 +162,8 @@ def test_ranks_of_the_job_are_the_places_that_are_measured(tmp_path: Path, repor
     }
     queries = pa.table({"query_id": ["q"], "query": ["text"], "n_pairs": pa.array([60], pa.int32())})
     name = "part-00000-00000-00000"
-    commit(
-        str(tmp_path / "out"), Shard(name, True, queries, pa.table(pairs), REJECTED.empty_table(), "in"), Scores(scores)
-    )
+    shard = Shard(name, True, queries, pa.table(pairs), REJECTED.empty_table())
+    commit(str(tmp_path / "out"), shard, Scores(scores))
     ranks = pq.read_table(tmp_path / "out" / "scored" / f"{name}.parquet").select(["doc_id", "rank"]).to_pylist()
     assert len(ranks) == 60
     for row in ranks[::7]:

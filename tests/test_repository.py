@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pipelines.rerank import build_parser
+from pipelines.rerank_options import build_parser
 from transforms.schema import REASONS, REJECTED, SCORED
 
 ROOT = Path(__file__).resolve().parent.parent

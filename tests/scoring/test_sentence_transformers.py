@@ -1,5 +1,7 @@
-"""A trained model on real pairs against sentence-transformers' CrossEncoder; scripts/compare_with_sentence_transformers.py
-does the same on whole candidate lists, with nDCG@10."""
+"""A trained model on real pairs against sentence-transformers' CrossEncoder.
+
+scripts/compare_with_sentence_transformers.py does the same on whole candidate lists, with nDCG@10.
+"""
 
 from __future__ import annotations
 
