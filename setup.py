@@ -25,6 +25,7 @@ setup(
         "numpy>=2",
         "pyarrow>=20",
         "safetensors>=0.6",
+        "scipy>=1.11",
         "tenacity>=9",
         "tokenizers>=0.22",
         "torch>=2.10",
