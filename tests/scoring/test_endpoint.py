@@ -209,6 +209,13 @@ def test_trouble_that_passes_costs_nothing(serve: Callable[..., RerankServer], t
     assert server.documents == ["0", "0.25", *["0.5", "1"] * (times + 1)]
 
 
+@pytest.mark.parametrize("code", [429, 503])
+def test_an_endpoint_that_is_busy_is_waited_for(serve: Callable[..., RerankServer], code: int) -> None:
+    server = serve(*[status(code, Retry_After="0")] * 5)
+    assert score(server, "0.25").score.tolist() == [0.25]
+    assert [received.documents for received in server.received] == [["0.25"]] * 6  # no probe among them
+
+
 def test_an_answer_that_does_not_come_is_asked_for_again(serve: Callable[..., RerankServer]) -> None:
     server = serve(hang)
     assert score(server, "0.25", "0.5", endpoint_timeout=1.0).score.tolist() == [0.25, 0.5]
