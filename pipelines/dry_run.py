@@ -56,7 +56,9 @@ def report(
         raise UserError("--dry_run: asking the endpoint would cost; give a model that runs here")
     made = plan(inputs)
     # Scattered rows are not regrouped for an estimate: the beginning of each file will do.
-    units = made.units if made.contiguous else [Unit(file, 0, 0, 0, min(file.rows, 1024)) for file in inputs]
+    units = (
+        made.units if made.contiguous else [Unit(file, 0, 0, 0, min(file.rows, 1024)) for file in inputs if file.rows]
+    )
     pairs = [file.pairs for file in inputs]
     return describe(
         estimate(specification, units, reading),

@@ -15,6 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -33,6 +34,7 @@ from transforms.order import check_order
 from transforms.plan import Unit, load_plan, plan, save_plan
 from transforms.regroup import regroup
 from transforms.rerank import NAMESPACE, Reading, Rerank, Work, stage_seconds
+from transforms.scoring import execution
 from transforms.scoring.catalogue import licence_notice
 from transforms.scoring.endpoint import EndpointSpecification
 from transforms.scoring.reranker import Specification, specify
@@ -50,18 +52,24 @@ def build(pipeline: beam.Pipeline, work: Sequence[Work], rerank: Rerank) -> beam
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("apache_beam.runners").setLevel(logging.CRITICAL)  # what workers raise is told here, once
+    again = ""
     try:
         options, beam_options = parse(build_parser(), sys.argv[1:] if arguments is None else arguments)
+        again = "without --overwrite " if options.overwrite else ""
         return do_job(options, beam_options)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted: the same command continues", file=sys.stderr)
+        print(f"interrupted: the same command {again}continues", file=sys.stderr)
         return 130
     except Exception:
         logging.exception("the job failed")
-        print("error: the job failed, see above; what is done is kept, and the same command continues", file=sys.stderr)
+        print(
+            f"error: the job failed, see above; what is done is kept, the same command {again}continues",
+            file=sys.stderr,
+        )
         return 1
 
 
@@ -77,6 +85,8 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
     reading = Reading(options.keep_columns, template, options.shard_pairs)
     output = files.absolute(options.output)
     inputs = inspect(files.expand(options.input), options.keep_columns)
+    if options.run_file is not None:
+        check_run_file(options.run_file, inputs, output)
     if options.extend and any(file.layout == "flat" for file in inputs):
         raise UserError("--extend: a new file of flat input may hold more pairs of an old query; give another --output")
     specification = specify_model(options, None if options.overwrite else job.read_job(output))
@@ -99,6 +109,7 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
         start = time.monotonic()
         units = plan_units(output, job.in_job_order(current, inputs), options.keep_columns)
         if options.retry_rejected is not None:
+            files.delete([files.join(output, job.SUCCESS)])
             uncommit(output, options.retry_rejected)
         before = parts = committed(output)
         metrics: dict[str, int] = {}
@@ -122,6 +133,18 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
         return finish(output, parts, before, metrics, time.monotonic() - start, options)
 
 
+def check_run_file(path: str, inputs: Sequence[InputFile], output: str) -> None:
+    """Refuse a run file that would take the place of something else, before hours of work lead up to it.
+
+    Raises:
+        UserError: it is a directory, an input file, or lies in the job's own directory.
+    """
+    where = files.absolute(path)
+    inside = where.startswith(f"{output}/")
+    if inside or where in {output, *(file.path for file in inputs)} or (files.is_local(where) and Path(where).is_dir()):
+        raise UserError(f"--run_file {path}: it is a directory, an input or the job's own; give the name of a new file")
+
+
 def is_given(options: argparse.Namespace, name: str) -> bool:
     """Whether an option of RUN_OPTIONS is settled by the user."""
     return bool(getattr(options, name) != RUN_OPTIONS[name])
@@ -138,6 +161,8 @@ def specify_model(options: argparse.Namespace, begun: job.Job | None) -> Specifi
         name: getattr(options, name) if is_given(options, name) else settled.get(name, open_choice)
         for name, open_choice in RUN_OPTIONS.items()
     }
+    if begun is not None and settled.get("device", "cpu") != "cpu" and not is_given(options, "device"):
+        _check_device(str(settled["device"]))
     specification = specify(
         options.model,
         revision=options.revision,
@@ -150,6 +175,15 @@ def specify_model(options: argparse.Namespace, begun: job.Job | None) -> Specifi
     if order != "best_first" and specification.fingerprint()["family"] != "listwise":
         raise UserError(f"--candidate_order {order}: {options.model} scores each document alone; leave it out")
     return specification
+
+
+def _check_device(device: str) -> None:
+    try:
+        execution.resolve(device)
+    except UserError as error:
+        raise UserError(
+            f"output begun with device {device}, which is not here: continue where it is, or give another --output"
+        ) from error
 
 
 def plan_units(output: str, inputs: Sequence[InputFile], keep_columns: Sequence[str]) -> tuple[Unit, ...]:
@@ -205,11 +239,12 @@ def finish(
         price_per_hour=options.price_per_hour,
     )
     report.write_report(output, told)
+    print(report.five_line_summary(output, told))
     if options.run_file is not None:
         report.write_run_file(output, options.run_file, tag=RUN_TAG)
     rejected = report.rejected_fraction(report.total(parts))
-    print(report.five_line_summary(output, told))
     if rejected > options.max_rejected:
+        files.delete([files.join(output, job.SUCCESS)])
         allowed = f"--max_rejected allows {options.max_rejected:.2%}"
         print(f"error: {rejected:.2%} of the pairs were rejected, {allowed}; no _SUCCESS is written", file=sys.stderr)
         return 1

@@ -15,6 +15,13 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
+def given(text: str) -> str:
+    """A text that is not empty, as that of an unset shell variable is."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty")
+    return text
+
+
 def positive(text: str) -> int:
     """A whole number from 1."""
     if not text.isdecimal() or int(text) < 1:
@@ -95,18 +102,26 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="Options of Beam's runners are taken too: --runner=DirectRunner, --direct_num_workers=2 and so on.",
     )
     ends = parser.add_argument_group("input and output")
-    ends.add_argument("--input", required=True, nargs="+", metavar="PATH", help="Parquet files, directories or globs")
-    ends.add_argument("--output", required=True, metavar="DIR", help="the job's own directory")
+    ends.add_argument(
+        "--input",
+        required=True,
+        nargs="+",
+        action="extend",
+        type=given,
+        metavar="PATH",
+        help="Parquet files, directories or globs",
+    )
+    ends.add_argument("--output", required=True, type=given, metavar="DIR", help="the job's own directory")
     ends.add_argument(
         "--keep_columns", type=names, default=(), metavar="A,B", help="input columns to carry to the output"
     )
     ends.add_argument("--text_template", metavar="TEXT", help="what a model sees of a document, say '{title} {text}'")
     ends.add_argument("--top_k", type=positive, metavar="K", help="keep each query's best K only; all are ranked")
-    ends.add_argument("--run_file", metavar="FILE", help="also write the ranking as a TREC run")
+    ends.add_argument("--run_file", type=given, metavar="FILE", help="also write the ranking as a TREC run")
 
     model = parser.add_argument_group("model")
     model.add_argument(
-        "--model", required=True, help="embedded model, hub id, checkpoint directory or URL of a rerank API"
+        "--model", required=True, type=given, help="embedded model, hub id, checkpoint directory or URL of a rerank API"
     )
     model.add_argument("--list_models", action=ListModels, nargs=0, help="print what is known of each model, and end")
     model.add_argument("--model_like", metavar="NAME", help="treat a checkpoint as this model of the catalogue")

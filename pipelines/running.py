@@ -35,6 +35,7 @@ def runner_of(options: PipelineOptions) -> tuple[PipelineRunner, bool]:
         UserError: there is no such runner, or it is known to lose data.
     """
     name = options.view_as(StandardOptions).runner or "DirectRunner"
+    name = {known.lower(): known for known in (*LOCAL_RUNNERS, *RUNNERS_THAT_LOSE_DATA)}.get(name.lower(), name)
     if name in RUNNERS_THAT_LOSE_DATA:
         why = RUNNERS_THAT_LOSE_DATA[name]
         raise UserError(f"--runner {name} loses data: {why}; use DirectRunner or DataflowRunner")
@@ -68,12 +69,12 @@ def run_graph(
 def _user_error_in(error: BaseException) -> UserError | None:
     """The UserError that a worker raised: in the chain of causes, or, from another process, in the text it sent."""
     cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, UserError):
-            return cause
+    while cause is not None and not isinstance(cause, UserError):
         cause = cause.__cause__ or cause.__context__
     named = re.escape(f"{UserError.__module__}.{UserError.__qualname__}")
-    told = re.search(rf"^{named}: (.+?)(?: \[while running .*)?$", str(error), re.MULTILINE)
+    text = f"{UserError.__module__}.{UserError.__qualname__}: {cause}" if cause else str(error)
+    # Beam adds the step's name to what a worker raises.
+    told = re.search(rf"^{named}: (.+?)(?: \[while running .*)?$", text, re.MULTILINE)
     return UserError(told[1]) if told else None
 
 

@@ -45,6 +45,11 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--model_like", "no/such"], "--model_like no/such: not in the catalogue"),
         (["--revision", "main"], "--revision main applies to a model on the hub"),
         (["--retry_rejected", "bad_luck"], "argument --retry_rejected: invalid choice: 'bad_luck'"),
+        (["--input", ""], "argument --input: it is empty; see --help"),
+        (
+            ["--run_file", "."],
+            "--run_file .: it is a directory, an input or the job's own; give the name of a new file",
+        ),
         (["--input", "missing-*.parquet"], "input 'missing-*.parquet' matches no file"),
         (["--model", "no-such-model"], "model no-such-model: "),
         (["--model", "http://user:secret@localhost/rerank"], ""),
@@ -146,3 +151,26 @@ def test_a_damaged_job_is_told_and_a_damaged_part_is_done_again(
     assert capsys.readouterr().err == (
         f"error: {out / 'job.json'} is damaged; give --overwrite to begin again, or another --output\n"
     )
+
+
+def test_a_run_file_takes_the_place_of_no_input_and_nothing_of_the_job(
+    source: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = source.read_bytes()
+    for run_file in (source, tmp_path / "out" / "job.json"):
+        assert rerank(source, tmp_path / "out", model, "--run_file", str(run_file)) == 2
+        assert capsys.readouterr().err.startswith(f"error: --run_file {run_file}: it is a directory, an input or")
+    assert source.read_bytes() == before
+
+
+def test_what_a_worker_finds_wrong_is_one_line_too(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing listens on the port; that is found when the first shard is scored."""
+    address = "http://127.0.0.1:9/rerank"
+    given = ["--input", str(source), "--output", str(tmp_path / "out"), "--model", address, RUNNER]
+    assert main(given) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.strip() and "pair/s" not in line]
+    assert len(lines) == 1
+    assert lines[0].startswith(f"error: endpoint {address}")
+    assert "while running" not in lines[0]

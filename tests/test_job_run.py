@@ -156,7 +156,7 @@ def test_bad_rows_are_set_aside_with_their_reasons(
     assert rerank(source, tmp_path / "strict", model, "--max_rejected", "0.5") == 1
     assert not (tmp_path / "strict" / "_SUCCESS").exists()
     assert capsys.readouterr().err.splitlines()[-1] == (
-        "error: 78.57% of the pairs were rejected, and --max_rejected allows 50.00%; no _SUCCESS is written"
+        "error: 78.57% of the pairs were rejected, --max_rejected allows 50.00%; no _SUCCESS is written"
     )
 
 
@@ -259,3 +259,60 @@ def test_a_resume_that_cannot_run_as_the_job_began_says_so(
         f"error: output {out} was begun with batch_tokens 64, and 65 is asked for; "
         "leave --batch_tokens out to continue, or give another --output\n"
     )
+
+
+def test_files_named_twice_are_all_read(tmp_path: Path, model: Path) -> None:
+    first = write_letters(tmp_path / "a.parquet", queries=1, candidates=2)
+    second = write_letters(tmp_path / "b.parquet", queries=1, candidates=2, first=1)
+    assert rerank(first, tmp_path / "out", model, "--input", str(second)) == 0
+    assert {query_id for query_id, _ in scores(tmp_path / "out")} == {"q0", "q1"}
+
+
+def test_rejected_rows_that_were_lost_are_written_again(tmp_path: Path, model: Path) -> None:
+    table = nested_table([query("a", [candidate("1"), candidate(None)])])
+    source = Path(write(tmp_path / "in.parquet", table))
+    assert rerank(source, tmp_path / "out", model) == 0
+    before = parts(tmp_path / "out")
+    next((tmp_path / "out" / "rejected").glob("*.parquet")).unlink()
+    assert rerank(source, tmp_path / "out", model) == 0
+    assert parts(tmp_path / "out") == before
+
+
+def test_success_does_not_outlive_a_stricter_bound(tmp_path: Path, model: Path) -> None:
+    source = Path(write(tmp_path / "in.parquet", nested_table([query("a", [candidate("1"), candidate(None)])])))
+    assert rerank(source, tmp_path / "out", model) == 0
+    assert rerank(source, tmp_path / "out", model, "--max_rejected", "0.1") == 1
+    assert not (tmp_path / "out" / "_SUCCESS").exists()
+
+
+def test_a_damaged_plan_is_made_anew(tmp_path: Path, model: Path) -> None:
+    source = write_letters(tmp_path / "in.parquet", queries=2, candidates=2)
+    assert rerank(source, tmp_path / "out", model) == 0
+    before = parts(tmp_path / "out")
+    (tmp_path / "out" / "_plan.parquet").write_bytes(b"junk")
+    (tmp_path / "out" / "scored" / "part-00000-00000-00000.parquet").unlink()
+    assert rerank(source, tmp_path / "out", model) == 0
+    assert parts(tmp_path / "out") == before
+
+
+def test_a_dry_run_of_scattered_and_empty_files(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scattered = flat_table([pair("a", "1", "a"), pair("b", "1", "b"), pair("a", "2", "c")])
+    files = [
+        Path(write(tmp_path / "a.parquet", scattered)),
+        Path(write(tmp_path / "b.parquet", flat_table([]))),
+    ]
+    assert rerank(files, tmp_path / "out", model, "--dry_run") == 0
+    assert capsys.readouterr().out.startswith("input     3 rows, 3 pairs\n")
+
+
+def test_a_document_of_too_many_windows_has_no_made_up_count(tmp_path: Path, model: Path) -> None:
+    long = "a " * 250_000
+    table = nested_table([query("q", [candidate("long", long), candidate("short", "b")], "a b c d")])
+    source = Path(write(tmp_path / "in.parquet", table))
+    options = ("--max_length", "16", "--long_documents", "window", "--max_query_length", "6")
+    assert rerank(source, tmp_path / "out", model, *options) == 0
+    assert [row["doc_id"] for row in rows(tmp_path / "out")] == ["short"]
+    (lost,) = rows(tmp_path / "out", "rejected")
+    assert (lost["doc_id"], lost["reason"]) == ("long", "too_long")

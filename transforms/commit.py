@@ -218,7 +218,8 @@ def committed(output: str) -> dict[str, Part]:
     """The shards that are done, by name in order of file, row group and slice. Reads footers only.
 
     A part that cannot be read (a copy that was cut short, say) is not committed: nothing in it can be used, and scoring
-    the shard again mends it. A readable file that is no part of this job could be anybody's and is never replaced.
+    the shard again mends it. No more is one whose rejected part has gone. A readable file that is no part of this job
+    could be anybody's and is never replaced.
 
     Raises:
         UserError: a Parquet file in the directory of scored parts was not written by this job.
@@ -231,7 +232,16 @@ def committed(output: str) -> dict[str, Part]:
     names = sorted((name.removesuffix(".parquet") for name in file_names), key=_indices)
     with ThreadPoolExecutor(_FOOTERS_READ_AT_ONCE) as pool:
         parts = list(pool.map(lambda name: _read_part(_part_path(output, SCORED_DIRECTORY, name)), names))
-    return {name: part for name, part in zip(names, parts, strict=True) if part is not None}
+    rejected = set(files.list_names(files.join(output, REJECTED_DIRECTORY)))
+    return {
+        name: part
+        for name, part in zip(names, parts, strict=True)
+        if part is not None and (f"{name}.parquet" in rejected or not _has_rejected(part))
+    }
+
+
+def _has_rejected(part: Part) -> bool:
+    return any(name.startswith("rejected_rows.") for name in part.counts)
 
 
 def is_part(file_name: str) -> bool:

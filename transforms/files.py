@@ -55,7 +55,11 @@ def expand(patterns: Sequence[str]) -> list[str]:
     Raises:
         UserError: a pattern matches no file, or its filesystem cannot be read.
     """
-    return sorted({path for pattern in patterns for path in _expand_one(pattern)})
+    paths = sorted({path for pattern in patterns for path in _expand_one(pattern)})
+    for path in paths:
+        if not path.isprintable():  # bytes that are no UTF-8 too, which no Parquet column could tell the name of
+            raise UserError(f"input {path!r}: its name cannot be written down; rename it")
+    return paths
 
 
 def _expand_one(pattern: str) -> list[str]:

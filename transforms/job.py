@@ -163,7 +163,10 @@ def read_job(output: str) -> Job | None:
         return None
     try:
         fields = json.loads(files.read_text(path))
-        return Job(**fields | {"inputs": tuple(Input(**entry) for entry in fields["inputs"])})
+        found = Job(**fields | {"inputs": tuple(Input(**entry) for entry in fields["inputs"])})
+        if not all(isinstance(part, dict) for part in (found.model, found.options, found.execution)):
+            raise TypeError("sections that are no objects")
+        return found
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"{path} is damaged; give --overwrite to begin again, or another --output") from error
 

@@ -115,14 +115,17 @@ def save_plan(output: str, files: Sequence[InputFile], made: Plan) -> None:
 
 
 def load_plan(output: str, files: Sequence[InputFile]) -> Plan | None:
-    """The plan that was committed in `output`; None if there is none, or it is of other files than these."""
+    """The plan that was committed in `output`; None if there is none, it is of other files than these, or damaged."""
     path = join(output, _NAME)
     if not exists(path):
         return None
     with open_input(path) as stream:
-        table = pq.read_table(stream)
-    metadata = table.schema.metadata
-    if metadata[b"of"].decode() != _digest(files):
+        try:
+            table = pq.read_table(stream)
+        except (pa.ArrowInvalid, OSError):  # the pass over the input makes it anew
+            return None
+    metadata = table.schema.metadata or {}
+    if metadata.get(b"of", b"").decode() != _digest(files):
         return None
     by_index = {file.index: file for file in files}
     rows = table.to_pylist()

@@ -51,8 +51,9 @@ REASONS = {
     "null_text": "the document's text is null",
     "invalid_utf8": "a text or an id is not valid UTF-8",
     "unreadable": "the input's row group is damaged and cannot be decoded",
+    "too_long": "the document takes more than 32,767 windows",
     "tokenizer_error": "the tokenizer failed on this text",
-    "out_of_memory": "the pair alone does not fit into the device's memory",
+    "out_of_memory": "the pair alone, or its listwise group, does not fit into the device's memory",
     "nan_score": "the model's score is not a finite number",
     "endpoint_error": "the hosted API refuses the document or fails on it",
 }

@@ -52,6 +52,9 @@ JINA_V2_NAMES = (
 )
 
 
+MOST_WINDOWS = np.iinfo(np.int16).max  # what the ledger's column can hold
+
+
 @dataclass(frozen=True)
 class Settings:
     """What decides a cross-encoder's input and output; all lengths in tokens.
@@ -144,6 +147,9 @@ class CrossEncoder:
                 prepared.failures[pair] = document
             else:
                 cuts = cut(len(query), len(document), self.settings, self._template)
+                if len(cuts.document) > MOST_WINDOWS:
+                    prepared.failures[pair] = Failure("too_long", f"{len(cuts.document):,} windows")
+                    continue
                 chunks = [self._template.join(query[: cuts.query], document[start:end]) for start, end in cuts.document]
                 prepared.sequences += chunks
                 prepared.owners += [pair] * len(chunks)

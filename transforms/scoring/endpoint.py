@@ -99,7 +99,7 @@ class EndpointSpecification:
 
 def is_address(name: str) -> bool:
     """Whether a model's name is the address of an endpoint."""
-    return name.startswith(("http://", "https://"))
+    return name.lower().startswith(("http://", "https://"))
 
 
 def specify(url: str, settings: Settings) -> EndpointSpecification:
