@@ -4,11 +4,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import FixedLength, WhitespaceSplit
 from tokenizers.processors import TemplateProcessing
 
+from transforms.scoring import tokenise
 from transforms.scoring.results import Failure
 from transforms.scoring.tokenise import Tokens
 
@@ -77,3 +79,14 @@ def test_the_detail_of_a_failure_is_one_line() -> None:
     tokens = Tokens(SimpleNamespace(backend_tokenizer=Failing()))  # type: ignore[arg-type]
     tokens.add(["a"])
     assert tokens["a"] == Failure("tokenizer_error", "ValueError: first line second line")
+
+
+def test_texts_are_tokenised_in_lists_of_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokenise, "BATCH_CHARACTERS", 5)
+    assert list(tokenise.batches_of(["ab", "cde", "f", "longer than that", "", "g"])) == [
+        ["ab", "cde"],
+        ["f"],
+        ["longer than that"],
+        ["", "g"],
+    ]
+    assert list(tokenise.batches_of([])) == []

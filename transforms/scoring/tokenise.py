@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
@@ -10,6 +10,9 @@ from transformers import PreTrainedTokenizerBase
 from transforms.errors import one_line
 from transforms.scoring.packing import Ids
 from transforms.scoring.results import Failure
+
+# Tokenised at once: what the library returns of a token is some hundred bytes, of which four are kept.
+BATCH_CHARACTERS = 1 << 22
 
 
 class Tokens:
@@ -24,7 +27,11 @@ class Tokens:
 
     def add(self, texts: Iterable[str]) -> None:
         """Tokenise those of the texts that are new, in parallel; one that the tokenizer fails on becomes a Failure."""
-        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        new = (text for text in dict.fromkeys(texts) if text not in self._known)
+        for batch in batches_of(new):
+            self._add(batch)
+
+    def _add(self, new: list[str]) -> None:
         try:
             encodings = self._backend.encode_batch_fast(new, add_special_tokens=False)
         except BaseException as error:
@@ -47,6 +54,20 @@ class Tokens:
 
     def __getitem__(self, text: str) -> Ids | Failure:
         return self._known[text]
+
+
+def batches_of(texts: Iterable[str]) -> Iterator[list[str]]:
+    """The texts in lists of at most BATCH_CHARACTERS together; a longer text is a list alone."""
+    batch: list[str] = []
+    size = 0
+    for text in texts:
+        if batch and size + len(text) > BATCH_CHARACTERS:
+            yield batch
+            batch, size = [], 0
+        batch.append(text)
+        size += len(text)
+    if batch:
+        yield batch
 
 
 def _is_tokenizers(error: BaseException) -> bool:
