@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tenacity import RetryCallState, Retrying
 
 from tests.scoring.stub_endpoint import (
     Exchange,
@@ -31,6 +33,7 @@ from transforms.errors import UserError
 from transforms.schema import REASONS
 from transforms.scoring import endpoint, rerank_client
 from transforms.scoring.endpoint import Endpoint, EndpointDownError, Request, Settings, requests_of, specify
+from transforms.scoring.rerank_client import BusyError
 from transforms.scoring.reranker import Reranker
 from transforms.scoring.reranker import specify as specify_any
 from transforms.scoring.results import Failure, RankingTask, Scores
@@ -214,6 +217,18 @@ def test_an_endpoint_that_is_busy_is_waited_for(serve: Callable[..., RerankServe
     server = serve(*[status(code, Retry_After="0")] * 5)
     assert score(server, "0.25").score.tolist() == [0.25]
     assert [received.documents for received in server.received] == [["0.25"]] * 6  # no probe among them
+
+
+def test_patience_lasts_while_the_endpoint_answers_anybody(serve: Callable[..., RerankServer]) -> None:
+    scorer = load(serve(), endpoint_patience=300)
+    waiting_long = RetryCallState(Retrying(), None, (), {})
+    waiting_long.start_time = time.monotonic() - 400
+    in_vain = scorer._patiently(BusyError, threading.Event()).stop
+    assert in_vain(waiting_long)
+    scorer.score("q", ["1"])
+    assert not in_vain(waiting_long)
+    waiting_long.upcoming_sleep = 301
+    assert in_vain(waiting_long)
 
 
 def test_an_answer_that_does_not_come_is_asked_for_again(serve: Callable[..., RerankServer]) -> None:

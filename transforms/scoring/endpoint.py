@@ -202,7 +202,6 @@ class Endpoint(Scorer):
                     progress(sum(map(len, request.pairs)), reply.counts["endpoint_tokens"])
             except BaseException:
                 cancelled.set()
-                pool.shutdown(wait=False, cancel_futures=True)
                 raise
         scores.seconds = {"endpoint": time.perf_counter() - begin}
         return scores
