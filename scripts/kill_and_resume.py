@@ -52,13 +52,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         undisturbed, disturbed = Path(folder, "undisturbed"), Path(folder, "disturbed")
         start = time.monotonic()
-        subprocess.run(command(arguments, undisturbed), check=True, cwd=REPOSITORY, stderr=subprocess.DEVNULL)
+        subprocess.run(command(arguments, undisturbed), check=True, cwd=REPOSITORY, capture_output=True)
         duration = time.monotonic() - start
         print(f"undisturbed: {duration:.1f} s, {len(parts(undisturbed))} part files", flush=True)
 
         kills = 0
         while True:
-            process = subprocess.Popen(command(arguments, disturbed), cwd=REPOSITORY, stderr=subprocess.PIPE)
+            process = subprocess.Popen(
+                command(arguments, disturbed), cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            )
             moment = moments.uniform(0, duration) if kills < arguments.kills else None
             try:
                 _, errors = process.communicate(timeout=moment)
