@@ -2,9 +2,9 @@
 
     python scripts/kill_and_resume.py --kills 20
 
-First the job runs undisturbed. Then the same job, on another output, is sent SIGKILL at a moment drawn from the whole of
-the undisturbed run's duration, and the same command is started again until it is done; then it all begins anew, until
-the kills are used up. Each time both outputs must hold the same part files, byte for byte.
+First the job runs undisturbed. Then the same job, on another output, is sent SIGKILL at a moment drawn from the whole
+of the undisturbed run's duration, and the same command is started again until it is done; then it all begins anew,
+until the kills are used up. Each time both outputs must hold the same part files, byte for byte.
 """
 
 from __future__ import annotations
