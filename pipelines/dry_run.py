@@ -10,7 +10,7 @@ import numpy as np
 
 from transforms.errors import UserError
 from transforms.handler import tasks_of
-from transforms.inputs import InputFile
+from transforms.inputs import InputFile, total_pairs
 from transforms.plan import Unit, plan
 from transforms.reader import read_shards
 from transforms.rerank import Reading
@@ -59,11 +59,10 @@ def report(
     units = (
         made.units if made.contiguous else [Unit(file, 0, 0, 0, min(file.rows, 1024)) for file in inputs if file.rows]
     )
-    pairs = [file.pairs for file in inputs]
     return describe(
         estimate(specification, units, reading),
         rows=sum(file.rows for file in inputs),
-        pairs=None if None in pairs else sum(filter(None, pairs)),
+        pairs=total_pairs(inputs),
         price_per_hour=price_per_hour,
     )
 

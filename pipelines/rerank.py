@@ -29,7 +29,7 @@ from pipelines.running import run_graph, runner_of, stop_on_interrupt
 from transforms import files, job, report
 from transforms.commit import Part, committed, complete_row_groups, uncommit
 from transforms.errors import UserError
-from transforms.inputs import InputFile, inspect
+from transforms.inputs import InputFile, inspect, total_pairs
 from transforms.order import check_order
 from transforms.plan import Unit, load_plan, plan, save_plan
 from transforms.regroup import regroup
@@ -172,7 +172,8 @@ def specify_model(options: argparse.Namespace, begun: job.Job | None) -> Specifi
         **run,
     )
     order = check_order(options.candidate_order)
-    if order != "best_first" and specification.fingerprint()["family"] != "listwise":
+    listwise = isinstance(specification, Specification) and specification.model.family == "listwise"
+    if order != "best_first" and not listwise:
         raise UserError(f"--candidate_order {order}: {options.model} scores each document alone; leave it out")
     return specification
 
@@ -210,12 +211,6 @@ def missing_work(units: Sequence[Unit], parts: Mapping[str, Part]) -> list[Work]
         names[name.rpartition("-")[0]].add(name)
     missing = (unit for unit in units if (unit.file.index, unit.row_group) not in complete)
     return [Work(unit, frozenset(names[unit.name])) for unit in missing]
-
-
-def total_pairs(inputs: Sequence[InputFile]) -> int | None:
-    """Pairs of all input files; None if a footer does not tell."""
-    pairs = [file.pairs for file in inputs]
-    return None if None in pairs else sum(filter(None, pairs))
 
 
 def finish(

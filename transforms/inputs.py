@@ -60,6 +60,12 @@ def inspect(paths: Sequence[str], keep_columns: Sequence[str] = (), start_index:
     return [file if columns else replace(file, layout=layout) for file, columns in found]
 
 
+def total_pairs(inputs: Sequence[InputFile]) -> int | None:
+    """Pairs of all input files; None if a footer does not tell."""
+    pairs = [file.pairs for file in inputs]
+    return None if None in pairs else sum(filter(None, pairs))
+
+
 def _inspect_one(path: str, index: int, *, keep_columns: Sequence[str]) -> tuple[InputFile, Columns | None]:
     try:
         metadata, footer_hash, size = read_footer(path)
