@@ -295,8 +295,11 @@ def test_output_that_cannot_be_made(tmp_path: Path) -> None:
 
 @contextmanager
 def forbidding_directory(mode: int) -> Iterator[str]:
-    """A directory with these permissions, which bind also where the tests run as root, whom none would stop."""
-    with tempfile.TemporaryDirectory() as directory:
+    """A directory with these permissions, which bind also where the tests run as root, whom none would stop.
+
+    It lies in /tmp itself, since a TMPDIR made by root may be closed to the user that root becomes here.
+    """
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:
         Path(directory).chmod(mode)
         user = os.geteuid()
         if user == 0:
