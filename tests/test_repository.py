@@ -73,7 +73,7 @@ def test_embedded_model_is_the_one_that_was_measured() -> None:
     assert digest == "8acfcfc3fb7277297999a85e0e40838c374f1b245dbe93b5eeda0edc25611b54"
 
 
-def test_package_carries_the_embedded_model_and_its_licence(tmp_path: Path) -> None:
+def test_package_carries_its_data(tmp_path: Path) -> None:
     command = [sys.executable, "setup.py", "--quiet", "build_py", "--build-lib", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, check=True)
     assert {path.name for path in (tmp_path / MODEL).iterdir()} == {
@@ -85,6 +85,7 @@ def test_package_carries_the_embedded_model_and_its_licence(tmp_path: Path) -> N
         "tokenizer.json",
         "tokenizer_config.json",
     }
+    assert (tmp_path / "eval" / "published_table.json").is_file()
     assert {path.name for path in tmp_path.iterdir()} == {"eval", "pipelines", "transforms"}
 
 
