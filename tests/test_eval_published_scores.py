@@ -140,7 +140,8 @@ def test_an_average_is_over_the_whole_set_or_not_at_all() -> None:
     assert row is not None
     assert average("miracl", row.scores) == Average(None, 16, 18, ("miracl/de", "miracl/yo"))
     whole = average("miracl", {**row.scores, "miracl/de": 0.0, "miracl/yo": 0.0, "beir/nq": 100.0})
-    assert whole == (pytest.approx(35.2972, abs=1e-4), 18, 18, ())
+    assert whole.mean == pytest.approx(35.2972, abs=1e-4)
+    assert whole[1:] == (18, 18, ())
 
 
 def test_a_data_set_in_parts_counts_once_and_whole() -> None:
@@ -148,7 +149,9 @@ def test_a_data_set_in_parts_counts_once_and_whole() -> None:
     del coir["coir/codesearchnet"]
     languages = ("go", "java", "javascript", "php", "python", "ruby")
     parts = {f"coir/codesearchnet-{language}": 2.0 * place for place, language in enumerate(languages)}  # mean 5
-    assert average("coir", coir | parts) == (pytest.approx(1.4), 10, 10, ())
+    whole = average("coir", coir | parts)
+    assert whole.mean == pytest.approx(1.4)
+    assert whole[1:] == (10, 10, ())
     del parts["coir/codesearchnet-go"]
     assert average("coir", coir | parts) == Average(None, 9, 10, ("coir/codesearchnet",))
 
