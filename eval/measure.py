@@ -1,4 +1,4 @@
-"""Measure a job's output or a TREC run against relevance judgements."""
+"""Measure a job's output or a TREC run against relevance judgements, or by the answers in its passages."""
 
 from __future__ import annotations
 
@@ -14,18 +14,11 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from eval.evaluation import EXAMPLES, evaluate
-from eval.files import sha256
-from eval.measures import parse_measures
-from eval.qrels import read_qrels
+from eval.relevance import ANSWERS_MEASURES, DEFAULT_MEASURES, by_answers, by_qrels
 from eval.report import count, count_notes, grade_notes, mean_rows, query_rows
 from eval.runs import open_source
 from eval.summary import render
 from transforms.errors import UserError
-
-# nDCG@10 is what nearly every comparison publishes; RR@10 and R@10 tell whether the first hit or the number of hits
-# made it. Of lists of up to 100 candidates, R@100 would say what SetR says.
-DEFAULT_MEASURES = ("nDCG@10", "RR@10", "R@10")
-LIST_RECALL = "SetR"  # always shown, for no order of the candidates can find what is not among them
 
 TABLE_WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {
     ".parquet": pq.write_table,
@@ -42,19 +35,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a job's output directory, whose first stage and reranked order are measured side by side, or a TREC run, "
         "plain or gzip",
     )
-    parser.add_argument(
+    relevant = parser.add_mutually_exclusive_group(required=True)
+    relevant.add_argument(
         "--qrels",
-        required=True,
         metavar="FILE",
         help="relevance judgements in TREC's form or BEIR's (query-id, corpus-id, score between tabs), plain or gzip",
+    )
+    relevant.add_argument(
+        "--answers",
+        metavar="FILE",
+        help='for MKQA: lines {"query_id": "...", "answers": ["...", ...]}, plain or gzip; a candidate is relevant if '
+        "an answer stands in its title or text",
+    )
+    parser.add_argument(
+        "--candidates",
+        nargs="+",
+        metavar="PATH",
+        help="with --answers: the candidates in Parquet, for their texts (default: those that the job read)",
     )
     parser.add_argument(
         "--measures",
         nargs="+",
-        default=DEFAULT_MEASURES,
         metavar="MEASURE",
         help="in the notation of ir-measures, R(rel=2)@100 say; SetR, the recall of the whole list, is always added "
-        f"(default: {' '.join(DEFAULT_MEASURES)})",
+        f"(default: {' '.join(DEFAULT_MEASURES)}). With --answers Recall@k, the share of the queries with an answer in "
+        f"the first k passages (default: {' '.join(ANSWERS_MEASURES)})",
     )
     parser.add_argument(
         "--only_run_queries",
@@ -83,31 +88,44 @@ def run(args: argparse.Namespace) -> None:
         UserError: an argument or an input is wrong.
         OSError: a file cannot be read or written.
     """
-    measures = parse_measures([*args.measures, LIST_RECALL])
+    if args.candidates and not args.answers:
+        raise UserError("--candidates: is of use with --answers alone; leave it out")
     _check_outputs(args.per_query, args.json)
-    judgements = read_qrels(args.qrels)
     source = open_source(args.input)
-    evaluation = evaluate(source.lists, source.stages, measures, judgements.grades, args.exclude_identical_ids)
+    if args.answers:
+        relevance = by_answers(args.answers, args.measures, args.candidates, source.job)
+    else:
+        relevance = by_qrels(args.qrels, args.measures)
+    grades, measures = relevance.judgements.grades, relevance.measures
+    evaluation = evaluate(source.lists, source.stages, [*measures.values()], grades, args.exclude_identical_ids)
     if not evaluation.answered:
-        raise _nothing_in_common(args.input, args.qrels, evaluation.unjudged, list(islice(judgements.grades, EXAMPLES)))
+        others = list(islice(grades, EXAMPLES))
+        raise _nothing_in_common(args.input, args.answers or args.qrels, relevance.kind, evaluation.unjudged, others)
+    unknown = evaluation.answered - relevance.listed if relevance.listed is not None else ()
+    if unknown:
+        raise UserError(
+            f"{args.input}: query {min(unknown)!r} is not in the candidate files, nor are {len(unknown) - 1:,} more; "
+            "give all that it was made from as --candidates"
+        )
 
-    queries = [query for query in judgements.grades if query in evaluation.answered or not args.only_run_queries]
-    counts = count(evaluation, judgements)
+    queries = [query for query in grades if query in evaluation.answered or not args.only_run_queries]
+    counts = count(evaluation, relevance.judgements) | relevance.counts
     report = {
         "input": args.input,
-        "qrels": args.qrels,
-        "qrels_sha256": sha256(args.qrels),
+        **relevance.provenance,
         "only_run_queries": args.only_run_queries,
         "exclude_identical_ids": args.exclude_identical_ids,
-        "measures": mean_rows(evaluation, queries),
+        "measures": mean_rows(evaluation, measures, queries),
         "counts": counts,
-        "notes": source.notes + count_notes(counts) + grade_notes(judgements),
+        "notes": source.notes + count_notes(counts, relevance.kind) + grade_notes(relevance.judgements),
         "versions": {package: version(package) for package in ("ir_measures", "pytrec-eval-terrier")},
         "job": source.job,
     }
     print(render(report))
     if args.per_query:
-        TABLE_WRITERS[args.per_query.suffix](pa.Table.from_pylist(query_rows(evaluation, queries)), args.per_query)
+        TABLE_WRITERS[args.per_query.suffix](
+            pa.Table.from_pylist(query_rows(evaluation, measures, queries)), args.per_query
+        )
     if args.json:
         args.json.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -123,11 +141,13 @@ def _check_outputs(per_query: Path | None, report: Path | None) -> None:
             raise UserError(f"{option} {path}: there is no directory {path.parent}; make it first")
 
 
-def _nothing_in_common(location: str, qrels: str, theirs: Sequence[str], ours: Sequence[str]) -> UserError:
+def _nothing_in_common(
+    location: str, relevance: str, kind: str, theirs: Sequence[str], ours: Sequence[str]
+) -> UserError:
     """Why there is nothing to average: the means would be zeros that look like a result."""
     if not theirs:
         return UserError(f"{location}: no candidates in it; is this the right directory or run?")
     return UserError(
-        f"{location} and {qrels} have no query in common: it has ids like {', '.join(map(repr, theirs))}, "
-        f"the qrels like {', '.join(map(repr, ours))}; give the qrels of this collection"
+        f"{location} and {relevance} have no query in common: it has ids like {', '.join(map(repr, theirs))}, "
+        f"the {kind} like {', '.join(map(repr, ours))}; give the {kind} of this collection"
     )

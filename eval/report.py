@@ -3,20 +3,44 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from ir_measures import Measure
 
 from eval.evaluation import Evaluation
 from eval.measures import mean
 from eval.qrels import Judgements
 from eval.runs import FIRST_STAGE, RERANKED
 
+# What is odd enough in the counts that a reader of the means should know of it, by what the relevant documents are
+# known from.
+NOTES = {
+    "qrels": {
+        "queries_not_in_qrels": "queries with candidates that are not in the qrels: {:,}; left out",
+        "queries_without_relevant_documents": "queries of the qrels without a relevant document: {:,}; they count 0 "
+        "whatever their ranking",
+        "identical_ids": "candidates with the id of their query: {:,}; BEIR leaves them out (--exclude_identical_ids)",
+        "repeated_judgements": "lines of the qrels that repeat an earlier one: {:,}; each counts once",
+    },
+    "answers": {
+        "queries_not_in_qrels": "queries with candidates that are not in the answers: {:,}; left out",
+        "queries_without_answers": "queries of the answers without one that has a letter, digit or sign: {:,}; they "
+        "count 0 whatever their ranking",
+        "identical_ids": "candidates with the id of their query: {:,}",
+    },
+}
+NONE_FOUND = {
+    "qrels": "no candidate has a judgement: are these the qrels of this collection?",
+    "answers": "no candidate holds an answer: are these the answers of this collection?",
+}
 
-def mean_rows(evaluation: Evaluation, queries: Sequence[str]) -> list[dict[str, Any]]:
+
+def mean_rows(evaluation: Evaluation, measures: Mapping[str, Measure], queries: Sequence[str]) -> list[dict[str, Any]]:
     """A row a measure: its name, its mean over `queries` for each stage, and the difference that reranking made."""
     rows = []
-    for measure in evaluation.measures:
-        row: dict[str, Any] = {"measure": str(measure)}
+    for name, measure in measures.items():
+        row: dict[str, Any] = {"measure": name}
         for stage, values in evaluation.values.items():
             row[stage] = mean(measure, (values[measure][query_id] for query_id in queries))
         if FIRST_STAGE in row:
@@ -25,13 +49,13 @@ def mean_rows(evaluation: Evaluation, queries: Sequence[str]) -> list[dict[str, 
     return rows
 
 
-def query_rows(evaluation: Evaluation, queries: Sequence[str]) -> list[dict[str, Any]]:
+def query_rows(evaluation: Evaluation, measures: Mapping[str, Measure], queries: Sequence[str]) -> list[dict[str, Any]]:
     """A row a query and measure: query_id, measure, and its value for each stage."""
     return [
-        {"query_id": query_id, "measure": str(measure)}
+        {"query_id": query_id, "measure": name}
         | {stage: float(values[measure][query_id]) for stage, values in evaluation.values.items()}
         for query_id in queries
-        for measure in evaluation.measures
+        for name, measure in measures.items()
     ]
 
 
@@ -42,7 +66,9 @@ def count(evaluation: Evaluation, judgements: Judgements) -> dict[str, int]:
         "queries_in_qrels": len(judgements.grades),
         "queries_with_candidates": len(evaluation.answered),
         "queries_without_candidates": len(judgements.grades) - len(evaluation.answered),
-        "queries_without_relevant_documents": sum(max(grades.values()) < 1 for grades in judgements.grades.values()),
+        "queries_without_relevant_documents": sum(
+            max(grades.values(), default=0) < 1 for grades in judgements.grades.values()
+        ),
         "queries_not_in_qrels": counts["unjudged_queries"],
         "candidates": counts["candidates"],
         "judged_candidates": counts["judged"],
@@ -53,25 +79,16 @@ def count(evaluation: Evaluation, judgements: Judgements) -> dict[str, int]:
     }
 
 
-def count_notes(counts: dict[str, int]) -> list[str]:
-    """What is odd enough in the counts that a reader of the means should know of it."""
-    notes = {
-        "queries_not_in_qrels": "queries with candidates that are not in the qrels: {:,}; left out",
-        "queries_without_relevant_documents": "queries of the qrels without a relevant document: {:,}; they count 0 "
-        "whatever their ranking",
-        "identical_ids": "candidates with the id of their query: {:,}; BEIR leaves them out (--exclude_identical_ids)",
-        "repeated_judgements": "lines of the qrels that repeat an earlier one: {:,}; each counts once",
-    }
-    found = [text.format(counts[name]) for name, text in notes.items() if counts[name]]
-    if not counts["judged_candidates"]:
-        found.append("no candidate has a judgement: are these the qrels of this collection?")
-    return found
+def count_notes(counts: Mapping[str, int], kind: str) -> list[str]:
+    """The notes that the counts give cause for; `kind` is qrels or answers."""
+    found = [text.format(counts[name]) for name, text in NOTES[kind].items() if counts.get(name)]
+    return found if counts["judged_candidates"] else [*found, NONE_FOUND[kind]]
 
 
 def grade_notes(judgements: Judgements) -> list[str]:
     """How graded judgements enter the measures; nothing where all are 0 or 1."""
     grades = Counter(grade for judged in judgements.grades.values() for grade in judged.values())
-    if max(grades) <= 1:
+    if max(grades, default=0) <= 1:
         return []
     shown = ", ".join(f"{number:,} of {grade}" for grade, number in sorted(grades.items()))
     return [

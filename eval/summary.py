@@ -8,19 +8,24 @@ from typing import Any
 
 WIDTH = 110
 HEADINGS = {"first_stage": "first stage"}
-LABELS = {"SetR": "SetR (recall of the list)"}
+LABELS = {"SetR": "SetR (recall of the list)", "Recall": "Recall (of the whole list)"}
+FOUND = {"qrels": "have a judgement", "answers": "hold an answer"}
 
 
 def render(report: dict[str, Any]) -> str:
     """The means in a table, then the counts behind them and the notes, without a newline at the end."""
+    kind = next(kind for kind in FOUND if kind in report)
     columns = [name for name in report["measures"][0] if name != "measure"]
     table = [["measure", *(HEADINGS.get(name, name) for name in columns)]]
     for row in report["measures"]:
         values = [f"{row[name]:+.4f}" if name == "difference" else f"{row[name]:.4f}" for name in columns]
         table.append([LABELS.get(row["measure"], row["measure"]), *values])
     facts = [
-        ("queries", _queries(report["counts"], report["only_run_queries"])),
-        ("candidates", "{candidates:,}, of which {judged_candidates:,} have a judgement".format_map(report["counts"])),
+        ("queries", _queries(report["counts"], kind, report["only_run_queries"])),
+        (
+            "candidates",
+            f"{{candidates:,}}, of which {{judged_candidates:,}} {FOUND[kind]}".format_map(report["counts"]),
+        ),
         ("ties", _ties(report["counts"])),
         *(("note", note) for note in report["notes"]),
     ]
@@ -46,12 +51,12 @@ def _hang(name: str, fact: str) -> str:
     )
 
 
-def _queries(counts: dict[str, int], only_run_queries: bool) -> str:
+def _queries(counts: dict[str, int], kind: str, only_run_queries: bool) -> str:
     missing = "left out of the means" if only_run_queries else "each counts 0"
     return (
-        "{queries_in_qrels:,} in the qrels, {queries_with_candidates:,} with candidates, "
+        "{queries_in_qrels:,} in the {kind}, {queries_with_candidates:,} with candidates, "
         "{queries_without_candidates:,} without ({missing})"
-    ).format(**counts, missing=missing)
+    ).format(**counts, kind=kind, missing=missing)
 
 
 def _ties(counts: dict[str, int]) -> str:

@@ -306,7 +306,7 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "an unknown command": (["rank"], "argument COMMAND: invalid choice: 'rank'"),
     "no qrels": (
         ["measure", "RUN"],
-        "the following arguments are required: --qrels; see python -m eval measure --help",
+        "one of the arguments --qrels --answers is required; see python -m eval measure --help",
     ),
     "bad measures": (
         ["measure", "RUN", "--qrels", "QRELS", "--measures", "ndcg", "R@10", "foo@1"],
