@@ -1,0 +1,210 @@
+"""Data sets times models: candidates, reranking and measures for each cell, into one directory of results.
+
+    python -m pipelines.benchmark --models A B --datasets X Y --output results/
+
+A cell that is done is not done again, one that was stopped goes on, and one that fails loses no other. `python -m eval
+table results/` makes the comparison of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from eval.cells import Cell, Failure, cell_path, read_cell, safe_name
+from pipelines.apart import ApartError, run_apart
+from pipelines.benchmark_cell import RUN_OPTIONS, Candidates, Work, look_at, make_cell, rerank, work_of
+from pipelines.benchmark_options import DataSet, Entrant, build_parser, data_set, entrant, first_stage
+from pipelines.benchmark_plan import planned, render
+from pipelines.options import parse
+from pipelines.rerank_options import MODEL_OPTIONS
+from transforms import files, job
+from transforms.errors import UserError, one_line
+from transforms.lock import lock
+
+CANDIDATES, QRELS, ANSWERS = (
+    "candidates",
+    "qrels.txt",
+    "answers.jsonl",
+)  # QRELS and ANSWERS as pipelines.candidates names them
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        parser = build_parser()
+        options, _ = parse(parser, words)
+        _, beam = parser.parse_known_args(words)
+        entrants = distinct("--models", [entrant(text) for text in options.models])
+        sets = distinct("--datasets", [data_set(text) for text in options.datasets])
+        output = files.absolute(options.output)
+        there = {data: ready(data, options, output) for data in sets}  # a mistyped path shows before hours of work
+        if options.plan:
+            pairs = {data.name: None if found is None else found.pairs for data, found in there.items()}
+            cells = planned(output, [model.name for model in entrants], pairs)
+            print(render(cells, options.throughput, options.price_per_hour))
+            return 0
+        with lock(output):
+            return do_benchmark(output, entrants, sets, options, beam)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted: the same command continues", file=sys.stderr)
+        return 130
+
+
+def distinct(option: str, named: list[Any]) -> list[Any]:
+    """The same, after a check that no two have one name.
+
+    Raises:
+        UserError: two have.
+    """
+    names = [each.name for each in named]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"{option}: {name} is there twice; leave one out, or name it otherwise with NAME=...")
+    return named
+
+
+def do_benchmark(
+    output: str, entrants: Sequence[Entrant], sets: Sequence[DataSet], options: argparse.Namespace, beam: Sequence[str]
+) -> int:
+    """Do all cells, or what is missing of them; returns the exit code.
+
+    Raises:
+        KeyboardInterrupt: the user stopped it, after the shard in hand.
+    """
+    asked = {name: getattr(options, name) for name in MODEL_OPTIONS}
+    run = {name: getattr(options, name) for name in RUN_OPTIONS}
+    failures: list[Failure] = []
+    number, total = 0, len(sets) * len(entrants)
+    for data in sets:
+        try:
+            candidates: Candidates | str = candidates_of(data, options, output)
+        except Exception as error:
+            candidates = f"no candidates: {reason(error)}"
+        for model in entrants:
+            number += 1
+            print(f"[{number}/{total}] {model.name} on {data.name}", flush=True)
+            try:
+                if isinstance(candidates, str):
+                    raise ApartError(candidates)
+                cell, old = do_cell(work_of(model, candidates, asked, run, beam), output, options.price_per_hour)
+                print(f"{told(cell)}{', done before' if old else ''}", flush=True)
+            except Exception as error:
+                failures.append(Failure(model.name, data.name, reason(error)))
+                print(f"failed: {failures[-1].failed}", file=sys.stderr, flush=True)
+                note_failure(output, failures[-1])
+    for failure in failures:
+        print(f"error: {failure.model} on {failure.dataset}: {failure.failed}", file=sys.stderr)
+    print(f"{total - len(failures)} of {total} cells done; python -m eval table {options.output} shows them")
+    return 1 if failures else 0
+
+
+def reason(error: Exception) -> str:
+    """Why a cell failed, in one line; what nobody foresaw is also told in full, on stderr."""
+    if not isinstance(error, UserError | ApartError):
+        logging.error("unforeseen", exc_info=error)
+    return one_line(error)
+
+
+def do_cell(work: Work, output: str, price_per_hour: float | None) -> tuple[Cell, bool]:
+    """A cell, and whether it was done before.
+
+    Raises:
+        UserError: it cannot be done, for a reason that the user can mend.
+        ApartError: its job failed or died.
+        KeyboardInterrupt: the user stopped it.
+    """
+    path = cell_path(output, work.entrant.name, work.candidates.data.name)
+    found = read_cell(path) if files.exists(path) else None
+    if isinstance(found, Cell) and found.fingerprint == work.fingerprint:
+        return found, True
+    if not files.exists(files.join(work.job_directory(output), job.SUCCESS)):
+        code = run_apart(rerank, work.arguments(output))
+        if code:
+            raise ApartError(f"its job ended with exit code {code}, as told above")
+    cell = make_cell(work, output, price_per_hour)
+    write_json(path, asdict(cell))
+    return cell, False
+
+
+def told(cell: Cell) -> str:
+    """A cell's figures in a line."""
+    before = "first stage not known" if cell.first_stage is None else f"first stage {cell.first_stage:.4f}"
+    return f"{cell.measure} {cell.value:.4f}, {before}"
+
+
+def note_failure(output: str, failure: Failure) -> None:
+    """Keep why a cell is missing, unless there is one that was measured with other options or data."""
+    path = cell_path(output, failure.model, failure.dataset)
+    if not files.exists(path) or isinstance(read_cell(path), Failure):
+        write_json(path, failure._asdict())
+
+
+def write_json(path: str, content: Mapping[str, Any]) -> None:
+    files.write_text_atomically(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def ready(data: DataSet, options: argparse.Namespace, output: str) -> Candidates | None:
+    """A data set's candidates if they are there; None where they are still to be made.
+
+    Raises:
+        UserError: candidates that the user named are not there.
+    """
+    if data.source is None:
+        return look_at(data, data.candidates, data.judgements)
+    directory = candidates_directory(data, options, output)
+    if not files.exists(files.join(directory, job.SUCCESS)):
+        return None
+    made = files.join(directory, ANSWERS if data.benchmark == "mkqa" else QRELS)
+    return look_at(data, files.join(directory, "candidates"), made, first_stage(data, options.retriever), directory)
+
+
+def candidates_directory(data: DataSet, options: argparse.Namespace, output: str) -> str:
+    """Where the candidates of a data set are made; another first stage or depth has another directory."""
+    name = f"{data.name} {first_stage(data, options.retriever)} {options.depth}"
+    return files.join(output, CANDIDATES, safe_name(name))
+
+
+def candidates_of(data: DataSet, options: argparse.Namespace, output: str) -> Candidates:
+    """A data set's candidates, made if need be.
+
+    Raises:
+        UserError: they cannot be made, or have changed since they were looked at.
+        ApartError: what makes them failed or died.
+        KeyboardInterrupt: the user stopped it.
+    """
+    found = ready(data, options, output)
+    if found is None:
+        print(f"candidates of {data.name}", flush=True)
+        retriever, directory = first_stage(data, options.retriever), candidates_directory(data, options, output)
+        arguments = [f"--dataset={data.source}", f"--retriever={retriever}", f"--output={directory}"]
+        arguments += [f"--depth={options.depth}", *([f"--data_dir={options.data_dir}"] if options.data_dir else [])]
+        code = run_apart(make_candidates, arguments)
+        if code:
+            raise ApartError(f"pipelines.candidates ended with exit code {code}, as told above")
+        found = ready(data, options, output)
+    if found is None:
+        raise ApartError("pipelines.candidates ended without an error, but left no _SUCCESS")
+    return found
+
+
+def make_candidates(arguments: Sequence[str]) -> int:
+    """The job that makes candidates, in whatever process; returns its exit code."""
+    from pipelines.candidates import main as make  # with all that retrieval needs, which ready candidates do without
+
+    code: int = make(arguments)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,275 @@
+"""One cell of a benchmark: which job reranks a data set with a model, and what its output says."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cache, cached_property
+from importlib import metadata
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from eval.cells import Cell, safe_name
+from eval.files import sha256
+from eval.measured import measure_job
+from eval.training_data import trained_on
+from pipelines import rerank_options
+from pipelines.benchmark_options import DataSet, Entrant, model_options
+from pipelines.options import parse
+from pipelines.rerank import do_job
+from transforms import files, job
+from transforms.errors import UserError
+from transforms.inputs import InputFile, inspect, total_pairs
+from transforms.scoring import catalogue
+from transforms.scoring.endpoint import EndpointSpecification
+from transforms.scoring.reranker import Specification, specify
+
+JOBS, PROVENANCE = "jobs", "candidates.json"
+LANGUAGE = "lang"  # a column of the queries that tells their language
+# BEIR's own evaluation leaves out a candidate whose id is that of its query.
+WITHOUT_IDENTICAL_IDS = frozenset({"beir"})
+RUN_OPTIONS = ("device", "dtype", "batch_tokens", "shard_pairs", "max_rejected")
+QUERY_COUNTS = ("queries_in_qrels", "queries_with_candidates", "queries_without_candidates")
+MEASURING_PACKAGES = ("ir_measures", "pytrec-eval-terrier")
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """A data set's candidates, there and looked at.
+
+    Attributes:
+        data: the data set.
+        inputs: the files as their footers describe them.
+        judgements: path of the judgements.
+        retriever: what made the candidates; None where they were there.
+        provenance: what made them says of them; empty likewise.
+    """
+
+    data: DataSet
+    inputs: tuple[InputFile, ...]
+    judgements: str
+    retriever: str | None
+    provenance: Mapping[str, Any]
+
+    @property
+    def pairs(self) -> int | None:
+        """Pairs of all lists; None if the files do not tell."""
+        return total_pairs(self.inputs)
+
+    @cached_property
+    def judgements_sha256(self) -> str:
+        return sha256(self.judgements)
+
+    @cached_property
+    def languages(self) -> dict[str, str]:
+        """Query id -> language, where the candidates have a column of it."""
+        found: dict[str, str] = {}
+        for file in self.inputs:
+            with files.open_input(file.path) as stream:
+                parquet = pq.ParquetFile(stream)
+                if {"query_id", LANGUAGE} <= set(parquet.schema_arrow.names):
+                    table = parquet.read(["query_id", LANGUAGE])
+                    texts = [table[name].cast(pa.string()).to_pylist() for name in ("query_id", LANGUAGE)]
+                    found.update((query, language) for query, language in zip(*texts, strict=True) if language)
+        return found
+
+
+def look_at(
+    data: DataSet, candidates: str, judgements: str, retriever: str | None = None, directory: str | None = None
+) -> Candidates:
+    """A data set's candidates and judgements.
+
+    Args:
+        data: the data set.
+        candidates: path or glob of Parquet files.
+        judgements: path of the judgements.
+        retriever: what made the candidates, where this program did.
+        directory: in which it told what it did.
+
+    Raises:
+        UserError: something is not there, or no candidates.
+    """
+    if not files.exists(judgements):
+        raise UserError(f"data set {data.name}: no judgements {judgements}; check the path")
+    told = json.loads(files.read_text(files.join(directory, PROVENANCE))) if directory else {}
+    inputs = tuple(inspect(files.expand([candidates])))
+    return Candidates(data, inputs, files.absolute(judgements), retriever, told)
+
+
+@dataclass(frozen=True)
+class Work:
+    """A cell to do.
+
+    Attributes:
+        entrant: the model.
+        candidates: of the data set.
+        options: of the model, by name.
+        run: other options of the job, by name.
+        beam: options of Beam's runner, as given.
+    """
+
+    entrant: Entrant
+    candidates: Candidates
+    options: Mapping[str, Any]
+    run: Mapping[str, Any]
+    beam: tuple[str, ...]
+
+    @property
+    def _model(self) -> tuple[Entrant, tuple[tuple[str, Any], ...], str, str]:
+        return self.entrant, tuple(sorted(self.options.items())), self.run["device"], self.run["dtype"]
+
+    @property
+    def specification(self) -> Specification | EndpointSpecification:
+        """The model, settled; raises UserError where it cannot be had."""
+        return _settled(*self._model)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of all that decides the cell's value, wherever the files lie."""
+        decisive = {
+            "model": _identity(*self._model),
+            "inputs": [(file.size, file.footer_hash) for file in self.candidates.inputs],
+            "judgements": self.candidates.judgements_sha256,
+            "identical_ids": self.candidates.data.benchmark in WITHOUT_IDENTICAL_IDS,
+            "dtype": self.run["dtype"],
+        }
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
+
+    def job_directory(self, output: str) -> str:
+        """The job's own directory in that of the results; another fingerprint has another."""
+        name = f"{safe_name(self.entrant.name)}-{self.fingerprint}"
+        return files.join(output, JOBS, safe_name(self.candidates.data.name), name)
+
+    def arguments(self, output: str) -> list[str]:
+        """The main job's command line."""
+        named = {"model": self.entrant.where, "model_like": self.entrant.like, **self.options, **self.run}
+        settings = [f"--{name}={value}" for name, value in named.items() if value is not None]
+        inputs = [file.path for file in self.candidates.inputs]
+        return [f"--output={self.job_directory(output)}", *settings, *self.beam, "--input", *inputs]
+
+
+def work_of(
+    entrant: Entrant, candidates: Candidates, asked: Mapping[str, Any], run: Mapping[str, Any], beam: Sequence[str]
+) -> Work:
+    """The cell of a model and a data set.
+
+    Args:
+        entrant: the model.
+        candidates: of the data set.
+        asked: options of models, each taken where the model has it; None stands for one that is not given.
+        run: RUN_OPTIONS by name.
+        beam: options of Beam's runner.
+
+    Raises:
+        UserError: the model cannot be had, or cannot run so.
+    """
+    model = model_of(_settled(entrant, (), run["device"], run["dtype"]))
+    return Work(entrant, candidates, model_options(model, candidates.data.name, asked), run, tuple(beam))
+
+
+def model_of(specification: Specification | EndpointSpecification) -> catalogue.Model:
+    return specification.model if isinstance(specification, Specification) else catalogue.ENDPOINT
+
+
+def rerank(arguments: Sequence[str]) -> int:
+    """The main job, in whatever process; returns its exit code.
+
+    Raises:
+        UserError: a mistake that the user can mend.
+    """
+    return do_job(*parse(rerank_options.build_parser(), arguments))
+
+
+def make_cell(work: Work, output: str, price_per_hour: float | None) -> Cell:
+    """The cell of a finished job.
+
+    Args:
+        work: the cell to do, its job done.
+        output: directory of the results.
+        price_per_hour: of the machine, in any currency.
+
+    Raises:
+        UserError: the job's output and the judgements do not go together.
+    """
+    directory, candidates, data = work.job_directory(output), work.candidates, work.candidates.data
+    done = job.read_job(directory)
+    assert done is not None
+    report = json.loads(files.read_text(files.join(directory, job.REPORT)))
+    measured = measure_job(
+        directory, candidates.judgements, candidates.languages, data.benchmark in WITHOUT_IDENTICAL_IDS
+    )
+    main, recall = measured.rows[0], measured.rows[-1]
+    model = model_of(work.specification)
+    return Cell(
+        model=work.entrant.name,
+        dataset=data.name,
+        measure=main["measure"],
+        value=main["reranked"],
+        first_stage=main.get("first_stage"),
+        list_recall=recall.get("first_stage", recall["reranked"]),
+        trained_on=trained_on(model.name, data.name) or trained_on(work.entrant.name, data.name),
+        parameters=model.parameters or None,
+        queries={name.removeprefix("queries_"): measured.counts[name] for name in QUERY_COUNTS},
+        pairs=report["pairs"]["total"],
+        depth=measured.depth,
+        languages=measured.languages,
+        measures=measured.rows,
+        candidates={
+            "retriever": candidates.retriever,
+            "files": [asdict(entry) for entry in done.inputs],
+            "judgements": candidates.judgements,
+            "judgements_sha256": candidates.judgements_sha256,
+            "provenance": candidates.provenance,
+            "identical_ids_left_out": data.benchmark in WITHOUT_IDENTICAL_IDS,
+        },
+        reranker={"loaded_from": work.entrant.where, "licence": model.licence, **done.model},
+        execution=done.execution,
+        run=speed_and_cost(report, price_per_hour),
+        truncated={
+            "documents": report["pairs"]["truncated"],
+            "queries": report["queries"]["truncated"],
+            "tokens": report["tokens"]["truncated"],
+            "documents_in_windows": report["pairs"]["windowed"],
+        },
+        rejected={"pairs": report["pairs"]["rejected"], "by_reason": report["rejected"]},
+        notes=measured.notes,
+        versions=dict(done.versions) | {name: metadata.version(name) for name in MEASURING_PACKAGES},
+        made=datetime.now(UTC).isoformat(timespec="seconds"),
+        fingerprint=work.fingerprint,
+    )
+
+
+def speed_and_cost(report: Mapping[str, Any], price_per_hour: float | None) -> dict[str, Any]:
+    """The speed of a job's last run, and what all its pairs cost at that speed.
+
+    Args:
+        report: contents of report.json.
+        price_per_hour: of the machine, in any currency; None for no cost.
+    """
+    run, pairs = report["last_run"], report["pairs"]["total"]
+    speed = run["pairs_per_second"] or None
+    return {
+        "seconds": run["seconds"],
+        "pairs": run["pairs"],
+        "pairs_per_second": speed,
+        "price_per_hour": price_per_hour,
+        "cost": None if price_per_hour is None or speed is None else pairs / speed / 3600 * price_per_hour,
+    }
+
+
+@cache
+def _settled(
+    entrant: Entrant, options: tuple[tuple[str, Any], ...], device: str, dtype: str
+) -> Specification | EndpointSpecification:
+    return specify(entrant.where, like=entrant.like, device=device, dtype=dtype, options=dict(options))
+
+
+@cache
+def _identity(entrant: Entrant, options: tuple[tuple[str, Any], ...], device: str, dtype: str) -> dict[str, Any]:
+    """What identifies the model and its settings; takes a hash of all files of a directory, so it is kept."""
+    return _settled(entrant, options, device, dtype).fingerprint()

@@ -1,0 +1,182 @@
+"""The benchmark's options, what names on its command line mean, and the published comparison's protocol as data."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from eval.published_scores import BENCHMARKS
+from pipelines.options import Parser
+from pipelines.rerank_options import MODEL_OPTIONS, RUN_OPTIONS, given, positive, price, share
+from transforms.errors import UserError
+from transforms.scoring import catalogue
+from transforms.scoring.endpoint import is_address
+
+DEPTH = 100
+# A list of the best 100 fits into one group of 125 whole; documents are cut, not windowed. So the vendor evaluates.
+PROTOCOL: Mapping[str, Mapping[str, Any]] = {
+    "jinaai/jina-reranker-v3": {"group_size": 125},
+    "jinaai/jina-reranker-v2-base-multilingual": {"long_documents": "truncate"},
+}
+# The tasks of jina-code-embeddings for the data sets of CoIR, as on its model card; the longest beginning that fits.
+CODE_MODEL = "jinaai/jina-code-embeddings-0.5b"
+CODE_TASKS = {
+    "coir/apps": "nl2code",
+    "coir/cosqa": "nl2code",
+    "coir/synthetic-text2sql": "nl2code",
+    "coir/codefeedback": "qa",
+    "coir/stackoverflow-qa": "qa",
+    "coir/codetrans": "code2code",
+    "coir/codesearchnet": "code2nl",
+    "coir/codesearchnet-ccr": "code2completion",
+}
+
+
+class Entrant(NamedTuple):
+    """A model of the comparison.
+
+    Attributes:
+        name: what the table calls it.
+        where: embedded model, hub id, directory or URL.
+        like: the model of the catalogue that a directory is to be treated as; None where it tells itself.
+    """
+
+    name: str
+    where: str
+    like: str | None
+
+
+class DataSet(NamedTuple):
+    """A data set of the comparison.
+
+    Attributes:
+        name: what the table calls it.
+        source: name or directory of which candidates are to be made; None where they are there.
+        candidates: path or glob of candidates that are there.
+        judgements: path of their judgements.
+    """
+
+    name: str
+    source: str | None = None
+    candidates: str = ""
+    judgements: str = ""
+
+    @property
+    def benchmark(self) -> str | None:
+        """The benchmark of the published comparison that has it, if one has."""
+        name = self.name.partition("/")[0]
+        return name if name in BENCHMARKS and "/" in self.name else None
+
+
+def entrant(text: str) -> Entrant:
+    """A model from "MODEL" or "NAME=MODEL"; a name of the catalogue makes a directory be treated as that model."""
+    found = re.fullmatch(r"([^=]+)=(.+)", text)
+    if found is None or "://" in found[1]:  # an address may have "=" in it
+        return Entrant(text, text, None)
+    name, where = found.groups()
+    known = catalogue.named(name) is not None and where != name and not is_address(where)
+    return Entrant(name, where, name if known else None)
+
+
+def data_set(text: str) -> DataSet:
+    """A data set from "NAME", "NAME=DIRECTORY" or "NAME=CANDIDATES,JUDGEMENTS"."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        return DataSet(name, source=name)
+    candidates, comma, judgements = value.rpartition(",")
+    if not name or not value or (comma and not (candidates and judgements)):
+        raise UserError(f"--datasets {text}: give NAME, NAME=DIRECTORY or NAME=CANDIDATES,QRELS")
+    return DataSet(name, None, candidates, judgements) if comma else DataSet(name, source=value)
+
+
+def first_stage(data: DataSet, retriever: str | None) -> str:
+    """The retriever of a data set's candidates: the one asked for, else that of the published comparison."""
+    if retriever is not None:
+        return retriever
+    return f"dense:{BENCHMARKS[data.benchmark or 'beir'].first_stage}"
+
+
+def code_task(dataset: str) -> str | None:
+    """The task for which jina-code-embeddings embeds a data set."""
+    fitting = [name for name in CODE_TASKS if dataset.startswith(name)]
+    return CODE_TASKS[max(fitting, key=len)] if fitting else None
+
+
+def model_options(model: catalogue.Model, dataset: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """A model's options for a data set: the protocol's, and what the user asked for of those that the model has."""
+    options = dict(PROTOCOL.get(model.name, {}))
+    if model.name == CODE_MODEL and (task := code_task(dataset)):
+        options["task"] = task
+    known = type(model.settings).__dataclass_fields__
+    return options | {name: value for name, value in asked.items() if value is not None and name in known}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All options of the benchmark; Beam's runners add theirs."""
+    parser = Parser(
+        prog="python -m pipelines.benchmark",
+        description="Rerank and measure every data set with every model; each of these cells becomes a JSON file.",
+        epilog="The same command again does what is missing. python -m eval table RESULTS makes the comparison of it. "
+        "Options of Beam's runners are taken too, for every job.",
+    )
+    what = parser.add_argument_group("what to compare")
+    what.add_argument(
+        "--models",
+        required=True,
+        nargs="+",
+        action="extend",
+        type=given,
+        metavar="MODEL",
+        help="as --model of pipelines.rerank; NAME=MODEL gives it another name in the table, and treats a directory "
+        "as the model of the catalogue that is called so",
+    )
+    what.add_argument(
+        "--datasets",
+        required=True,
+        nargs="+",
+        action="extend",
+        type=given,
+        metavar="DATASET",
+        help="beir/scifact, miracl/yo, mkqa/de, coir/cosqa and so on; NAME=DIRECTORY (in BEIR's layout); or "
+        "NAME=CANDIDATES,QRELS for candidates in Parquet that are there with their judgements",
+    )
+    what.add_argument("--output", required=True, type=given, metavar="DIR", help="for all results")
+    what.add_argument(
+        "--retriever",
+        type=given,
+        metavar="RETRIEVER",
+        help="first stage, as of pipelines.candidates (default: the published comparison's)",
+    )
+    what.add_argument("--depth", type=positive, default=DEPTH, metavar="N", help="candidates of a query, at most")
+    what.add_argument("--data_dir", type=given, metavar="DIR", help="local copies of the data sets")
+
+    plan = parser.add_argument_group("plan")
+    plan.add_argument("--plan", action="store_true", help="say what would run, how long and at what cost; run nothing")
+    plan.add_argument(
+        "--throughput",
+        type=_speed,
+        metavar="N",
+        help="pairs a second, for models of which no finished cell tells it",
+    )
+    plan.add_argument("--price_per_hour", type=price, metavar="PRICE", help="of this machine, to tell the cost")
+
+    model = parser.add_argument_group("options of the models, each for those alone that have it")
+    for name, keywords in MODEL_OPTIONS.items():
+        model.add_argument(f"--{name}", **keywords)
+
+    running = parser.add_argument_group("running")
+    running.add_argument("--device", default=RUN_OPTIONS["device"], help="auto, cpu, cuda or cuda:N")
+    running.add_argument("--dtype", default=RUN_OPTIONS["dtype"], choices=("auto", "float32", "bfloat16", "float16"))
+    running.add_argument("--batch_tokens", type=positive, metavar="N", help="tokens in one forward pass, at most")
+    running.add_argument("--shard_pairs", type=positive, default=16_384, metavar="N", help="pairs in a shard, at most")
+    running.add_argument("--max_rejected", type=share, default=1.0, metavar="SHARE", help="of a cell's pairs")
+    return parser
+
+
+def _speed(text: str) -> float:
+    value = price(text)
+    if not value:
+        raise argparse.ArgumentTypeError(f"{text!r} is no speed")
+    return value
