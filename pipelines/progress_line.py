@@ -15,13 +15,14 @@ SECONDS_ON_TERMINAL, SECONDS_IN_LOG = 0.5, 30.0
 
 
 @contextmanager
-def progress_line(folder: str | None, total: int | None, done: int) -> Iterator[None]:
+def progress_line(folder: str | None, total: int | None, done: int, unit: str = "pair") -> Iterator[None]:
     """Show the progress that is accounted in a folder while the body runs; nothing is shown once it ends.
 
     Args:
         folder: see `transforms.progress`; None for no line.
         total: pairs of the job; None if unknown.
         done: pairs that earlier runs of the job did.
+        unit: what is counted, where that is no pairs.
     """
     if folder is None:
         yield
@@ -31,7 +32,7 @@ def progress_line(folder: str | None, total: int | None, done: int) -> Iterator[
 
     def show() -> None:
         with tqdm(
-            total=total, initial=done, unit="pair", unit_scale=True, dynamic_ncols=True, leave=False, mininterval=0
+            total=total, initial=done, unit=unit, unit_scale=True, dynamic_ncols=True, leave=False, mininterval=0
         ) as bar:
             while not finished.wait(interval):
                 pairs, tokens = read_progress(folder)

@@ -8,6 +8,7 @@ whole trees when it lists, finds nothing for a relative pattern without a folder
 from __future__ import annotations
 
 import glob
+import hashlib
 import os
 import shutil
 import uuid
@@ -120,6 +121,15 @@ def open_input(path: str) -> BinaryIO:
 def read_text(path: str) -> str:
     with open_input(path) as stream:
         return stream.read().decode("utf-8")
+
+
+def sha256(path: str) -> str:
+    """Hexadecimal SHA-256 of a file's own bytes."""
+    digest = hashlib.sha256()
+    with open_input(path) as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def list_names(directory: str) -> list[str]:

@@ -14,17 +14,38 @@ from pathlib import Path
 from typing import Any
 
 from transforms import files
-from transforms.commit import REJECTED_DIRECTORY, SCORED_DIRECTORY, is_part
+from transforms.commit import REJECTED_DIRECTORY, SCORED_DIRECTORY
 from transforms.errors import UserError, one_line
 from transforms.inputs import InputFile
 from transforms.lock import LOCK_NAMES, lock
 
 JOB, REPORT, SUCCESS, PLAN, REGROUPED = "job.json", "report.json", "_SUCCESS", "_plan.parquet", "_regrouped"
-_OWN = (JOB, REPORT, SUCCESS, PLAN, REGROUPED, SCORED_DIRECTORY, REJECTED_DIRECTORY, *LOCK_NAMES)
 _PACKAGES = ("offline-rerank", "apache-beam", "pyarrow", "numpy", "torch", "transformers", "tokenizers")
 # An option with one of these words in its name is taken for a secret. "tokens" is not one of them: --batch_tokens.
 _SECRET_WORDS = frozenset({"key", "token", "secret", "password", "credential", "credentials", "auth", "connection"})
+_PART_NAME = re.compile(r"part-\d+(-\d+-\d+)?\.parquet")
 _LISTED = 5  # of many differences or files, so that a message stays a line
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a kind of job has in its directory beside job.json.
+
+    Attributes:
+        parts: directories of part files.
+        files: what is made of the parts, or describes them.
+        steps: directories with what its steps leave for each other.
+    """
+
+    parts: tuple[str, ...]
+    files: tuple[str, ...]
+    steps: tuple[str, ...]
+
+    def names(self) -> set[str]:
+        return {JOB, *self.parts, *self.files, *self.steps, *LOCK_NAMES}
+
+
+RERANKING = Layout((SCORED_DIRECTORY, REJECTED_DIRECTORY), (SUCCESS, REPORT, PLAN), (REGROUPED,))
 
 
 @dataclass(frozen=True)
@@ -116,6 +137,7 @@ def open_job(
     requested: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     extend: bool = False,
+    layout: Layout = RERANKING,
 ) -> Iterator[Job]:
     """Takes the output directory for this job alone while the context lasts: begins the job there, or continues it.
 
@@ -128,24 +150,25 @@ def open_job(
         requested: the entries of `wanted.execution` that the user asked for by name.
         overwrite: delete what an earlier job left in `output`, and begin.
         extend: where the command names more input files than the job had, add them to the job.
+        layout: what the job has in its directory.
 
     Raises:
         UserError: the directory cannot be written to, is in use, or holds other things; another job's output is there;
             files were added without `extend`; a request contradicts the stored execution.
     """
-    _refuse_other_things(output)
+    _refuse_other_things(output, layout)
     with lock(output):
         stored = None if overwrite else read_job(output)
         if overwrite:
-            clear(output)
+            clear(output, layout)
         elif stored is None:
-            _refuse_unexplained_parts(output)
+            _refuse_unexplained_parts(output, layout)
         job = wanted if stored is None else _continued(output, stored, wanted, requested or {}, extend)
         if job != stored:
             # These describe the job before it had more files. job.json goes last: until then the old one holds.
-            files.delete(files.join(output, name) for name in (SUCCESS, REPORT, PLAN))
+            files.delete(files.join(output, name) for name in layout.files)
             files.write_text_atomically(files.join(output, JOB), json.dumps(asdict(job), indent=2) + "\n")
-        for directory in (SCORED_DIRECTORY, REJECTED_DIRECTORY):
+        for directory in layout.parts:
             files.make_directory(files.join(output, directory))
             files.sweep(files.join(output, directory))
         files.sweep(output)
@@ -171,20 +194,20 @@ def read_job(output: str) -> Job | None:
         raise UserError(f"{path} is damaged; give --overwrite to begin again, or another --output") from error
 
 
-def _refuse_other_things(output: str) -> None:
+def _refuse_other_things(output: str, layout: Layout) -> None:
     try:
         if files.is_local(output) and Path(output).exists() and not Path(output).is_dir():
             raise UserError(f"output {output} is a file; give a directory")
         names = [name for name in files.list_names(output) if not name.startswith(".")]
     except files.FAILURES as error:
         raise UserError(f"output {output} cannot be listed: {one_line(error)}") from error
-    others = [name for name in names if name not in _OWN]
+    others = [name for name in names if name not in layout.names()]
     if others and JOB not in names:
         raise UserError(f"output {output} holds other things ({_listed(others)}); give a new or an empty directory")
 
 
-def _refuse_unexplained_parts(output: str) -> None:
-    for directory in (SCORED_DIRECTORY, REJECTED_DIRECTORY):
+def _refuse_unexplained_parts(output: str, layout: Layout) -> None:
+    for directory in layout.parts:
         if files.list_names(files.join(output, directory)):
             raise UserError(
                 f"output {output} has files in {directory} but no {JOB} that tells what made them; "
@@ -192,16 +215,17 @@ def _refuse_unexplained_parts(output: str) -> None:
             )
 
 
-def clear(output: str) -> None:
+def clear(output: str, layout: Layout = RERANKING) -> None:
     """Deletes what a job wrote into its directory, save job.json, and nothing else.
 
     job.json is left for the next job to replace, so that the directory is known for a job's at any moment.
     """
-    files.delete(files.join(output, name) for name in (SUCCESS, REPORT, PLAN))
-    for directory in (SCORED_DIRECTORY, REJECTED_DIRECTORY):
+    files.delete(files.join(output, name) for name in layout.files)
+    for directory in layout.parts:
         names = files.list_names(files.join(output, directory))
-        files.delete(files.join(output, directory, name) for name in names if is_part(name))
-    files.delete_tree(files.join(output, REGROUPED))
+        files.delete(files.join(output, directory, name) for name in names if _PART_NAME.fullmatch(name))
+    for directory in layout.steps:
+        files.delete_tree(files.join(output, directory))
 
 
 def _continued(output: str, stored: Job, wanted: Job, requested: Mapping[str, Any], extend: bool) -> Job:

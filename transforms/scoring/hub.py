@@ -1,8 +1,10 @@
-"""A checkpoint's files from a Hugging Face hub, or from its cache on this machine."""
+"""Files of a repository on a Hugging Face hub, or from its cache on this machine."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import (
@@ -31,12 +33,19 @@ _MEANINGS: tuple[tuple[type[Exception], str], ...] = (
 _NOT_ALLOWED = {401, 403}
 
 
-def fetch(name: str, revision: str | None) -> tuple[Path, str]:
+def fetch(
+    name: str,
+    revision: str | None,
+    wanted: Sequence[str] = WANTED_FILES,
+    kind: Literal["model", "dataset"] = "model",
+) -> tuple[Path, str]:
     """Download what is wanted of a repository, or take it from the cache; files that an earlier try got whole are kept.
 
     Args:
         name: owner/name.
         revision: a commit, tag or branch; None for the main branch.
+        wanted: patterns of file names; in them, "*" stands for slashes too.
+        kind: what the repository holds.
 
     Returns:
         The folder, and the commit that it holds.
@@ -45,10 +54,10 @@ def fetch(name: str, revision: str | None) -> tuple[Path, str]:
         UserError: it is not there, not allowed, or not reachable and not in the cache.
     """
     try:
-        path = Path(snapshot_download(name, revision=revision, allow_patterns=list(WANTED_FILES)))
+        path = Path(snapshot_download(name, repo_type=kind, revision=revision, allow_patterns=list(wanted)))
     except Exception as error:  # the transport underneath has errors of its own, others in each version
         at = f" at revision {revision}" if revision else ""
-        raise UserError(f"model {name}{at}: {_meaning(error)}") from error
+        raise UserError(f"{kind} {name}{at}: {_meaning(error)}") from error
     return path, path.name  # the cache keeps each commit in a folder of that name
 
 

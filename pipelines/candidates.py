@@ -1,0 +1,279 @@
+"""The job that makes candidate lists: a data set and a first stage in, the input of the reranking job out.
+
+    python -m pipelines.candidates --dataset beir/scifact --retriever bm25 --output OUT
+
+Everything that can be checked is checked before the work begins. The same command again does what is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import platform
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from importlib import metadata
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipelines.candidates_options import DENSE_OPTIONS, build_parser, check
+from pipelines.options import parse
+from pipelines.progress_line import progress_line
+from pipelines.rerank_options import RUN_OPTIONS
+from pipelines.running import run_graph, runner_of, stop_on_interrupt
+from transforms import files, job
+from transforms.errors import UserError
+from transforms.retrieval import bm25, corpus, join, work
+from transforms.retrieval import queries as query_files
+from transforms.retrieval.queries import Queries
+from transforms.retrieval.source import Source, of_dataset, of_files
+from transforms.retrieval.transform import Bm25, Candidates, Dense, Run, Settings
+from transforms.scoring.catalogue import licence_notice
+from transforms.scoring.reranker import Specification, specify
+
+REPORT, QRELS, ANSWERS = "candidates.json", "qrels.txt", "answers.jsonl"
+LAYOUT = job.Layout(parts=(join.CANDIDATES_DIRECTORY,), files=(job.SUCCESS, REPORT, QRELS, ANSWERS), steps=(work.WORK,))
+_PACKAGES = ("offline-rerank", "apache-beam", "bm25s", "PyStemmer", "duckdb", "pyarrow", "torch", "transformers")
+
+
+def build(
+    pipeline: beam.Pipeline, source: Source, retriever: Run | Bm25 | Dense, settings: Settings
+) -> beam.pvalue.PCollection[int]:
+    """The job's graph: files of a corpus to committed part files; puts out their numbers."""
+    parts: beam.pvalue.PCollection[int] = (
+        pipeline
+        | "Corpus" >> beam.Create(list(enumerate(source.corpus)))
+        | "Candidates" >> Candidates(settings, retriever)
+    )
+    return parts
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("apache_beam.runners").setLevel(logging.CRITICAL)  # what workers raise is told here, once
+    again = ""
+    try:
+        options, beam_options = parse(build_parser(), sys.argv[1:] if arguments is None else arguments)
+        again = "without --overwrite " if options.overwrite else ""
+        do_job(options, beam_options)
+        return 0
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"interrupted: the same command {again}continues", file=sys.stderr)
+        return 130
+    except Exception:
+        logging.exception("the job failed")
+        print(
+            f"error: the job failed, see above; what is done is kept, the same command {again}continues",
+            file=sys.stderr,
+        )
+        return 1
+
+
+def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> None:
+    """Do the job, or what is missing of it.
+
+    Raises:
+        UserError: a mistake that the user can mend.
+        KeyboardInterrupt: the user stopped it.
+    """
+    check(options)
+    runner, local = runner_of(beam_options)
+    output = files.absolute(options.output)
+    if options.dataset:
+        source = of_dataset(options.dataset, options.split, options.data_dir)
+    else:
+        source = of_files(options.corpus, options.queries, options.qrels, options.language)
+    exclude = options.exclude_identical_ids
+    settings = Settings(
+        output,
+        options.depth,
+        source.exclude_identical_ids if exclude is None else exclude,
+        options.shard_documents,
+    )
+    retriever, told, execution = first_stage(options, source, None if options.overwrite else job.read_job(output))
+    wanted = new_job(options, source, settings, told, execution)
+    requested = {name: execution[name] for name in RUN_OPTIONS if getattr(options, name) != RUN_OPTIONS[name]}
+    with job.open_job(output, wanted, requested=requested, overwrite=options.overwrite, layout=LAYOUT) as current:
+        report = files.join(output, REPORT)
+        if not (files.exists(files.join(output, job.SUCCESS)) and files.exists(report)):
+            start = time.monotonic()
+            write_queries(output, query_files.read(source))
+            with stop_on_interrupt(local) as folder, progress_line(folder, None, 0, unit="document"):
+                graph = partial(
+                    build, source=source, retriever=retriever, settings=replace(settings, progress_folder=folder)
+                )
+                run_graph(graph, runner, beam_options, "candidates")
+            finish(output, current, settings, time.monotonic() - start)
+        files.delete_tree(files.join(output, work.WORK))
+        print(summary(output, json.loads(files.read_text(report))))
+
+
+def first_stage(
+    options: argparse.Namespace, source: Source, begun: job.Job | None
+) -> tuple[Run | Bm25 | Dense, dict[str, Any], dict[str, Any]]:
+    """The first stage, what decides its scores, and how its arithmetic runs; the last as in the job that is continued.
+
+    Raises:
+        UserError: the run or the model cannot be had.
+    """
+    kind, name = options.retriever
+    if kind == "bm25":
+        return Bm25(source.language), bm25.settings(source.language), {}
+    if kind == "run":
+        path = files.absolute(name)
+        if not files.exists(path):
+            raise UserError(f"--retriever run:{name}: there is no such file; check the path")
+        return Run(path), {"kind": "run", "path": path, "sha256": files.sha256(path)}, {}
+    settled = dict(begun.execution) if begun else {}
+    run: dict[str, Any] = {
+        option: settled.get(option, choice) if getattr(options, option) == choice else getattr(options, option)
+        for option, choice in RUN_OPTIONS.items()
+    }
+    specification = specify(
+        name,
+        revision=options.revision,
+        like=options.model_like,
+        threads=settled.get("threads"),
+        options={option: getattr(options, option) for option in DENSE_OPTIONS},
+        **run,
+    )
+    if not isinstance(specification, Specification) or specification.model.family != "embedding":
+        raise UserError(f"--retriever dense:{name}: it gives no embeddings of texts; give a sentence encoder")
+    if notice := licence_notice(specification.model):
+        print(notice, file=sys.stderr)
+    told = {"kind": "dense", "name": name, **specification.fingerprint()}
+    return Dense(specification), told, asdict(specification.execution)
+
+
+def new_job(
+    options: argparse.Namespace,
+    source: Source,
+    settings: Settings,
+    first_stage: Mapping[str, Any],
+    execution: Mapping[str, Any],
+) -> job.Job:
+    """What job.json is to say: all that decides the part files."""
+    read = [*source.corpus, *source.queries, *source.qrels]
+    return job.new_job(
+        [],
+        model=first_stage,
+        options={
+            "dataset": source.name,
+            "split": source.split,
+            "files": {file.name: f"{file.size} bytes, {file.tail_hash}" for file in read},
+            "revisions": dict(source.revisions),
+            "question_language": source.question_language,
+            "depth": settings.depth,
+            "exclude_identical_ids": settings.exclude_identical_ids,
+            "shard_documents": settings.shard_documents,
+        },
+        execution=execution,
+        command=vars(options),
+    )
+
+
+def write_queries(output: str, queries: Queries) -> None:
+    """The queries for the steps, and their judgements or answers for the evaluation."""
+    work.write(work.queries_path(output), queries.table)
+    if queries.judgements:
+        lines = (
+            f"{query_id}\t0\t{doc_id}\t{grade}\n"
+            for query_id, judged in queries.judgements.items()
+            for doc_id, grade in judged.items()
+        )
+        files.write_text_atomically(files.join(output, QRELS), "".join(lines))
+    if queries.answers:
+        rows = ({"query_id": query_id, "answers": answers} for query_id, answers in queries.answers.items())
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        files.write_text_atomically(files.join(output, ANSWERS), text)
+
+
+def finish(output: str, current: job.Job, settings: Settings, seconds: float) -> None:
+    """Write candidates.json and _SUCCESS, the latter last.
+
+    Raises:
+        UserError: no hit's document is in the corpus.
+    """
+    counts = count(output, settings.depth)
+    if counts["hits_not_in_corpus"] and not counts["pairs"]:
+        raise UserError("none of the documents that the first stage names is in the corpus; do they belong together?")
+    options = dict(current.options)
+    report = {
+        **{name: options.pop(name) for name in ("dataset", "split")},
+        "source": {name: options.pop(name) for name in ("revisions", "files")},
+        "retriever": current.model,
+        "execution": current.execution,
+        **options,
+        **counts,
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
+        "created": current.created,
+        "seconds": round(seconds, 1),
+    }
+    files.write_text_atomically(files.join(output, REPORT), json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    files.write_text_atomically(files.join(output, job.SUCCESS), "")
+
+
+def count(output: str, depth: int) -> dict[str, int]:
+    """What the committed files tell, summed up.
+
+    Raises:
+        RuntimeError: not all of them are there.
+    """
+    queries = len(work.read(work.queries_path(output)))
+    total: Counter[str] = Counter()
+    for part in range(join.number_of_parts(queries, depth)):
+        total.update(work.record(join.part_path(output, part)))
+    for names in corpus.shards_of(output).values():
+        for name in names:
+            total.update(work.record(work.corpus_path(output, name)))
+    for file in files.list_names(files.join(output, work.WORK, "hits")):
+        total.update(work.record(files.join(output, work.WORK, "hits", file)))
+    return {
+        "queries": total["queries"],
+        "queries_without_candidates": total["without_candidates"],
+        "pairs": total["pairs"],
+        "corpus_documents": total["documents"],
+        "corpus_documents_without_text": total["without_text"],
+        "corpus_documents_not_embedded": total["not_embedded"],
+        "hits_not_in_corpus": total["not_in_corpus"],
+    }
+
+
+def version(package: str) -> str | None:
+    """Of an installed package."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # run from a checkout that is not installed
+        return None
+
+
+def summary(output: str, report: Mapping[str, Any]) -> str:
+    """What people want to know of the finished job."""
+    lines = [
+        f"queries    {report['queries']:,}, {report['queries_without_candidates']:,} of them without candidates",
+        f"candidates {report['pairs']:,} of {report['corpus_documents']:,} documents",
+        f"written    {files.join(output, join.CANDIDATES_DIRECTORY)}, {REPORT} beside it",
+    ]
+    if report["hits_not_in_corpus"]:
+        lines.append(f"missing    {report['hits_not_in_corpus']:,} hits, whose documents are not in the corpus")
+    if report["corpus_documents_without_text"] or report["corpus_documents_not_embedded"]:
+        lines.append(
+            f"left out   {report['corpus_documents_without_text']:,} documents without a text, "
+            f"{report['corpus_documents_not_embedded']:,} that could not be embedded"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

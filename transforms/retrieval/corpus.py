@@ -1,0 +1,79 @@
+"""A corpus in shards of some thousand documents: the unit of work of a dense first stage, and of its commit."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+import pyarrow as pa
+
+from transforms import files
+from transforms.retrieval import work
+from transforms.retrieval.records import Document, documents
+from transforms.retrieval.source import SourceFile
+
+SHARD_BYTES = 64 << 20
+_NAME = re.compile(r"(part-\d{5})-(\d{5})\.parquet")
+
+
+def write_shards(source: SourceFile, index: int, output: str, shard_documents: int) -> Iterator[str]:
+    """Writes the shards of one file of the corpus, and yields their names, also of those that are there already.
+
+    Args:
+        source: the file.
+        index: its place among the corpus' files, part of the shards' names.
+        output: the job's directory.
+        shard_documents: documents of a shard, at most.
+
+    Raises:
+        UserError: the file cannot be read, or is no corpus.
+    """
+    there = shards_of(output).get(f"part-{index:05d}", [])
+    if there and work.record(work.corpus_path(output, there[-1]))["last"]:
+        yield from there
+        return
+    for piece, (rows, last) in enumerate(_with_last(_slices(documents(source.path), shard_documents))):
+        name = f"part-{index:05d}-{piece:05d}"
+        if name not in there:
+            kept = [row for row in rows if row.text is not None]
+            columns = [pa.array(column, pa.string()) for column in zip(*kept, strict=True)] or [[], [], []]
+            table = pa.table(dict(zip(Document._fields, columns, strict=True))).select(work.CORPUS.names)
+            counts = {"documents": len(kept), "without_text": len(rows) - len(kept), "last": last}
+            work.write(work.corpus_path(output, name), table.cast(work.CORPUS), counts)
+        yield name
+
+
+def shards_of(output: str) -> dict[str, list[str]]:
+    """Names of the shards that are committed, in order, by what the names of one file's begin with.
+
+    They are written in order, so where one is there those before it are.
+    """
+    found: dict[str, list[str]] = defaultdict(list)
+    for name in files.list_names(files.join(output, work.WORK, "corpus")):
+        if told := _NAME.fullmatch(name):
+            found[told[1]].append(name.removesuffix(".parquet"))
+    return found
+
+
+def _slices(rows: Iterable[Document], shard_documents: int) -> Iterator[list[Document]]:
+    held: list[Document] = []
+    size = 0
+    for row in rows:
+        if held and (len(held) >= shard_documents or size >= SHARD_BYTES):
+            yield held
+            held, size = [], 0
+        held.append(row)
+        size += len(row.text or "") + len(row.title or "")
+    yield held
+
+
+def _with_last(slices: Iterable[list[Document]]) -> Iterator[tuple[list[Document], bool]]:
+    """Each slice, and whether it is the last."""
+    before: list[Document] | None = None
+    for piece in slices:
+        if before is not None:
+            yield before, False
+        before = piece
+    if before is not None:
+        yield before, True

@@ -1,0 +1,75 @@
+"""Which queries a job has, with their judgements or answers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from transforms.errors import UserError
+from transforms.retrieval import records, work
+from transforms.retrieval.source import Source
+
+
+@dataclass(frozen=True)
+class Queries:
+    """The queries of a job.
+
+    Attributes:
+        table: of schema `work.QUERIES`, numbered from 0 in the order of their file.
+        judgements: query id -> document id -> grade; empty where the set has none.
+        answers: query id -> answer strings (MKQA); empty for other sets.
+    """
+
+    table: pa.Table
+    judgements: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    answers: Mapping[str, list[str]] = field(default_factory=dict)
+
+
+def read(source: Source) -> Queries:
+    """The source's queries: those that are judged, where there are judgements, as BEIR's loader does; else all.
+
+    Raises:
+        UserError: a file is malformed, an id comes up twice, or a judged query is missing.
+    """
+    if source.question_language is not None:
+        asked = [
+            question for file in source.queries for question in records.questions(file.path, source.question_language)
+        ]
+        texts = _unique([(question.query_id, question.query) for question in asked], source)
+        return Queries(_table(texts), answers={question.query_id: question.answers for question in asked})
+    judged: dict[str, dict[str, int]] = {}
+    for file in source.qrels:
+        for judgement in records.judgements(file.path):
+            judged.setdefault(judgement.query_id, {})[judgement.doc_id] = judgement.grade
+    texts = _unique(
+        [
+            (query_id, text)
+            for file in source.queries
+            for query_id, text in records.queries(file.path)
+            if not source.qrels or query_id in judged
+        ],
+        source,
+    )
+    if absent := [query_id for query_id in judged if query_id not in texts]:
+        raise UserError(
+            f"{source.name}: of the judged queries {len(absent)} are not among the queries, {absent[0]!r} for one; "
+            "do the files belong together?"
+        )
+    return Queries(_table(texts), judgements=judged)
+
+
+def _unique(pairs: list[tuple[str, str]], source: Source) -> dict[str, str]:
+    texts = dict(pairs)
+    if len(texts) < len(pairs):
+        [(again, _)] = Counter(query_id for query_id, _ in pairs).most_common(1)
+        raise UserError(f"{source.name}: query {again!r} comes up twice; keep it once")
+    if not texts:
+        raise UserError(f"{source.name}: no queries in {', '.join(file.name for file in source.queries)}")
+    return texts
+
+
+def _table(texts: Mapping[str, str]) -> pa.Table:
+    return pa.table([range(len(texts)), list(texts), list(texts.values())], schema=work.QUERIES)

@@ -1,0 +1,242 @@
+"""Reads documents, queries, judgements and questions from Parquet, JSON lines and TSV, plain or gzip, row by row."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO, NamedTuple, cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from transforms import files
+from transforms.errors import UserError, one_line
+
+_BATCH_ROWS = 1024
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of row.
+
+    Attributes:
+        what: a row of it in words.
+        fields: the names that each field goes by, the first one found counts.
+        columns: number of columns of a TSV file without a header -> what they are.
+    """
+
+    what: str
+    fields: Mapping[str, tuple[str, ...]]
+    columns: Mapping[int, tuple[str, ...]]
+
+
+DOCUMENTS = Kind(
+    "document",
+    {"id": ("_id", "doc_id", "docid", "corpus-id", "corpus_id", "id"), "text": ("text",), "title": ("title",)},
+    {2: ("_id", "text"), 3: ("_id", "title", "text")},
+)
+QUERIES = Kind(
+    "query",
+    {"id": ("_id", "query_id", "query-id", "qid", "id"), "text": ("text", "query", "question")},
+    {2: ("_id", "text")},
+)
+JUDGEMENTS = Kind(
+    "judgement",
+    {
+        "query": ("query-id", "query_id", "qid"),
+        "document": ("corpus-id", "corpus_id", "doc_id", "docid"),
+        "grade": ("score", "relevance", "grade"),
+    },
+    {3: ("query-id", "corpus-id", "score"), 4: ("query-id", "iteration", "corpus-id", "score")},
+)
+_OPTIONAL = "title"
+
+# MKQA's answer types that name no short answer (Longpre et al., TACL 2021), and all types in the order in which its
+# Parquet form numbers them (the class labels of apple/mkqa on the hub).
+MKQA_WITHOUT_ANSWER = frozenset({"unanswerable", "binary", "long_answer"})
+MKQA_TYPES = (
+    *("entity", "long_answer", "unanswerable", "date", "number", "number_with_unit", "short_phrase", "binary"),
+)
+# The corpus is English, so the English answers count whatever language asks (Izacard et al. 2021, preprocess_xmkqa.py).
+MKQA_ANSWER_LANGUAGE = "en"
+
+
+class Document(NamedTuple):
+    """A row of a corpus; `text` is None where the row has none."""
+
+    doc_id: str
+    title: str | None
+    text: str | None
+
+
+class Judgement(NamedTuple):
+    """A row of qrels."""
+
+    query_id: str
+    doc_id: str
+    grade: int
+
+
+class Question(NamedTuple):
+    """A query of MKQA with the answer strings that count."""
+
+    query_id: str
+    query: str
+    answers: list[str]
+
+
+def documents(path: str) -> Iterator[Document]:
+    """Rows of a corpus.
+
+    Raises:
+        UserError: the file cannot be read, or a row has no id.
+    """
+    for where, row in _rows(path, DOCUMENTS):
+        yield Document(_identifier(row["id"], where), _text(row["title"], where), _text(row["text"], where))
+
+
+def queries(path: str) -> Iterator[tuple[str, str]]:
+    """Ids and texts of queries.
+
+    Raises:
+        UserError: the file cannot be read, or a row lacks one of them.
+    """
+    for where, row in _rows(path, QUERIES):
+        text = _text(row["text"], where)
+        if text is None:
+            raise UserError(f"{where}: the query's text is null; mend the file")
+        yield _identifier(row["id"], where), text
+
+
+def judgements(path: str) -> Iterator[Judgement]:
+    """Rows of qrels, in BEIR's form, TREC's, or Parquet.
+
+    Raises:
+        UserError: the file cannot be read, or a row is malformed.
+    """
+    for where, row in _rows(path, JUDGEMENTS):
+        try:
+            grade = int(row["grade"])
+        except (TypeError, ValueError):
+            raise UserError(f"{where}: the grade {row['grade']!r} is no whole number; mend the file") from None
+        yield Judgement(_identifier(row["query"], where), _identifier(row["document"], where), grade)
+
+
+def questions(path: str, language: str) -> Iterator[Question]:
+    """MKQA's questions in a language that have a short answer, with their English answers and aliases.
+
+    Raises:
+        UserError: the file cannot be read, or is not MKQA.
+    """
+    for where, row in _raw_rows(path, {}):
+        try:
+            answers = [answer for answer in row["answers"][MKQA_ANSWER_LANGUAGE] if _has_short_answer(answer)]
+            strings = [text for answer in answers for text in [answer["text"], *(answer.get("aliases") or [])]]
+            query = row["queries"][language]
+        except (KeyError, TypeError, IndexError) as error:
+            raise UserError(f"{where}: not in MKQA's format ({one_line(error)}); has the file changed?") from None
+        if answers:
+            kept = [text for text in dict.fromkeys(strings) if text]
+            yield Question(_identifier(row["example_id"], where), query, kept)
+
+
+def _has_short_answer(answer: Mapping[str, Any]) -> bool:
+    kind = answer["type"]
+    return (MKQA_TYPES[kind] if isinstance(kind, int) else kind) not in MKQA_WITHOUT_ANSWER
+
+
+def _rows(path: str, kind: Kind) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Where each row stands, in words, and its fields."""
+    for where, row in _raw_rows(path, kind.columns):
+        fields = {}
+        for field, names in kind.fields.items():
+            name = next((name for name in names if name in row), None)
+            if name is None and field != _OPTIONAL:
+                found = ", ".join(map(str, row)) or "nothing"
+                raise UserError(
+                    f"{where}: a {kind.what} has no {' or '.join(names)}, but {found}; is this the right file?"
+                )
+            fields[field] = None if name is None else row[name]
+        yield where, fields
+
+
+def _raw_rows(path: str, columns: Mapping[int, tuple[str, ...]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    name = path.removesuffix(".gz")
+    try:
+        with files.open_input(path) as stream:
+            if name.endswith(".parquet"):
+                yield from _parquet_rows(path, stream)
+                return
+            lines = cast(BinaryIO, gzip.GzipFile(fileobj=stream)) if path.endswith(".gz") else stream
+            parse = _json_rows if name.endswith((".jsonl", ".json")) else _tsv_rows
+            yield from parse(path, lines, columns)
+    except (*files.FAILURES, EOFError, zlib.error, pa.ArrowException) as error:
+        raise UserError(f"{path}: cannot be read ({one_line(error)}); fetch or write it again") from error
+
+
+def _parquet_rows(path: str, stream: BinaryIO) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    number = 0
+    for batch in pq.ParquetFile(stream, pre_buffer=False).iter_batches(_BATCH_ROWS, use_threads=False):
+        for row in batch.to_pylist():
+            number += 1
+            yield f"{path}: row {number}", row
+
+
+def _json_rows(
+    path: str, lines: BinaryIO, columns: Mapping[int, tuple[str, ...]]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for number, line in enumerate(lines, start=1):
+        where = f"{path}: line {number}"
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise UserError(f"{where}: no JSON ({one_line(error)}); give one object a line") from None
+        if not isinstance(row, dict):
+            raise UserError(f"{where}: no JSON object; give one object a line")
+        yield where, row
+
+
+def _tsv_rows(
+    path: str, lines: BinaryIO, columns: Mapping[int, tuple[str, ...]]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    header: tuple[str, ...] | None = None
+    known = {name for kind in (DOCUMENTS, QUERIES, JUDGEMENTS) for names in kind.fields.values() for name in names}
+    for number, line in enumerate(lines, start=1):
+        where = f"{path}: line {number}"
+        try:
+            text = line.decode("utf-8").rstrip("\r\n").removeprefix("\ufeff" if number == 1 else "")
+        except UnicodeDecodeError:
+            raise UserError(f"{where}: not UTF-8; convert the file") from None
+        if not text.strip():
+            continue
+        cells = tuple(text.split("\t"))
+        if len(cells) not in columns and len(text.split()) in columns and len(cells) == 1:
+            cells = tuple(text.split())  # TREC's files may have blanks
+        if header is None:
+            if known.issuperset(cells):
+                header = cells
+                continue
+            header = columns.get(len(cells), ())
+        if len(cells) != len(header):
+            expected = f"{len(header)} columns" if header else f"{' or '.join(map(str, columns))} columns"
+            raise UserError(f"{where}: expected {expected} between tabs, found {len(cells)}; mend the line")
+        yield where, dict(zip(header, cells, strict=True))
+
+
+def _identifier(value: Any, where: str) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, str) and value.strip():
+        return value
+    raise UserError(f"{where}: the id {value!r} can name nothing; mend the file")
+
+
+def _text(value: Any, where: str) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise UserError(f"{where}: {value!r} is no text; mend the file")

@@ -1,0 +1,74 @@
+"""A TREC run as the first stage."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO, cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from transforms import files
+from transforms.errors import UserError, one_line
+from transforms.retrieval import work
+
+_FIELDS = ("query", "Q0", "document", "rank", "score", "tag")
+_ROWS = 1 << 16
+
+
+def write_hits(run: str, path: str) -> None:
+    """Commits a run's lines, whatever their number, as one file of hits. As for trec_eval the score alone counts.
+
+    Raises:
+        UserError: the run cannot be read, is empty, or has a malformed line.
+    """
+    files.write_atomically(path, lambda stream: _convert(run, stream))
+
+
+def _convert(run: str, target: BinaryIO) -> None:
+    with pq.ParquetWriter(target, work.HITS, compression="zstd") as writer:
+        rows: list[tuple[str, str, float]] = []
+        empty = True
+        for row in _lines(run):
+            rows.append(row)
+            if len(rows) == _ROWS:
+                writer.write_table(_table(rows))
+                rows, empty = [], False
+        if rows:
+            writer.write_table(_table(rows))
+        elif empty:
+            raise UserError(f"{run}: no line in it; give a run of lines '{' '.join(_FIELDS)}'")
+
+
+def _table(rows: list[tuple[str, str, float]]) -> pa.Table:
+    return pa.table(list(zip(*rows, strict=True)), schema=work.HITS)
+
+
+def _lines(run: str) -> Iterator[tuple[str, str, float]]:
+    try:
+        with files.open_input(run) as stream:
+            lines = cast(BinaryIO, gzip.GzipFile(fileobj=stream)) if run.endswith(".gz") else stream
+            for number, line in enumerate(lines, start=1):
+                if fields := line.split():
+                    yield _parse(fields, f"{run}: line {number}")
+    except (*files.FAILURES, EOFError, zlib.error) as error:
+        raise UserError(f"{run}: cannot be read ({one_line(error)}); check the path and the file") from error
+
+
+def _parse(fields: list[bytes], where: str) -> tuple[str, str, float]:
+    if len(fields) != len(_FIELDS):
+        expected = f"{len(_FIELDS)} fields, '{' '.join(_FIELDS)}'"
+        raise UserError(f"{where}: expected {expected}, found {len(fields)}; mend the line or give a TREC run")
+    try:
+        query_id, doc_id, score = fields[0].decode(), fields[2].decode(), float(fields[4])
+    except UnicodeDecodeError:
+        raise UserError(f"{where}: not UTF-8; convert the file") from None
+    except ValueError:
+        score = math.nan
+    if not math.isfinite(score):
+        shown = fields[4].decode(errors="replace")
+        raise UserError(f"{where}: the score {shown!r} is no finite number; mend the line")
+    return query_id, doc_id, score

@@ -1,0 +1,152 @@
+"""Where a job's corpus, queries and judgements are: on the hub, in a copy of it, in a directory, or the user's own."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from transforms import files
+from transforms.errors import UserError, one_line
+from transforms.retrieval import datasets
+from transforms.retrieval.datasets import Dataset, Place
+from transforms.scoring import hub
+
+_HASHED_BYTES = 64 << 10
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One file of a data set.
+
+    Attributes:
+        path: where it is on this machine or elsewhere.
+        name: what the job knows it by, wherever it lies: repository/path on the hub, or the path itself.
+        size: bytes.
+        tail_hash: hexadecimal SHA-256 of its last 64 KiB, which hold the check sum of gzip and Parquet's footer.
+    """
+
+    path: str
+    name: str
+    size: int
+    tail_hash: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a job reads.
+
+    Attributes:
+        name: of the data set, for people.
+        split: of the queries; None for the user's own files.
+        language: of the corpus.
+        question_language: of MKQA's questions; None for other sets.
+        exclude_identical_ids: the set's own rule.
+        revisions: repository -> commit on the hub, None for a local copy.
+    """
+
+    name: str
+    split: str | None
+    language: str
+    question_language: str | None
+    exclude_identical_ids: bool
+    corpus: tuple[SourceFile, ...]
+    queries: tuple[SourceFile, ...]
+    qrels: tuple[SourceFile, ...]
+    revisions: Mapping[str, str | None] = field(default_factory=dict)
+
+
+def of_dataset(name: str, split: str | None = None, data_dir: str | None = None) -> Source:
+    """A data set by its name, or in a directory of BEIR's layout.
+
+    Args:
+        name: of the data set, or a directory.
+        split: None for the one that its benchmark uses.
+        data_dir: holds copies in the hub's layout, OWNER/NAME/...; None to ask the hub, or its cache.
+
+    Raises:
+        UserError: it is not there, or not as it was.
+    """
+    if Path(name).is_dir():
+        return _gather(datasets.in_directory(files.absolute(name)), split, files.absolute(name))
+    return _gather(datasets.named(name), split, data_dir)
+
+
+def of_files(corpus: Sequence[str], queries: Sequence[str], qrels: Sequence[str], language: str) -> Source:
+    """The user's own files.
+
+    Raises:
+        UserError: one is missing.
+    """
+    found = {
+        kind: tuple(_describe(path, path) for path in files.expand(patterns)) if patterns else ()
+        for kind, patterns in (("corpus", corpus), ("queries", queries), ("qrels", qrels))
+    }
+    return Source("own files", None, language, None, False, found["corpus"], found["queries"], found["qrels"])
+
+
+def _gather(dataset: Dataset, split: str | None, directory: str | None) -> Source:
+    split = split or dataset.split
+    places = [place for place in (dataset.corpus, dataset.queries, dataset.qrels) if place is not None]
+    patterns: dict[str, list[str]] = {}
+    for place in places:
+        patterns.setdefault(place.repository, []).extend(_patterns(place, split))
+    folders: dict[str, Path] = {}
+    revisions: dict[str, str | None] = {}
+    for repository, wanted in patterns.items():
+        folders[repository], revisions[repository] = _locate(dataset.name, repository, wanted, directory)
+    found = [_find(place, split, folders[place.repository], dataset.name) for place in places]
+    corpus, queries, qrels = [*found, ()][:3]
+    return Source(
+        dataset.name,
+        split,
+        dataset.language,
+        dataset.question_language,
+        dataset.exclude_identical_ids,
+        corpus,
+        queries,
+        qrels,
+        {repository: revision for repository, revision in revisions.items() if repository},
+    )
+
+
+def _patterns(place: Place, split: str) -> list[str]:
+    return [pattern.format(split=split) for pattern in place.patterns]
+
+
+def _locate(dataset: str, repository: str, wanted: Sequence[str], directory: str | None) -> tuple[Path, str | None]:
+    """The folder of a repository, and its commit where it is from the hub."""
+    if directory is None:
+        return hub.fetch(repository, None, wanted, "dataset")
+    folder = Path(directory, repository)
+    if not folder.is_dir():
+        raise UserError(
+            f"dataset {dataset}: {folder} is no directory; copy the hub's {repository} there, or leave --data_dir out"
+        )
+    return folder, None
+
+
+def _find(place: Place, split: str, folder: Path, dataset: str) -> tuple[SourceFile, ...]:
+    """The files of a place, in the order of their names."""
+    there = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    patterns = _patterns(place, split)
+    for pattern in patterns:
+        if names := [name for name in there if fnmatchcase(name, pattern)]:
+            prefix = place.repository or str(folder)
+            return tuple(_describe(str(folder / name), f"{prefix}/{name}") for name in names)
+    raise UserError(
+        f"dataset {dataset}: {place.repository or folder} has no {' or '.join(patterns)}; is the split {split!r} one "
+        "of its own, and the copy whole? What changed on the hub can be had as a local copy by --data_dir"
+    )
+
+
+def _describe(path: str, name: str) -> SourceFile:
+    try:
+        with files.open_input(path) as stream:
+            size = stream.seek(0, 2)
+            stream.seek(max(0, size - _HASHED_BYTES))
+            return SourceFile(path, name, size, hashlib.sha256(stream.read()).hexdigest())
+    except files.FAILURES as error:
+        raise UserError(f"{path}: cannot be read ({one_line(error)}); check the path") from error

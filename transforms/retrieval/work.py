@@ -1,0 +1,68 @@
+"""What stands on disk between a job's steps, under OUT/_work: queries, the corpus in shards, and hits.
+
+Every file appears whole or not at all, under a name that depends on the input alone, so that a step that is begun again
+passes over what is there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from transforms import files
+
+WORK = "_work"
+QUERIES = pa.schema([("number", pa.int64()), ("query_id", pa.string()), ("query", pa.string())])
+CORPUS = pa.schema([("doc_id", pa.string()), ("title", pa.string()), ("text", pa.string())])
+# Documents that a first stage found for queries: at least the best of each query, in any order.
+HITS = pa.schema([("query_id", pa.string()), ("doc_id", pa.string()), ("score", pa.float64())])
+_RECORD = b"candidates"
+
+
+def queries_path(output: str) -> str:
+    return files.join(output, WORK, "queries.parquet")
+
+
+def corpus_path(output: str, name: str) -> str:
+    return files.join(output, WORK, "corpus", f"{name}.parquet")
+
+
+def hits_path(output: str, name: str) -> str:
+    return files.join(output, WORK, "hits", f"{name}.parquet")
+
+
+def write(path: str, table: pa.Table, record: Mapping[str, Any] | None = None) -> None:
+    """Commits a table with a record of it; the same arguments give the same bytes."""
+    told = json.dumps(record or {}, sort_keys=True)
+    table = table.replace_schema_metadata({_RECORD: told}).combine_chunks()
+    files.write_atomically(
+        path, lambda stream: pq.write_table(table, stream, compression="zstd", row_group_size=max(1, len(table)))
+    )
+
+
+def read(path: str) -> pa.Table:
+    with files.open_input(path) as stream:
+        return pq.read_table(stream, use_threads=False).replace_schema_metadata()
+
+
+def record(path: str) -> dict[str, Any]:
+    """What `write` was told of the table."""
+    with files.open_input(path) as stream:
+        found: dict[str, Any] = json.loads((pq.read_schema(stream).metadata or {}).get(_RECORD, "{}"))
+    return found
+
+
+def batches(paths: list[str], schema: pa.Schema) -> pa.RecordBatchReader:
+    """The rows of some files in their order, a little in memory at a time."""
+    return pa.RecordBatchReader.from_batches(schema, _batches(paths, schema))
+
+
+def _batches(paths: list[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    for path in paths:
+        with files.open_input(path) as stream:
+            for batch in pq.ParquetFile(stream, pre_buffer=False).iter_batches(4096, use_threads=False):
+                yield batch.replace_schema_metadata().cast(schema)
