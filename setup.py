@@ -13,7 +13,11 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     packages=find_packages(include=["pipelines", "pipelines.*", "transforms", "transforms.*", "eval", "eval.*"]),
-    package_data={"transforms.scoring": ["models/*/*"], "eval": ["published_table.json"]},
+    package_data={
+        "transforms.scoring": ["models/*/*"],
+        "eval": ["published_table.json"],
+        "eval.table": ["templates/*"],
+    },
     python_requires="==3.11.*",
     install_requires=[
         "apache-beam>=2.77",
@@ -23,6 +27,8 @@ setup(
         "httpx>=0.28",
         "huggingface_hub>=1",
         "ir-measures>=0.4",
+        "jinja2>=3.1",
+        "matplotlib>=3.9",
         "numpy>=2",
         "pyarrow>=20",
         "PyStemmer>=3",

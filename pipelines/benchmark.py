@@ -16,22 +16,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from eval.cells import Cell, Failure, cell_path, read_cell, safe_name
+from eval.cells import Cell, Failure, cell_path, read_cell
 from pipelines.apart import ApartError, run_apart
-from pipelines.benchmark_cell import RUN_OPTIONS, Candidates, Work, look_at, make_cell, rerank, work_of
-from pipelines.benchmark_options import DataSet, Entrant, build_parser, data_set, entrant, first_stage
+from pipelines.benchmark_candidates import Candidates, candidates_of, ready
+from pipelines.benchmark_cell import RUN_OPTIONS, Work, make_cell, rerank, work_of
+from pipelines.benchmark_options import DataSet, Entrant, build_parser, data_set, entrant
 from pipelines.benchmark_plan import planned, render
 from pipelines.options import parse
 from pipelines.rerank_options import MODEL_OPTIONS
 from transforms import files, job
 from transforms.errors import UserError, one_line
 from transforms.lock import lock
-
-CANDIDATES, QRELS, ANSWERS = (
-    "candidates",
-    "qrels.txt",
-    "answers.jsonl",
-)  # QRELS and ANSWERS as pipelines.candidates names them
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -88,7 +83,7 @@ def do_benchmark(
     number, total = 0, len(sets) * len(entrants)
     for data in sets:
         try:
-            candidates: Candidates | str = candidates_of(data, options, output)
+            candidates: Candidates | str = candidates_of(data, options, output, beam)
         except Exception as error:
             candidates = f"no candidates: {reason(error)}"
         for model in entrants:
@@ -152,58 +147,6 @@ def note_failure(output: str, failure: Failure) -> None:
 
 def write_json(path: str, content: Mapping[str, Any]) -> None:
     files.write_text_atomically(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-
-
-def ready(data: DataSet, options: argparse.Namespace, output: str) -> Candidates | None:
-    """A data set's candidates if they are there; None where they are still to be made.
-
-    Raises:
-        UserError: candidates that the user named are not there.
-    """
-    if data.source is None:
-        return look_at(data, data.candidates, data.judgements)
-    directory = candidates_directory(data, options, output)
-    if not files.exists(files.join(directory, job.SUCCESS)):
-        return None
-    made = files.join(directory, ANSWERS if data.benchmark == "mkqa" else QRELS)
-    return look_at(data, files.join(directory, "candidates"), made, first_stage(data, options.retriever), directory)
-
-
-def candidates_directory(data: DataSet, options: argparse.Namespace, output: str) -> str:
-    """Where the candidates of a data set are made; another first stage or depth has another directory."""
-    name = f"{data.name} {first_stage(data, options.retriever)} {options.depth}"
-    return files.join(output, CANDIDATES, safe_name(name))
-
-
-def candidates_of(data: DataSet, options: argparse.Namespace, output: str) -> Candidates:
-    """A data set's candidates, made if need be.
-
-    Raises:
-        UserError: they cannot be made, or have changed since they were looked at.
-        ApartError: what makes them failed or died.
-        KeyboardInterrupt: the user stopped it.
-    """
-    found = ready(data, options, output)
-    if found is None:
-        print(f"candidates of {data.name}", flush=True)
-        retriever, directory = first_stage(data, options.retriever), candidates_directory(data, options, output)
-        arguments = [f"--dataset={data.source}", f"--retriever={retriever}", f"--output={directory}"]
-        arguments += [f"--depth={options.depth}", *([f"--data_dir={options.data_dir}"] if options.data_dir else [])]
-        code = run_apart(make_candidates, arguments)
-        if code:
-            raise ApartError(f"pipelines.candidates ended with exit code {code}, as told above")
-        found = ready(data, options, output)
-    if found is None:
-        raise ApartError("pipelines.candidates ended without an error, but left no _SUCCESS")
-    return found
-
-
-def make_candidates(arguments: Sequence[str]) -> int:
-    """The job that makes candidates, in whatever process; returns its exit code."""
-    from pipelines.candidates import main as make  # with all that retrieval needs, which ready candidates do without
-
-    code: int = make(arguments)
-    return code
 
 
 if __name__ == "__main__":

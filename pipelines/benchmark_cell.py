@@ -11,94 +11,25 @@ from functools import cache, cached_property
 from importlib import metadata
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from eval.cells import Cell, safe_name
-from eval.files import sha256
 from eval.measured import measure_job
 from eval.training_data import trained_on
 from pipelines import rerank_options
-from pipelines.benchmark_options import DataSet, Entrant, model_options
+from pipelines.benchmark_candidates import Candidates
+from pipelines.benchmark_options import Entrant, model_options
 from pipelines.options import parse
 from pipelines.rerank import do_job
 from transforms import files, job
-from transforms.errors import UserError
-from transforms.inputs import InputFile, inspect, total_pairs
 from transforms.scoring import catalogue
 from transforms.scoring.endpoint import EndpointSpecification
 from transforms.scoring.reranker import Specification, specify
 
-JOBS, PROVENANCE = "jobs", "candidates.json"
-LANGUAGE = "lang"  # a column of the queries that tells their language
+JOBS = "jobs"
 # BEIR's own evaluation leaves out a candidate whose id is that of its query.
 WITHOUT_IDENTICAL_IDS = frozenset({"beir"})
 RUN_OPTIONS = ("device", "dtype", "batch_tokens", "shard_pairs", "max_rejected")
 QUERY_COUNTS = ("queries_in_qrels", "queries_with_candidates", "queries_without_candidates")
 MEASURING_PACKAGES = ("ir_measures", "pytrec-eval-terrier")
-
-
-@dataclass(frozen=True)
-class Candidates:
-    """A data set's candidates, there and looked at.
-
-    Attributes:
-        data: the data set.
-        inputs: the files as their footers describe them.
-        judgements: path of the judgements.
-        retriever: what made the candidates; None where they were there.
-        provenance: what made them says of them; empty likewise.
-    """
-
-    data: DataSet
-    inputs: tuple[InputFile, ...]
-    judgements: str
-    retriever: str | None
-    provenance: Mapping[str, Any]
-
-    @property
-    def pairs(self) -> int | None:
-        """Pairs of all lists; None if the files do not tell."""
-        return total_pairs(self.inputs)
-
-    @cached_property
-    def judgements_sha256(self) -> str:
-        return sha256(self.judgements)
-
-    @cached_property
-    def languages(self) -> dict[str, str]:
-        """Query id -> language, where the candidates have a column of it."""
-        found: dict[str, str] = {}
-        for file in self.inputs:
-            with files.open_input(file.path) as stream:
-                parquet = pq.ParquetFile(stream)
-                if {"query_id", LANGUAGE} <= set(parquet.schema_arrow.names):
-                    table = parquet.read(["query_id", LANGUAGE])
-                    texts = [table[name].cast(pa.string()).to_pylist() for name in ("query_id", LANGUAGE)]
-                    found.update((query, language) for query, language in zip(*texts, strict=True) if language)
-        return found
-
-
-def look_at(
-    data: DataSet, candidates: str, judgements: str, retriever: str | None = None, directory: str | None = None
-) -> Candidates:
-    """A data set's candidates and judgements.
-
-    Args:
-        data: the data set.
-        candidates: path or glob of Parquet files.
-        judgements: path of the judgements.
-        retriever: what made the candidates, where this program did.
-        directory: in which it told what it did.
-
-    Raises:
-        UserError: something is not there, or no candidates.
-    """
-    if not files.exists(judgements):
-        raise UserError(f"data set {data.name}: no judgements {judgements}; check the path")
-    told = json.loads(files.read_text(files.join(directory, PROVENANCE))) if directory else {}
-    inputs = tuple(inspect(files.expand([candidates])))
-    return Candidates(data, inputs, files.absolute(judgements), retriever, told)
 
 
 @dataclass(frozen=True)

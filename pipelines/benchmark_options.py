@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 from eval.published_scores import BENCHMARKS
 from pipelines.options import Parser
 from pipelines.rerank_options import MODEL_OPTIONS, RUN_OPTIONS, given, positive, price, share
+from transforms import files
 from transforms.errors import UserError
+from transforms.retrieval import datasets
 from transforms.scoring import catalogue
 from transforms.scoring.endpoint import is_address
 
@@ -81,14 +83,23 @@ def entrant(text: str) -> Entrant:
 
 
 def data_set(text: str) -> DataSet:
-    """A data set from "NAME", "NAME=DIRECTORY" or "NAME=CANDIDATES,JUDGEMENTS"."""
+    """A data set from "NAME", "NAME=DIRECTORY" or "NAME=CANDIDATES,QRELS".
+
+    Raises:
+        UserError: it is none of them, or there is no such data set or directory.
+    """
     name, equals, value = text.partition("=")
     if not equals:
-        return DataSet(name, source=name)
+        known = datasets.in_directory(text) if files.exists(text) else datasets.named(text)
+        return DataSet(known.name, source=text)
     candidates, comma, judgements = value.rpartition(",")
     if not name or not value or (comma and not (candidates and judgements)):
         raise UserError(f"--datasets {text}: give NAME, NAME=DIRECTORY or NAME=CANDIDATES,QRELS")
-    return DataSet(name, None, candidates, judgements) if comma else DataSet(name, source=value)
+    if comma:
+        return DataSet(name, None, candidates, judgements)
+    if not files.exists(value):
+        raise UserError(f"--datasets {text}: there is no directory {value}; check the path")
+    return DataSet(name, source=files.absolute(value))
 
 
 def first_stage(data: DataSet, retriever: str | None) -> str:

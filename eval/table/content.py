@@ -1,0 +1,310 @@
+"""What the comparison says, as plain data: published and measured side by side. Reads and writes nothing.
+
+All scores are a hundred times the measure, as they are published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from eval.cells import Cell, Failure
+from eval.published_scores import (
+    BENCHMARKS,
+    SIZES,
+    SOURCES,
+    Benchmark,
+    average,
+    benchmark_of,
+    notes,
+    published,
+    published_averages,
+    published_row,
+)
+
+DEPTH = 100  # candidates of a query, of which the published rerankers put the best 10 first
+
+# What a reader must know of a figure, by the sign that stands beside it.
+MARKS = {
+    "‡": "The model was trained on data of this set: no measure of its quality, and in no average.",
+    "†": "Not the published protocol: other first-stage candidates, or not the best 100 of them.",
+    "§": "Pairs were rejected; each lost place counts against the model.",
+    "¶": "The models of this data set did not read the same candidates, or were not held to the same judgements.",
+}
+
+
+def contents(cells: Sequence[Cell], failures: Sequence[Failure]) -> dict[str, Any]:
+    """The whole comparison.
+
+    Args:
+        cells: what was measured, each model and data set once.
+        failures: what could not be.
+    """
+    benchmarks = [benchmark_section(benchmark, cells) for benchmark in BENCHMARKS.values()]
+    names = sorted({cell.dataset for cell in cells}, key=_dataset_order)
+    datasets = [dataset_section([cell for cell in cells if cell.dataset == name]) for name in names]
+    used = {mark for section in datasets for row in section["rows"] for mark in row["marks"]}
+    return {
+        "scale": "all scores are a hundred times the measure",
+        "models": models_of(cells, failures),
+        "benchmarks": benchmarks,
+        "own": matrix([cell for cell in cells if known_benchmark(cell.dataset) is None]),
+        "datasets": datasets,
+        "marks": {mark: text for mark, text in MARKS.items() if mark in used},
+        "missing": missing(cells, failures, benchmarks),
+        "sources": {name: source._asdict() for name, source in SOURCES.items()},
+        "cells": [asdict(cell) for cell in sorted(cells, key=lambda cell: (_dataset_order(cell.dataset), cell.model))],
+    }
+
+
+def models_of(cells: Sequence[Cell], failures: Sequence[Failure]) -> list[str]:
+    """The measured models: those of the published table in its order, then the others."""
+    names = {cell.model for cell in cells} | {failure.model for failure in failures}
+    return [name for name in SIZES if name in names] + sorted(names - SIZES.keys())
+
+
+def benchmark_section(benchmark: Benchmark, cells: Sequence[Cell]) -> dict[str, Any]:
+    """A benchmark's averages, a row a model that is published or measured on one of its data sets, and the values."""
+    ours = [cell for cell in cells if cell.dataset.startswith(f"{benchmark.name}/")]
+    measured = dict.fromkeys(sorted(cell.model for cell in ours))
+    rows = [_first_stage_row(benchmark, ours)]
+    for model in [*SIZES, *(model for model in measured if model not in SIZES)]:
+        printed = {} if model == benchmark.first_stage else published_averages(model, benchmark.name)
+        if printed or model in measured:
+            scores = {cell.dataset: 100 * cell.value for cell in ours if cell.model == model and not cell.trained_on}
+            rows.append(average_row(benchmark, model, printed, scores) | {"size": size_of(model, ours)})
+    return {
+        "name": benchmark.name,
+        "title": benchmark.title,
+        "measure": benchmark.measure,
+        "first_stage": benchmark.first_stage,
+        "rows": rows,
+        "matrix": matrix(ours),
+    }
+
+
+def average_row(
+    benchmark: Benchmark, model: str, printed: Mapping[str, float], scores: Mapping[str, float]
+) -> dict[str, Any]:
+    """A model's average as published and as measured; there is a measured one only over all data sets.
+
+    Args:
+        benchmark: the benchmark.
+        model: its name.
+        printed: source -> published average.
+        scores: data set -> measured score.
+    """
+    found = average(benchmark.name, scores)
+    return {
+        "model": model,
+        "role": "reranker",
+        "card": printed.get("card"),
+        "paper": printed.get("paper"),
+        "measured": found.mean,
+        "difference_card": difference(found.mean, printed.get("card")),
+        "difference_paper": difference(found.mean, printed.get("paper")),
+        "count": found.found,
+        "total": found.total,
+        "missing": list(found.missing),
+        "notes": notes(model, benchmark.name),
+    }
+
+
+def _first_stage_row(benchmark: Benchmark, cells: Sequence[Cell]) -> dict[str, Any]:
+    """The published first stage against the same one measured here, where it made the candidates."""
+    scores = {
+        cell.dataset: 100 * cell.first_stage
+        for cell in cells
+        if cell.first_stage is not None and cell.candidates.get("retriever") == f"dense:{benchmark.first_stage}"
+    }
+    printed = published_averages(benchmark.first_stage, benchmark.name)
+    row = average_row(benchmark, benchmark.first_stage, printed, scores)
+    return row | {"role": "first stage", "size": size_of(benchmark.first_stage, cells)}
+
+
+def matrix(cells: Sequence[Cell]) -> dict[str, Any]:
+    """Values by data set (rows) and model (columns), each with what is published of it and what it gains."""
+    models = sorted({cell.model for cell in cells}, key=_model_order)
+    by_place = {(cell.dataset, cell.model): cell for cell in cells}
+    names = sorted({cell.dataset for cell in cells}, key=_dataset_order)
+    rows = []
+    for name in names:
+        found = [by_place.get((name, model)) for model in models]
+        firsts = [cell.first_stage for cell in found if cell is not None]
+        first = firsts[0] if len(set(firsts)) == 1 else None  # of different candidates there is no one first stage
+        rows.append(
+            {
+                "dataset": name,
+                "title": title_of(name),
+                "first_stage": _hundred(first),
+                "values": [_value(cell) for cell in found],
+            }
+        )
+    return {"models": models, "rows": rows}
+
+
+def _value(cell: Cell | None) -> dict[str, Any] | None:
+    if cell is None:
+        return None
+    printed = published(cell.model, cell.dataset)
+    measured = 100 * cell.value
+    return {
+        "measured": measured,
+        "published": printed,
+        "difference": difference(measured, printed),
+        "gain": difference(measured, _hundred(cell.first_stage)),
+        "marks": marks_of(cell),
+    }
+
+
+def dataset_section(cells: Sequence[Cell]) -> dict[str, Any]:
+    """One data set: its candidates, a row a model, and languages where the candidates tell them.
+
+    Args:
+        cells: all of this data set, at least one.
+    """
+    cells = sorted(cells, key=lambda cell: _model_order(cell.model))
+    first, unequal = cells[0], len({_material(cell) for cell in cells}) > 1
+    known = known_benchmark(first.dataset)
+    return {
+        "name": first.dataset,
+        "title": title_of(first.dataset),
+        "benchmark": known.title if known else None,
+        "measure": first.measure,
+        "retriever": first.candidates.get("retriever"),
+        "first_stage": _hundred(first.first_stage),
+        "list_recall": _hundred(first.list_recall),
+        "queries": dict(first.queries),
+        "pairs": first.pairs,
+        "depth": first.depth,
+        "rows": [dataset_row(cell, unequal) for cell in cells],
+        "languages": languages(cells),
+        "notes": list(dict.fromkeys(note for cell in cells for note in cell.notes)),
+    }
+
+
+def dataset_row(cell: Cell, unequal: bool) -> dict[str, Any]:
+    """A model on a data set.
+
+    Args:
+        cell: what was measured.
+        unequal: whether the models of this data set read different candidates, or were judged differently.
+    """
+    row = published_row(cell.model, benchmark_of(cell.dataset))
+    printed = published(cell.model, cell.dataset)
+    measured = 100 * cell.value
+    return {
+        "model": cell.model,
+        "size": size_of(cell.model, [cell]),
+        "measured": measured,
+        "published": printed,
+        "source": None if row is None or printed is None else f"{row.source}, {row.place}",
+        "difference": difference(measured, printed),
+        "first_stage": _hundred(cell.first_stage),
+        "gain": difference(measured, _hundred(cell.first_stage)),
+        "list_recall": _hundred(cell.list_recall),
+        "pairs_per_second": cell.run["pairs_per_second"],
+        "cost": cell.run["cost"],
+        "trained_on": cell.trained_on,
+        "rejected": cell.rejected["pairs"],
+        "marks": marks_of(cell) + (["¶"] if unequal else []),
+    }
+
+
+def languages(cells: Sequence[Cell]) -> dict[str, Any] | None:
+    """Values by language (rows) and model (columns) of one data set; None where the candidates tell no languages."""
+    told = [cell for cell in cells if cell.languages]
+    if not told:
+        return None
+    names = sorted({language for cell in told for language in cell.languages})
+    return {
+        "models": [cell.model for cell in told],
+        "rows": [
+            {
+                "language": name,
+                "queries": max(cell.languages[name]["queries"] for cell in told if name in cell.languages),
+                "first_stage": _hundred(told[0].languages.get(name, {}).get("first_stage")),
+                "values": [_hundred(cell.languages.get(name, {}).get("reranked")) for cell in told],
+            }
+            for name in names
+        ],
+    }
+
+
+def marks_of(cell: Cell) -> list[str]:
+    """The signs of MARKS that belong to a cell by itself."""
+    known = known_benchmark(cell.dataset)
+    protocol = known is None or (
+        cell.candidates.get("retriever") == f"dense:{known.first_stage}" and cell.depth == DEPTH
+    )
+    found = {"‡": cell.trained_on, "†": not protocol, "§": cell.rejected["pairs"]}
+    return [mark for mark, applies in found.items() if applies]
+
+
+def missing(
+    cells: Sequence[Cell], failures: Sequence[Failure], benchmarks: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """What is not in the table: failed cells, pairs of model and data set never tried, and data sets of benchmarks."""
+    tried = {(cell.model, cell.dataset) for cell in cells} | {(each.model, each.dataset) for each in failures}
+    models = models_of(cells, failures)
+    datasets = sorted({dataset for _, dataset in tried}, key=_dataset_order)
+    return {
+        "failed": [failure._asdict() for failure in failures],
+        "not_run": [[model, name] for model in models for name in datasets if (model, name) not in tried],
+        "incomplete": [
+            {"benchmark": section["title"], "model": row["model"], "count": row["count"], "total": row["total"]}
+            | {"missing": [title_of(name) for name in row["missing"]]}
+            for section in benchmarks
+            for row in section["rows"]
+            if 0 < row["count"] < row["total"]
+        ],
+        "untouched": [section["title"] for section in benchmarks if not any(row["count"] for row in section["rows"])],
+    }
+
+
+def difference(value: float | None, reference: float | None) -> float | None:
+    return None if value is None or reference is None else value - reference
+
+
+def known_benchmark(dataset: str) -> Benchmark | None:
+    """The published benchmark that a data set's name puts it in."""
+    return BENCHMARKS.get(benchmark_of(dataset)) if "/" in dataset else None
+
+
+def title_of(dataset: str) -> str:
+    """How a data set is written."""
+    known = known_benchmark(dataset)
+    return known.datasets.get(dataset, dataset) if known else dataset
+
+
+def size_of(model: str, cells: Sequence[Cell]) -> str | None:
+    """A model's size as published, else by its parameters."""
+    billions = next((cell.parameters for cell in cells if cell.model == model and cell.parameters), None)
+    if model in SIZES or billions is None:
+        return SIZES.get(model)
+    return f"{billions:.1f}B" if billions >= 0.1 else f"{1000 * billions:.0f}M"
+
+
+def _hundred(value: float | None) -> float | None:
+    return None if value is None else 100 * value
+
+
+def _material(cell: Cell) -> tuple[Any, ...]:
+    """What a data set's models must share for their figures to be comparable."""
+    files = cell.candidates["files"]
+    return tuple((file["size"], file["footer_hash"]) for file in files), cell.candidates["judgements_sha256"]
+
+
+def _model_order(model: str) -> tuple[int, str]:
+    order = list(SIZES)
+    return (order.index(model) if model in SIZES else len(order), model)
+
+
+def _dataset_order(dataset: str) -> tuple[int, int, str]:
+    """The published benchmarks' data sets in their order, then all others by name."""
+    known = known_benchmark(dataset)
+    if known is None:
+        return len(BENCHMARKS), 0, dataset
+    order = list(known.datasets)
+    return list(BENCHMARKS).index(known.name), order.index(dataset) if dataset in order else len(order), dataset

@@ -1,0 +1,122 @@
+"""Renders the comparison as Markdown and as a page. Knows only the contents, as they stand in table.json."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from eval.summary import align
+from eval.table.plots import Plot
+
+NONE = "–"  # noqa: RUF001
+CAPTIONS = {
+    "published": (
+        "Measured against published",
+        "A point for each data set and model; on the dashed line both agree.",
+        "No data set here has a published value of one of its models.",
+    ),
+    "gain": (
+        "Gain over the first stage",
+        "Points of the measure that reranking adds to the order of the candidates.",
+        "No first-stage order is known of any data set here.",
+    ),
+    "throughput": (
+        "Quality against throughput",
+        "Speeds are those of each job's last run, loading included, on the machine that its provenance names; they "
+        "compare only where that is the same.",
+        "No job here tells its speed.",
+    ),
+}
+
+
+def html(told: Mapping[str, Any], plots: Mapping[str, Plot]) -> str:
+    """The page: everything in it, no script, and all text from elsewhere escaped.
+
+    Args:
+        told: see `eval.table.content.contents`; with title and made.
+        plots: see `eval.table.plots.draw`.
+    """
+    template = _environment(autoescape=True).get_template("table.html.jinja")
+    drawn = {name: plot._replace(svg=Markup(plot.svg)) for name, plot in plots.items()}
+    return template.render(told, plots=drawn, captions=CAPTIONS, facts=facts, anchor=anchor)
+
+
+def markdown(told: Mapping[str, Any]) -> str:
+    """The tables without plots, for a README or an issue."""
+    environment = _environment(autoescape=False)
+    environment.finalize = lambda value: _plain(value) if isinstance(value, str) else value
+    return re.sub(r"\n{3,}", "\n\n", environment.get_template("table.md.jinja").render(told)).strip() + "\n"
+
+
+def headline(told: Mapping[str, Any]) -> str:
+    """The measured values by data set for a terminal."""
+    rows = [["data set", "model", "measure", "first stage", "measured", "gain", "published"]]
+    for section in told["datasets"]:
+        for row in section["rows"]:
+            figures = [score(row["first_stage"]), score(row["measured"]), signed(row["gain"]), score(row["published"])]
+            name = " ".join([row["model"], *row["marks"]])
+            rows.append([section["name"], name, section["measure"], *figures])
+    lines = align([[" ".join(cell.split()) for cell in row] for row in rows])
+    return "\n".join([*lines, *(f"{mark} {text}" for mark, text in told["marks"].items())])
+
+
+def score(value: float | None) -> str:
+    """A hundredfold score as it is published."""
+    return NONE if value is None else f"{value:.2f}"
+
+
+def signed(value: float | None) -> str:
+    """A difference of two scores, with a real minus sign."""
+    if value is None:
+        return NONE
+    shown = f"{value:+.2f}".replace("-", "−")  # noqa: RUF001
+    return "0.00" if shown[1:] == "0.00" else shown
+
+
+def speed(value: float | None) -> str:
+    """Pairs a second, to three digits or so."""
+    return NONE if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def anchor(name: str) -> str:
+    """A name as an id for a link within the page: letters and digits, others as their code."""
+    return "d-" + re.sub(r"[^A-Za-z0-9]", lambda found: f"-{ord(found[0]):x}-", name)
+
+
+def facts(cell: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """All of a cell that is not a table's figure, by dotted names."""
+    return [(name, text) for name, value in cell.items() for name, text in _flat(name, value)]
+
+
+def _flat(name: str, value: Any) -> list[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        return [pair for key, inner in value.items() for pair in _flat(f"{name}.{key}", inner)]
+    if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
+        return [pair for number, item in enumerate(value, 1) for pair in _flat(f"{name}.{number}", item)]
+    if isinstance(value, list):
+        return [(name, "; ".join(map(str, value)))] if value else []
+    return [] if value is None else [(name, value if isinstance(value, str) else json.dumps(value))]
+
+
+def _environment(autoescape: bool) -> Environment:
+    environment = Environment(
+        loader=PackageLoader("eval.table", "templates"),
+        autoescape=autoescape,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"score": score, "signed": signed, "speed": speed}
+    return environment
+
+
+def _plain(text: str) -> str:
+    """A text from elsewhere in a Markdown table: no markup, no line breaks."""
+    return re.sub(r"([\\`*_\[\]|])", r"\\\1", escape(" ".join(text.split()), quote=False))

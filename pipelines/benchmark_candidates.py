@@ -1,0 +1,158 @@
+"""A data set's candidates for a benchmark: those that the user names, or those that pipelines.candidates makes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from eval.cells import safe_name
+from eval.files import sha256
+from pipelines.apart import ApartError, run_apart
+from pipelines.benchmark_options import CODE_MODEL, DataSet, code_task, first_stage
+from pipelines.options import parse
+from pipelines.rerank_options import RUN_OPTIONS
+from transforms import files, job
+from transforms.errors import UserError
+from transforms.inputs import InputFile, inspect, total_pairs
+
+CANDIDATES = "candidates"
+QRELS, ANSWERS, PROVENANCE = "qrels.txt", "answers.jsonl", "candidates.json"  # as pipelines.candidates names them
+LANGUAGE = "lang"  # a column of the queries that tells their language
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """A data set's candidates, there and looked at.
+
+    Attributes:
+        data: the data set.
+        inputs: the files as their footers describe them.
+        judgements: path of the judgements.
+        retriever: what made the candidates; None where they were there.
+        provenance: what made them says of them; empty likewise.
+    """
+
+    data: DataSet
+    inputs: tuple[InputFile, ...]
+    judgements: str
+    retriever: str | None
+    provenance: Mapping[str, Any]
+
+    @property
+    def pairs(self) -> int | None:
+        """Pairs of all lists; None if the files do not tell."""
+        return total_pairs(self.inputs)
+
+    @cached_property
+    def judgements_sha256(self) -> str:
+        return sha256(self.judgements)
+
+    @cached_property
+    def languages(self) -> dict[str, str]:
+        """Query id -> language, where the candidates have a column of it."""
+        found: dict[str, str] = {}
+        for file in self.inputs:
+            with files.open_input(file.path) as stream:
+                parquet = pq.ParquetFile(stream)
+                if {"query_id", LANGUAGE} <= set(parquet.schema_arrow.names):
+                    table = parquet.read(["query_id", LANGUAGE])
+                    texts = [table[name].cast(pa.string()).to_pylist() for name in ("query_id", LANGUAGE)]
+                    found.update((query, language) for query, language in zip(*texts, strict=True) if language)
+        return found
+
+
+def look_at(
+    data: DataSet, candidates: str, judgements: str, retriever: str | None = None, directory: str | None = None
+) -> Candidates:
+    """A data set's candidates and judgements.
+
+    Args:
+        data: the data set.
+        candidates: path or glob of Parquet files.
+        judgements: path of the judgements.
+        retriever: what made the candidates, where this program did.
+        directory: in which it told what it did.
+
+    Raises:
+        UserError: something is not there, or no candidates.
+    """
+    if not files.exists(judgements):
+        raise UserError(f"data set {data.name}: no judgements {judgements}; check the path")
+    told = json.loads(files.read_text(files.join(directory, PROVENANCE))) if directory else {}
+    inputs = tuple(inspect(files.expand([candidates])))
+    return Candidates(data, inputs, files.absolute(judgements), retriever, told)
+
+
+def ready(data: DataSet, options: argparse.Namespace, output: str) -> Candidates | None:
+    """A data set's candidates if they are there; None where they are still to be made.
+
+    Raises:
+        UserError: candidates that the user named are not there.
+    """
+    if data.source is None:
+        return look_at(data, data.candidates, data.judgements)
+    directory = candidates_directory(data, options, output)
+    if not files.exists(files.join(directory, job.SUCCESS)):
+        return None
+    made = files.join(directory, ANSWERS if data.benchmark == "mkqa" else QRELS)
+    return look_at(data, files.join(directory, "candidates"), made, first_stage(data, options.retriever), directory)
+
+
+def candidates_directory(data: DataSet, options: argparse.Namespace, output: str) -> str:
+    """Where the candidates of a data set are made; another first stage or depth has another directory."""
+    name = f"{data.name} {first_stage(data, options.retriever)} {options.depth}"
+    return files.join(output, CANDIDATES, safe_name(name))
+
+
+def candidates_of(data: DataSet, options: argparse.Namespace, output: str, beam: Sequence[str]) -> Candidates:
+    """A data set's candidates, made if need be.
+
+    Raises:
+        UserError: they cannot be made, or have changed since they were looked at.
+        ApartError: what makes them failed or died.
+        KeyboardInterrupt: the user stopped it.
+    """
+    found = ready(data, options, output)
+    if found is None:
+        print(f"candidates of {data.name}", flush=True)
+        run_apart(make_candidates, [*candidates_arguments(data, options, output), *beam])
+        found = ready(data, options, output)
+    if found is None:
+        raise ApartError("the job ended without an error, but left no _SUCCESS")
+    return found
+
+
+def candidates_arguments(data: DataSet, options: argparse.Namespace, output: str) -> list[str]:
+    """The command line of the job that makes a data set's candidates."""
+    retriever = first_stage(data, options.retriever)
+    named = {
+        "dataset": data.source,
+        "data_dir": options.data_dir,
+        "retriever": retriever,
+        "depth": options.depth,
+        "output": candidates_directory(data, options, output),
+    }
+    if retriever.startswith("dense:"):
+        named |= {name: getattr(options, name) for name in RUN_OPTIONS}
+    if retriever == f"dense:{CODE_MODEL}":
+        named["task"] = code_task(data.name)
+    return [f"--{name}={value}" for name, value in named.items() if value is not None]
+
+
+def make_candidates(arguments: Sequence[str]) -> int:
+    """The job that makes candidates, in whatever process; returns its exit code.
+
+    Raises:
+        UserError: a mistake that the user can mend.
+    """
+    from pipelines import candidates, candidates_options  # with all that retrieval needs
+
+    candidates.do_job(*parse(candidates_options.build_parser(), arguments))
+    return 0
