@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from eval.evaluation import EXAMPLES, evaluate
-from eval.relevance import ANSWERS_MEASURES, DEFAULT_MEASURES, by_answers, by_qrels
+from eval.evaluation import EXAMPLES, Evaluation, evaluate
+from eval.relevance import ANSWERS_MEASURES, DEFAULT_MEASURES, Relevance, by_answers, by_qrels
 from eval.report import count, count_notes, grade_notes, mean_rows, query_rows
-from eval.runs import open_source
+from eval.runs import Source, open_source
 from eval.summary import render
 from transforms.errors import UserError
 
@@ -35,6 +36,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a job's output directory, whose first stage and reranked order are measured side by side, or a TREC run, "
         "plain or gzip",
     )
+    add_relevance_arguments(parser, DEFAULT_MEASURES)
+    parser.add_argument(
+        "--per_query",
+        metavar="FILE",
+        type=Path,
+        help=f"also write the value of each query and measure; the name ends in {', '.join(TABLE_WRITERS)}",
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the report as JSON, with its provenance")
+
+
+def add_relevance_arguments(parser: argparse.ArgumentParser, measures: Sequence[str]) -> None:
+    """Declares what says which documents are relevant, and how to measure by them; by default `measures`."""
     relevant = parser.add_mutually_exclusive_group(required=True)
     relevant.add_argument(
         "--qrels",
@@ -58,8 +71,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="MEASURE",
         help="in the notation of ir-measures, R(rel=2)@100 say; SetR, the recall of the whole list, is always added "
-        f"(default: {' '.join(DEFAULT_MEASURES)}). With --answers Recall@k, the share of the queries with an answer in "
-        f"the first k passages (default: {' '.join(ANSWERS_MEASURES)})",
+        f"(default: {' '.join(measures)}). With --answers Recall@k, the share of the queries with an answer in the "
+        f"first k passages (default: {' '.join(ANSWERS_MEASURES)})",
     )
     parser.add_argument(
         "--only_run_queries",
@@ -72,13 +85,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="leave out candidates whose id is that of their query, as BEIR does (it matters for ArguAna and Quora)",
     )
-    parser.add_argument(
-        "--per_query",
-        metavar="FILE",
-        type=Path,
-        help=f"also write the value of each query and measure; the name ends in {', '.join(TABLE_WRITERS)}",
-    )
-    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the report as JSON, with its provenance")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -88,27 +94,15 @@ def run(args: argparse.Namespace) -> None:
         UserError: an argument or an input is wrong.
         OSError: a file cannot be read or written.
     """
-    if args.candidates and not args.answers:
-        raise UserError("--candidates: is of use with --answers alone; leave it out")
-    _check_outputs(args.per_query, args.json)
+    check_outputs(args.per_query, args.json)
     source = open_source(args.input)
-    if args.answers:
-        relevance = by_answers(args.answers, args.measures, args.candidates, source.job)
-    else:
-        relevance = by_qrels(args.qrels, args.measures)
-    grades, measures = relevance.judgements.grades, relevance.measures
-    evaluation = evaluate(source.lists, source.stages, [*measures.values()], grades, args.exclude_identical_ids)
-    if not evaluation.answered:
-        others = list(islice(grades, EXAMPLES))
-        raise _nothing_in_common(args.input, args.answers or args.qrels, relevance.kind, evaluation.unjudged, others)
-    unknown = evaluation.answered - relevance.listed if relevance.listed is not None else ()
-    if unknown:
-        raise UserError(
-            f"{args.input}: query {min(unknown)!r} is not in the candidate files, nor are {len(unknown) - 1:,} more; "
-            "give all that it was made from as --candidates"
-        )
+    relevance = read_relevance(args, DEFAULT_MEASURES, source.job)
+    measures = relevance.measures
+    evaluation = evaluate_source(args.input, source, source.stages, relevance, args.exclude_identical_ids)
 
-    queries = [query for query in grades if query in evaluation.answered or not args.only_run_queries]
+    queries = [
+        query for query in relevance.judgements.grades if query in evaluation.answered or not args.only_run_queries
+    ]
     counts = count(evaluation, relevance.judgements) | relevance.counts
     report = {
         "input": args.input,
@@ -130,7 +124,41 @@ def run(args: argparse.Namespace) -> None:
         args.json.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _check_outputs(per_query: Path | None, report: Path | None) -> None:
+def read_relevance(args: argparse.Namespace, measures: Sequence[str], job: Mapping[str, Any]) -> Relevance:
+    """What the arguments of `add_relevance_arguments` say, with the candidates of `job` where they name none.
+
+    Raises:
+        UserError: an argument or a file is wrong.
+    """
+    if args.answers:
+        return by_answers(args.answers, args.measures, args.candidates, job)
+    if args.candidates:
+        raise UserError("--candidates: is of use with --answers alone; leave it out")
+    return by_qrels(args.qrels, args.measures or measures)
+
+
+def evaluate_source(
+    location: str, source: Source, stages: Sequence[str], relevance: Relevance, exclude_identical_ids: bool
+) -> Evaluation:
+    """Measures stages of a source; `location` is what it is called.
+
+    Raises:
+        UserError: no query of it is known, or the texts of some are not.
+    """
+    grades = relevance.judgements.grades
+    evaluation = evaluate(source.lists, stages, [*relevance.measures.values()], grades, exclude_identical_ids)
+    if not evaluation.answered:
+        raise _nothing_in_common(location, relevance, evaluation.unjudged, list(islice(grades, EXAMPLES)))
+    unknown = evaluation.answered - relevance.listed if relevance.listed is not None else ()
+    if unknown:
+        raise UserError(
+            f"{location}: query {min(unknown)!r} is not in the candidate files, nor are {len(unknown) - 1:,} more; "
+            "give all that it was made from as --candidates"
+        )
+    return evaluation
+
+
+def check_outputs(per_query: Path | None, report: Path | None) -> None:
     """Finds before the work what would stop the files from being written after it."""
     if per_query and per_query.suffix not in TABLE_WRITERS:
         raise UserError(f"--per_query {per_query}: the name must end in {' or '.join(TABLE_WRITERS)}")
@@ -141,13 +169,13 @@ def _check_outputs(per_query: Path | None, report: Path | None) -> None:
             raise UserError(f"{option} {path}: there is no directory {path.parent}; make it first")
 
 
-def _nothing_in_common(
-    location: str, relevance: str, kind: str, theirs: Sequence[str], ours: Sequence[str]
-) -> UserError:
+def _nothing_in_common(location: str, relevance: Relevance, theirs: Sequence[str], ours: Sequence[str]) -> UserError:
     """Why there is nothing to average: the means would be zeros that look like a result."""
     if not theirs:
         return UserError(f"{location}: no candidates in it; is this the right directory or run?")
+    kind = relevance.kind
     return UserError(
-        f"{location} and {relevance} have no query in common: it has ids like {', '.join(map(repr, theirs))}, "
-        f"the {kind} like {', '.join(map(repr, ours))}; give the {kind} of this collection"
+        f"{location} and {relevance.provenance[kind]} have no query in common: it has ids like "
+        f"{', '.join(map(repr, theirs))}, the {kind} like {', '.join(map(repr, ours))}; give the {kind} of this "
+        "collection"
     )

@@ -29,7 +29,7 @@ def render(report: dict[str, Any]) -> str:
         ("ties", _ties(report["counts"])),
         *(("note", note) for note in report["notes"]),
     ]
-    return "\n".join([*align(table), "", *(_hang(name, fact) for name, fact in facts)])
+    return "\n".join([*align(table), "", *(hang(name, fact) for name, fact in facts)])
 
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -39,7 +39,7 @@ def align(rows: Sequence[Sequence[str]]) -> list[str]:
     return ["  ".join(pad(cell, width) for pad, cell, width in zip(pads, row, widths, strict=True)) for row in rows]
 
 
-def _hang(name: str, fact: str) -> str:
+def hang(name: str, fact: str) -> str:
     """A fact beside its name, wrapped under itself."""
     return textwrap.fill(
         fact,
