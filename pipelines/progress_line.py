@@ -37,7 +37,8 @@ def progress_line(folder: str | None, total: int | None, done: int, unit: str = 
             while not finished.wait(interval):
                 pairs, tokens = read_progress(folder)
                 seconds = bar.format_dict["elapsed"]
-                bar.set_postfix_str(f"{tokens / max(seconds, 1e-9):,.0f} tokens/s", refresh=False)
+                if tokens:
+                    bar.set_postfix_str(f"{tokens / max(seconds, 1e-9):,.0f} tokens/s", refresh=False)
                 bar.update(int(done + pairs) - bar.n)
                 bar.refresh()
 

@@ -26,7 +26,7 @@ class Fault(NamedTuple):
 
 @dataclass
 class Hub:
-    """One hub; every repository's main branch is at COMMIT.
+    """One hub, of models and data sets alike; every repository's main branch is at COMMIT.
 
     Attributes:
         files: repository -> file -> content.
@@ -47,7 +47,7 @@ class Hub:
         for fault in self.faults:
             if re.search(fault.path, path):
                 return fault.status, fault.headers, b""
-        if told := re.fullmatch("/api/models/([^/]+/[^/]+)/(revision|tree)/([^/]+)", path):
+        if told := re.fullmatch("/api/(?:models|datasets)/([^/]+/[^/]+)/(revision|tree)/([^/]+)", path):
             repository, kind, revision = told.groups()
             if repository not in self.files:
                 return 404, {"X-Error-Code": "RepoNotFound"}, b""
@@ -59,7 +59,7 @@ class Hub:
             ]
             info = {"id": repository, "sha": COMMIT}
             return 200, {"Content-Type": "application/json"}, json.dumps(listing if kind == "tree" else info).encode()
-        if told := re.fullmatch(f"/([^/]+/[^/]+)/resolve/{COMMIT}/(.+)", path):
+        if told := re.fullmatch(f"(?:/datasets)?/([^/]+/[^/]+)/resolve/{COMMIT}/(.+)", path):
             content = self.files[told[1]][told[2]]
             return 200, {"X-Repo-Commit": COMMIT, "ETag": f'"{hashlib.sha1(content).hexdigest()}"'}, content
         return 404, {}, b""

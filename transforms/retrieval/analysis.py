@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from itertools import pairwise
 
 import regex
@@ -55,18 +55,15 @@ def describe(language: str) -> str:
 
 
 def _analyse(text: str, language: str) -> list[str]:
-    words = (_POSSESSIVE.sub("", word) if language == "en" else word for word in _WORD.findall(text))
-    terms: list[str] = []
-    stem = _stem(language)
-    for word in words:
-        lower = word.lower()
-        if language == "en" and lower in STOP_WORDS:
-            continue
-        if _UNSPACED.search(lower):
-            terms += _pairs(lower)
-        else:
-            terms.append(stem(lower))
-    return terms
+    return [term for word in _WORD.findall(text) for term in _terms(word, language)]
+
+
+@lru_cache(1 << 18)
+def _terms(word: str, language: str) -> tuple[str, ...]:
+    lower = (_POSSESSIVE.sub("", word) if language == "en" else word).lower()
+    if language == "en" and lower in STOP_WORDS:
+        return ()
+    return tuple(_pairs(lower)) if _UNSPACED.search(lower) else (_stem(language)(lower),)
 
 
 def _pairs(word: str) -> list[str]:

@@ -39,7 +39,7 @@ def read(source: Source) -> Queries:
             question for file in source.queries for question in records.questions(file.path, source.question_language)
         ]
         texts = _unique([(question.query_id, question.query) for question in asked], source)
-        return Queries(_table(texts), answers={question.query_id: question.answers for question in asked})
+        return Queries(_table(texts, source), answers={question.query_id: question.answers for question in asked})
     judged: dict[str, dict[str, int]] = {}
     for file in source.qrels:
         for judgement in records.judgements(file.path):
@@ -58,7 +58,7 @@ def read(source: Source) -> Queries:
             f"{source.name}: of the judged queries {len(absent)} are not among the queries, {absent[0]!r} for one; "
             "do the files belong together?"
         )
-    return Queries(_table(texts), judgements=judged)
+    return Queries(_table(texts, source), judgements=judged)
 
 
 def _unique(pairs: list[tuple[str, str]], source: Source) -> dict[str, str]:
@@ -66,10 +66,10 @@ def _unique(pairs: list[tuple[str, str]], source: Source) -> dict[str, str]:
     if len(texts) < len(pairs):
         [(again, _)] = Counter(query_id for query_id, _ in pairs).most_common(1)
         raise UserError(f"{source.name}: query {again!r} comes up twice; keep it once")
-    if not texts:
-        raise UserError(f"{source.name}: no queries in {', '.join(file.name for file in source.queries)}")
     return texts
 
 
-def _table(texts: Mapping[str, str]) -> pa.Table:
+def _table(texts: Mapping[str, str], source: Source) -> pa.Table:
+    if not texts:
+        raise UserError(f"{source.name}: no queries in {', '.join(file.name for file in source.queries)}")
     return pa.table([range(len(texts)), list(texts), list(texts.values())], schema=work.QUERIES)

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from tests.scoring import tiny_encoder
+from transforms.retrieval import work
+from transforms.retrieval.dense import Searcher
+from transforms.scoring.encoder import Encoder
+from transforms.scoring.reranker import Specification, specify
+
+TEXTS = {f"d{number}": " ".join("abcdefghijklmnopqrst"[number % 7 :: 1 + number % 5]) for number in range(12)}
+QUERIES = pa.table([[0, 1], ["q0", "q1"], ["a b c", "t s r"]], schema=work.QUERIES)
+
+
+@pytest.fixture(scope="module")
+def specification(tmp_path_factory: pytest.TempPathFactory) -> Specification:
+    found = specify(str(tiny_encoder.bert(tmp_path_factory.mktemp("encoder"))), device="cpu", dtype="float32")
+    assert isinstance(found, Specification)
+    return found
+
+
+def documents(texts: dict[str, str]) -> pa.Table:
+    return pa.table([list(texts), [None] * len(texts), list(texts.values())], schema=work.CORPUS)
+
+
+def test_exact_best_of_each_query(specification: Specification) -> None:
+    found, lost = Searcher(specification, QUERIES).search(documents(TEXTS), 5)
+    encoder = Encoder(specification)
+    scores = encoder.embed(["a b c", "t s r"], "query") @ encoder.embed(list(TEXTS.values()), "document").T
+    best = [[f"d{place}" for place in np.argsort(-row)[:5]] for row in scores]
+    assert [row["query_id"] for row in found.to_pylist()] == ["q0"] * 5 + ["q1"] * 5
+    for query, expected in enumerate(best):
+        mine = {row["doc_id"]: row["score"] for row in found.to_pylist()[query * 5 : query * 5 + 5]}
+        assert set(mine) == set(expected)
+        np.testing.assert_allclose([mine[d] for d in expected], sorted(scores[query])[::-1][:5], atol=1e-6)
+    assert lost == 0
+
+
+def test_title_is_read_and_equal_scores_stand_by_document(specification: Specification) -> None:
+    rows = pa.table([["9", "10", "a"], ["b", None, ""], ["c", "b c", "b c"]], schema=work.CORPUS)
+    found, _ = Searcher(specification, QUERIES.slice(0, 1)).search(rows, 2)
+    assert found["doc_id"].to_pylist() == ["a", "9"]
+    assert len(set(found["score"].to_pylist())) == 1
+
+
+def test_empty_shard(specification: Specification) -> None:
+    found, lost = Searcher(specification, QUERIES).search(documents({}), 5)
+    assert (found.num_rows, lost) == (0, 0)
+
+
+def test_document_that_cannot_be_embedded_is_never_found(
+    specification: Specification, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embed = Encoder.embed
+
+    def without_d3(self: Encoder, texts: list[str], side: str) -> np.ndarray:
+        rows = embed(self, texts, side)  # type: ignore[arg-type]
+        rows[[text == TEXTS["d3"] for text in texts]] = np.nan
+        return rows
+
+    monkeypatch.setattr(Encoder, "embed", without_d3)
+    found, lost = Searcher(specification, QUERIES).search(documents(TEXTS), 12)
+    assert lost == 1
+    assert sorted(found["doc_id"].to_pylist()) == sorted([d for d in TEXTS if d != "d3"] * 2)

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.retrieval import copies
+from transforms.errors import UserError
+from transforms.retrieval import records
+from transforms.retrieval.records import Document, Judgement, Question
+
+ROWS = [{"_id": 4983, "title": "T", "text": "a"}, {"_id": "<dbpedia:X>", "title": None, "text": ""}]
+READ = [Document("4983", "T", "a"), Document("<dbpedia:X>", None, "")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("corpus.jsonl", copies.lines(ROWS)),
+        ("corpus.jsonl.gz", gzip.compress(copies.lines(ROWS))),
+        ("corpus.parquet", copies.parquet([{**row, "_id": str(row["_id"])} for row in ROWS])),
+    ],
+)
+def test_documents_in_each_format(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert list(records.documents(str(tmp_path / name))) == READ
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"1\ta b\n\n2\tc\n", [Document("1", None, "a b"), Document("2", None, "c")]),
+        (b"1\tT\ta\r\n", [Document("1", "T", "a")]),
+        (b"\xef\xbb\xbfid\ttext\ttitle\n1\ta\tT\n", [Document("1", "T", "a")]),
+    ],
+)
+def test_documents_in_tsv(tmp_path: Path, content: bytes, expected: list[Document]) -> None:
+    path = tmp_path / "corpus.tsv"
+    path.write_bytes(content)
+    assert list(records.documents(str(path))) == expected
+
+
+def test_a_document_without_a_text_is_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "corpus.jsonl"
+    path.write_bytes(copies.lines([{"docid": "2#0", "text": None}]))
+    assert list(records.documents(str(path))) == [Document("2#0", None, None)]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"query-id\tcorpus-id\tscore\n1\td 1\t2\n1\td2\t0\n",  # BEIR
+        b"1\td 1\t2\n1\td2\t0\n",
+        b"1\tQ0\td 1\t2\n1\tQ0\td2\t0\n",  # TREC between tabs
+    ],
+)
+def test_judgements(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "qrels.tsv"
+    path.write_bytes(content)
+    assert list(records.judgements(str(path))) == [Judgement("1", "d 1", 2), Judgement("1", "d2", 0)]
+
+
+def test_judgements_between_blanks(tmp_path: Path) -> None:
+    path = tmp_path / "qrels.txt"
+    path.write_text("1 0 d1 1\n2 0   d2 0\n")
+    assert list(records.judgements(str(path))) == [Judgement("1", "d1", 1), Judgement("2", "d2", 0)]
+
+
+@pytest.mark.parametrize("numbered", [False, True])
+def test_questions_with_short_answers(tmp_path: Path, numbered: bool) -> None:
+    rows = copies.mkqa(numbered)
+    path = tmp_path / ("mkqa.parquet" if numbered else "mkqa.jsonl")
+    path.write_bytes(copies.parquet(rows) if numbered else copies.lines(rows))
+    assert list(records.questions(str(path), "de")) == [
+        Question("31", "Regisseur von Gladiator", ["Ridley Scott", "Sir Ridley Scott"]),
+        Question("32", "Jahr von Gladiator", ["2000", "Y2K"]),
+    ]
+
+
+def test_real_questions(fixtures: Path) -> None:
+    asked = list(records.questions(str(fixtures / "data/mkqa/test_mkqa.jsonl.gz"), "de"))
+    assert [question.query_id for question in asked] == [
+        "36228854473990432",
+        "-7449157003522518870",
+        "7631360939705650347",
+    ]
+    assert asked[2].query.startswith("Wer war der Regisseur des Films Gladiator")
+    assert asked[2].answers == ["Ridley Scott", "Sir Ridley Scott"]
+
+
+@pytest.mark.parametrize(
+    ("read", "name", "content", "said"),
+    [
+        (records.documents, "c.jsonl", b'{"_id": "1"\n', ": line 1: no JSON ("),
+        (records.documents, "c.jsonl", b"[]\n", ": line 1: no JSON object; give one object a line"),
+        (records.documents, "c.jsonl", b'{"text": "a"}\n', ": line 1: a document has no _id or doc_id or "),
+        (records.documents, "c.jsonl", b'{"_id": " ", "text": "a"}\n', ": line 1: the id ' ' can name nothing; "),
+        (records.documents, "c.jsonl", b'{"_id": true, "text": "a"}\n', ": line 1: the id True can name nothing; "),
+        (records.documents, "c.jsonl", b'{"_id": "1", "text": 3}\n', ": line 1: 3 is no text; mend the file"),
+        (records.documents, "c.jsonl.gz", b"\x1f\x8b broken", ": cannot be read ("),
+        (records.documents, "c.jsonl.gz", gzip.compress(b"{}" * 99)[:-9], ": cannot be read ("),
+        (records.documents, "c.parquet", b"PAR1", ": cannot be read ("),
+        (records.documents, "c.tsv", b"1\ta\n2\n", ": line 2: expected 2 columns between tabs, found 1; mend"),
+        (records.documents, "c.tsv", b"a\n", ": line 1: expected 2 or 3 columns between tabs, found 1; mend"),
+        (records.documents, "c.tsv", b"1\t\xff\n", ": line 1: not UTF-8; convert the file"),
+        (records.queries, "q.jsonl", b'{"_id": "1", "text": null}\n', ": line 1: the query's text is null; mend"),
+        (records.judgements, "q.tsv", b"1\td\tx\n", ": line 1: the grade 'x' is no whole number; mend the file"),
+        (records.judgements, "q.tsv", b"1\t2\n", ": line 1: expected 3 or 4 columns between tabs, found 2; mend"),
+    ],
+)
+def test_mistakes(tmp_path: Path, read: Callable[[str], Any], name: str, content: bytes, said: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(UserError) as refused:
+        list(read(str(path)))
+    assert str(refused.value).startswith(f"{path}{said}")
+    assert "\n" not in str(refused.value)
+
+
+def test_questions_of_another_format(tmp_path: Path) -> None:
+    path = tmp_path / "mkqa.jsonl"
+    path.write_bytes(b'{"example_id": 1, "answers": {"de": []}}\n')
+    with pytest.raises(UserError, match=r": line 1: not in MKQA's format \('en'\); has the file changed\?$"):
+        list(records.questions(str(path), "de"))

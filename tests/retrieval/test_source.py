@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.retrieval import copies
+from transforms.errors import UserError
+from transforms.retrieval import source
+
+
+def test_local_copy_in_the_hubs_layout(tmp_path: Path) -> None:
+    data = copies.local(tmp_path)
+    found = source.of_dataset("miracl/yo", data_dir=str(data))
+    corpus = "miracl-corpus-v1.0-yo/docs-{}.jsonl.gz"
+    assert [file.name for file in found.corpus] == [f"miracl/miracl-corpus/{corpus.format(i)}" for i in (0, 1)]
+    assert [file.path for file in found.corpus] == [str(data / file.name) for file in found.corpus]
+    assert (found.split, found.language, found.exclude_identical_ids) == ("dev", "yo", False)
+    assert found.revisions == {"miracl/miracl-corpus": None, "miracl/miracl": None}
+
+
+def test_split_of_ones_own(tmp_path: Path) -> None:
+    found = source.of_dataset("beir/scifact", split="train", data_dir=str(copies.local(tmp_path)))
+    assert [file.name for file in found.qrels] == ["BeIR/scifact-qrels/train.tsv"]
+
+
+def test_directory_in_beirs_layout(tmp_path: Path) -> None:
+    folder = copies.directory(tmp_path / "mine")
+    found = source.of_dataset(str(folder))
+    assert [file.name for file in (*found.corpus, *found.queries, *found.qrels)] == [
+        f"{folder}/corpus.jsonl",
+        f"{folder}/queries.jsonl",
+        f"{folder}/qrels/test.tsv",
+    ]
+    assert (found.exclude_identical_ids, found.revisions) == (True, {})
+
+
+def test_first_pattern_that_matches_counts(tmp_path: Path) -> None:
+    folder = copies.directory(tmp_path)
+    copies.write(folder, {"corpus.jsonl.gz": copies.packed(b"{}"), "corpus/corpus.parquet": b""})
+    assert [file.name for file in source.of_dataset(str(folder)).corpus] == [f"{folder}/corpus.jsonl.gz"]
+
+
+def test_file_that_changes_is_told(tmp_path: Path) -> None:
+    folder = copies.directory(tmp_path)
+    before = source.of_dataset(str(folder)).corpus[0]
+    content = (folder / "corpus.jsonl").read_bytes()
+    (folder / "corpus.jsonl").write_bytes(content.replace(b"bamboo", b"bambus"))
+    after = source.of_dataset(str(folder)).corpus[0]
+    assert (after.size, after.path) == (before.size, before.path)
+    assert after.tail_hash != before.tail_hash
+
+
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    data = copies.local(tmp_path)
+    shutil.rmtree(data / "apple")
+    with pytest.raises(UserError) as refused:
+        source.of_dataset("mkqa/de", data_dir=str(data))
+    assert str(refused.value) == (
+        f"dataset mkqa/de: {data}/apple/mkqa is no directory; copy the hub's apple/mkqa there, or leave --data_dir out"
+    )
+    with pytest.raises(UserError) as refused:
+        source.of_dataset("coir/cosqa", split="dev", data_dir=str(data))
+    assert str(refused.value) == (
+        "dataset coir/cosqa: CoIR-Retrieval/cosqa-qrels has no data/dev-*.parquet or dev/*.parquet; is the split 'dev' "
+        "one of its own, and the copy whole? What changed on the hub can be had as a local copy by --data_dir"
+    )
+    with pytest.raises(UserError, match=r"nothing.*matches no file"):
+        source.of_files([str(tmp_path / "nothing")], [str(tmp_path / "BeIR/scifact/queries.jsonl.gz")], [], "en")
