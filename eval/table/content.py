@@ -72,7 +72,7 @@ def benchmark_section(benchmark: Benchmark, cells: Sequence[Cell]) -> dict[str, 
     for model in [*SIZES, *(model for model in measured if model not in SIZES)]:
         printed = {} if model == benchmark.first_stage else published_averages(model, benchmark.name)
         if printed or model in measured:
-            scores = {cell.dataset: 100 * cell.value for cell in ours if cell.model == model and not cell.trained_on}
+            scores = {cell.dataset: hundred(cell.value) for cell in ours if cell.model == model and not cell.trained_on}
             rows.append(average_row(benchmark, model, printed, scores) | {"size": size_of(model, ours)})
     return {
         "name": benchmark.name,
@@ -114,7 +114,7 @@ def average_row(
 def _first_stage_row(benchmark: Benchmark, cells: Sequence[Cell]) -> dict[str, Any]:
     """The published first stage against the same one measured here, where it made the candidates."""
     scores = {
-        cell.dataset: 100 * cell.first_stage
+        cell.dataset: hundred(cell.first_stage)
         for cell in cells
         if cell.first_stage is not None and cell.candidates.get("retriever") == f"dense:{benchmark.first_stage}"
     }
@@ -148,7 +148,7 @@ def _value(cell: Cell | None) -> dict[str, Any] | None:
     if cell is None:
         return None
     printed = published(cell.model, cell.dataset)
-    measured = 100 * cell.value
+    measured = hundred(cell.value)
     return {
         "measured": measured,
         "published": printed,
@@ -193,7 +193,7 @@ def dataset_row(cell: Cell, unequal: bool) -> dict[str, Any]:
     """
     row = published_row(cell.model, benchmark_of(cell.dataset))
     printed = published(cell.model, cell.dataset)
-    measured = 100 * cell.value
+    measured = hundred(cell.value)
     return {
         "model": cell.model,
         "size": size_of(cell.model, [cell]),
@@ -264,7 +264,7 @@ def missing(
 
 
 def difference(value: float | None, reference: float | None) -> float | None:
-    return None if value is None or reference is None else value - reference
+    return None if value is None or reference is None else round(value - reference, 6)
 
 
 def known_benchmark(dataset: str) -> Benchmark | None:
@@ -286,8 +286,13 @@ def size_of(model: str, cells: Sequence[Cell]) -> str | None:
     return f"{billions:.1f}B" if billions >= 0.1 else f"{1000 * billions:.0f}M"
 
 
+def hundred(value: float) -> float:
+    """A score as it is published, less the dust that a product of floats leaves."""
+    return round(100 * value, 6)
+
+
 def _hundred(value: float | None) -> float | None:
-    return None if value is None else 100 * value
+    return None if value is None else hundred(value)
 
 
 def _material(cell: Cell) -> tuple[Any, ...]:
