@@ -54,7 +54,8 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(f"{' '.join(args.inputs)}: give a baseline and others to compare with it, each once")
     check_outputs(args.per_query, args.json)
     sources = [open_source(location) for location in args.inputs]
-    relevance = read_relevance(args, DEFAULT_MEASURES, sources[0].job)
+    inputs = [entry for source in sources for entry in source.job.get("inputs", [])]
+    relevance = read_relevance(args, DEFAULT_MEASURES, {"inputs": inputs})
     found = [
         evaluate_source(location, source, source.stages[-1:], relevance, args.exclude_identical_ids)
         for location, source in zip(args.inputs, sources, strict=True)
@@ -65,7 +66,8 @@ def run(args: argparse.Namespace) -> None:
         name: {measure: evaluation.values[source.stages[-1]][key] for measure, key in relevance.measures.items()}
         for name, source, evaluation in zip(names, sources, found, strict=True)
     }
-    *measures, _ = relevance.measures  # all but that of the whole list, which is the candidates' and not the ranking's
+    # What tells of the candidates and not of their order is shown, and tested if nothing else is asked for.
+    measures = [name for name in relevance.measures if name != relevance.whole_list] or [relevance.whole_list]
     rows = comparison.comparison_rows(measures, runs, queries)
     report = {
         "baseline": names[0],

@@ -152,8 +152,8 @@ def evaluate_source(
     unknown = evaluation.answered - relevance.listed if relevance.listed is not None else ()
     if unknown:
         raise UserError(
-            f"{location}: query {min(unknown)!r} is not in the candidate files, nor are {len(unknown) - 1:,} more; "
-            "give all that it was made from as --candidates"
+            f"{location}: queries that the candidate files lack: {len(unknown):,}, {min(unknown)!r} for one; give all "
+            "files that it was made from as --candidates"
         )
     return evaluation
 

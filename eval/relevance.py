@@ -23,7 +23,7 @@ ANSWERS_MEASURES = ("Recall@10",)
 
 # Always shown, for no order of the candidates can find what is not among them.
 LIST_RECALL = "SetR"
-LIST_HIT = {"Recall": Success @ 1_000_000}  # longer than any list
+LIST_HIT, WHOLE_LIST = "Recall", Success @ 1_000_000  # longer than any list
 
 RECALL = re.compile("Recall@([1-9][0-9]{0,5})")
 
@@ -35,8 +35,9 @@ class Relevance:
     Attributes:
         kind: qrels or answers.
         judgements: the grades; of answers, 1 for each candidate that holds one.
-        measures: name -> measure, the main one first, that of the whole list last. MKQA calls Recall@k what is
-            Success@k elsewhere: the share of the queries with a relevant document among the first k.
+        measures: name -> measure, in the order asked for. MKQA calls Recall@k what is Success@k elsewhere: the share of
+            the queries with a relevant document among the first k.
+        whole_list: the name of that one which tells of the candidates and not of their order.
         provenance: what a report must tell of it.
         counts: what is to be counted of it beside the judgements.
         listed: the queries whose candidates could be judged; None where that depends on no candidates.
@@ -45,6 +46,7 @@ class Relevance:
     kind: str
     judgements: Judgements
     measures: Mapping[str, Measure]
+    whole_list: str
     provenance: Mapping[str, Any]
     counts: dict[str, int]
     listed: AbstractSet[str] | None = None
@@ -59,7 +61,8 @@ def by_qrels(location: str, names: Sequence[str] | None) -> Relevance:
     measures = parse_measures([*(names or DEFAULT_MEASURES), LIST_RECALL])
     judgements = read_qrels(location)
     provenance = {"qrels": location, "qrels_sha256": sha256(location)}
-    return Relevance("qrels", judgements, {str(measure): measure for measure in measures}, provenance, {})
+    named = {str(measure): measure for measure in measures}
+    return Relevance("qrels", judgements, named, LIST_RECALL, provenance, {})
 
 
 def by_answers(
@@ -78,13 +81,13 @@ def by_answers(
     """
     from eval import passages  # Beam, which measuring by qrels does without
 
-    measures = parse_recalls(names or ANSWERS_MEASURES) | LIST_HIT
+    measures = parse_recalls(names or ANSWERS_MEASURES) | {LIST_HIT: WHOLE_LIST}
     answers = read_answers(location)
     paths = passages.candidate_files(candidates, job)
     grades, listed = passages.judge(answers, paths)
     provenance = {"answers": location, "answers_sha256": sha256(location), "candidates": paths}
     counts = {"queries_without_answers": sum(not found for found in answers.values())}
-    return Relevance("answers", Judgements(grades, 0), measures, provenance, counts, listed)
+    return Relevance("answers", Judgements(grades, 0), measures, LIST_HIT, provenance, counts, listed)
 
 
 def parse_recalls(names: Sequence[str]) -> dict[str, Measure]:

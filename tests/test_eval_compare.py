@@ -15,6 +15,7 @@ import pytest
 from eval.__main__ import main
 from eval.comparison import labels, most_changed
 from tests.eval_output import finish, write_scored
+from transforms.parquet import read_footer
 
 # The place of each query's relevant document, of which RR is the inverse; 0 where the run lacks the query.
 BASE = {"q1": 2, "q2": 2, "q3": 1}
@@ -185,6 +186,17 @@ def test_all_comparisons_are_corrected_together(folder: Path) -> None:
     ]
 
 
+def test_the_recall_of_the_list_is_tested_if_nothing_else_is(folder: Path) -> None:
+    (folder / "qrels").write_text(QRELS + "q1 0 d1 1\n")
+    runs = [str(folder / "base"), str(folder / "better")]
+    for asked, tested in ((["SetR"], ["SetR"]), (["SetR", "P@1"], ["P@1"])):
+        arguments = ["--qrels", str(folder / "qrels"), "--measures", *asked, "--json", str(folder / "report.json")]
+        assert main(["compare", *runs, *arguments]) == 0
+        report = json.loads((folder / "report.json").read_text())
+        assert [row["measure"] for row in report["comparisons"]] == tested
+        assert [run["means"]["SetR"] for run in report["runs"]] == [1.0, pytest.approx(2.5 / 3)]
+
+
 def test_of_jobs_the_reranked_order_is_compared(folder: Path) -> None:
     for name, scores in (("one", (1.0, 0.0)), ("two", (0.0, 1.0))):
         write_scored(folder / name, [("q1", "x", scores[0], 1), ("q1", "hit", scores[1], 2)])
@@ -210,6 +222,24 @@ def test_runs_are_compared_by_answers(folder: Path) -> None:
         {"Recall@1": 1.0, "Recall": 1.0},
     ]
     assert [(row["measure"], row["wins"], row["ties"]) for row in report["comparisons"]] == [("Recall@1", 2, 1)]
+
+
+def test_jobs_are_compared_by_the_answers_in_the_candidates_of_each(folder: Path) -> None:
+    # The second job read other files: what it ranks first, the files of the first job do not have.
+    (folder / "answers.jsonl").write_text('{"query_id": "q1", "answers": ["paris"]}\n')
+    for name, text in (("one", "no"), ("two", "Paris")):
+        path = folder / f"{name}.parquet"
+        candidates = [{"doc_id": f"in_{name}", "text": text}]
+        pq.write_table(pa.Table.from_pylist([{"query_id": "q1", "query": "?", "candidates": candidates}]), path)
+        write_scored(folder / name, [("q1", f"in_{name}", 1.0, 1)])
+        finish(folder / name)
+        inputs = [{"path": str(path), "footer_hash": read_footer(str(path)).hash}]
+        (folder / name / "job.json").write_text(json.dumps({"inputs": inputs}))
+    arguments = ["--answers", str(folder / "answers.jsonl"), "--json", str(folder / "report.json")]
+    assert main(["compare", str(folder / "one"), str(folder / "two"), *arguments]) == 0
+    report = json.loads((folder / "report.json").read_text())
+    assert [run["means"]["Recall@10"] for run in report["runs"]] == [0.0, 1.0]
+    assert main(["compare", str(folder / "one"), str(folder / "two"), *arguments, "--candidates", str(path)]) == 2
 
 
 def test_the_same_command_says_the_same(folder: Path) -> None:

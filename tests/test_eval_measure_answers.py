@@ -209,7 +209,7 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     ),
     "candidates of another run": (
         ["RUN", "--answers", "ANSWERS", "--candidates", "OTHER.parquet"],
-        "RUN: query 'q1' is not in the candidate files, nor are 1 more; give all that it was made from",
+        "RUN: queries that the candidate files lack: 2, 'q1' for one; give all files that it was made from as",
     ),
     "no candidates there": (
         ["RUN", "--answers", "ANSWERS", "--candidates", "absent"],
