@@ -15,6 +15,7 @@ from eval.published_scores import (
     published_averages,
     published_row,
 )
+from transforms.retrieval.datasets import DATASETS
 from transforms.scoring import catalogue
 
 V2, V3, M0 = "jinaai/jina-reranker-v2-base-multilingual", "jinaai/jina-reranker-v3", "jinaai/jina-reranker-m0"
@@ -126,6 +127,12 @@ def test_the_sets_are_complete_and_nothing_is_beside_them() -> None:
         assert row.scores.keys() <= BENCHMARKS[row.benchmark].datasets.keys()
         assert row.source in SOURCES
     assert TABLE["averages"].keys() <= SOURCES.keys()
+
+
+def test_the_data_sets_are_those_that_candidates_can_be_made_of() -> None:
+    benchmarks = BENCHMARKS.values()
+    names = [name for known in benchmarks for whole in known.datasets for name in known.parts.get(whole, (whole,))]
+    assert sorted(names) == sorted(DATASETS)
 
 
 def test_models_are_those_of_the_catalogue() -> None:

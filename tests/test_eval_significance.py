@@ -44,6 +44,7 @@ SIGN_FLIPS = {
     "all one way, 5": ([1, 2, 3, 4, 5], 2 / 32),
     "all the other way, 5": ([-1, -2, -3, -4, -5], 2 / 32),
     "with ties": ([1, 0, 2, 0, 3, 4, 0, 5], 2 / 32),
+    "few among many ties, tried in all ways": ([1, 2, 3, 4, 5, *[0] * 95], 2 / 32),
     # Sums at least 4 of +-1 +-2 +-3: 1+2+3 and -1+2+3 of 8; as many at most -4.
     "one against": ([-1, 2, 3], 4 / 8),
     # Of 2^4 sums of +-1, 2 or more in 5, as many -2 or less.
