@@ -14,12 +14,12 @@ import pyarrow.parquet as pq
 
 SCRIPT = b"raise SystemExit('no code of a data set is ever run')"
 
-WIKIPEDIA = [
+WIKIPEDIA: list[dict[str, Any]] = [
     {"_id": "doc0", "title": "Gladiator", "text": "A film by Ridley Scott from 2000.", "metadata": {"url": "w"}},
     {"_id": "doc1", "title": "", "text": "Panda bears eat bamboo."},
     {"_id": "doc2", "title": "Alien", "text": "Sir Ridley Scott directed this film."},
 ]
-CLAIMS = [
+CLAIMS: list[dict[str, Any]] = [
     {"_id": 7, "text": "pandas eat bamboo", "metadata": {"a": [1]}},
     {"_id": 1, "text": "who directed the film"},
     {"_id": 9, "text": "of no split"},

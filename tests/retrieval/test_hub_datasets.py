@@ -1,5 +1,5 @@
-"""Each benchmark's loader against a hub on loopback and against a local copy. What asks the hub runs in a process of its
-own, since the hub's library reads the environment when it is imported."""
+"""Each benchmark's loader against a hub on loopback and against a local copy. What asks the hub runs in a process of
+its own, since the hub's library reads the environment when it is imported."""
 
 from __future__ import annotations
 

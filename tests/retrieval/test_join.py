@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,20 +10,22 @@ import pytest
 
 from transforms.retrieval import join, work
 
-Hit = tuple[str, str, float]
+Rows = Sequence[tuple[Any, ...]]
 
 
-def prepare(folder: Path, queries: int, hits: list[list[Hit]], corpus: list[list[tuple[str, str | None, str]]]) -> str:
+def table_of(rows: Rows, schema: pa.Schema) -> pa.Table:
+    return pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema)
+
+
+def prepare(folder: Path, queries: int, hits: Sequence[Rows], corpus: Sequence[Rows]) -> str:
+    """A job's steps before the join, with hits (query, document, score) and documents (id, title, text)."""
     output = str(folder)
-    numbers = range(queries)
-    table = pa.table([numbers, [f"q{i}" for i in numbers], [f"text {i}" for i in numbers]], schema=work.QUERIES)
-    work.write(work.queries_path(output), table)
+    asked = [(number, f"q{number}", f"text {number}") for number in range(queries)]
+    work.write(work.queries_path(output), table_of(asked, work.QUERIES))
     for place, rows in enumerate(corpus):
-        columns = list(zip(*rows, strict=True)) or [[], [], []]
-        work.write(work.corpus_path(output, f"part-{place}"), pa.table(columns, schema=work.CORPUS))
-    for place, found in enumerate(hits):
-        columns = list(zip(*found, strict=True)) or [[], [], []]
-        work.write(work.hits_path(output, f"hits-{place}"), pa.table(columns, schema=work.HITS))
+        work.write(work.corpus_path(output, f"part-{place}"), table_of(rows, work.CORPUS))
+    for place, rows in enumerate(hits):
+        work.write(work.hits_path(output, f"hits-{place}"), table_of(rows, work.HITS))
     return output
 
 

@@ -12,7 +12,10 @@ from transforms.errors import UserError
 from transforms.retrieval import records
 from transforms.retrieval.records import Document, Judgement, Question
 
-ROWS = [{"_id": 4983, "title": "T", "text": "a"}, {"_id": "<dbpedia:X>", "title": None, "text": ""}]
+ROWS: list[dict[str, Any]] = [
+    {"_id": 4983, "title": "T", "text": "a"},
+    {"_id": "<dbpedia:X>", "title": None, "text": ""},
+]
 READ = [Document("4983", "T", "a"), Document("<dbpedia:X>", None, "")]
 
 
