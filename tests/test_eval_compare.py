@@ -129,6 +129,7 @@ def test_queries_that_no_run_has_are_left_out_on_demand(folder: Path) -> None:
     runs = [str(folder / "base"), str(folder / "other")]
     everything, answered = compared(folder, *runs), compared(folder, *runs, "--only_run_queries")
     assert (everything["queries"], answered["queries"]) == (4, 3)
+    assert compared(folder, *runs[::-1], "--only_run_queries")["queries"] == 3  # those of the second run count too
     assert [found["comparisons"][0]["ties"] for found in (everything, answered)] == [1, 0]
     assert [found["comparisons"][0]["mean"] for found in (everything, answered)] == [-0.25, pytest.approx(-1 / 3)]
 
