@@ -16,12 +16,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from eval.cells import Cell, Failure, cell_path, read_cell
+from eval.cells import Cell, Failure, cell_path
 from pipelines.apart import ApartError, run_apart
 from pipelines.benchmark_candidates import Candidates, candidates_of, ready
-from pipelines.benchmark_cell import RUN_OPTIONS, Work, make_cell, rerank, work_of
+from pipelines.benchmark_cell import RUN_OPTIONS, Work, check_asked, make_cell, rerank, work_of
 from pipelines.benchmark_options import DataSet, Entrant, build_parser, data_set, entrant
-from pipelines.benchmark_plan import planned, render
+from pipelines.benchmark_plan import known_cell, planned, render
 from pipelines.options import parse
 from pipelines.rerank_options import MODEL_OPTIONS
 from transforms import files, job
@@ -75,10 +75,12 @@ def do_benchmark(
     """Do all cells, or what is missing of them; returns the exit code.
 
     Raises:
+        UserError: an option applies to no model.
         KeyboardInterrupt: the user stopped it, after the shard in hand.
     """
     asked = {name: getattr(options, name) for name in MODEL_OPTIONS}
     run = {name: getattr(options, name) for name in RUN_OPTIONS}
+    check_asked(entrants, asked, run)
     failures: list[Failure] = []
     number, total = 0, len(sets) * len(entrants)
     for data in sets:
@@ -120,7 +122,7 @@ def do_cell(work: Work, output: str, price_per_hour: float | None) -> tuple[Cell
         KeyboardInterrupt: the user stopped it.
     """
     path = cell_path(output, work.entrant.name, work.candidates.data.name)
-    found = read_cell(path) if files.exists(path) else None
+    found = known_cell(path)
     if isinstance(found, Cell) and found.fingerprint == work.fingerprint:
         return found, True
     if not files.exists(files.join(work.job_directory(output), job.SUCCESS)):
@@ -141,7 +143,7 @@ def told(cell: Cell) -> str:
 def note_failure(output: str, failure: Failure) -> None:
     """Keep why a cell is missing, unless there is one that was measured with other options or data."""
     path = cell_path(output, failure.model, failure.dataset)
-    if not files.exists(path) or isinstance(read_cell(path), Failure):
+    if not isinstance(known_cell(path), Cell):
         write_json(path, failure._asdict())
 
 

@@ -20,6 +20,7 @@ from pipelines.benchmark_options import Entrant, model_options
 from pipelines.options import parse
 from pipelines.rerank import do_job
 from transforms import files, job
+from transforms.errors import UserError
 from transforms.scoring import catalogue
 from transforms.scoring.endpoint import EndpointSpecification
 from transforms.scoring.reranker import Specification, specify
@@ -101,6 +102,24 @@ def work_of(
     """
     model = model_of(_settled(entrant, (), run["device"], run["dtype"]))
     return Work(entrant, candidates, model_options(model, candidates.data.name, asked), run, tuple(beam))
+
+
+def check_asked(entrants: Sequence[Entrant], asked: Mapping[str, Any], run: Mapping[str, Any]) -> None:
+    """Refuses an option of models that none of them has; where a model cannot be had, nothing is refused.
+
+    Raises:
+        UserError: it does not apply.
+    """
+    given = [name for name, value in asked.items() if value is not None]
+    if not given:
+        return
+    try:
+        models = [model_of(_settled(entrant, (), run["device"], run["dtype"])) for entrant in entrants]
+    except UserError:
+        return
+    known = {name for model in models for name in type(model.settings).__dataclass_fields__}
+    if foreign := [f"--{name}" for name in given if name not in known]:
+        raise UserError(f"{', '.join(foreign)}: applies to none of the models; leave it out")
 
 
 def model_of(specification: Specification | EndpointSpecification) -> catalogue.Model:

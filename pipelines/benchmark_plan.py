@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
-from eval.cells import Cell, cell_path, read_cell
+from eval.cells import Cell, Failure, cell_path, read_cell
 from eval.summary import align
 from pipelines.dry_run import duration
 from transforms import files
+from transforms.errors import UserError
 
 
 class Planned(NamedTuple):
@@ -34,18 +36,21 @@ def planned(output: str, models: Iterable[str], pairs: Mapping[str, int | None])
         output: directory of the results.
         models: their names.
         pairs: data set -> pairs of its candidates, None where they are not made yet.
-
-    Raises:
-        UserError: the file of a cell is damaged.
     """
     cells = []
     for dataset, number in pairs.items():
         for model in models:
-            path = cell_path(output, model, dataset)
-            found = read_cell(path) if files.exists(path) else None
+            found = known_cell(cell_path(output, model, dataset))
             done = found if isinstance(found, Cell) else None
             cells.append(Planned(model, dataset, number if done is None else done.pairs, done))
     return cells
+
+
+def known_cell(path: str) -> Cell | Failure | None:
+    """What a cell's file says; None where there is none, or a damaged one, which is then replaced."""
+    with suppress(UserError):
+        return read_cell(path) if files.exists(path) else None
+    return None
 
 
 def speeds(cells: Sequence[Planned], given: float | None) -> dict[str, float | None]:

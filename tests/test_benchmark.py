@@ -1,0 +1,229 @@
+"""The benchmark as a whole, with models of a few kilobytes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from eval.cells import Cell, read_cells
+from pipelines.apart import ApartError, run_apart
+from pipelines.benchmark import main
+from tests.job_run import parts, write_letters
+from tests.scoring import tiny, tiny_encoder
+from transforms.errors import UserError
+from transforms.lock import lock
+
+RUNNER = "--runner=FnApiRunner"
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two models, and two data sets: 3 queries with 4 candidates each, and a query without."""
+    folder = tmp_path_factory.mktemp("material")
+    tiny.bert(folder / "classifier")
+    tiny_encoder.bert(folder / "encoder")
+    for number, name in enumerate(("a", "b")):
+        first = 10 * number
+        write_letters(folder / f"{name}.parquet", 3, 4, first)
+        lines = [f"q{query} 0 d{query % 4} 1\n" for query in range(first, first + 4)]
+        (folder / f"{name}.qrels").write_text("".join(lines))
+    return folder
+
+
+def arguments(material: Path, output: Path, *more: str) -> list[str]:
+    models = [f"classifier={material}/classifier", f"encoder={material}/encoder"]
+    sets = [f"a={material}/a.parquet,{material}/a.qrels", f"b/<i>={material}/b.parquet,{material}/b.qrels"]
+    command = ["--models", *models, "--datasets", *sets, "--output", str(output), "--dtype", "float32", RUNNER]
+    return [*command, *more]
+
+
+@pytest.fixture(scope="module")
+def done(material: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    """The results of a benchmark with one model too many, and its exit code."""
+    output = tmp_path_factory.mktemp("done") / "results"
+    return output, main(
+        arguments(material, output, "--models", f"missing={material}/nowhere", "--price_per_hour", "3.6")
+    )
+
+
+def cells_of(output: Path) -> dict[tuple[str, str], Cell]:
+    return {(cell.model, cell.dataset): cell for cell in read_cells(str(output))[0]}
+
+
+def test_a_failing_model_loses_no_other_cell(done: tuple[Path, int], material: Path) -> None:
+    output, code = done
+    cells, failures = read_cells(str(output))
+    assert code == 1
+    assert sorted((cell.model, cell.dataset) for cell in cells) == [
+        ("classifier", "a"),
+        ("classifier", "b/<i>"),
+        ("encoder", "a"),
+        ("encoder", "b/<i>"),
+    ]
+    assert [failure[:2] for failure in failures] == [("missing", "a"), ("missing", "b/<i>")]
+    assert failures[0].failed.startswith(f"model {material}/nowhere: no such directory; give a directory")
+
+
+def test_a_cell_tells_all_that_its_figures_rest_on(done: tuple[Path, int]) -> None:
+    cell = cells_of(done[0])["encoder", "b/<i>"]
+    # q10 to q12 have their relevant documents d2, d3 and d0 at ranks 3, 4 and 1; q13 has no candidates:
+    # (1/log2(4) + 1/log2(5) + 1 + 0) / 4.
+    assert cell.first_stage == pytest.approx(0.482669, abs=1e-6)
+    assert cell.list_recall == 0.75
+    assert cell.queries == {"in_qrels": 4, "with_candidates": 3, "without_candidates": 1}
+    assert (cell.measure, cell.pairs, cell.depth) == ("nDCG@10", 12, 4)
+    assert (cell.execution["device"], cell.execution["dtype"]) == ("cpu", "float32")
+    assert cell.reranker["family"] == "embedding"
+    assert set(cell.versions) >= {"python", "torch", "ir_measures"}
+    assert cell.run["cost"] == pytest.approx(12 / cell.run["pairs_per_second"] / 1000)
+    assert cell.rejected == {"pairs": 0, "by_reason": {}}
+    assert cell.trained_on is None
+
+
+def test_names_never_become_paths(done: tuple[Path, int]) -> None:
+    names = {path.name for path in (done[0] / "cells").iterdir()}
+    assert names == {"a", "b_i-071be33e"}
+    assert {path.name for path in done[0].iterdir()} == {"cells", "jobs"}
+
+
+def test_done_cells_are_not_done_again(
+    done: tuple[Path, int], material: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "results"
+    shutil.copytree(done[0], output)
+    shutil.rmtree(output / "jobs")
+    before = cells_of(output)
+    assert main(arguments(material, output)) == 0
+    assert cells_of(output) == before
+    assert not (output / "jobs").exists()
+    assert capsys.readouterr().out.count(", done before") == 4
+
+
+def test_a_cell_whose_judgements_or_options_changed_is_done_again(
+    done: tuple[Path, int], material: Path, tmp_path: Path
+) -> None:
+    output, changed = tmp_path / "results", tmp_path / "changed"
+    shutil.copytree(done[0], output)
+    shutil.copytree(material, changed)
+    shutil.rmtree(output / "jobs")
+    (changed / "b.qrels").write_text("q10 0 d0 1\n")
+    before = cells_of(output)
+    assert main(arguments(changed, output, "--max_query_length", "4")) == 0
+    after = cells_of(output)
+    # The encoder has no --max_query_length, so on the data set that is as it was its cell stands.
+    assert {key for key, cell in after.items() if cell == before[key]} == {("encoder", "a")}
+    assert after["encoder", "b/<i>"].first_stage == 1.0
+    assert after["classifier", "a"].reranker["settings"]["max_query_length"] == 4
+
+
+def test_a_failure_leaves_an_older_cell_of_other_options(
+    done: tuple[Path, int], material: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "results"
+    shutil.copytree(done[0], output)
+    models = ["--models", f"classifier={material}/nowhere", "--datasets", f"a={material}/a.parquet,{material}/a.qrels"]
+    assert main([*models, "--output", str(output), RUNNER]) == 1
+    assert cells_of(output)["classifier", "a"] == cells_of(done[0])["classifier", "a"]
+
+
+def run_main(words: list[str]) -> None:
+    sys.exit(main(words))
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)])
+def test_a_stopped_cell_goes_on(material: Path, tmp_path: Path, number: signal.Signals, code: int) -> None:
+    write_letters(tmp_path / "in.parquet", queries=40, candidates=2, row_group_size=40)
+    (tmp_path / "in.qrels").write_text("".join(f"q{query} 0 d0 1\n" for query in range(40)))
+
+    def words(output: str) -> list[str]:
+        models = ["--models", f"m={material}/classifier"]
+        sets = ["--datasets", f"x={tmp_path}/in.parquet,{tmp_path}/in.qrels"]
+        return [*models, *sets, "--output", str(tmp_path / output), "--dtype", "float32", "--shard_pairs", "1", RUNNER]
+
+    process = multiprocessing.get_context("forkserver").Process(target=run_main, args=(words("stopped"),))
+    process.start()
+    while len(list(tmp_path.glob("stopped/jobs/x/*/scored/part-*.parquet"))) < 2:
+        time.sleep(0.01)
+    os.kill(process.pid or 0, number)
+    process.join(60)
+    assert process.exitcode == code
+    [job] = tmp_path.glob("stopped/jobs/x/*")
+    wait_until_unlocked(job)
+    kept = parts(job)
+    assert 2 <= len(kept) < 40, "stopped half-way"
+    assert not (tmp_path / "stopped" / "cells").exists()
+
+    assert main(words("stopped")) == 0
+    assert kept.items() <= parts(job).items()
+    assert len(parts(job)) == 40
+    cell = cells_of(tmp_path / "stopped")["m", "x"]
+    assert (cell.pairs, cell.first_stage) == (80, 1.0)
+    assert cell.run["pairs"] < 80  # the last run's alone
+
+
+def wait_until_unlocked(job: Path) -> None:
+    """Until the cell's own process has seen that the one that started it is gone."""
+    for _ in range(500):
+        try:
+            with lock(str(job)):
+                return
+        except UserError:
+            time.sleep(0.01)
+    raise AssertionError("the cell's process outlives the benchmark's")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (["--models", "classifier"], "--models: classifier is there twice; leave one out, or name it otherwise"),
+        (["--datasets", "x=no.parquet,no.qrels"], "data set x: no judgements no.qrels; check the path"),
+        (["--group_size", "9"], "--group_size: applies to none of the models; leave it out"),
+        (["--frobnicate"], "--frobnicate: neither this command nor Beam has such an option"),
+    ],
+)
+def test_a_mistake_is_one_line_before_any_work(
+    material: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: list[str], told: str
+) -> None:
+    assert main(arguments(material, tmp_path / "results", *changes)) == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 1
+    assert errors[0].startswith(f"error: {told}")
+    assert not list(tmp_path.glob("results/*/*"))
+
+
+def test_a_plan_runs_nothing(material: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments(material, tmp_path / "results", "--plan", "--throughput", "2")) == 0
+    assert "to do: 4 of 4 cells, 48 pairs, 24 s" in capsys.readouterr().out.splitlines()
+    assert not (tmp_path / "results").exists()
+
+
+def die(number: int) -> int:
+    os.kill(os.getpid(), number)
+    return 0
+
+
+def complain(kind: str) -> int:
+    raise {"user": UserError("mend it"), "bug": ZeroDivisionError("a bug")}[kind]
+
+
+def test_work_apart_gives_back_its_result_or_its_error() -> None:
+    assert run_apart(divmod_first, 7, 2) == 3
+    with pytest.raises(UserError, match="mend it"):
+        run_apart(complain, "user")
+    with pytest.raises(ApartError, match="a bug"):
+        run_apart(complain, "bug")
+    with pytest.raises(ApartError, match="killed, as systems do to one that takes too much memory"):
+        run_apart(die, signal.SIGKILL)
+    with pytest.raises(ApartError, match="ended with exit code -15"):
+        run_apart(die, signal.SIGTERM)
+
+
+def divmod_first(number: int, divisor: int) -> int:
+    return divmod(number, divisor)[0]
