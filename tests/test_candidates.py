@@ -17,6 +17,7 @@ from tests.retrieval import copies
 from tests.scoring import tiny, tiny_encoder
 from transforms import files
 from transforms.retrieval import bm25, join, work
+from transforms.retrieval.dense import Searcher
 
 DOCUMENTS = [{"_id": f"d{number}", "text": " ".join("abcdefgh"[number % 8 :])} for number in range(12)]
 QUESTIONS = [{"_id": f"q{number}", "text": f"{'abcdefgh'[number]} h"} for number in range(8)]
@@ -130,6 +131,18 @@ def test_dense_shards_are_merged_and_continued(data: Path, tmp_path: Path, monke
     assert told["retriever"]["kind"] == "dense"
     assert told["retriever"]["model"]["files"]["model.safetensors"]
     assert told["execution"]["dtype"] == "float32"
+
+
+def test_jobs_of_one_corpus_share_embeddings(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = (f"dense:{tiny_encoder.bert(tmp_path / 'model')}", "--embeddings", str(tmp_path / "kept"))
+    assert make(data, tmp_path / "first", *options) == 0
+    kept = list((tmp_path / "kept").rglob("*.npy"))
+    assert len(kept) == 1
+    monkeypatch.setattr(Searcher, "embed", stop)
+    assert make(data, tmp_path / "second", *options, "--depth", "3") == 0
+    assert lists(tmp_path / "second") == {query: found[:3] for query, found in lists(tmp_path / "first").items()}
+    # Not those of the same corpus in other shards.
+    assert make(data, tmp_path / "third", *options, "--shard_documents", "5") == 1
 
 
 def stop(*_: Any, **__: Any) -> None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from tests.scoring import tiny_encoder
 from transforms.retrieval import work
-from transforms.retrieval.dense import Searcher
+from transforms.retrieval.dense import Searcher, search_shard
 from transforms.scoring.encoder import Encoder
 from transforms.scoring.reranker import Specification, specify
 
@@ -21,12 +23,17 @@ def specification(tmp_path_factory: pytest.TempPathFactory) -> Specification:
     return found
 
 
+def search(specification: Specification, rows: pa.Table, k: int, queries: pa.Table = QUERIES) -> pa.Table:
+    searcher = Searcher(specification, queries)
+    return searcher.search(rows, searcher.embed(rows), k)
+
+
 def documents(texts: dict[str, str]) -> pa.Table:
     return pa.table([list(texts), [None] * len(texts), list(texts.values())], schema=work.CORPUS)
 
 
 def test_exact_best_of_each_query(specification: Specification) -> None:
-    found, lost = Searcher(specification, QUERIES).search(documents(TEXTS), 5)
+    found = search(specification, documents(TEXTS), 5)
     encoder = Encoder(specification)
     scores = encoder.embed(["a b c", "t s r"], "query") @ encoder.embed(list(TEXTS.values()), "document").T
     best = [[f"d{place}" for place in np.argsort(-row)[:5]] for row in scores]
@@ -35,23 +42,21 @@ def test_exact_best_of_each_query(specification: Specification) -> None:
         mine = {row["doc_id"]: row["score"] for row in found.to_pylist()[query * 5 : query * 5 + 5]}
         assert set(mine) == set(expected)
         np.testing.assert_allclose([mine[d] for d in expected], sorted(scores[query])[::-1][:5], atol=1e-6)
-    assert lost == 0
 
 
 def test_title_is_read_and_equal_scores_stand_by_document(specification: Specification) -> None:
     rows = pa.table([["9", "10", "a"], ["b", None, ""], ["c", "b c", "b c"]], schema=work.CORPUS)
-    found, _ = Searcher(specification, QUERIES.slice(0, 1)).search(rows, 2)
+    found = search(specification, rows, 2, QUERIES.slice(0, 1))
     assert found["doc_id"].to_pylist() == ["a", "9"]
     assert len(set(found["score"].to_pylist())) == 1
 
 
 def test_empty_shard(specification: Specification) -> None:
-    found, lost = Searcher(specification, QUERIES).search(documents({}), 5)
-    assert (found.num_rows, lost) == (0, 0)
+    assert search(specification, documents({}), 5).num_rows == 0
 
 
 def test_document_that_cannot_be_embedded_is_never_found(
-    specification: Specification, monkeypatch: pytest.MonkeyPatch
+    specification: Specification, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     embed = Encoder.embed
 
@@ -61,6 +66,22 @@ def test_document_that_cannot_be_embedded_is_never_found(
         return rows
 
     monkeypatch.setattr(Encoder, "embed", without_d3)
-    found, lost = Searcher(specification, QUERIES).search(documents(TEXTS), 12)
-    assert lost == 1
-    assert sorted(found["doc_id"].to_pylist()) == sorted([d for d in TEXTS if d != "d3"] * 2)
+    work.write(work.corpus_path(str(tmp_path), "part"), documents(TEXTS))
+    search_shard(Searcher(specification, QUERIES), str(tmp_path), "part", 12)
+    found = work.hits_path(str(tmp_path), "part")
+    assert work.record(found) == {"not_embedded": 1}
+    assert sorted(work.read(found)["doc_id"].to_pylist()) == sorted([d for d in TEXTS if d != "d3"] * 2)
+
+
+def test_kept_embeddings_are_read_instead_of_computed(
+    specification: Specification, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searcher, kept = Searcher(specification, QUERIES), str(tmp_path / "kept")
+    for output in ("first", "second"):
+        work.write(work.corpus_path(str(tmp_path / output), "part"), documents(TEXTS))
+        search_shard(searcher, str(tmp_path / output), "part", 5, kept)
+        monkeypatch.setattr(Encoder, "embed", None)  # called no more
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["part.npy"]
+    hits = [work.read(work.hits_path(str(tmp_path / output), "part")) for output in ("first", "second")]
+    assert hits[0].equals(hits[1])
+    assert hits[0].num_rows == 10

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from transforms import files
 from transforms.retrieval import hits, work
 from transforms.scoring import checkpoint
 from transforms.scoring.encoder import Encoder
@@ -28,21 +31,22 @@ class Searcher:
         self._query_ids = queries["query_id"].to_pylist()
         self._queries = self._encoder.embed(queries["query"].to_pylist(), "query")
 
-    def search(self, documents: pa.Table, k: int) -> tuple[pa.Table, int]:
-        """The k best documents of each query.
+    def embed(self, documents: pa.Table) -> NDArray[np.float32]:
+        """Embeddings of documents of schema `work.CORPUS`, shape [documents, size]; NaN where there is none."""
+        texts = render(None, documents["title"].combine_chunks(), documents["text"].combine_chunks())
+        return self._encoder.embed(texts.to_pylist(), "document")
+
+    def search(self, documents: pa.Table, embedded: NDArray[np.float32], k: int) -> pa.Table:
+        """The k best documents of each query, as a table of schema `work.HITS`.
 
         Args:
             documents: of schema `work.CORPUS`.
+            embedded: their embeddings.
             k: how many, at most.
-
-        Returns:
-            A table of schema `work.HITS`, and how many documents have no embedding and so are never found.
         """
-        documents = documents.sort_by([("doc_id", "descending")])  # the order of equal scores
-        texts = render(None, documents["title"].combine_chunks(), documents["text"].combine_chunks())
-        embedded = self._encoder.embed(texts.to_pylist(), "document")
-        doc_ids = documents["doc_id"].to_pylist()
-        return hits.table(self._found(embedded, k), doc_ids), int(np.isnan(embedded).any(axis=1).sum())
+        order = pc.sort_indices(documents["doc_id"], sort_keys=[("", "descending")])  # that of equal scores
+        doc_ids = documents["doc_id"].take(order).to_pylist()
+        return hits.table(self._found(embedded[order.to_numpy()], k), doc_ids)
 
     def _found(
         self, embedded: NDArray[np.float32], k: int
@@ -54,7 +58,24 @@ class Searcher:
                 yield query_id, places, row[places]
 
 
-def search_shard(searcher: Searcher, output: str, name: str, k: int) -> None:
-    """Commits the hits of one shard of the corpus."""
-    found, lost = searcher.search(work.read(work.corpus_path(output, name)), k)
-    work.write(work.hits_path(output, name), found, {"not_embedded": lost})
+def search_shard(searcher: Searcher, output: str, name: str, k: int, embeddings: str | None = None) -> None:
+    """Commits the hits of one shard of the corpus, and its embeddings where they are to be kept.
+
+    Args:
+        searcher: the encoder and the queries.
+        output: the job's directory.
+        name: of the shard.
+        k: hits of a query, at most.
+        embeddings: a directory for jobs of the same corpus and encoder to share; None to keep none.
+    """
+    documents = work.read(work.corpus_path(output, name))
+    kept = None if embeddings is None else files.join(embeddings, f"{name}.npy")
+    if kept is not None and files.exists(kept):
+        with files.open_input(kept) as stream:
+            embedded = np.load(io.BytesIO(stream.read()), allow_pickle=False)
+    else:
+        embedded = searcher.embed(documents)
+        if kept is not None:
+            files.write_atomically(kept, lambda stream: np.save(stream, embedded, allow_pickle=False))
+    lost = int(np.isnan(embedded).any(axis=1).sum())
+    work.write(work.hits_path(output, name), searcher.search(documents, embedded, k), {"not_embedded": lost})

@@ -128,20 +128,26 @@ class _SearchIndex(beam.DoFn):
 
 @dataclass(frozen=True)
 class Dense:
-    """A sentence encoder as the first stage; any number of workers share the corpus' shards."""
+    """A sentence encoder as the first stage; any number of workers share the corpus' shards.
+
+    Attributes:
+        specification: the encoder.
+        embeddings: a directory for the embeddings of this corpus by this encoder; None to keep none.
+    """
 
     specification: Specification
+    embeddings: str | None = None
 
     def expand(self, begin: PBegin, shards: PCollection[str], settings: Settings) -> PCollection[str]:
         """The names of the committed files of hits."""
-        hit_files: PCollection[str] = shards | "Embed" >> beam.ParDo(_SearchShard(settings, self.specification))
+        hit_files: PCollection[str] = shards | "Embed" >> beam.ParDo(_SearchShard(settings, self))
         return hit_files
 
 
 class _SearchShard(beam.DoFn):
-    def __init__(self, settings: Settings, specification: Specification) -> None:
+    def __init__(self, settings: Settings, stage: Dense) -> None:
         self._settings = settings
-        self._specification = specification
+        self._stage = stage
         self._searcher: Searcher | None = None  # loaded for the first shard whose hits are not there yet
 
     def process(self, name: str) -> Iterator[str]:
@@ -149,8 +155,11 @@ class _SearchShard(beam.DoFn):
             return
         if not files.exists(work.hits_path(self._settings.output, name)):
             if self._searcher is None:
-                self._searcher = Searcher(self._specification, work.read(work.queries_path(self._settings.output)))
-            search_shard(self._searcher, self._settings.output, name, self._settings.hits)
+                self._searcher = Searcher(
+                    self._stage.specification, work.read(work.queries_path(self._settings.output))
+                )
+            settings = self._settings
+            search_shard(self._searcher, settings.output, name, settings.hits, self._stage.embeddings)
         documents = work.record(work.corpus_path(self._settings.output, name))["documents"]
         progress_writer(self._settings.progress_folder).add(documents, 0)
         yield name
