@@ -8,6 +8,7 @@ Everything that can be checked is checked before the work begins. The same comma
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import logging
 import platform
@@ -109,7 +110,8 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> None:
         if not (files.exists(files.join(output, job.SUCCESS)) and files.exists(report)):
             start = time.monotonic()
             write_queries(output, query_files.read(source))
-            with stop_on_interrupt(local) as folder, progress_line(folder, None, 0, unit="document"):
+            slow = isinstance(retriever, Dense)
+            with stop_on_interrupt(local) as folder, progress_line(folder if slow else None, None, 0, "document"):
                 graph = partial(
                     build, source=source, retriever=retriever, settings=replace(settings, progress_folder=folder)
                 )
@@ -153,7 +155,16 @@ def first_stage(
     if notice := licence_notice(specification.model):
         print(notice, file=sys.stderr)
     told = {"kind": "dense", "name": name, **specification.fingerprint()}
-    return Dense(specification), told, asdict(specification.execution)
+    execution = asdict(specification.execution)
+    kept = options.embeddings and embeddings_path(options, source, specification.fingerprint() | execution)
+    return Dense(specification, kept), told, execution
+
+
+def embeddings_path(options: argparse.Namespace, source: Source, encoder: Mapping[str, Any]) -> str:
+    """Where a corpus' embeddings are kept: another directory for each corpus, encoder and way to run it."""
+    read = [[file.size, file.tail_hash] for file in source.corpus]
+    identity = json.dumps([read, options.shard_documents, encoder], sort_keys=True)
+    return files.join(files.absolute(options.embeddings), hashlib.sha256(identity.encode()).hexdigest()[:16])
 
 
 def new_job(

@@ -82,6 +82,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     stage.add_argument("--revision", help="of a dense model: commit, tag or branch on the hub")
     stage.add_argument("--model_like", metavar="NAME", help="treat a dense checkpoint as this model of the catalogue")
+    stage.add_argument(
+        "--embeddings",
+        type=given,
+        metavar="DIR",
+        help="keep a dense first stage's embeddings there, for jobs of one corpus (MKQA's 26) to share",
+    )
     for name in DENSE_OPTIONS:
         stage.add_argument(f"--{name}", **MODEL_OPTIONS[name])
 
@@ -113,7 +119,7 @@ def check(options: argparse.Namespace) -> None:
     if not options.dataset and (options.split or options.data_dir):
         raise UserError("--split and --data_dir apply to --dataset; leave them out")
     kind, _ = options.retriever
-    of_model = ("revision", "model_like", *DENSE_OPTIONS, *RUN_OPTIONS)
+    of_model = ("revision", "model_like", "embeddings", *DENSE_OPTIONS, *RUN_OPTIONS)
     unused = [name for name in of_model if getattr(options, name) != RUN_OPTIONS.get(name)]
     if kind != "dense" and unused:
         raise UserError(f"--{unused[0]} applies to a dense first stage; leave it out")
