@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from eval.evaluation import EXAMPLES, Evaluation, evaluate
 from eval.relevance import ANSWERS_MEASURES, DEFAULT_MEASURES, Relevance, by_answers, by_qrels
 from eval.report import count, count_notes, grade_notes, mean_rows, query_rows
-from eval.runs import Source, open_source
+from eval.runs import Candidates, Source, open_source
 from eval.summary import render
 from transforms.errors import UserError
 
@@ -143,18 +143,25 @@ def evaluate_source(
     """Measures stages of a source; `location` is what it is called.
 
     Raises:
-        UserError: no query of it is known, or the texts of some are not.
+        UserError: no query of it is known, or the text of a document is not.
     """
     grades = relevance.judgements.grades
-    evaluation = evaluate(source.lists, stages, [*relevance.measures.values()], grades, exclude_identical_ids)
+
+    def checked() -> Iterator[Candidates]:
+        for candidates in source.lists:
+            if relevance.listed is not None and candidates.query_id in grades:
+                documents = [document for _, document in candidates.stages[stages[0]]]
+                missing = relevance.listed.missing(candidates.query_id, documents)
+                if missing:
+                    raise UserError(
+                        f"{location}: query {candidates.query_id!r} lists {missing[0]!r}, which the candidate files do "
+                        "not; give all files that it was made from as --candidates"
+                    )
+            yield candidates
+
+    evaluation = evaluate(checked(), stages, [*relevance.measures.values()], grades, exclude_identical_ids)
     if not evaluation.answered:
         raise _nothing_in_common(location, relevance, evaluation.unjudged, list(islice(grades, EXAMPLES)))
-    unknown = evaluation.answered - relevance.listed if relevance.listed is not None else ()
-    if unknown:
-        raise UserError(
-            f"{location}: queries that the candidate files lack: {len(unknown):,}, {min(unknown)!r} for one; give all "
-            "files that it was made from as --candidates"
-        )
     return evaluation
 
 

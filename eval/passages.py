@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -40,8 +41,21 @@ def candidate_files(patterns: Sequence[str] | None, job: Mapping[str, Any]) -> l
     return paths
 
 
-def judge(answers: Mapping[str, Sequence[str]], paths: Sequence[str]) -> tuple[dict[str, dict[str, int]], set[str]]:
-    """Grades by answers, and the ids of the queries that have candidates; texts are in memory a batch at a time.
+class Listed:
+    """Which pairs the candidate files list, each as a hash in eight bytes."""
+
+    def __init__(self, pairs: array[int]) -> None:
+        self._sorted = np.sort(np.frombuffer(pairs, np.int64))
+
+    def missing(self, query_id: str, doc_ids: Sequence[str]) -> list[str]:
+        """Those of a query's documents that the files do not list."""
+        hashes = np.array([hash((query_id, doc_id)) for doc_id in doc_ids], np.int64)
+        first, after = (np.searchsorted(self._sorted, hashes, side) for side in ("left", "right"))
+        return [doc_ids[place] for place in np.flatnonzero(first == after).tolist()]
+
+
+def judge(answers: Mapping[str, Sequence[str]], paths: Sequence[str]) -> tuple[dict[str, dict[str, int]], Listed]:
+    """Grades by answers, and what they are known of; texts are in memory a batch at a time.
 
     Args:
         answers: query id -> its answers, spelled.
@@ -49,21 +63,21 @@ def judge(answers: Mapping[str, Sequence[str]], paths: Sequence[str]) -> tuple[d
 
     Returns:
         Query id -> document id -> 1 for the passages that hold an answer; all queries of `answers` are in it, and
-        nothing else. And those of them that the files list.
+        nothing else. And the pairs of these queries in the files.
 
     Raises:
         UserError: a file is no candidate file, or damaged.
     """
     grades: dict[str, dict[str, int]] = {query_id: {} for query_id in answers}
-    listed: set[str] = set()
+    listed = array("q")
     for path in paths:
         for query_id, doc_id, passage in _pairs(path):
-            if query_id is None or query_id not in grades:
+            if query_id is None or query_id not in grades or doc_id is None:
                 continue
-            listed.add(query_id)
-            if doc_id is not None and passage is not None and holds(passage, answers[query_id]):
+            listed.append(hash((query_id, doc_id)))
+            if passage is not None and holds(passage, answers[query_id]):
                 grades[query_id][doc_id] = 1
-    return grades, listed
+    return grades, Listed(listed)
 
 
 def _pairs(path: str) -> Iterator[Pair]:

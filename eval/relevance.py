@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ir_measures import Measure, Success
 
@@ -15,6 +14,9 @@ from eval.files import sha256
 from eval.measures import parse_measures
 from eval.qrels import Judgements, read_qrels
 from transforms.errors import UserError
+
+if TYPE_CHECKING:
+    from eval.passages import Listed
 
 # nDCG@10 is what nearly every comparison publishes; RR@10 and R@10 tell whether the first hit or the number of hits
 # made it. Of lists of up to 100 candidates, R@100 would say what SetR says.
@@ -40,7 +42,7 @@ class Relevance:
         whole_list: the name of that one which tells of the candidates and not of their order.
         provenance: what a report must tell of it.
         counts: what is to be counted of it beside the judgements.
-        listed: the queries whose candidates could be judged; None where that depends on no candidates.
+        listed: the pairs that could be judged; None where any can.
     """
 
     kind: str
@@ -49,7 +51,7 @@ class Relevance:
     whole_list: str
     provenance: Mapping[str, Any]
     counts: dict[str, int]
-    listed: AbstractSet[str] | None = None
+    listed: Listed | None = None
 
 
 def by_qrels(location: str, names: Sequence[str] | None) -> Relevance:

@@ -176,7 +176,10 @@ def test_nulls_and_undecodable_texts_hold_nothing(tmp_path: Path) -> None:
         }
     )
     pq.write_table(table, tmp_path / "c.parquet")
-    assert judge({"q1": ["\nparis\n"]}, [str(tmp_path / "c.parquet")]) == ({"q1": {"good": 1}}, {"q1"})
+    grades, listed = judge({"q1": ["\nparis\n"]}, [str(tmp_path / "c.parquet")])
+    assert grades == {"q1": {"good": 1}}
+    assert listed.missing("q1", ["bad", "lost", "good", "null", "other"]) == ["lost", "other"]
+    assert listed.missing("q2", ["good"]) == ["good"]
 
 
 def test_odd_answers_are_told(tmp_path: Path, out: Path) -> None:
@@ -209,7 +212,11 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     ),
     "candidates of another run": (
         ["RUN", "--answers", "ANSWERS", "--candidates", "OTHER.parquet"],
-        "RUN: queries that the candidate files lack: 2, 'q1' for one; give all files that it was made from as",
+        "RUN: query 'q1' lists 'a', which the candidate files do not; give all files that it was made from as",
+    ),
+    "a document of another list": (
+        ["DEEP_RUN", "--answers", "ANSWERS", "--candidates", "OTHER.parquet"],
+        "DEEP_RUN: query 'q3' lists 'b', which the candidate files do not; give all files that it was made from as",
     ),
     "no candidates there": (
         ["RUN", "--answers", "ANSWERS", "--candidates", "absent"],
@@ -241,7 +248,8 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "RUN").write_text("q1 Q0 a 1 1 t\nq2 Q0 a 1 1 t\nq3 Q0 a 1 1 t\n")
     (tmp_path / "OTHER_RUN").write_text("x Q0 a 1 1 t\n")
-    pq.write_table(nested({"q3": [("a", None, "text")]}), tmp_path / "OTHER.parquet")
+    (tmp_path / "DEEP_RUN").write_text("q3 Q0 a 1 2 t\nq3 Q0 b 2 1 t\n")
+    pq.write_table(nested({"q3": [("a", None, "text")], "q1": [("b", None, "")]}), tmp_path / "OTHER.parquet")
     places = {"OUT": str(out), "ANSWERS": answers}
     assert main(["measure", *(places.get(argument, argument) for argument in arguments)]) == 2
     printed = capsys.readouterr().err
