@@ -21,7 +21,7 @@ def test_judged_queries_of_the_split_in_their_own_order(tmp_path: Path) -> None:
 
 def test_all_queries_without_judgements(tmp_path: Path) -> None:
     folder = copies.directory(tmp_path)
-    own = source.of_files([str(folder / "corpus.jsonl")], [str(folder / "queries.jsonl")], [], "en")
+    own = source.of_files([str(folder / "corpus.jsonl")], [str(folder / "queries.jsonl")], [])
     assert queries.read(own).table["query_id"].to_pylist() == ["7", "1", "9"]
 
 

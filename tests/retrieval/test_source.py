@@ -66,5 +66,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         "dataset coir/cosqa: CoIR-Retrieval/cosqa-qrels has no data/dev-*.parquet or dev/*.parquet; is the split 'dev' "
         "one of its own, and the copy whole? What changed on the hub can be had as a local copy by --data_dir"
     )
+    with pytest.raises(UserError, match=r"^--split dev: mkqa/de has one split alone; leave it out$"):
+        source.of_dataset("mkqa/de", split="dev", data_dir=str(data))
     with pytest.raises(UserError, match=r"nothing.*matches no file"):
-        source.of_files([str(tmp_path / "nothing")], [str(tmp_path / "BeIR/scifact/queries.jsonl.gz")], [], "en")
+        source.of_files([str(tmp_path / "nothing")], [str(tmp_path / "BeIR/scifact/queries.jsonl.gz")], [])

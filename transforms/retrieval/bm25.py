@@ -1,4 +1,4 @@
-"""BM25 as the first stage, by bm25s. The index is in memory: some 600 bytes a document of a hundred words."""
+"""BM25 as the first stage, by bm25s, whose index is in memory."""
 
 from __future__ import annotations
 

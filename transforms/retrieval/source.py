@@ -74,8 +74,8 @@ def of_dataset(name: str, split: str | None = None, data_dir: str | None = None)
     return _gather(datasets.named(name), split, data_dir)
 
 
-def of_files(corpus: Sequence[str], queries: Sequence[str], qrels: Sequence[str], language: str) -> Source:
-    """The user's own files.
+def of_files(corpus: Sequence[str], queries: Sequence[str], qrels: Sequence[str]) -> Source:
+    """The user's own files, taken for English.
 
     Raises:
         UserError: one is missing.
@@ -84,10 +84,12 @@ def of_files(corpus: Sequence[str], queries: Sequence[str], qrels: Sequence[str]
         kind: tuple(_describe(path, path) for path in files.expand(patterns)) if patterns else ()
         for kind, patterns in (("corpus", corpus), ("queries", queries), ("qrels", qrels))
     }
-    return Source("own files", None, language, None, False, found["corpus"], found["queries"], found["qrels"])
+    return Source("own files", None, "en", None, False, found["corpus"], found["queries"], found["qrels"])
 
 
 def _gather(dataset: Dataset, split: str | None, directory: str | None) -> Source:
+    if dataset.qrels is None and split not in (None, dataset.split):
+        raise UserError(f"--split {split}: {dataset.name} has one split alone; leave it out")
     split = split or dataset.split
     places = [place for place in (dataset.corpus, dataset.queries, dataset.qrels) if place is not None]
     patterns: dict[str, list[str]] = {}
