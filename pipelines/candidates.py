@@ -94,7 +94,8 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> None:
     if options.dataset:
         source = of_dataset(options.dataset, options.split, options.data_dir)
     else:
-        source = of_files(options.corpus, options.queries, options.qrels, options.language)
+        source = of_files(options.corpus, options.queries, options.qrels)
+    source = replace(source, language=options.language or source.language)
     exclude = options.exclude_identical_ids
     settings = Settings(
         output,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 
 from pipelines.options import Parser
 from pipelines.rerank_options import MODEL_OPTIONS, RUN_OPTIONS, given, positive
@@ -30,9 +31,16 @@ class ListDatasets(argparse.Action):
 def retriever(text: str) -> tuple[str, str]:
     """The kind of first stage, and its model or file."""
     kind, _, rest = text.partition(":")
-    if f"{kind}:" not in {name.partition(":")[0] + ":" for name in RETRIEVERS} or bool(rest) == (kind == "bm25"):
+    if kind not in {name.partition(":")[0] for name in RETRIEVERS} or bool(rest) == (kind == "bm25"):
         raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(RETRIEVERS)}")
     return kind, rest
+
+
+def language(text: str) -> str:
+    """A code of two or three letters (ISO 639)."""
+    if not re.fullmatch("[a-z]{2,3}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no code of a language, such as en")
+    return text
 
 
 def depth(text: str) -> int:
@@ -70,7 +78,12 @@ def build_parser() -> argparse.ArgumentParser:
             metavar="PATH",
             help=f"instead of --dataset: your own {what}, Parquet, JSON lines or TSV, plain or .gz",
         )
-    data.add_argument("--language", default="en", metavar="CODE", help="of your own corpus, for BM25's analysis")
+    data.add_argument(
+        "--language",
+        type=language,
+        metavar="CODE",
+        help="of the corpus, for BM25's analysis: ar, de, fr ...; en where neither you nor the data set tell",
+    )
 
     stage = parser.add_argument_group("first stage")
     stage.add_argument("--retriever", required=True, type=retriever, metavar="STAGE", help=", ".join(RETRIEVERS))
@@ -121,5 +134,7 @@ def check(options: argparse.Namespace) -> None:
     kind, _ = options.retriever
     of_model = ("revision", "model_like", "embeddings", *DENSE_OPTIONS, *RUN_OPTIONS)
     unused = [name for name in of_model if getattr(options, name) != RUN_OPTIONS.get(name)]
+    if kind != "bm25" and options.language:
+        raise UserError("--language applies to bm25; leave it out")
     if kind != "dense" and unused:
         raise UserError(f"--{unused[0]} applies to a dense first stage; leave it out")
