@@ -28,7 +28,7 @@ from transforms.scoring.reranker import Specification, specify
 JOBS = "jobs"
 # BEIR's own evaluation leaves out a candidate whose id is that of its query.
 WITHOUT_IDENTICAL_IDS = frozenset({"beir"})
-RUN_OPTIONS = ("device", "dtype", "batch_tokens", "shard_pairs", "max_rejected")
+RUN_OPTIONS = (*rerank_options.RUN_OPTIONS, "shard_pairs", "max_rejected")
 QUERY_COUNTS = ("queries_in_qrels", "queries_with_candidates", "queries_without_candidates")
 MEASURING_PACKAGES = ("ir_measures", "pytrec-eval-terrier")
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from eval.published_scores import BENCHMARKS
 from pipelines.options import Parser
-from pipelines.rerank_options import MODEL_OPTIONS, RUN_OPTIONS, given, positive, price, share
+from pipelines.rerank_options import MODEL_OPTIONS, RUN_OPTIONS, add_options, given, positive, price, share
 from transforms import files
 from transforms.errors import UserError
 from transforms.retrieval import datasets
@@ -174,13 +174,10 @@ def build_parser() -> argparse.ArgumentParser:
     plan.add_argument("--price_per_hour", type=price, metavar="PRICE", help="of this machine, to tell the cost")
 
     model = parser.add_argument_group("options of the models, each for those alone that have it")
-    for name, keywords in MODEL_OPTIONS.items():
-        model.add_argument(f"--{name}", **keywords)
+    add_options(model, MODEL_OPTIONS)
 
     running = parser.add_argument_group("running")
-    running.add_argument("--device", default=RUN_OPTIONS["device"], help="auto, cpu, cuda or cuda:N")
-    running.add_argument("--dtype", default=RUN_OPTIONS["dtype"], choices=("auto", "float32", "bfloat16", "float16"))
-    running.add_argument("--batch_tokens", type=positive, metavar="N", help="tokens in one forward pass, at most")
+    add_options(running, RUN_OPTIONS)
     running.add_argument("--shard_pairs", type=positive, default=16_384, metavar="N", help="pairs in a shard, at most")
     running.add_argument("--max_rejected", type=share, default=1.0, metavar="SHARE", help="of a cell's pairs")
     return parser

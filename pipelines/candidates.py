@@ -27,7 +27,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipelines.candidates_options import DENSE_OPTIONS, build_parser, check
 from pipelines.options import parse
 from pipelines.progress_line import progress_line
-from pipelines.rerank_options import RUN_OPTIONS
+from pipelines.rerank_options import RUN_OPTIONS, is_given, settled
 from pipelines.running import run_graph, runner_of, stop_on_interrupt
 from transforms import files, job
 from transforms.errors import UserError
@@ -105,7 +105,7 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> None:
     )
     retriever, told, execution = first_stage(options, source, None if options.overwrite else job.read_job(output))
     wanted = new_job(options, source, settings, told, execution)
-    requested = {name: execution[name] for name in RUN_OPTIONS if getattr(options, name) != RUN_OPTIONS[name]}
+    requested = {name: execution[name] for name in RUN_OPTIONS if is_given(options, name)}
     with job.open_job(output, wanted, requested=requested, overwrite=options.overwrite, layout=LAYOUT) as current:
         report = files.join(output, REPORT)
         if not (files.exists(files.join(output, job.SUCCESS)) and files.exists(report)):
@@ -138,18 +138,14 @@ def first_stage(
         if not files.exists(path):
             raise UserError(f"--retriever run:{name}: there is no such file; check the path")
         return Run(path), {"kind": "run", "path": path, "sha256": files.sha256(path)}, {}
-    settled = dict(begun.execution) if begun else {}
-    run: dict[str, Any] = {
-        option: settled.get(option, choice) if getattr(options, option) == choice else getattr(options, option)
-        for option, choice in RUN_OPTIONS.items()
-    }
+    before = dict(begun.execution) if begun else {}
     specification = specify(
         name,
         revision=options.revision,
         like=options.model_like,
-        threads=settled.get("threads"),
+        threads=before.get("threads"),
         options={option: getattr(options, option) for option in DENSE_OPTIONS},
-        **run,
+        **settled(options, before),
     )
     if not isinstance(specification, Specification) or specification.model.family != "embedding":
         raise UserError(f"--retriever dense:{name}: it gives no embeddings of texts; give a sentence encoder")

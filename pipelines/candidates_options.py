@@ -6,7 +6,7 @@ import argparse
 import re
 
 from pipelines.options import Parser
-from pipelines.rerank_options import MODEL_OPTIONS, RUN_OPTIONS, given, positive
+from pipelines.rerank_options import MODEL_OPTIONS, RUN_OPTIONS, add_options, given, positive
 from transforms.errors import UserError
 from transforms.retrieval.datasets import DATASETS
 from transforms.retrieval.join import PART_PAIRS
@@ -101,16 +101,11 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="keep a dense first stage's embeddings there, for jobs of one corpus (MKQA's 26) to share",
     )
-    for name in DENSE_OPTIONS:
-        stage.add_argument(f"--{name}", **MODEL_OPTIONS[name])
+    add_options(stage, {name: MODEL_OPTIONS[name] for name in DENSE_OPTIONS})
 
     running = parser.add_argument_group("running")
     running.add_argument("--output", required=True, type=given, metavar="DIR", help="the job's own directory")
-    running.add_argument("--device", default=RUN_OPTIONS["device"], help="auto, cpu, cuda or cuda:N")
-    running.add_argument(
-        "--dtype", default=RUN_OPTIONS["dtype"], choices=("auto", "float32", "bfloat16", "float16"), help="of the model"
-    )
-    running.add_argument("--batch_tokens", type=positive, metavar="N", help="tokens in one forward pass, at most")
+    add_options(running, RUN_OPTIONS)
     running.add_argument(
         "--shard_documents", type=positive, default=16_384, metavar="N", help="documents of a shard, at most"
     )

@@ -16,7 +16,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -24,7 +23,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipelines import dry_run
 from pipelines.options import parse
 from pipelines.progress_line import progress_line
-from pipelines.rerank_options import MODEL_OPTIONS, OUTPUT_OPTIONS, RUN_OPTIONS, build_parser
+from pipelines.rerank_options import MODEL_OPTIONS, OUTPUT_OPTIONS, RUN_OPTIONS, build_parser, is_given, settled
 from pipelines.running import run_graph, runner_of, stop_on_interrupt
 from transforms import files, job, report
 from transforms.commit import Part, committed, complete_row_groups, uncommit
@@ -145,31 +144,22 @@ def check_run_file(path: str, inputs: Sequence[InputFile], output: str) -> None:
         raise UserError(f"--run_file {path}: it is a directory, an input or the job's own; give the name of a new file")
 
 
-def is_given(options: argparse.Namespace, name: str) -> bool:
-    """Whether an option of RUN_OPTIONS is settled by the user."""
-    return bool(getattr(options, name) != RUN_OPTIONS[name])
-
-
 def specify_model(options: argparse.Namespace, begun: job.Job | None) -> Specification | EndpointSpecification:
     """The model that the options name; what they leave open is as in the job that is continued, where there is one.
 
     Raises:
         UserError: the model cannot be had, or cannot run so.
     """
-    settled = dict(begun.execution) if begun else {}
-    run: dict[str, Any] = {
-        name: getattr(options, name) if is_given(options, name) else settled.get(name, open_choice)
-        for name, open_choice in RUN_OPTIONS.items()
-    }
-    if begun is not None and settled.get("device", "cpu") != "cpu" and not is_given(options, "device"):
-        _check_device(str(settled["device"]))
+    before = dict(begun.execution) if begun else {}
+    if before.get("device", "cpu") != "cpu" and not is_given(options, "device"):
+        _check_device(str(before["device"]))
     specification = specify(
         options.model,
         revision=options.revision,
         like=options.model_like,
-        threads=settled.get("threads"),
+        threads=before.get("threads"),
         options={name: getattr(options, name) for name in MODEL_OPTIONS},
-        **run,
+        **settled(options, before),
     )
     order = check_order(options.candidate_order)
     listwise = isinstance(specification, Specification) and specification.model.family == "listwise"

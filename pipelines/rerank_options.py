@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from typing import Any
 
 from pipelines.options import Parser
 from transforms.schema import REASONS
 from transforms.scoring import catalogue
+from transforms.scoring.attention import KERNELS
+from transforms.scoring.execution import DTYPES
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -87,8 +90,33 @@ MODEL_OPTIONS: dict[str, dict[str, Any]] = {
     "endpoint_concurrency": {"type": positive, "metavar": "N", "help": "requests at once, at most"},
 }
 
-# What settles how the arithmetic runs, with the value that leaves the choice open.
-RUN_OPTIONS: dict[str, Any] = {"device": "auto", "dtype": "auto", "batch_tokens": None}
+# What settles how the arithmetic runs; the defaults leave the choice open.
+RUN_OPTIONS: dict[str, dict[str, Any]] = {
+    "device": {"default": "auto", "help": "auto, cpu, cuda or cuda:N"},
+    "dtype": {"default": "auto", "choices": ("auto", *DTYPES), "help": "of the model"},
+    "attention": {"default": "auto", "choices": ("auto", *KERNELS), "help": "kernel that computes attention"},
+    "batch_tokens": {"default": None, "type": positive, "metavar": "N", "help": "tokens in one forward pass, at most"},
+}
+
+
+def is_given(options: argparse.Namespace, name: str) -> bool:
+    """Whether an option of RUN_OPTIONS is settled by the user."""
+    return bool(getattr(options, name) != RUN_OPTIONS[name]["default"])
+
+
+def settled(options: argparse.Namespace, begun: Mapping[str, Any]) -> dict[str, Any]:
+    """RUN_OPTIONS as given; what is left open is as in the execution of the job that is continued, if there is one."""
+    return {
+        name: getattr(options, name) if is_given(options, name) else begun.get(name, keywords["default"])
+        for name, keywords in RUN_OPTIONS.items()
+    }
+
+
+def add_options(group: argparse._ArgumentGroup, described: Mapping[str, Mapping[str, Any]]) -> None:
+    """Add options that are kept as data."""
+    for name, keywords in described.items():
+        group.add_argument(f"--{name}", **keywords)
+
 
 # What else decides a part file's bytes.
 OUTPUT_OPTIONS = ("keep_columns", "text_template", "candidate_order", "top_k", "shard_pairs")
@@ -126,8 +154,7 @@ def build_parser() -> argparse.ArgumentParser:
     model.add_argument("--list_models", action=ListModels, nargs=0, help="print what is known of each model, and end")
     model.add_argument("--model_like", metavar="NAME", help="treat a checkpoint as this model of the catalogue")
     model.add_argument("--revision", help="commit, tag or branch on the hub")
-    for name, keywords in MODEL_OPTIONS.items():
-        model.add_argument(f"--{name}", **keywords)
+    add_options(model, MODEL_OPTIONS)
     model.add_argument(
         "--candidate_order",
         default="best_first",
@@ -136,11 +163,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
 
     running = parser.add_argument_group("running")
-    running.add_argument("--device", default=RUN_OPTIONS["device"], help="auto, cpu, cuda or cuda:N")
-    running.add_argument(
-        "--dtype", default=RUN_OPTIONS["dtype"], choices=("auto", "float32", "bfloat16", "float16"), help="of the model"
-    )
-    running.add_argument("--batch_tokens", type=positive, metavar="N", help="tokens in one forward pass, at most")
+    add_options(running, RUN_OPTIONS)
     running.add_argument("--shard_pairs", type=positive, default=16_384, metavar="N", help="pairs in a shard, at most")
     running.add_argument(
         "--max_rejected", type=share, default=1.0, metavar="SHARE", help="of pairs, beyond which to fail"

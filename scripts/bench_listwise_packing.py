@@ -18,7 +18,7 @@ import torch
 from transformers import AutoTokenizer, Qwen3Config, Qwen3Model
 
 from transforms.scoring import engine
-from transforms.scoring.attention import PACKED
+from transforms.scoring.attention import implementation
 from transforms.scoring.backbones import Backbone
 from transforms.scoring.listwise import Listwise, Settings
 from transforms.scoring.packing import TokenSequence
@@ -42,10 +42,10 @@ CPU = torch.device("cpu")
 def random_model(tokenizer_folder: str) -> Listwise:
     """jina-reranker-v3's sizes with random weights."""
     config = Qwen3Config(**SIZES, use_cache=False)
-    model = Qwen3Model._from_config(config, dtype=torch.bfloat16, attn_implementation=PACKED).eval()
+    model = Qwen3Model._from_config(config, dtype=torch.bfloat16, attn_implementation=implementation("sdpa")).eval()
     projector = [torch.randn(512, 1024), torch.randn(512, 512)]
     tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder)
-    return Listwise(Settings(max_length=131_072), Backbone(model, None), projector, tokenizer)
+    return Listwise(Settings(max_length=131_072), Backbone(model, "qwen3"), projector, tokenizer)
 
 
 def seconds(model: Listwise, sequences: list[TokenSequence], budget: int) -> float:

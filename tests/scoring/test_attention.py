@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from transforms.scoring.attention import packed_sdpa
+from transforms.errors import UserError
+from transforms.scoring import attention
+from transforms.scoring.attention import KERNELS, Choice, choose, implementation, lack
 from transforms.scoring.packing import TokenSequence, pack
 
 CPU = torch.device("cpu")
-LENGTHS = (7, 3, 3, 3, 1, 5)
+LENGTHS = (7, 3, 3, 3, 1, 5, 16, 33)
 NONE = np.zeros(0, dtype=np.int32)
 
 
@@ -30,22 +33,30 @@ def packed_attention(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *, causal: bool, scaling: float | None = None
 ) -> torch.Tensor:
     sequences = [TokenSequence(np.zeros(length, dtype=np.int32), NONE, length) for length in LENGTHS]
-    output, weights = packed_sdpa(Layer(causal), query, key, value, None, packed=pack(sequences, CPU), scaling=scaling)
+    attend = ALL_ATTENTION_FUNCTIONS[implementation("sdpa")]
+    output: torch.Tensor
+    output, weights = attend(Layer(causal), query, key, value, None, packed=pack(sequences, CPU), scaling=scaling)
     assert weights is None
     return output
 
 
 def one_by_one(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *, causal: bool, scaling: float
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    *,
+    causal: bool,
+    scaling: float,
+    lengths: tuple[int, ...] = LENGTHS,
 ) -> torch.Tensor:
     """Softmax attention written out, for one sequence after the other: shape [1, T, heads, head size]."""
     shared = query.shape[1] // key.shape[1]
     key, value = key.repeat_interleave(shared, 1), value.repeat_interleave(shared, 1)
     parts = []
-    for q, k, v in zip(*(tensor.split(LENGTHS, 2) for tensor in (query, key, value)), strict=True):
+    for q, k, v in zip(*(tensor.split(lengths, 2) for tensor in (query, key, value)), strict=True):
         products = q @ k.transpose(-1, -2) * scaling
         if causal:
-            later = torch.ones(products.shape[-2:]).triu(1).bool()
+            later = torch.ones(products.shape[-2:], device=products.device).triu(1).bool()
             products = products.masked_fill(later, -torch.inf)
         parts.append(products.softmax(-1) @ v)
     return torch.cat(parts, 2).transpose(1, 2)
@@ -90,3 +101,125 @@ def test_another_sequence_changes_nothing() -> None:
     after = packed_attention(query, key, value, causal=False)
     assert torch.equal(before[:, :7], after[:, :7])
     assert torch.equal(before[:, 10:], after[:, 10:])
+
+
+@pytest.mark.parametrize("name", list(KERNELS))
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize(("heads", "key_value_heads", "size"), [(12, 12, 64), (16, 8, 128)])
+def test_every_kernel_gives_what_float32_gives(
+    name: str, causal: bool, heads: int, key_value_heads: int, size: int
+) -> None:
+    """Against softmax attention written out, in float32, of the same bfloat16 numbers."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if why := lack(KERNELS[name], device, torch.bfloat16, size):
+        pytest.skip(f"{name} cannot run on this machine: {why}")
+    lengths = (1, 7, 64, 200, 200, 513)
+    generator = torch.Generator().manual_seed(0)
+    query, key, value = (
+        torch.randn((sum(lengths), count, size), generator=generator).bfloat16().to(device)
+        for count in (heads, key_value_heads, key_value_heads)
+    )
+    sequences = [TokenSequence(np.zeros(length, dtype=np.int32), NONE, length) for length in lengths]
+    found = KERNELS[name].attend(query, key, value, pack(sequences, torch.device(device)), causal, size**-0.5)
+    exact = [state.float().transpose(0, 1)[None] for state in (query, key, value)]
+    expected = one_by_one(*exact, causal=causal, scaling=size**-0.5, lengths=lengths)[0]
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), expected, atol=0.02, rtol=0.02)  # bfloat16 has 8 bits: 2 ** -7 of 2
+
+
+@pytest.mark.parametrize(
+    ("device", "capability", "dtype", "head_size", "choice"),
+    [
+        ("cuda", (9, 0), torch.bfloat16, 64, Choice("flash_attn_3", ())),
+        ("cuda:1", (8, 0), torch.bfloat16, 128, Choice("flash_attn_3", ())),
+        ("cuda", (9, 0), torch.float16, 64, Choice("flash_attn_2", ("flash_attn_3: it does not take float16",))),
+        (
+            "cuda",
+            (9, 0),
+            torch.bfloat16,
+            32,
+            Choice("flash_attn_2", ("flash_attn_3: it does not take heads of size 32",)),
+        ),
+        (
+            "cuda",
+            (10, 0),
+            torch.bfloat16,
+            64,
+            Choice("flash_attn_2", ("flash_attn_3: it does not support compute capability 10.0",)),
+        ),
+        (
+            "cuda",
+            (9, 0),
+            torch.float32,
+            64,
+            Choice(
+                "sdpa",
+                (
+                    "flash_attn_3: it does not take float32",
+                    "flash_attn_2: it does not take float32",
+                    "torch_varlen: it does not take float32",
+                ),
+            ),
+        ),
+        (
+            "cuda",
+            (7, 5),
+            torch.float16,
+            64,
+            Choice(
+                "sdpa",
+                tuple(
+                    f"{name}: it does not support compute capability 7.5"
+                    for name in ("flash_attn_3", "flash_attn_2", "torch_varlen")
+                ),
+            ),
+        ),
+        (
+            "cpu",
+            None,
+            torch.bfloat16,
+            64,
+            Choice(
+                "sdpa",
+                tuple(f"{name}: it needs a CUDA device" for name in ("flash_attn_3", "flash_attn_2", "torch_varlen")),
+            ),
+        ),
+    ],
+)
+def test_the_best_kernel_that_can_be_used_is_chosen(
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+    capability: tuple[int, int] | None,
+    dtype: torch.dtype,
+    head_size: int,
+    choice: Choice,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", {device: capability}.__getitem__)
+    monkeypatch.setattr(attention.importlib, "import_module", lambda name: None)  # all packages are there
+    assert choose("auto", device, dtype, head_size) == choice
+    assert choose(choice.name, device, dtype, head_size) == Choice(choice.name, ())
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (ModuleNotFoundError("No module named 'flash_attn'"), "it is not installed"),
+        (ImportError("undefined symbol: _ZN3c10"), "it cannot be loaded: undefined symbol: _ZN3c10"),
+    ],
+)
+def test_package_that_is_not_there_or_broken(monkeypatch: pytest.MonkeyPatch, error: Exception, why: str) -> None:
+    def fail(name: str) -> None:
+        raise error
+
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    monkeypatch.setattr(attention.importlib, "import_module", fail)
+    assert lack(KERNELS["flash_attn_2"], "cuda", torch.bfloat16, 64) == why
+
+
+def test_kernel_that_cannot_be_used() -> None:
+    with pytest.raises(UserError, match=r"^--attention torch_varlen: it needs a CUDA device; use --attention auto$"):
+        choose("torch_varlen", "cpu", torch.bfloat16, 64)
+    with pytest.raises(
+        UserError, match=r"^--attention eager: give auto, flash_attn_3, flash_attn_2, torch_varlen, sdpa$"
+    ):
+        choose("eager", "cpu", torch.bfloat16, 64)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ import torch
 from tests.scoring import tiny, tiny_causal
 from transforms.errors import UserError
 from transforms.scoring import backbones, checkpoint
-from transforms.scoring.packing import Packed, TokenSequence, pack
+from transforms.scoring.execution import Placement
+from transforms.scoring.packing import NO_PREFIX, Packed, Prefix, TokenSequence, pack
 
 CPU = torch.device("cpu")
 
@@ -45,10 +47,45 @@ def test_config_that_cannot_be_understood(tmp_path: Path) -> None:
         backbones.check(checkpoint.locate(str(folder)), ("qwen2",), {})
 
 
+FLOAT32 = Placement(CPU, torch.float32)
+
+
 def test_no_sequence_sees_another(tmp_path: Path) -> None:
     found = checkpoint.locate(str(tiny_causal.qwen2(tmp_path)))
-    backbone = backbones.load(found, ("qwen2",), checkpoint.read_tensors(found), dtype=torch.float32, device=CPU)
+    backbone = backbones.load(found, ("qwen2",), checkpoint.read_tensors(found), FLOAT32, everywhere=True)
     together = backbone(packed([1, 2, 3], [4, 5, 6], [7]))
     apart = torch.cat([backbone(packed(ids)) for ids in ([1, 2, 3], [4, 5, 6], [7])])
+    assert together.shape == (7, 16)
     assert torch.allclose(together, apart, atol=1e-5)
     assert backbone.size == 16
+
+
+@pytest.mark.parametrize("make", [tiny.bert, tiny.xlm_roberta, tiny_causal.qwen2, tiny_causal.qwen3])
+def test_hidden_states_at_the_reads_are_those_of_the_whole_last_layer(tmp_path: Path, make: Any) -> None:
+    found = checkpoint.locate(str(make(tmp_path)))
+    tensors = checkpoint.read_tensors(found)
+    kinds = tuple(backbones.ARCHITECTURES)
+    inputs = pack(
+        [
+            TokenSequence(np.array(ids, dtype=np.int32), np.array(reads, dtype=np.int32), len(ids))
+            for ids, reads in (([1, 2, 3, 4], [1, 3]), ([5, 6], [0]), ([7, 8, 9], [2]))
+        ],
+        CPU,
+    )
+    everywhere = backbones.load(found, kinds, tensors, FLOAT32, everywhere=True)(inputs)
+    at_reads = backbones.load(found, kinds, tensors, FLOAT32)(inputs)
+    assert len(everywhere) == 9
+    torch.testing.assert_close(at_reads, everywhere[[1, 3, 4, 8]])
+
+
+def test_a_common_prefix_changes_no_hidden_state(tmp_path: Path) -> None:
+    found = checkpoint.locate(str(tiny_causal.qwen3(tmp_path)))
+    backbone = backbones.load(found, ("qwen3",), checkpoint.read_tensors(found), FLOAT32)
+
+    def states(prefix: Prefix) -> torch.Tensor:
+        ids = ([1, 2, 3, 4], [1, 2, 5], [1, 2, 6, 7, 8])
+        inputs = pack([TokenSequence(np.array(one), np.array([len(one) - 1]), len(one), prefix) for one in ids], CPU)
+        assert len(inputs.ids) == 12 - 2 * prefix.tokens
+        return backbone(inputs)
+
+    torch.testing.assert_close(states(Prefix(0, 2)), states(NO_PREFIX))

@@ -169,7 +169,7 @@ DAMAGES: list[tuple[str, Callable[[Path], object], str]] = [
     (
         "another model type",
         configure(model_type="deberta-v2"),
-        "config.json says model_type 'deberta-v2'; cross-encoders of type bert, roberta, xlm-roberta can be loaded",
+        "config.json says model_type 'deberta-v2', but bert or roberta or xlm-roberta is needed here; check --model",
     ),
     (
         "two labels",

@@ -145,7 +145,7 @@ def test_a_padding_token_in_a_text_counts_no_place_in_an_xlm_roberta(xlm_roberta
     def record(module: Any, arguments: Any, keywords: dict[str, torch.Tensor]) -> None:
         seen.update({name: keywords[name][0].tolist() for name in ("input_ids", "position_ids")})
 
-    family._model.base_model.embeddings.register_forward_pre_hook(record, with_kwargs=True)  # type: ignore[attr-defined]
+    family._backbone._model.embeddings.register_forward_pre_hook(record, with_kwargs=True)  # type: ignore[attr-defined]
     reranker = load(xlm_roberta)
     reranker._family = family
     reranker.score("a <pad> b", ["c", "<pad> d"])

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from transforms.errors import UserError
-from transforms.scoring.attention import PACKED
 from transforms.scoring.execution import Execution, resolve
 
 
@@ -19,7 +18,7 @@ def no_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_asked_for_is_kept() -> None:
-    assert resolve("cpu", "float16", 100, 3) == Execution("cpu", "float16", 3, 100, PACKED)
+    assert resolve("cpu", "float16", 100, 3) == Execution("cpu", "float16", 3, 100)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.scoring.packing import Packed, Run, TokenSequence, pack, plan_batches, runs_of
+from transforms.scoring.packing import Packed, Prefix, Run, TokenSequence, pack, plan_batches, runs_of
 
 CPU = torch.device("cpu")
 
@@ -47,6 +47,20 @@ def test_plan_batches_takes_each_sequence_once_and_keeps_to_the_budget(lengths: 
 
 
 @pytest.mark.parametrize(
+    ("lengths", "groups", "budget", "batches"),
+    [
+        ([5, 6, 5, 7], [0, 0, 1, 1], 100, [[1, 0, 3, 2]]),  # by group, then longest first
+        ([5, 6, 5, 7], [0, 0, 1, 1], 8, [[1, 0], [3], [2]]),  # 6 + (5 - 3) fills the budget; 7 + (5 - 3) does not fit
+        ([5, 6, 5, 7], [0, 0, 1, 1], 9, [[1, 0], [3, 2]]),
+        ([5, 5, 5], [0, 0, 0], 7, [[0, 1], [2]]),  # each batch has the prefix once
+    ],
+)
+def test_plan_batches_by_prefix(lengths: list[int], groups: list[int], budget: int, batches: list[list[int]]) -> None:
+    prefixes = [Prefix(group, 3) for group in groups]
+    assert [batch.tolist() for batch in plan_batches(lengths, budget, prefixes)] == batches
+
+
+@pytest.mark.parametrize(
     ("lengths", "runs"),
     [
         ([], ()),
@@ -80,6 +94,33 @@ def test_pack_shifts_reads_to_the_whole(packed: Packed) -> None:
 
 def test_pack_marks_second_segments(packed: Packed) -> None:
     assert packed.types.tolist() == [0, 0, 1, 1, 0, 0, 0, 1]
+
+
+def test_pack_keeps_a_common_prefix_once() -> None:
+    first, second = Prefix(0, 2), Prefix(1, 1)
+    packed = pack(
+        [
+            TokenSequence(np.array([11, 12, 13, 14]), np.array([3]), 4, first),
+            TokenSequence(np.array([11, 12, 15]), np.array([2]), 3, first),
+            TokenSequence(np.array([21, 22]), np.array([1]), 2, second),
+            TokenSequence(np.array([21, 23]), np.array([1]), 2, second),
+        ],
+        CPU,
+    )
+    assert packed.ids.tolist() == [11, 12, 13, 14, 15, 21, 22, 23]
+    assert packed.places().tolist() == [0, 1, 2, 3, 2, 0, 1, 1]
+    assert packed.reads.tolist() == [3, 4, 6, 7]
+    assert (packed.lengths, packed.offsets.tolist()) == ((4, 3, 2, 2), [0, 4, 7, 9, 11])
+    assert packed.shared is not None
+    assert packed.shared.sources.tolist() == [0, 1, 2, 3, 0, 1, 4, 5, 6, 5, 7]
+    assert packed.shared.kept.tolist() == [0, 1, 2, 3, 6, 7, 8, 10]
+    assert packed.types.tolist() == [0] * 8
+
+
+def test_pack_of_sequences_without_a_common_prefix(packed: Packed) -> None:
+    assert packed.shared is None
+    lonely = [TokenSequence(np.array([1, 2]), np.array([1]), 2, Prefix(group, 1)) for group in (0, 1, 0)]
+    assert pack(lonely, CPU).shared is None
 
 
 def test_places_count_from_zero_in_each_sequence(packed: Packed) -> None:

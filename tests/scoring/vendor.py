@@ -24,7 +24,7 @@ def loader(folder: Path, like: str, monkeypatch: pytest.MonkeyPatch) -> Callable
     @cache
     def load(options: tuple[tuple[str, Any], ...]) -> Reranker:
         settings = FAMILIES[model.family].resolve(found, catalogue.with_options(model, dict(options)))
-        return Reranker(Specification(model, found, settings, execution.resolve("cpu", "float32")))
+        return Reranker(Specification(model, found, settings, execution.resolve("cpu", "float32", attention="sdpa")))
 
     return lambda options: load(tuple(options.items()))
 

@@ -1,24 +1,212 @@
 """Attention over packed sequences, for transformers' own model classes.
 
-The models are built with `attn_implementation=PACKED` and called with `packed=Packed(...)`; transformers hands that
-keyword through to the function registered here, and builds no mask for an implementation that it has no mask for. No
-sequence sees another, and nothing is padded.
+The models are built with one of the implementations registered here and called with `packed=Packed(...)`; transformers
+hands that keyword through, and builds no mask for an implementation that it has no mask for. No sequence sees another,
+and nothing is padded, keys on a CPU aside.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import importlib
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import pad, scaled_dot_product_attention
 from transformers import AttentionInterface
 
+from transforms.errors import UserError, one_line
 from transforms.scoring.packing import Packed, Run
 
-PACKED = "packed_sdpa"
+# On a CPU torch's kernel takes keys in vectors of 16, and what is left over one by one, which for 15 keys takes longer
+# than all the others of a short text: measured 1.2 to 3 times as long. Up to 4 left over are quicker than padding them.
+VECTOR, FEW = 16, 4
+
+# Query, key and value of shapes [E, heads, head size] and, where heads are shared, [E, key-value heads, head size];
+# where the sequences lie; whether a token sees only earlier ones; the factor on the products, None for
+# 1 / sqrt(head size). Gives shape [E, heads, head size].
+Attend = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Packed, bool, float | None], torch.Tensor]
 
 
-def packed_sdpa(
+def sdpa(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, packed: Packed, causal: bool, scale: float | None
+) -> torch.Tensor:
+    """torch's scaled_dot_product_attention, once for each run of equally long sequences; works on every device."""
+    output = torch.empty_like(query, memory_format=torch.contiguous_format)
+    for run in packed.runs:
+        left_over = run.length % VECTOR
+        extra = VECTOR - left_over if query.device.type == "cpu" and left_over > FEW else 0
+        mask = None
+        if extra and not causal:  # with causal attention no token sees the padding, which comes last
+            mask = query.new_zeros(run.length + extra)
+            mask[run.length :] = -torch.inf
+            mask = mask.expand(1, 1, run.length, -1)
+        attended = scaled_dot_product_attention(
+            _rectangle(query, run),
+            pad(_rectangle(key, run), (0, 0, 0, extra)),
+            pad(_rectangle(value, run), (0, 0, 0, extra)),
+            attn_mask=mask,
+            is_causal=causal,
+            scale=scale,
+            enable_gqa=key.shape[1] != query.shape[1],
+        )
+        _rectangle(output, run).copy_(attended)
+    return output
+
+
+def _rectangle(tensor: torch.Tensor, run: Run) -> torch.Tensor:
+    """The run's part of [E, heads, head size] as [sequences, heads, length, head size], without copying."""
+    part = tensor.narrow(0, run.start, run.sequences * run.length)
+    return part.view(run.sequences, run.length, *part.shape[1:]).transpose(1, 2)
+
+
+def torch_varlen(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, packed: Packed, causal: bool, scale: float | None
+) -> torch.Tensor:
+    """The variable-length FlashAttention that comes with torch."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    longest = max(packed.lengths)
+    attended: torch.Tensor = varlen_attn(
+        query,
+        key,
+        value,
+        packed.offsets,
+        packed.offsets,
+        longest,
+        longest,
+        scale=scale,
+        window_size=(-1, 0) if causal else (-1, -1),
+        enable_gqa=key.shape[1] != query.shape[1],
+    )
+    return attended
+
+
+def flash_attention(
+    module: str,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    packed: Packed,
+    causal: bool,
+    scale: float | None,
+) -> torch.Tensor:
+    """`flash_attn_varlen_func` of a package that has it."""
+    longest = max(packed.lengths)
+    attended: torch.Tensor | tuple[torch.Tensor, ...] = importlib.import_module(module).flash_attn_varlen_func(
+        query,
+        key,
+        value,
+        packed.offsets,
+        packed.offsets,
+        longest,
+        longest,
+        softmax_scale=scale,
+        causal=causal,
+    )
+    return attended[0] if isinstance(attended, tuple) else attended
+
+
+class Kernel(NamedTuple):
+    """An implementation of attention, and where it can be used.
+
+    Attributes:
+        attend: what computes it.
+        module: what must be importable for it.
+        capabilities: the least and the greatest compute capability of a CUDA device; None where any device will do.
+        dtypes: the number formats that it takes; none for all.
+        head_sizes: the sizes of a head that it takes; none for all.
+    """
+
+    attend: Attend
+    module: str
+    capabilities: tuple[tuple[int, int], tuple[int, int]] | None = None
+    dtypes: tuple[torch.dtype, ...] = ()
+    head_sizes: range = range(0)
+
+
+AMPERE, HOPPER, NEWEST = (8, 0), (9, 0), (99, 0)
+HALF = (torch.bfloat16, torch.float16)
+# Best first. Limits: fa3-fwd 0.0.3 as installed and measured by others; flash-attn's README; torch's varlen_attn.
+KERNELS: Mapping[str, Kernel] = {
+    "flash_attn_3": Kernel(
+        partial(flash_attention, "fa3_fwd_interface"),
+        "fa3_fwd_interface",
+        (AMPERE, HOPPER),
+        (torch.bfloat16,),
+        range(64, 257, 8),
+    ),
+    "flash_attn_2": Kernel(
+        partial(flash_attention, "flash_attn"), "flash_attn", (AMPERE, NEWEST), HALF, range(8, 257, 8)
+    ),
+    "torch_varlen": Kernel(torch_varlen, "torch.nn.attention.varlen", (AMPERE, NEWEST), HALF, range(8, 257, 8)),
+    "sdpa": Kernel(sdpa, "torch"),
+}
+
+
+class Choice(NamedTuple):
+    """A kernel, and why those before it in KERNELS were not taken, one line each."""
+
+    name: str
+    passed_over: tuple[str, ...]
+
+
+def choose(wanted: str, device: str, dtype: torch.dtype, head_size: int) -> Choice:
+    """The kernel to use.
+
+    Args:
+        wanted: a name in KERNELS, or "auto" for the first of them that can be used.
+        device: "cpu", "cuda" or "cuda:N".
+        dtype: of query, key and value.
+        head_size: numbers in a head.
+
+    Raises:
+        UserError: there is no such kernel, or the one that is wanted cannot be used.
+    """
+    if wanted != "auto":
+        if wanted not in KERNELS:
+            raise UserError(f"--attention {wanted}: give auto, {', '.join(KERNELS)}")
+        if why := lack(KERNELS[wanted], device, dtype, head_size):
+            raise UserError(f"--attention {wanted}: {why}; use --attention auto")
+        return Choice(wanted, ())
+    passed_over: list[str] = []
+    for name, kernel in KERNELS.items():
+        why = lack(kernel, device, dtype, head_size)
+        if why is None:
+            return Choice(name, tuple(passed_over))
+        passed_over.append(f"{name}: {why}")
+    raise AssertionError("sdpa can always be used")
+
+
+def lack(kernel: Kernel, device: str, dtype: torch.dtype, head_size: int) -> str | None:
+    """Why a kernel cannot be used so; None where it can."""
+    if kernel.capabilities is not None:
+        if device == "cpu":
+            return "it needs a CUDA device"
+        least, greatest = kernel.capabilities
+        if not least <= (found := torch.cuda.get_device_capability(device)) <= greatest:
+            return f"it does not support compute capability {found[0]}.{found[1]}"
+    if kernel.dtypes and dtype not in kernel.dtypes:
+        return f"it does not take {str(dtype).removeprefix('torch.')}"
+    if kernel.head_sizes and head_size not in kernel.head_sizes:
+        return f"it does not take heads of size {head_size}"
+    try:
+        importlib.import_module(kernel.module)
+    except ModuleNotFoundError:
+        return "it is not installed"
+    except (ImportError, OSError) as error:  # built for another torch or CUDA
+        return f"it cannot be loaded: {one_line(error)}"
+    return None
+
+
+def implementation(kernel: str) -> str:
+    """The name under which transformers knows a kernel: `attn_implementation`."""
+    return f"packed_{kernel}"
+
+
+def _attention(
+    kernel: str,
     module: torch.nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
@@ -29,9 +217,10 @@ def packed_sdpa(
     scaling: float | None = None,
     **unused: Any,
 ) -> tuple[torch.Tensor, None]:
-    """torch's scaled_dot_product_attention, once for each run of equally long sequences; works on every device.
+    """What transformers calls in every layer.
 
     Args:
+        kernel: a name in KERNELS.
         module: the attention layer; its `is_causal` says whether a token sees only earlier ones.
         query: shape [1, heads, T, head size].
         key: shape [1, key-value heads, T, head size]; fewer heads than the query's are shared (grouped queries).
@@ -44,27 +233,14 @@ def packed_sdpa(
         Shape [1, T, heads, head size], and None in the place of attention weights.
     """
     assert attention_mask is None, "packed sequences need no mask"
-
-    heads, tokens, size = query.shape[1:]
-    output = query.new_empty(tokens, heads, size)
-    for run in packed.runs:
-        attended = scaled_dot_product_attention(
-            _rectangle(query, run),
-            _rectangle(key, run),
-            _rectangle(value, run),
-            is_causal=bool(getattr(module, "is_causal", False)),
-            scale=scaling,
-            enable_gqa=key.shape[1] != heads,
-        )
-        place = output[run.start : run.start + run.sequences * run.length]
-        place.view(run.sequences, run.length, heads, size).copy_(attended.transpose(1, 2))
-    return output.unsqueeze(0), None
+    states = [state[0].transpose(0, 1) for state in (query, key, value)]
+    if packed.shared is not None:
+        states = [state.index_select(0, packed.shared.sources) for state in states]
+    attended = KERNELS[kernel].attend(*states, packed, bool(getattr(module, "is_causal", False)), scaling)
+    if packed.shared is not None:
+        attended = attended.index_select(0, packed.shared.kept)
+    return attended.unsqueeze(0), None
 
 
-def _rectangle(tensor: torch.Tensor, run: Run) -> torch.Tensor:
-    """The run's part of [1, heads, T, head size] as [sequences, heads, length, head size], without copying."""
-    part = tensor[0].narrow(1, run.start, run.sequences * run.length)
-    return part.view(len(part), run.sequences, run.length, part.shape[-1]).transpose(0, 1)
-
-
-AttentionInterface.register(PACKED, packed_sdpa)
+for _name in KERNELS:
+    AttentionInterface.register(implementation(_name), partial(_attention, _name))

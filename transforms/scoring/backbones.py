@@ -1,8 +1,8 @@
-"""Transformers' own models without a head: packed tokens in, the last layer's hidden states out."""
+"""Transformers' own models without a head: packed tokens in, the last layer's hidden states where they are read out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -28,6 +28,8 @@ from transforms.errors import UserError, one_line
 from transforms.scoring import checkpoint as checkpoints
 from transforms.scoring import jina_v3
 from transforms.scoring.checkpoint import Checkpoint, Tensors
+from transforms.scoring.execution import Placement
+from transforms.scoring.last_layer import LastPostNorm, LastPreNorm
 from transforms.scoring.packing import Packed
 
 
@@ -49,12 +51,16 @@ class Architecture(NamedTuple):
         model: transformers' class, without a head.
         prefixes: what may stand before the weights' names on disk, where they were saved under a head.
         roberta_positions: whether places are counted as RoBERTa does, see `roberta_positions`; else from 0.
+        layers: where the model keeps its layers.
+        last: what takes the last layer's place to compute it only where it is read; None where there is no such thing.
     """
 
     config: Callable[[dict[str, Any]], PreTrainedConfig]
     model: type[PreTrainedModel]
     prefixes: tuple[str, ...]
     roberta_positions: bool = False
+    layers: str = "encoder.layer"
+    last: type[torch.nn.Module] | None = LastPostNorm
 
 
 def _language_part(described: dict[str, Any]) -> PreTrainedConfig:
@@ -66,36 +72,59 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "bert": Architecture(BertConfig.from_dict, without_pooler(BertModel), ("bert.",)),
     "roberta": Architecture(RobertaConfig.from_dict, without_pooler(RobertaModel), ("roberta.",), True),
     "xlm-roberta": Architecture(XLMRobertaConfig.from_dict, without_pooler(XLMRobertaModel), ("roberta.",), True),
-    "jina_embeddings_v3": Architecture(jina_v3.config_of, without_pooler(JinaEmbeddingsV3Model), ("roberta.",)),
-    "qwen2": Architecture(Qwen2Config.from_dict, Qwen2Model, ("model.",)),
-    "qwen3": Architecture(Qwen3Config.from_dict, Qwen3Model, ("model.",)),
-    "qwen2_vl": Architecture(_language_part, Qwen2VLTextModel, ("model.",)),
+    "jina_embeddings_v3": Architecture(
+        jina_v3.config_of, without_pooler(JinaEmbeddingsV3Model), ("roberta.",), last=None
+    ),
+    "qwen2": Architecture(Qwen2Config.from_dict, Qwen2Model, ("model.",), layers="layers", last=LastPreNorm),
+    "qwen3": Architecture(Qwen3Config.from_dict, Qwen3Model, ("model.",), layers="layers", last=LastPreNorm),
+    "qwen2_vl": Architecture(_language_part, Qwen2VLTextModel, ("model.",), layers="layers", last=LastPreNorm),
 }
+
+
+def is_jina_v2(config: Mapping[str, Any]) -> bool:
+    """Whether config.json is jina-reranker-v2's own, which has no model_type, only the names of its remote code."""
+    return "XLMRobertaFlashConfig" in str(config.get("auto_map", ""))
 
 
 def kind_of(checkpoint: Checkpoint) -> str:
     """The key in ARCHITECTURES: what config.json says, unless that is misleading; a model of another kind has none."""
-    original = jina_v3.is_original(checkpoint.config)
-    return "jina_embeddings_v3" if original else str(checkpoint.config.get("model_type"))
+    if jina_v3.is_original(checkpoint.config):
+        return "jina_embeddings_v3"
+    return str(checkpoint.config.get("model_type") or ("xlm-roberta" if is_jina_v2(checkpoint.config) else None))
 
 
-def _described(checkpoint: Checkpoint, kinds: Sequence[str]) -> tuple[Architecture, PreTrainedConfig]:
-    """The architecture that config.json names, which must be one of the kinds, and the model's sizes."""
+def described(checkpoint: Checkpoint, kinds: Iterable[str]) -> PreTrainedConfig:
+    """The sizes of a checkpoint's model.
+
+    Args:
+        checkpoint: the model's files.
+        kinds: the values of `model_type` that the family scores with.
+
+    Raises:
+        UserError: the model is of another kind, attends in sliding windows, or its config.json cannot be understood.
+    """
     kind = kind_of(checkpoint)
     if kind not in kinds:
         raise UserError(
             f"model {checkpoint.name}: config.json says model_type {kind!r}, but {' or '.join(kinds)} is needed here; "
             "check --model and --model_like"
         )
-    architecture = ARCHITECTURES[kind]
+    contents = {key: value for key, value in checkpoint.config.items() if key != "auto_map"}
     try:
-        config = architecture.config({key: value for key, value in checkpoint.config.items() if key != "auto_map"})
+        config = ARCHITECTURES[kind].config(contents)
     except Exception as error:  # each field is checked in its own way
         raise UserError(f"model {checkpoint.name}: config.json cannot be understood: {one_line(error)}") from error
     if "sliding_attention" in (getattr(config, "layer_types", None) or ()):
         raise UserError(f"model {checkpoint.name}: it attends in sliding windows, which is not supported here")
     config.use_cache = False
-    return architecture, config
+    return config
+
+
+def head_size(checkpoint: Checkpoint) -> int:
+    """Numbers in an attention head of a checkpoint's model; errors as of `described`."""
+    config = described(checkpoint, ARCHITECTURES)
+    size: int = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return size
 
 
 def _renamed(architecture: Architecture, tensors: Tensors) -> Tensors:
@@ -115,9 +144,10 @@ def check(checkpoint: Checkpoint, kinds: Sequence[str], outline: Tensors) -> Pre
         outline: names and shapes of its weights.
 
     Raises:
-        UserError: they do not, or the model is of another kind or attends in sliding windows.
+        UserError: they do not; or see `described`.
     """
-    architecture, config = _described(checkpoint, kinds)
+    config = described(checkpoint, kinds)
+    architecture = ARCHITECTURES[kind_of(checkpoint)]
     checkpoints.fitting(architecture.model, config, _renamed(architecture, outline), name=checkpoint.name)
     return config
 
@@ -131,19 +161,36 @@ def positions(config: PreTrainedConfig) -> int:
 class Backbone:
     """A model without a head."""
 
-    def __init__(self, model: Any, padding: int | None) -> None:
-        """Args: the model; its padding token's id where RoBERTa's way of counting places needs it, else None."""
+    def __init__(self, model: Any, kind: str, *, everywhere: bool = False) -> None:
+        """Make the model ready.
+
+        Args:
+            model: of transformers' class for the kind; it is changed.
+            kind: a key in ARCHITECTURES.
+            everywhere: to give the hidden states of all tokens instead of those that are read.
+        """
+        architecture = ARCHITECTURES[kind]
         self._model = model
-        self._padding = padding
+        self._padding = model.config.pad_token_id if architecture.roberta_positions else None
+        self._typed = getattr(model.config, "type_vocab_size", 1) > 1 and kind != "jina_embeddings_v3"
+        self._select = not everywhere and architecture.last is None
+        if not everywhere and architecture.last is not None:
+            layers = model.get_submodule(architecture.layers)
+            layers[-1] = architecture.last(layers[-1])
         self.size = int(model.config.hidden_size)
 
     def __call__(self, packed: Packed) -> torch.Tensor:
-        """Hidden states of the last layer, shape [T, hidden size], in the model's dtype. All tokens are of type 0."""
+        """Hidden states of the last layer, in the model's dtype.
+
+        Returns:
+            At the reads, shape [R, hidden size], or of all tokens, shape [T, hidden size].
+        """
         positions = packed.places() if self._padding is None else roberta_positions(packed, self._padding)
+        types = {"token_type_ids": packed.types[None]} if self._typed else {}
         hidden: torch.Tensor = self._model(
-            input_ids=packed.ids[None], position_ids=positions[None], packed=packed
+            input_ids=packed.ids[None], position_ids=positions[None], packed=packed, **types
         ).last_hidden_state[0]
-        return hidden
+        return hidden[packed.reads] if self._select else hidden
 
 
 def roberta_positions(packed: Packed, padding: int) -> torch.Tensor:
@@ -159,10 +206,11 @@ def roberta_positions(packed: Packed, padding: int) -> torch.Tensor:
 
 
 def load(
-    checkpoint: Checkpoint, kinds: Sequence[str], tensors: Tensors, *, dtype: torch.dtype, device: torch.device
+    checkpoint: Checkpoint, kinds: Sequence[str], tensors: Tensors, placement: Placement, *, everywhere: bool = False
 ) -> Backbone:
     """Build a checkpoint's model without its head from its weights, others among them ignored; errors as of `check`."""
-    architecture, config = _described(checkpoint, kinds)
+    config, kind = described(checkpoint, kinds), kind_of(checkpoint)
+    architecture = ARCHITECTURES[kind]
     named = _renamed(architecture, tensors)
-    model = checkpoints.build(architecture.model, config, named, name=checkpoint.name, dtype=dtype, device=device)
-    return Backbone(model, config.pad_token_id if architecture.roberta_positions else None)
+    model = checkpoints.build(architecture.model, config, named, placement, name=checkpoint.name)
+    return Backbone(model, kind, everywhere=everywhere)

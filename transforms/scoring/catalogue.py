@@ -244,7 +244,7 @@ def recognise(checkpoint: Checkpoint, like: str | None = None) -> Model:
     if sentence_files.describes_encoder(checkpoint):
         return UNLISTED_ENCODER
     kind = checkpoint.config.get("model_type")
-    if kind in backbones.ARCHITECTURES and kind not in cross_encoder.ARCHITECTURES:
+    if kind in backbones.ARCHITECTURES and kind not in cross_encoder.MODELS:
         likely = ", ".join(model.name for model in MODELS if model.family not in ("cross_encoder", "listwise"))
         raise UserError(
             f"model {checkpoint.name}: config.json, which says model_type {kind!r}, does not tell which model this is; "

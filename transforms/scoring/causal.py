@@ -17,9 +17,13 @@ from transformers import PreTrainedTokenizerBase
 from transforms.errors import UserError
 from transforms.scoring.backbones import Backbone
 from transforms.scoring.engine import Rows
-from transforms.scoring.packing import Ids, Packed, TokenSequence
+from transforms.scoring.packing import NO_PREFIX, Ids, Packed, Prefix, TokenSequence
 from transforms.scoring.results import Failure, RankingTask, Scores
 from transforms.scoring.tokenise import Tokens
+
+# The least share of tokens that sharing prefixes must save: below it, gathering the prefix's keys and values anew for
+# each document, and batches by query instead of by length, take as long as what is saved.
+SHARING_PAYS = 0.1
 
 # Texts whose first or last characters a tokenizer may join with its neighbour's, each in its own way.
 EDGES = ("", "a", " a ", "\n", "\na\n", " \n a \n ", ".", "?!\n", "\r\n", "1", "'s", "\t", "　", "é", "<|im_end|>")
@@ -31,6 +35,7 @@ class Reading(NamedTuple):
     ids: Ids
     truncated: int  # tokens cut of the document's part of the prompt
     query_truncated: int  # tokens cut of the query's part
+    prefix: int = 0  # tokens before those of the document, the same for all documents of the query
 
 
 # The readings of all pairs of some tasks in order; a Failure where a text cannot be tokenised.
@@ -72,21 +77,24 @@ class CausalReranker:
 
     def prepare(self, tasks: Sequence[RankingTask], tokens: Tokens) -> Prepared:
         """Tokenise, cut and join every pair; a text that cannot be tokenised fails its pairs."""
-        pairs = sum(len(task.documents) for task in tasks)
-        prepared = Prepared([], [], {}, np.zeros((pairs, 3), dtype=np.int32))
-        for pair, reading in enumerate(self._read(tasks, tokens)):
+        queries = np.repeat(np.arange(len(tasks)), [len(task.documents) for task in tasks]).tolist()
+        prepared = Prepared([], [], {}, np.zeros((len(queries), 3), dtype=np.int32))
+        for pair, (query, reading) in enumerate(zip(queries, self._read(tasks, tokens), strict=True)):
             if isinstance(reading, Failure):
                 prepared.failures[pair] = reading
                 continue
             length = len(reading.ids)
-            prepared.sequences.append(TokenSequence(reading.ids, np.array([length - 1], dtype=np.int32), length))
+            read = np.array([length - 1], dtype=np.int32)
+            prepared.sequences.append(TokenSequence(reading.ids, read, length, Prefix(query, reading.prefix)))
             prepared.owners.append(pair)
             prepared.ledger[pair] = (length, reading.truncated, reading.query_truncated)
+        if shareable(prepared.sequences) < SHARING_PAYS:
+            prepared.sequences = [sequence._replace(prefix=NO_PREFIX) for sequence in prepared.sequences]
         return prepared
 
     def forward(self, packed: Packed) -> torch.Tensor:
         """Scores of the packed pairs, float32, shape [N, 1]."""
-        return self._score(self._backbone(packed)[packed.reads].float())
+        return self._score(self._backbone(packed).float())
 
     def finish(self, prepared: Prepared, rows: Sequence[Rows | None]) -> Scores:
         """Each row is its pair's score."""
@@ -105,6 +113,14 @@ class CausalReranker:
             query_truncated_tokens=query_truncated,
             failures=failures,
         )
+
+
+def shareable(sequences: Sequence[TokenSequence]) -> float:
+    """The share of all tokens that need not be computed where common prefixes are computed once."""
+    tokens = sum(len(sequence.ids) for sequence in sequences)
+    first = {sequence.prefix for sequence in sequences}
+    repeated = sum(sequence.prefix.tokens for sequence in sequences) - sum(prefix.tokens for prefix in first)
+    return repeated / max(tokens, 1)
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, text: str) -> Ids:

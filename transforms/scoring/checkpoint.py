@@ -20,7 +20,8 @@ from transformers.utils import logging
 
 from transforms.errors import UserError, one_line
 from transforms.scoring import hub
-from transforms.scoring.attention import PACKED
+from transforms.scoring.attention import implementation
+from transforms.scoring.execution import Placement
 
 EMBEDDED = {"small-cross-encoder": Path(__file__).parent / "models" / "small-cross-encoder"}
 
@@ -151,7 +152,7 @@ def fitting(model_class: type[PreTrainedModel], config: PreTrainedConfig, tensor
     Raises:
         UserError: a weight is missing or has another shape than the configuration says.
     """
-    config._attn_implementation = PACKED  # a config.json could name another, one to be fetched from a hub even
+    config._attn_implementation = implementation("sdpa")  # a config.json could name one to be fetched from a hub even
     try:
         with torch.device("meta"):
             model = model_class(config)
@@ -175,10 +176,9 @@ def build(
     model_class: type[PreTrainedModel],
     config: PreTrainedConfig,
     tensors: Tensors,
+    placement: Placement,
     *,
     name: str,
-    dtype: torch.dtype,
-    device: torch.device,
     float32: Sequence[str] = (),
 ) -> PreTrainedModel:
     """One of transformers' own models with the given weights and packed attention, ready to score.
@@ -187,9 +187,8 @@ def build(
         model_class: which model.
         config: its sizes.
         tensors: its weights under transformers' names; others are ignored.
+        placement: where it shall run, and how; its dtype is that of all arithmetic but for the modules in `float32`.
         name: of the checkpoint, for messages.
-        dtype: of the weights and of all arithmetic, but for the modules named in `float32`.
-        device: where it shall run.
         float32: name prefixes of the modules that stay in float32: a head is small, and in bfloat16 its last rounding
             alone would tie close scores.
 
@@ -199,12 +198,16 @@ def build(
     taken = fitting(model_class, config, tensors, name=name)
     with _quiet():
         model = model_class.from_pretrained(
-            None, config=config, state_dict=taken, dtype=dtype, attn_implementation=PACKED
+            None,
+            config=config,
+            state_dict=taken,
+            dtype=placement.dtype,
+            attn_implementation=implementation(placement.attention),
         )
     for key, parameter in model.named_parameters():
         if key.startswith(tuple(float32)):
             parameter.data = tensors[key].float()
-    ready: PreTrainedModel = model.requires_grad_(False).eval().to(device)
+    ready: PreTrainedModel = model.requires_grad_(False).eval().to(placement.device)
     return ready
 
 

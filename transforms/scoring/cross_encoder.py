@@ -14,30 +14,30 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers import (
-    BertConfig,
     BertForSequenceClassification,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
-    RobertaConfig,
     RobertaForSequenceClassification,
-    XLMRobertaConfig,
     XLMRobertaForSequenceClassification,
 )
 
-from transforms.errors import UserError, one_line
+from transforms.errors import UserError
+from transforms.scoring import backbones
 from transforms.scoring import checkpoint as checkpoints
+from transforms.scoring.backbones import Backbone
 from transforms.scoring.checkpoint import Checkpoint, Tensors
 from transforms.scoring.engine import Rows
+from transforms.scoring.execution import Placement
 from transforms.scoring.packing import Packed, TokenSequence
 from transforms.scoring.pairs import Template, longest_first, template_of, windows
 from transforms.scoring.results import Failure, RankingTask, Scores
 from transforms.scoring.tokenise import Tokens
 
-ARCHITECTURES: Mapping[str, tuple[type[PreTrainedConfig], type[PreTrainedModel]]] = {
-    "bert": (BertConfig, BertForSequenceClassification),
-    "roberta": (RobertaConfig, RobertaForSequenceClassification),
-    "xlm-roberta": (XLMRobertaConfig, XLMRobertaForSequenceClassification),
+MODELS: Mapping[str, type[PreTrainedModel]] = {  # by `model_type` in config.json
+    "bert": BertForSequenceClassification,
+    "roberta": RobertaForSequenceClassification,
+    "xlm-roberta": XLMRobertaForSequenceClassification,
 }
 
 # jina-reranker-v2 stores XLM-RoBERTa under the names of its own modeling_xlm_roberta.py; longest match first.
@@ -121,18 +121,16 @@ class Prepared:
 class CrossEncoder:
     """A sequence classifier as a scorer of pairs; see `transforms.scoring.reranker.Family`."""
 
-    def __init__(self, settings: Settings, model: Any, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(self, settings: Settings, model: Any, kind: str, tokenizer: PreTrainedTokenizerBase) -> None:
+        """Args: resolved settings; a model of MODELS' class for the kind, which is changed; its tokenizer."""
         self.settings = settings
         self.tokenizer = tokenizer
         self._template = template_of(tokenizer)
-        self._model = model
         # The pooler is part of the head: run on what is read alone, and in float32.
         self._pooler = getattr(model.base_model, "pooler", None)
         model.base_model.pooler = None
-        config = model.config
-        self._typed = config.type_vocab_size > 1
-        # RoBERTa counts places from padding_idx + 1, and skips tokens that equal the padding token.
-        self._padding = None if config.model_type == "bert" else config.pad_token_id
+        self._head = model.classifier
+        self._backbone = Backbone(model.base_model, kind)
 
     def prepare(self, tasks: Sequence[RankingTask], tokens: Tokens) -> Prepared:
         """Tokenise and cut every pair; a text that cannot be tokenised fails its pairs."""
@@ -163,27 +161,11 @@ class CrossEncoder:
 
     def forward(self, packed: Packed) -> torch.Tensor:
         """Scores of the packed pairs, float32, shape [N, 1]."""
-        hidden = self._model.base_model(
-            input_ids=packed.ids[None],
-            position_ids=self._positions(packed)[None],
-            token_type_ids=packed.types[None] if self._typed else torch.zeros_like(packed.ids)[None],
-            packed=packed,
-        ).last_hidden_state[0, packed.reads]
-        first = hidden.float()[:, None]  # the heads take the first token of [N, tokens, hidden]
+        first = self._backbone(packed).float()[:, None]  # the heads take the first token of [N, tokens, hidden]
         if self._pooler is not None:
             first = self._pooler(first)
-        logits: torch.Tensor = self._model.classifier(first)
+        logits: torch.Tensor = self._head(first)
         return logits.sigmoid() if self.settings.activation == "sigmoid" else logits
-
-    def _positions(self, packed: Packed) -> torch.Tensor:
-        if self._padding is None:
-            return packed.places()
-        counted = (packed.ids != self._padding).long()
-        before = torch.cumsum(counted, 0)
-        starts = packed.offsets[:-1].long()
-        base = (before - counted)[starts].repeat_interleave(packed.offsets.diff())
-        positions: torch.Tensor = (before - base) * counted + self._padding
-        return positions
 
     def finish(self, prepared: Prepared, rows: Sequence[Rows | None]) -> Scores:
         """The best window of each pair is its score (windows: jina-reranker-v2's `rerank`)."""
@@ -215,8 +197,7 @@ def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
     config, model_class = architecture(checkpoint)
     weights = transformers_names(checkpoints.outline(checkpoint))
     checkpoints.fitting(model_class, config, weights, name=checkpoint.name)
-    # RoBERTa's first two rows of positions belong to padding.
-    positions = config.max_position_embeddings - (0 if config.model_type == "bert" else config.pad_token_id + 1)
+    positions = backbones.positions(config)
     stored = checkpoint.tokenizer_config.get("model_max_length")
     longest = min(positions, stored) if isinstance(stored, int) else positions
     settings = replace(settings, max_length=longest if settings.max_length is None else settings.max_length)
@@ -234,19 +215,18 @@ def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
     return settings
 
 
-def load(checkpoint: Checkpoint, settings: Settings, *, dtype: torch.dtype, device: torch.device) -> CrossEncoder:
+def load(checkpoint: Checkpoint, settings: Settings, placement: Placement) -> CrossEncoder:
     """Load a checkpoint, jina-reranker-v2's own layout included; see `checkpoint.build` for the errors."""
     config, model_class = architecture(checkpoint)
     model = checkpoints.build(
         model_class,
         config,
         transformers_names(checkpoints.read_tensors(checkpoint)),
+        placement,
         name=checkpoint.name,
-        dtype=dtype,
-        device=device,
         float32=("classifier.", "bert.pooler."),
     )
-    return CrossEncoder(settings, model, checkpoints.load_tokenizer(checkpoint))
+    return CrossEncoder(settings, model, backbones.kind_of(checkpoint), checkpoints.load_tokenizer(checkpoint))
 
 
 def architecture(checkpoint: Checkpoint) -> tuple[PreTrainedConfig, type[PreTrainedModel]]:
@@ -255,27 +235,10 @@ def architecture(checkpoint: Checkpoint) -> tuple[PreTrainedConfig, type[PreTrai
     Raises:
         UserError: it is no BERT or XLM-RoBERTa, or not with one label.
     """
-    described = dict(checkpoint.config)
-    # jina-reranker-v2's config.json has no model_type, only the names of its remote code.
-    kind = str(described.get("model_type") or ("xlm-roberta" if is_jina_v2(described) else None))
-    if kind not in ARCHITECTURES:
-        raise UserError(
-            f"model {checkpoint.name}: config.json says model_type {kind!r}; "
-            f"cross-encoders of type {', '.join(ARCHITECTURES)} can be loaded"
-        )
-    config_class, model_class = ARCHITECTURES[kind]
-    described.pop("auto_map", None)
-    try:
-        config = config_class.from_dict(described)
-    except Exception as error:  # each field is checked in its own way
-        raise UserError(f"model {checkpoint.name}: config.json cannot be understood: {one_line(error)}") from error
+    config = backbones.described(checkpoint, MODELS)
     if config.num_labels != 1:
         raise UserError(f"model {checkpoint.name}: {config.num_labels} labels in config.json; a reranker has one")
-    return config, model_class
-
-
-def is_jina_v2(config: Mapping[str, Any]) -> bool:
-    return "XLMRobertaFlashConfig" in str(config.get("auto_map", ""))
+    return config, MODELS[backbones.kind_of(checkpoint)]
 
 
 def transformers_names(tensors: Tensors) -> Tensors:

@@ -22,6 +22,7 @@ from transforms.scoring import checkpoint as checkpoints
 from transforms.scoring.backbones import Backbone
 from transforms.scoring.checkpoint import Checkpoint, Tensors
 from transforms.scoring.engine import Rows
+from transforms.scoring.execution import Placement
 from transforms.scoring.packing import Ids, Packed, TokenSequence, runs_of
 from transforms.scoring.results import Failure, RankingTask, Scores
 from transforms.scoring.sentence_files import Layout, Pooling, Similarity
@@ -168,7 +169,7 @@ class Embedder:
 
     def _pool(self, hidden: torch.Tensor, packed: Packed) -> torch.Tensor:
         if self.settings.pooling != "mean":
-            return hidden[packed.reads].float()
+            return hidden.float()
         means = [
             hidden[run.start : run.start + run.sequences * run.length]
             .view(run.sequences, run.length, -1)
@@ -319,11 +320,11 @@ def _check_agreement(settings: Settings, layout: Layout, name: str) -> None:
             )
 
 
-def load(checkpoint: Checkpoint, settings: Settings, *, dtype: torch.dtype, device: torch.device) -> Embedder:
+def load(checkpoint: Checkpoint, settings: Settings, placement: Placement) -> Embedder:
     """Load an encoder without any head; see `checkpoint.build` for the errors."""
     tensors = checkpoints.read_tensors(checkpoint)
     models = [
-        backbones.load(checkpoint, KINDS, weights, dtype=dtype, device=device)
+        backbones.load(checkpoint, KINDS, weights, placement, everywhere=settings.pooling == "mean")
         for weights in variants(checkpoint, settings, tensors)
     ]
     return Embedder(settings, checkpoints.load_tokenizer(checkpoint), models)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from transforms.errors import UserError
-from transforms.scoring import embedding, engine, execution
+from transforms.scoring import embedding, engine
 from transforms.scoring.embedding import Input, Side
 from transforms.scoring.engine import Rows
 from transforms.scoring.reranker import Specification, specify
@@ -43,9 +43,7 @@ class Encoder:
         run = specification.execution
         torch.set_num_threads(run.threads)
         self._device = torch.device(run.device)
-        self._embedder = embedding.load(
-            specification.checkpoint, specification.settings, dtype=execution.DTYPES[run.dtype], device=self._device
-        )
+        self._embedder = embedding.load(specification.checkpoint, specification.settings, run.placement)
 
     @classmethod
     def load(cls, name: str, *, like: str | None = None, **choices: Any) -> Encoder:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -46,33 +46,55 @@ def run(
         For each sequence its rows, shape [its reads, width], or None where it alone does not fit into memory.
     """
     outputs: list[Rows | None] = [None] * len(sequences)
-    todo = plan_batches([len(sequence.ids) for sequence in sequences], budget)[::-1]
-    while todo:
-        batch = todo.pop()
-        chosen = [sequences[i] for i in batch]
-        try:
-            with torch.inference_mode():
-                rows = forward(pack(chosen, device)).cpu().numpy()
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            rows = None
-        if rows is None:  # outside of the except block, whose traceback keeps the failed batch's tensors alive
-            counts["oom_splits"] += 1
-            if device.type == "cuda":
-                torch.cuda.empty_cache()
-            if len(batch) > 1:
-                middle = len(batch) // 2
-                todo += [batch[middle:], batch[:middle]]
-            continue
-        counts["forward_passes"] += 1
-        tokens = sum(len(sequence.ids) for sequence in chosen)
-        counts["forward_tokens"] += tokens
-        ends = np.cumsum([len(sequence.reads) for sequence in chosen])
-        for index, part in zip(batch, np.split(rows, ends[:-1]), strict=True):
-            outputs[index] = part
-        progress(len(batch), tokens)
+    prefixes = [sequence.prefix for sequence in sequences]
+    todo = plan_batches([len(sequence.ids) for sequence in sequences], budget, prefixes)[::-1]
+    running: Launched | None = None
+    while todo or running is not None:
+        # A GPU computes this batch while the one before it is fetched and the one after it is packed.
+        launched = _launch(todo, sequences, forward, device, counts) if todo else None
+        if running is not None:
+            batch, rows = running
+            tokens = sum(len(sequences[index].ids) for index in batch)
+            ends = np.cumsum([len(sequences[index].reads) for index in batch])
+            for index, part in zip(batch, np.split(rows.cpu().numpy(), ends[:-1]), strict=True):
+                outputs[index] = part
+            counts["forward_passes"] += 1
+            counts["forward_tokens"] += tokens
+            progress(len(batch), tokens)
+        running = launched
     return outputs
+
+
+class Launched(NamedTuple):
+    """A batch whose rows may still be in the making."""
+
+    batch: NDArray[np.int64]
+    rows: torch.Tensor
+
+
+def _launch(
+    todo: list[NDArray[np.int64]],
+    sequences: Sequence[TokenSequence],
+    forward: Forward,
+    device: torch.device,
+    counts: Counter[str],
+) -> Launched | None:
+    """Begin the next batch; None where it did not fit into memory, and its halves are the next ones, if it has any."""
+    batch = todo.pop()
+    try:
+        with torch.inference_mode():
+            return Launched(batch, forward(pack([sequences[index] for index in batch], device)))
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+    # Outside of the except block, whose traceback keeps the failed batch's tensors alive.
+    counts["oom_splits"] += 1
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    if len(batch) > 1:
+        middle = len(batch) // 2
+        todo += [batch[middle:], batch[:middle]]
+    return None
 
 
 def is_out_of_memory(error: Exception) -> bool:

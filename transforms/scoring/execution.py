@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 
 from transforms.errors import UserError
-from transforms.scoring.attention import PACKED
+from transforms.scoring import attention as kernels
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 BATCH_TOKENS = {"cpu": 8192, "cuda": 65536}
@@ -23,20 +24,44 @@ class Execution:
         dtype: "float32", "bfloat16" or "float16".
         threads: of the CPU.
         batch_tokens: tokens of a forward pass, at most.
-        kernel: the attention implementation.
+        attention: the kernel that computes attention, a name in `attention.KERNELS`; "auto" until it is chosen.
+        passed_over: why no better kernel was chosen, one line for each.
     """
 
     device: str
     dtype: str
     threads: int
     batch_tokens: int
-    kernel: str = PACKED
+    attention: str = "auto"
+    passed_over: tuple[str, ...] = ()
+
+    def with_kernel(self, head_size: int) -> Execution:
+        """The same with the attention kernel chosen, for heads of so many numbers; see `attention.choose`."""
+        choice = kernels.choose(self.attention, self.device, DTYPES[self.dtype], head_size)
+        return replace(self, attention=choice.name, passed_over=choice.passed_over)
+
+    @property
+    def placement(self) -> Placement:
+        """What a model must know of it to be loaded."""
+        return Placement(torch.device(self.device), DTYPES[self.dtype], self.attention)
+
+
+class Placement(NamedTuple):
+    """Where a model is, its number format, and the kernel of its attention."""
+
+    device: torch.device
+    dtype: torch.dtype
+    attention: str = "sdpa"
 
 
 def resolve(
-    device: str = "auto", dtype: str = "auto", batch_tokens: int | None = None, threads: int | None = None
+    device: str = "auto",
+    dtype: str = "auto",
+    batch_tokens: int | None = None,
+    threads: int | None = None,
+    attention: str = "auto",
 ) -> Execution:
-    """Settle what is left open by what this machine has.
+    """Settle what is left open by what this machine has, but for the attention kernel, see `Execution.with_kernel`.
 
     Raises:
         UserError: the device is not there, or a value is none of those that can be chosen.
@@ -54,7 +79,7 @@ def resolve(
         raise UserError(f"--dtype {dtype}: give auto, {', '.join(DTYPES)}")
     if batch_tokens is not None and batch_tokens < 1:
         raise UserError(f"--batch_tokens {batch_tokens}: give a positive number")
-    return Execution(device, dtype, threads or torch.get_num_threads(), batch_tokens or BATCH_TOKENS[kind])
+    return Execution(device, dtype, threads or torch.get_num_threads(), batch_tokens or BATCH_TOKENS[kind], attention)
 
 
 def _multiplies_bfloat16(device: str) -> bool:

@@ -27,6 +27,7 @@ from transforms.scoring.backbones import Backbone
 from transforms.scoring.causal import encode
 from transforms.scoring.checkpoint import Checkpoint
 from transforms.scoring.engine import Rows
+from transforms.scoring.execution import Placement
 from transforms.scoring.packing import Ids, Packed, TokenSequence
 from transforms.scoring.results import Failure, RankingTask, Scores
 from transforms.scoring.tokenise import Tokens
@@ -259,7 +260,7 @@ class Listwise:
     def forward(self, packed: Packed) -> torch.Tensor:
         """Embeddings at the reads of the packed contexts, float32, shape [R, width]."""
         first, second = self._projector
-        return linear(relu(linear(self._model(packed)[packed.reads].float(), first)), second)
+        return linear(relu(linear(self._model(packed).float(), first)), second)
 
     def finish(self, prepared: Prepared, rows: Sequence[Rows | None]) -> Scores:
         """Scores of all pairs.
@@ -327,7 +328,7 @@ def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
     return settings
 
 
-def load(checkpoint: Checkpoint, settings: Settings, *, dtype: torch.dtype, device: torch.device) -> Listwise:
+def load(checkpoint: Checkpoint, settings: Settings, placement: Placement) -> Listwise:
     """Load a checkpoint whose settings are resolved; see `backbones.load` for the errors.
 
     Raises:
@@ -338,5 +339,5 @@ def load(checkpoint: Checkpoint, settings: Settings, *, dtype: torch.dtype, devi
     for token in (prompt.DOCUMENT_TOKEN, prompt.QUERY_TOKEN):
         if len(encode(tokenizer, token)) != 1:
             raise UserError(f"model {checkpoint.name}: its tokenizer has no token {token}; use the model's own")
-    model = backbones.load(checkpoint, KINDS, tensors, dtype=dtype, device=device)
-    return Listwise(settings, model, [tensors[key].float().to(device) for key in PROJECTOR], tokenizer)
+    model = backbones.load(checkpoint, KINDS, tensors, placement)
+    return Listwise(settings, model, [tensors[key].float().to(placement.device) for key in PROJECTOR], tokenizer)

@@ -19,6 +19,7 @@ from transforms.scoring import backbones
 from transforms.scoring import checkpoint as checkpoints
 from transforms.scoring.causal import CausalReranker, Reading, check_seam
 from transforms.scoring.checkpoint import Checkpoint, Tensors
+from transforms.scoring.execution import Placement
 from transforms.scoring.packing import Ids
 from transforms.scoring.results import Failure, RankingTask
 from transforms.scoring.tokenise import Tokens
@@ -121,14 +122,14 @@ def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
     return settings
 
 
-def load(checkpoint: Checkpoint, settings: Settings, *, dtype: torch.dtype, device: torch.device) -> CausalReranker:
+def load(checkpoint: Checkpoint, settings: Settings, placement: Placement) -> CausalReranker:
     """Load the language model and the head, the latter in float32; see `checkpoint.build` for the errors."""
     tensors = checkpoints.read_tensors(checkpoint, lambda key: not key.startswith(("visual.", "lm_head.")))
     tokenizer = checkpoints.load_tokenizer(checkpoint)
     check_seam(tokenizer, DOCUMENT, QUERY, name=checkpoint.name)
-    backbone = backbones.load(checkpoint, KINDS, tensors, dtype=dtype, device=device)
+    backbone = backbones.load(checkpoint, KINDS, tensors, placement)
     first, first_bias, second, second_bias = (
-        tensor.float().to(device) for tensor in _head(checkpoint, tensors, backbone.size)
+        tensor.float().to(placement.device) for tensor in _head(checkpoint, tensors, backbone.size)
     )
 
     def score(hidden: torch.Tensor) -> torch.Tensor:

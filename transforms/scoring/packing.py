@@ -13,18 +13,33 @@ from numpy.typing import NDArray
 Ids = NDArray[np.int32]
 
 
+class Prefix(NamedTuple):
+    """The first tokens of several sequences, the same in all of them.
+
+    In a causal model their hidden states are the same too, so that they need be computed only once.
+    """
+
+    group: int  # a number of the sequences that have it
+    tokens: int
+
+
+NO_PREFIX = Prefix(-1, 0)
+
+
 class TokenSequence(NamedTuple):
     """One input of the model.
 
     Attributes:
         ids: token ids, shape [tokens].
-        reads: the places in `ids` whose hidden states the head reads, ascending, shape [reads].
+        reads: the places in `ids` whose hidden states the head reads, ascending, none in the prefix, shape [reads].
         second_segment: place of the first token of type 1 (BERT's second segment); len(ids) where there is none.
+        prefix: what it shares with other sequences.
     """
 
     ids: Ids
     reads: Ids
     second_segment: int
+    prefix: Prefix = NO_PREFIX
 
 
 class Run(NamedTuple):
@@ -35,9 +50,19 @@ class Run(NamedTuple):
     length: int  # tokens in each
 
 
+class Shared(NamedTuple):
+    """Which tokens of sequences with common prefixes are computed. T tokens are, of E in all sequences."""
+
+    kept: torch.Tensor  # the places of those that are, int64, shape [T]
+    sources: torch.Tensor  # for each place, which of the tokens that are computed stands there, int64, shape [E]
+
+
 @dataclass(frozen=True)
 class Packed:
     """Sequences laid end to end. T tokens, N sequences, R reads.
+
+    Where sequences share a prefix, T counts it once, while `lengths`, `offsets` and `runs`, which are for attention,
+    count it in each sequence: E tokens together. Else T and E are the same.
 
     Attributes:
         ids: int64, shape [T].
@@ -47,6 +72,7 @@ class Packed:
         reads: int64, shape [R], places in 0..T-1; each sequence's together, in order.
         types: int64, shape [T]: 0 before a sequence's second segment, 1 from there on.
         runs: the same lengths as rectangles.
+        shared: how the T tokens make up the E; None where no prefix is shared.
     """
 
     ids: torch.Tensor
@@ -55,36 +81,44 @@ class Packed:
     reads: torch.Tensor
     types: torch.Tensor
     runs: tuple[Run, ...]
+    shared: Shared | None = None
 
     def places(self) -> torch.Tensor:
         """Place of each token in its own sequence, from 0: int64, shape [T]."""
-        starts = self.offsets[:-1].repeat_interleave(self.offsets.diff())
-        return torch.arange(len(self.ids), device=self.ids.device) - starts
+        lengths = self.offsets.diff()
+        starts = self.offsets[:-1].repeat_interleave(lengths, output_size=sum(self.lengths))
+        places = torch.arange(len(starts), device=self.ids.device) - starts
+        return places if self.shared is None else places[self.shared.kept]
 
 
-def plan_batches(lengths: Sequence[int] | NDArray[np.int64], budget: int) -> list[NDArray[np.int64]]:
+def plan_batches(
+    lengths: Sequence[int] | NDArray[np.int64], budget: int, prefixes: Sequence[Prefix] | None = None
+) -> list[NDArray[np.int64]]:
     """Which sequences share a forward pass.
 
-    Longest first, so that the largest batch in memory comes first and neighbours have equal lengths; sequences of one
-    length keep their order. A batch is closed when the next sequence would take it over the budget; a sequence longer
-    than the budget is a batch alone.
+    Sequences with a common prefix stand together. Else longest first, so that the largest batch in memory comes first
+    and neighbours have equal lengths; sequences of one length keep their order. A batch is closed when the next
+    sequence would take it over the budget; a sequence longer than the budget is a batch alone.
 
     Args:
         lengths: tokens of each sequence.
-        budget: tokens of a batch, at most.
+        budget: tokens of a batch, at most; a common prefix counts once.
+        prefixes: of each sequence; None where no two have a common one.
 
     Returns:
         Indices into `lengths`, each once; one array a batch.
     """
-    order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
+    prefixes = [NO_PREFIX] * len(lengths) if prefixes is None else prefixes
+    order = np.lexsort((-np.asarray(lengths, dtype=np.int64), [prefix.group for prefix in prefixes]))
     batches: list[NDArray[np.int64]] = []
     start = total = 0
     for place, index in enumerate(order):
         length = int(lengths[index])
-        if place > start and total + length > budget:
+        known = prefixes[index].tokens if place > start and prefixes[index] == prefixes[order[place - 1]] else 0
+        if place > start and total + length - known > budget:
             batches.append(order[start:place])
-            start, total = place, 0
-        total += length
+            start, total, known = place, 0, 0
+        total += length - known
     if len(order):
         batches.append(order[start:])
     return batches
@@ -107,19 +141,53 @@ def pack(sequences: Sequence[TokenSequence], device: torch.device) -> Packed:
     """Lay the sequences end to end on the device."""
     lengths = tuple(len(sequence.ids) for sequence in sequences)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
-    types = np.zeros(int(offsets[-1]), dtype=np.int64)
+    ids = np.concatenate([sequence.ids for sequence in sequences])
+    types = np.zeros(len(ids), dtype=np.int64)
     for start, end, sequence in zip(offsets[:-1], offsets[1:], sequences, strict=True):
         types[start + sequence.second_segment : end] = 1
     reads = np.concatenate([start + sequence.reads for start, sequence in zip(offsets[:-1], sequences, strict=True)])
 
     def place(array: NDArray[np.generic], dtype: torch.dtype) -> torch.Tensor:
-        return torch.from_numpy(array).to(device=device, dtype=dtype, non_blocking=True)
+        tensor = torch.from_numpy(array).to(dtype)
+        # Only from pinned memory does a copy overlap with what the device computes.
+        return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
 
+    kept, sources = common_prefixes(sequences, offsets)
+    shared = None
+    if len(kept) < len(ids):
+        ids, types, reads = ids[kept], types[kept], sources[reads]
+        shared = Shared(place(kept, torch.int64), place(sources, torch.int64))
     return Packed(
-        ids=place(np.concatenate([sequence.ids for sequence in sequences]), torch.int64),
+        ids=place(ids, torch.int64),
         lengths=lengths,
         offsets=place(offsets, torch.int32),
         reads=place(reads, torch.int64),
         types=place(types, torch.int64),
         runs=runs_of(lengths),
+        shared=shared,
     )
+
+
+def common_prefixes(
+    sequences: Sequence[TokenSequence], offsets: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """What need be computed where neighbouring sequences have a common prefix: the first one's stands for all.
+
+    Args:
+        sequences: N of them.
+        offsets: where each begins when they are laid end to end, and the end, shape [N + 1].
+
+    Returns:
+        The places that are kept; and for each place the number of the one among them that has its token.
+    """
+    kept = np.ones(offsets[-1], dtype=bool)
+    sources = np.arange(offsets[-1])
+    first = 0
+    for number, sequence in enumerate(sequences):
+        if number == 0 or sequence.prefix != sequences[number - 1].prefix:
+            first = number
+        elif sequence.prefix.tokens:
+            mine = slice(offsets[number], offsets[number] + sequence.prefix.tokens)
+            kept[mine] = False
+            sources[mine] = np.arange(offsets[first], offsets[first] + sequence.prefix.tokens)
+    return np.flatnonzero(kept), (np.cumsum(kept) - 1)[sources]

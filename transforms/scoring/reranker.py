@@ -19,6 +19,7 @@ from transformers import PreTrainedTokenizerBase
 
 from transforms.errors import UserError
 from transforms.scoring import (
+    backbones,
     catalogue,
     checkpoint,
     cross_encoder,
@@ -33,7 +34,7 @@ from transforms.scoring import (
 from transforms.scoring.checkpoint import Checkpoint
 from transforms.scoring.endpoint import EndpointSpecification
 from transforms.scoring.engine import Rows
-from transforms.scoring.execution import Execution
+from transforms.scoring.execution import Execution, Placement
 from transforms.scoring.packing import Packed, TokenSequence
 from transforms.scoring.results import Failure, RankingTask, Scores, concatenate
 from transforms.scoring.scorer import Scorer, no_progress
@@ -79,7 +80,7 @@ class FamilyModule(Protocol):
     def resolve(self, checkpoint: Checkpoint, settings: Any, /) -> Any:
         """Settings with nothing left open, checked against the checkpoint; raises UserError."""
 
-    def load(self, checkpoint: Checkpoint, settings: Any, /, *, dtype: torch.dtype, device: torch.device) -> Family:
+    def load(self, checkpoint: Checkpoint, settings: Any, placement: Placement, /) -> Family:
         """The loaded model; raises UserError where the files do not fit together."""
 
 
@@ -131,6 +132,7 @@ def specify(
     dtype: str = "auto",
     batch_tokens: int | None = None,
     threads: int | None = None,
+    attention: str = "auto",
     options: Mapping[str, Any] | None = None,
 ) -> Specification | EndpointSpecification:
     """Find a model and settle how to run it, without loading its weights.
@@ -143,6 +145,7 @@ def specify(
         dtype: "auto", "float32", "bfloat16" or "float16".
         batch_tokens: tokens of a forward pass, at most; None for the device's default.
         threads: of the CPU; None for all.
+        attention: "auto", or the kernel that shall compute it, a name in `attention.KERNELS`.
         options: fields of the family's Settings; None values stand for the vendor's default.
 
     Raises:
@@ -150,16 +153,17 @@ def specify(
     """
     if endpoint.is_address(name):
         local = {"revision": revision, "model_like": like, "batch_tokens": batch_tokens}
-        local |= {name: value for name, value in (("device", device), ("dtype", dtype)) if value != "auto"}
+        choices = {"device": device, "dtype": dtype, "attention": attention}
+        local |= {name: value for name, value in choices.items() if value != "auto"}
         settings = catalogue.with_options(catalogue.ENDPOINT, local | dict(options or {}))
         return endpoint.specify(name, settings)
-    run = execution.resolve(device, dtype, batch_tokens, threads)  # before a download that may take long
+    run = execution.resolve(device, dtype, batch_tokens, threads, attention)  # before a download that may take long
     entry = catalogue.named(name)
     found = checkpoint.locate(name, revision or (entry.revision if entry else None))
     model = catalogue.recognise(found, like)
     settings = catalogue.with_options(model, options or {})
     settings = FAMILIES[model.family].resolve(found, settings)
-    return Specification(model, found, settings, run)
+    return Specification(model, found, settings, run.with_kernel(backbones.head_size(found)))
 
 
 class Reranker(Scorer):
@@ -172,7 +176,7 @@ class Reranker(Scorer):
         torch.set_num_threads(run.threads)
         self._device = torch.device(run.device)
         self._family: Family = FAMILIES[specification.model.family].load(
-            specification.checkpoint, specification.settings, dtype=execution.DTYPES[run.dtype], device=self._device
+            specification.checkpoint, specification.settings, run.placement
         )
 
     @classmethod
@@ -185,11 +189,19 @@ class Reranker(Scorer):
         device: str = "auto",
         dtype: str = "auto",
         batch_tokens: int | None = None,
+        attention: str = "auto",
         **options: Any,
     ) -> Reranker:
         """Find and load a model: `specify`, with the family's settings as keywords."""
         specification = specify(
-            name, revision=revision, like=like, device=device, dtype=dtype, batch_tokens=batch_tokens, options=options
+            name,
+            revision=revision,
+            like=like,
+            device=device,
+            dtype=dtype,
+            batch_tokens=batch_tokens,
+            attention=attention,
+            options=options,
         )
         if isinstance(specification, EndpointSpecification):
             raise UserError(f"{name}: an endpoint is not loaded; use specify(ADDRESS, options={{...}}).load()")

@@ -19,6 +19,7 @@ from transforms.scoring import backbones
 from transforms.scoring import checkpoint as checkpoints
 from transforms.scoring.causal import CausalReranker, Reading, check_seam, encode
 from transforms.scoring.checkpoint import Checkpoint, Tensors
+from transforms.scoring.execution import Placement
 from transforms.scoring.packing import Ids
 from transforms.scoring.results import Failure, RankingTask
 from transforms.scoring.tokenise import Tokens
@@ -184,7 +185,9 @@ class Reader:
         cuts = cut(len(query), len(document), len(self._closing), self._room, self._longest_query)
         parts = (query[: cuts.query], document[: cuts.document], self._closing[: cuts.closing])
         ids: Ids = np.concatenate([self._opening, *parts, self._suffix])
-        return Reading(ids, len(document) - cuts.document, len(query) - cuts.query)
+        return Reading(
+            ids, len(document) - cuts.document, len(query) - cuts.query, prefix=len(self._opening) + cuts.query
+        )
 
 
 def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
@@ -204,7 +207,7 @@ def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
     return settings
 
 
-def load(checkpoint: Checkpoint, settings: Settings, *, dtype: torch.dtype, device: torch.device) -> CausalReranker:
+def load(checkpoint: Checkpoint, settings: Settings, placement: Placement) -> CausalReranker:
     """Load a Qwen2 or Qwen3 language model; see `checkpoint.build` for the errors.
 
     Of the output matrix only the rows of the two answers are kept, as their difference, in float32.
@@ -215,13 +218,13 @@ def load(checkpoint: Checkpoint, settings: Settings, *, dtype: torch.dtype, devi
     check_seam(tokenizer, *prompt.seam, name=checkpoint.name)
     no, yes = (_answer(tokenizer, answer, checkpoint.name) for answer in prompt.answers)
     matrix = _output_matrix(checkpoint, tensors)
-    direction = (matrix[yes].float() - matrix[no].float()).to(device)[:, None]
+    direction = (matrix[yes].float() - matrix[no].float()).to(placement.device)[:, None]
 
     def score(hidden: torch.Tensor) -> torch.Tensor:
         difference = hidden @ direction
         return (difference - settings.centre).sigmoid() if settings.activation == "sigmoid" else difference
 
-    backbone = backbones.load(checkpoint, KINDS, tensors, dtype=dtype, device=device)
+    backbone = backbones.load(checkpoint, KINDS, tensors, placement)
     return CausalReranker(tokenizer, Reader(settings, tokenizer), backbone, score)
 
 
