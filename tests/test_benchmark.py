@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import shutil
@@ -248,3 +249,29 @@ def test_ctrl_c_reaches_work_apart_once_and_ends_it(tmp_path: Path) -> None:
 
 def divmod_first(number: int, divisor: int) -> int:
     return divmod(number, divisor)[0]
+
+
+def test_candidates_are_made_where_there_are_none(
+    material: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "nfcorpus"
+    (folder / "qrels").mkdir(parents=True)
+    texts = ["apple tree", "banana boat", "cherry pie", "apple pie"]
+    rows = [{"_id": f"d{number}", "title": "", "text": text} for number, text in enumerate(texts)]
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    # A query with the id of a document, which it must not find.
+    queries = [{"_id": "d3", "text": "apple pie"}, {"_id": "q1", "text": "banana"}]
+    (folder / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in queries))
+    judged = "query-id\tcorpus-id\tscore\nd3\td0\t1\nq1\td1\t1\n"
+    (folder / "qrels" / "test.tsv").write_text(judged)
+    output = tmp_path / "results"
+    words = ["--models", f"m={material}/classifier", "--datasets", f"beir/nfcorpus={folder}", "--output", str(output)]
+    words += ["--retriever", "bm25", "--depth", "3", RUNNER]
+    assert main([*words, "--plan"]) == 0
+    assert "not in the sums: data sets whose candidates are not made yet" in capsys.readouterr().out
+    assert main(words) == 0
+    cell = cells_of(output)["m", "beir/nfcorpus"]
+    assert cell.candidates["retriever"] == "bm25"
+    assert cell.candidates["provenance"]["corpus_documents"] == 4
+    assert cell.candidates["identical_ids_left_out"]
+    assert (cell.depth, cell.list_recall, cell.queries["with_candidates"]) == (2, 1.0, 2)
