@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -35,14 +36,21 @@ def run_apart(work: Callable[..., int], *arguments: Any) -> int:
     ours, theirs = _CONTEXT.Pipe(duplex=False)
     process = _CONTEXT.Process(target=_do, args=(theirs, work, arguments))
 
+    pressed = False
+
     def pass_on(*_: object) -> None:
-        if process.pid is not None and process.is_alive():
-            os.kill(process.pid, signal.SIGINT)
+        nonlocal pressed
+        pressed = True
+        if process.pid is not None:
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(process.pid, signal.SIGINT)
 
     before = signal.signal(signal.SIGINT, pass_on)
     try:
         process.start()
         theirs.close()
+        if pressed:  # before there was a process to pass it on to
+            pass_on()
         try:
             kind, told = ours.recv()
         except EOFError:
@@ -50,7 +58,8 @@ def run_apart(work: Callable[..., int], *arguments: Any) -> int:
         process.join()
     finally:
         signal.signal(signal.SIGINT, before)
-    if kind == "interrupted" or process.exitcode == 130:
+    # One that is interrupted while it starts dies of it in its own ways.
+    if pressed or kind == "interrupted" or process.exitcode == 130:
         raise KeyboardInterrupt
     if kind == "user error":
         raise UserError(told)

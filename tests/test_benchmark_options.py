@@ -92,7 +92,7 @@ def test_the_published_protocol_is_the_default() -> None:
 
 
 def test_an_option_is_for_the_models_that_have_it() -> None:
-    asked = {"group_size": 64, "long_documents": "window", "task": None}
+    asked: dict[str, Any] = {"group_size": 64, "long_documents": "window", "task": None}
     assert options(V3, **asked) == {"group_size": 64}
     assert options(V2, **asked) == {"long_documents": "window"}
     assert options("Qwen/Qwen3-Reranker-4B", **asked) == {}

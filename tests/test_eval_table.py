@@ -91,6 +91,13 @@ def test_another_protocol_than_the_published_one_is_marked(other: Cell) -> None:
     assert marks(other)[other.dataset, V3] == ["†"]
 
 
+def test_an_average_bears_the_marks_of_what_is_in_it() -> None:
+    cells = benchmark(V3, "beir")
+    assert row(cells, "beir", V3)["marks"] == []
+    cells[0] = replace(cells[0], candidates={**cells[0].candidates, "retriever": "bm25"})
+    assert row(cells, "beir", V3)["marks"] == ["†"]
+
+
 def test_rejected_pairs_and_unequal_candidates_are_marked() -> None:
     lossy = cell(V3, "own", 0.7, rejected={"pairs": 2, "by_reason": {}})
     assert marks(lossy, PLAIN) == {("own", V3): ["§"], ("own", "small-cross-encoder"): []}

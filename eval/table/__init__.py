@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> None:
     output = args.output or Path(args.results)
     told = contents(*read_cells(args.results)) | {
         "title": args.title,
-        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
     }
     # Matplotlib and Jinja2, which other commands do without.
     from eval.table.page import headline, html, markdown

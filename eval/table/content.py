@@ -72,8 +72,10 @@ def benchmark_section(benchmark: Benchmark, cells: Sequence[Cell]) -> dict[str, 
     for model in [*SIZES, *(model for model in measured if model not in SIZES)]:
         printed = {} if model == benchmark.first_stage else published_averages(model, benchmark.name)
         if printed or model in measured:
-            scores = {cell.dataset: hundred(cell.value) for cell in ours if cell.model == model and not cell.trained_on}
-            rows.append(average_row(benchmark, model, printed, scores) | {"size": size_of(model, ours)})
+            counted = [cell for cell in ours if cell.model == model and not cell.trained_on]
+            row = average_row(benchmark, model, printed, {cell.dataset: hundred(cell.value) for cell in counted})
+            found = {mark for cell in counted for mark in marks_of(cell)}
+            rows.append(row | {"size": size_of(model, ours), "marks": [mark for mark in MARKS if mark in found]})
     return {
         "name": benchmark.name,
         "title": benchmark.title,
@@ -120,7 +122,7 @@ def _first_stage_row(benchmark: Benchmark, cells: Sequence[Cell]) -> dict[str, A
     }
     printed = published_averages(benchmark.first_stage, benchmark.name)
     row = average_row(benchmark, benchmark.first_stage, printed, scores)
-    return row | {"role": "first stage", "size": size_of(benchmark.first_stage, cells)}
+    return row | {"role": "first stage", "size": size_of(benchmark.first_stage, cells), "marks": []}
 
 
 def matrix(cells: Sequence[Cell]) -> dict[str, Any]:
