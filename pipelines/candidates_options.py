@@ -6,7 +6,7 @@ import argparse
 import re
 
 from pipelines.options import Parser
-from pipelines.rerank_options import MODEL_OPTIONS, RUN_OPTIONS, add_options, given, positive
+from pipelines.rerank_options import MODEL_OPTIONS, RUN_OPTIONS, add_options, given, is_given, positive
 from transforms.errors import UserError
 from transforms.retrieval.datasets import DATASETS
 from transforms.retrieval.join import PART_PAIRS
@@ -127,8 +127,8 @@ def check(options: argparse.Namespace) -> None:
     if not options.dataset and (options.split or options.data_dir):
         raise UserError("--split and --data_dir apply to --dataset; leave them out")
     kind, _ = options.retriever
-    of_model = ("revision", "model_like", "embeddings", *DENSE_OPTIONS, *RUN_OPTIONS)
-    unused = [name for name in of_model if getattr(options, name) != RUN_OPTIONS.get(name)]
+    unused = [name for name in ("revision", "model_like", "embeddings", *DENSE_OPTIONS) if getattr(options, name)]
+    unused += [name for name in RUN_OPTIONS if is_given(options, name)]
     if kind != "bm25" and options.language:
         raise UserError("--language applies to bm25; leave it out")
     if kind != "dense" and unused:
