@@ -20,7 +20,7 @@ from tests.benchmark_cells import PLAIN, TABLE_FIRST_STAGE, benchmark, cell, wri
 
 V3 = "jinaai/jina-reranker-v3"
 EVIL = "<script>alert(1)</script>&\"'|`$x_{2$ {{ 7*191919 }}"
-EVIL_DATA = "<img src=x onerror=alert(2)>\n| co #010203"
+EVIL_DATA = "$x_{2$ <img src=x onerror=alert(2)>\n| co #010203"
 VOID = {"meta", "br", "img", "link", "input"}
 
 
