@@ -110,6 +110,7 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> None:
         report = files.join(output, REPORT)
         if not (files.exists(files.join(output, job.SUCCESS)) and files.exists(report)):
             start = time.monotonic()
+            work.sweep(output)
             write_queries(output, query_files.read(source))
             slow = isinstance(retriever, Dense)
             with stop_on_interrupt(local) as folder, progress_line(folder if slow else None, None, 0, "document"):
@@ -245,8 +246,8 @@ def count(output: str, depth: int) -> dict[str, int]:
     for names in corpus.shards_of(output).values():
         for name in names:
             total.update(work.record(work.corpus_path(output, name)))
-    for file in files.list_names(files.join(output, work.WORK, "hits")):
-        total.update(work.record(files.join(output, work.WORK, "hits", file)))
+    for file in work.hit_files(output):
+        total.update(work.record(work.hits_path(output, file.removesuffix(".parquet"))))
     return {
         "queries": total["queries"],
         "queries_without_candidates": total["without_candidates"],

@@ -171,6 +171,8 @@ def test_a_job_that_fails_goes_on_and_gives_the_same_bytes(
     assert not (output / "_SUCCESS").exists()
     done = [path.stat().st_ino for path in sorted(output.glob("candidates/part-*.parquet"))]
 
+    for step in ("_work", "_work/corpus", "_work/hits", "candidates"):
+        (output / step / ".part-00000.parquet.0.tmp").write_bytes(b"what a killed run leaves")
     monkeypatch.setattr(join, "_nested", nested)
     monkeypatch.setattr(bm25, "index", stop)  # its hits are there
     assert make(data, output, stage) == 0

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 
-from transforms import files
 from transforms.retrieval import work
 from transforms.retrieval.records import Document, documents
 from transforms.retrieval.source import SourceFile
@@ -50,7 +49,7 @@ def shards_of(output: str) -> dict[str, list[str]]:
     They are written in order, so where one is there those before it are.
     """
     found: dict[str, list[str]] = defaultdict(list)
-    for name in files.list_names(files.join(output, work.WORK, "corpus")):
+    for name in work.corpus_files(output):
         if told := _NAME.fullmatch(name):
             found[told[1]].append(name.removesuffix(".parquet"))
     return found

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from transforms import files
 
 WORK = "_work"
+_CORPUS, _HITS = f"{WORK}/corpus", f"{WORK}/hits"
 QUERIES = pa.schema([("number", pa.int64()), ("query_id", pa.string()), ("query", pa.string())])
 CORPUS = pa.schema([("doc_id", pa.string()), ("title", pa.string()), ("text", pa.string())])
 # Documents that a first stage found for queries: at least the best of each query, in any order.
@@ -28,11 +29,27 @@ def queries_path(output: str) -> str:
 
 
 def corpus_path(output: str, name: str) -> str:
-    return files.join(output, WORK, "corpus", f"{name}.parquet")
+    return files.join(output, _CORPUS, f"{name}.parquet")
 
 
 def hits_path(output: str, name: str) -> str:
-    return files.join(output, WORK, "hits", f"{name}.parquet")
+    return files.join(output, _HITS, f"{name}.parquet")
+
+
+def corpus_files(output: str) -> list[str]:
+    """Names of the files of the corpus' shards."""
+    return files.list_names(files.join(output, _CORPUS))
+
+
+def hit_files(output: str) -> list[str]:
+    """Names of the files of hits."""
+    return files.list_names(files.join(output, _HITS))
+
+
+def sweep(output: str) -> None:
+    """Deletes what killed runs left half-written."""
+    for directory in (WORK, _CORPUS, _HITS):
+        files.sweep(files.join(output, directory))
 
 
 def write(path: str, table: pa.Table, record: Mapping[str, Any] | None = None) -> None:
