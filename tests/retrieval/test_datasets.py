@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from eval.published_scores import BENCHMARKS
 from transforms.errors import UserError
 from transforms.retrieval.datasets import DATASETS, named
 
@@ -12,6 +13,12 @@ def test_every_benchmark_is_whole() -> None:
     # CoIR's ten tasks: two of them are the mean over six languages each.
     assert Counter(name.split("/")[0] for name in DATASETS) == {"beir": 13, "miracl": 18, "mkqa": 26, "coir": 20}
     assert len([name for name in DATASETS if name.startswith("coir/codesearchnet-ccr-")]) == 6
+
+
+def test_every_published_cell_has_its_data_sets() -> None:
+    cells = [(benchmark, name) for benchmark in BENCHMARKS.values() for name in benchmark.datasets]
+    wanted = {part for benchmark, name in cells for part in benchmark.parts.get(name, (name,))}
+    assert wanted == DATASETS.keys()
 
 
 def test_rules_of_the_benchmarks() -> None:
