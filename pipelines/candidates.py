@@ -91,8 +91,10 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> None:
     check(options)
     runner, local = runner_of(beam_options)
     output = files.absolute(options.output)
+    begun = None if options.overwrite else job.read_job(output)
     if options.dataset:
-        source = of_dataset(options.dataset, options.split, options.data_dir)
+        revisions = begun.options.get("revisions") if begun else None
+        source = of_dataset(options.dataset, options.split, options.data_dir, revisions)
     else:
         source = of_files(options.corpus, options.queries, options.qrels)
     source = replace(source, language=options.language or source.language)
@@ -103,7 +105,7 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> None:
         source.exclude_identical_ids if exclude is None else exclude,
         options.shard_documents,
     )
-    retriever, told, execution = first_stage(options, source, None if options.overwrite else job.read_job(output))
+    retriever, told, execution = first_stage(options, source, begun)
     wanted = new_job(options, source, settings, told, execution)
     requested = {name: execution[name] for name in RUN_OPTIONS if is_given(options, name)}
     with job.open_job(output, wanted, requested=requested, overwrite=options.overwrite, layout=LAYOUT) as current:

@@ -8,6 +8,7 @@ import pytest
 from tests.retrieval import copies
 from transforms.errors import UserError
 from transforms.retrieval import source
+from transforms.scoring import hub
 
 
 def test_local_copy_in_the_hubs_layout(tmp_path: Path) -> None:
@@ -34,6 +35,22 @@ def test_directory_in_beirs_layout(tmp_path: Path) -> None:
         f"{folder}/qrels/test.tsv",
     ]
     assert (found.exclude_identical_ids, found.revisions) == (True, {})
+
+
+def test_a_job_that_is_continued_reads_the_commit_that_it_began_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = copies.local(tmp_path)
+    asked = []
+
+    def fetch(name: str, revision: str | None, wanted: list[str], kind: str) -> tuple[Path, str]:
+        asked.append((name, revision, kind))
+        return data / name, revision or "newest"
+
+    monkeypatch.setattr(hub, "fetch", fetch)
+    found = source.of_dataset("beir/scifact", revisions={"BeIR/scifact": "abc"})
+    assert asked == [("BeIR/scifact", "abc", "dataset"), ("BeIR/scifact-qrels", None, "dataset")]
+    assert found.revisions == {"BeIR/scifact": "abc", "BeIR/scifact-qrels": "newest"}
 
 
 def test_first_pattern_that_matches_counts(tmp_path: Path) -> None:

@@ -58,20 +58,26 @@ class Source:
     revisions: Mapping[str, str | None] = field(default_factory=dict)
 
 
-def of_dataset(name: str, split: str | None = None, data_dir: str | None = None) -> Source:
+def of_dataset(
+    name: str,
+    split: str | None = None,
+    data_dir: str | None = None,
+    revisions: Mapping[str, str | None] | None = None,
+) -> Source:
     """A data set by its name, or in a directory of BEIR's layout.
 
     Args:
         name: of the data set, or a directory.
         split: None for the one that its benchmark uses.
         data_dir: holds copies in the hub's layout, OWNER/NAME/...; None to ask the hub, or its cache.
+        revisions: repository -> commit, of a job that is continued; for others the main branch's.
 
     Raises:
         UserError: it is not there, or not as it was.
     """
     if Path(name).is_dir():
-        return _gather(datasets.in_directory(files.absolute(name)), split, files.absolute(name))
-    return _gather(datasets.named(name), split, data_dir)
+        return _gather(datasets.in_directory(files.absolute(name)), split, files.absolute(name), {})
+    return _gather(datasets.named(name), split, data_dir, revisions or {})
 
 
 def of_files(corpus: Sequence[str], queries: Sequence[str], qrels: Sequence[str]) -> Source:
@@ -87,7 +93,7 @@ def of_files(corpus: Sequence[str], queries: Sequence[str], qrels: Sequence[str]
     return Source("own files", None, "en", None, False, found["corpus"], found["queries"], found["qrels"])
 
 
-def _gather(dataset: Dataset, split: str | None, directory: str | None) -> Source:
+def _gather(dataset: Dataset, split: str | None, directory: str | None, known: Mapping[str, str | None]) -> Source:
     if dataset.qrels is None and split not in (None, dataset.split):
         raise UserError(f"--split {split}: {dataset.name} has one split alone; leave it out")
     split = split or dataset.split
@@ -98,7 +104,10 @@ def _gather(dataset: Dataset, split: str | None, directory: str | None) -> Sourc
     folders: dict[str, Path] = {}
     revisions: dict[str, str | None] = {}
     for repository, wanted in patterns.items():
-        folders[repository], revisions[repository] = _locate(dataset.name, repository, wanted, directory)
+        if directory is None:
+            folders[repository], revisions[repository] = hub.fetch(repository, known.get(repository), wanted, "dataset")
+        else:
+            folders[repository], revisions[repository] = _local(dataset.name, repository, directory), None
     found = [_find(place, split, folders[place.repository], dataset.name) for place in places]
     corpus, queries, qrels = [*found, ()][:3]
     return Source(
@@ -118,16 +127,13 @@ def _patterns(place: Place, split: str) -> list[str]:
     return [pattern.format(split=split) for pattern in place.patterns]
 
 
-def _locate(dataset: str, repository: str, wanted: Sequence[str], directory: str | None) -> tuple[Path, str | None]:
-    """The folder of a repository, and its commit where it is from the hub."""
-    if directory is None:
-        return hub.fetch(repository, None, wanted, "dataset")
+def _local(dataset: str, repository: str, directory: str) -> Path:
     folder = Path(directory, repository)
     if not folder.is_dir():
         raise UserError(
             f"dataset {dataset}: {folder} is no directory; copy the hub's {repository} there, or leave --data_dir out"
         )
-    return folder, None
+    return folder
 
 
 def _find(place: Place, split: str, folder: Path, dataset: str) -> tuple[SourceFile, ...]:
