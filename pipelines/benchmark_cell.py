@@ -22,6 +22,7 @@ from pipelines.rerank import do_job
 from transforms import files, job
 from transforms.errors import UserError
 from transforms.scoring import catalogue
+from transforms.scoring.checkpoint import outline
 from transforms.scoring.endpoint import EndpointSpecification
 from transforms.scoring.reranker import Specification, specify
 
@@ -163,7 +164,7 @@ def make_cell(work: Work, output: str, price_per_hour: float | None) -> Cell:
         first_stage=main.get("first_stage"),
         list_recall=recall.get("first_stage", recall["reranked"]),
         trained_on=trained_on(model.name, data.name) or trained_on(work.entrant.name, data.name),
-        parameters=model.parameters or None,
+        parameters=billions(work.specification),
         queries={name.removeprefix("queries_"): measured.counts[name] for name in QUERY_COUNTS},
         pairs=report["pairs"]["total"],
         depth=measured.depth,
@@ -192,6 +193,13 @@ def make_cell(work: Work, output: str, price_per_hour: float | None) -> Cell:
         made=datetime.now(UTC).isoformat(timespec="seconds"),
         fingerprint=work.fingerprint,
     )
+
+
+def billions(specification: Specification | EndpointSpecification) -> float | None:
+    """A model's parameters in billions: the catalogue's figure, else as counted; None where it runs elsewhere."""
+    if not isinstance(specification, Specification):
+        return None
+    return specification.model.parameters or sum(t.numel() for t in outline(specification.checkpoint).values()) / 1e9
 
 
 def speed_and_cost(report: Mapping[str, Any], price_per_hour: float | None) -> dict[str, Any]:

@@ -87,6 +87,8 @@ def test_a_cell_tells_all_that_its_figures_rest_on(done: tuple[Path, int]) -> No
     assert cell.run["cost"] == pytest.approx(12 / cell.run["pairs_per_second"] / 1000)
     assert cell.rejected == {"pairs": 0, "by_reason": {}}
     assert cell.trained_on is None
+    # 30 + 32 + 2 embeddings of 8 and their norm; 2 layers of 600 (4 x 72, 144 + 136, 2 norms of 16); a pooler of 72.
+    assert cell.parameters == pytest.approx((64 * 8 + 16 + 2 * 600 + 72) / 1e9)
 
 
 def test_names_never_become_paths(done: tuple[Path, int]) -> None:
