@@ -33,7 +33,6 @@ setup(
         "pyarrow>=20",
         "PyStemmer>=3",
         "regex>=2025",
-        "regex>=2024",
         "safetensors>=0.6",
         "scipy>=1.11",
         "statsmodels>=0.14.2",

@@ -7,10 +7,17 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from eval import compare, measure, order, table, verify
+from eval import compare, measure, order, table, throughput, verify
 from transforms.errors import UserError, one_line
 
-COMMANDS = {"compare": compare, "measure": measure, "order": order, "table": table, "verify": verify}
+COMMANDS = {
+    "compare": compare,
+    "measure": measure,
+    "order": order,
+    "table": table,
+    "throughput": throughput,
+    "verify": verify,
+}
 
 
 class Parser(argparse.ArgumentParser):

@@ -17,7 +17,7 @@ RETRIEVERS = {
     "run:FILE": "a TREC run, plain or .gz",
 }
 # Of a dense first stage: how its model reads a text.
-DENSE_OPTIONS = ("max_length", "task")
+DENSE_OPTIONS = ("max_length", "task", "size")
 
 
 class ListDatasets(argparse.Action):

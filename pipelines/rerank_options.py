@@ -83,6 +83,11 @@ MODEL_OPTIONS: dict[str, dict[str, Any]] = {
     },
     "prompt": {"metavar": "NAME", "help": "which of a model's prompts to use, where it has several"},
     "task": {"metavar": "NAME", "help": "which task to embed for, where a model has several"},
+    "size": {
+        "type": positive,
+        "metavar": "N",
+        "help": "dimensions to keep of an embedding, where a model was trained for that",
+    },
     "instruction": {"metavar": "TEXT", "help": "for the queries that have none of their own"},
     "endpoint_model": {"metavar": "NAME", "help": "the model's name at the rerank API"},
     "endpoint_api": {"metavar": "NAME", "help": "the rerank API's dialect"},

@@ -18,7 +18,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineRunner, create_runner
 
-from transforms.errors import UserError, one_line
+from transforms.errors import UnavailableError, UserError, one_line
 from transforms.progress import request_stop, stop_requested
 
 LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner")
@@ -71,11 +71,13 @@ def _user_error_in(error: BaseException) -> UserError | None:
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, UserError):
         cause = cause.__cause__ or cause.__context__
-    named = re.escape(f"{UserError.__module__}.{UserError.__qualname__}")
-    text = f"{UserError.__module__}.{UserError.__qualname__}: {cause}" if cause else str(error)
     # Beam adds the step's name to what a worker raises.
-    told = re.search(rf"^{named}: (.+?)(?: \[while running .*)?$", text, re.MULTILINE)
-    return UserError(told[1]) if told else None
+    text = f"{UserError.__module__}.{type(cause).__name__}: {cause}" if cause else str(error)
+    named = "|".join(kind.__name__ for kind in (UserError, UnavailableError))
+    told = re.search(
+        rf"^{re.escape(UserError.__module__)}\.({named}): (.+?)(?: \[while running .*)?$", text, re.MULTILINE
+    )
+    return None if told is None else {kind.__name__: kind for kind in (UserError, UnavailableError)}[told[1]](told[2])
 
 
 @contextmanager

@@ -135,3 +135,15 @@ def test_a_key_that_is_refused_ends_the_job_and_rejects_nothing(
         assert main(arguments(tmp_path, server)) == 0
         assert server.documents == ["0.5", "0.25", "0.25"]
     assert rows(tmp_path, "scored", "score") == [(0.5,), (0.25,)]
+
+
+def test_an_endpoint_that_is_down_ends_the_job_in_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    write_input(tmp_path / "in.parquet", [["0.5"], ["0.25"]])
+    with RerankServer(script=[answer], habit=status(429, "quota", Retry_After="7200")) as server:
+        assert main(arguments(tmp_path, server)) == 1
+        [line] = [line for line in capfd.readouterr().err.splitlines() if "error" in line.lower()]
+        assert line.startswith(f"error: endpoint {server.address} gave no scores for ")
+        assert line.endswith(" s (HTTP 429: quota); the same command continues when it is back")
+        server.habit = answer
+        assert main(arguments(tmp_path, server)) == 0
+    assert rows(tmp_path, "scored", "score") == [(0.5,), (0.25,)]

@@ -90,6 +90,7 @@ def test_report_counts_the_job_and_times_the_last_run() -> None:
         "tokens": {"total": 70_000, "truncated": 1234, "computed": 100_000, "padding_share": 0.1},
         "forward_passes": 15,
         "out_of_memory_splits": 1,
+        "endpoint": {},
         "shards": 2,
         "last_run": {
             "shards": 1,
@@ -102,6 +103,12 @@ def test_report_counts_the_job_and_times_the_last_run() -> None:
             "stage_seconds": {"forward": 9.123, "write": 0.25},
         },
     }
+
+
+def test_report_says_what_was_asked_of_an_endpoint() -> None:
+    part = Part(Counter(queries=1, pairs=2, scored=2, endpoint_requests=3, endpoint_tokens=40), True)
+    report = summarise({"part-0": part}, before=[], seconds=1.0, stage_seconds={})
+    assert report["endpoint"] == {"requests": 3, "tokens": 40}
 
 
 def test_what_no_part_tells_is_unknown() -> None:

@@ -92,6 +92,9 @@ def summarise(
         },
         "forward_passes": counts["forward_passes"],
         "out_of_memory_splits": counts["oom_splits"],
+        "endpoint": {
+            name.removeprefix("endpoint_"): counts[name] for name in sorted(counts) if name.startswith("endpoint_")
+        },
         "shards": len(parts),
         "last_run": _last_run(run, len(parts) - len(set(before) & parts.keys()), seconds, price_per_hour)
         | {"stage_seconds": {stage: round(value, 3) for stage, value in sorted(stage_seconds.items())}},

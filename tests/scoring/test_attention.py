@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,6 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from transforms.errors import UserError
-from transforms.scoring import attention
 from transforms.scoring.attention import KERNELS, Choice, choose, implementation, lack
 from transforms.scoring.packing import TokenSequence, pack
 
@@ -195,7 +196,7 @@ def test_the_best_kernel_that_can_be_used_is_chosen(
     choice: Choice,
 ) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", {device: capability}.__getitem__)
-    monkeypatch.setattr(attention.importlib, "import_module", lambda name: None)  # all packages are there
+    monkeypatch.setattr(importlib, "import_module", lambda name: None)  # all packages are there
     assert choose("auto", device, dtype, head_size) == choice
     assert choose(choice.name, device, dtype, head_size) == Choice(choice.name, ())
 
@@ -212,7 +213,7 @@ def test_package_that_is_not_there_or_broken(monkeypatch: pytest.MonkeyPatch, er
         raise error
 
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
-    monkeypatch.setattr(attention.importlib, "import_module", fail)
+    monkeypatch.setattr(importlib, "import_module", fail)
     assert lack(KERNELS["flash_attn_2"], "cuda", torch.bfloat16, 64) == why
 
 

@@ -139,15 +139,15 @@ def test_scores_are_those_of_transformers_one_pair_at_a_time(tmp_path: Path, kin
 
 
 def test_a_padding_token_in_a_text_counts_no_place_in_an_xlm_roberta(xlm_roberta: Path) -> None:
-    family = load(xlm_roberta)._family
+    family = load(xlm_roberta).family
     seen: dict[str, list[int]] = {}
 
     def record(module: Any, arguments: Any, keywords: dict[str, torch.Tensor]) -> None:
         seen.update({name: keywords[name][0].tolist() for name in ("input_ids", "position_ids")})
 
-    family._backbone._model.embeddings.register_forward_pre_hook(record, with_kwargs=True)  # type: ignore[attr-defined]
+    family.backbone.model.embeddings.register_forward_pre_hook(record, with_kwargs=True)  # type: ignore[attr-defined]
     reranker = load(xlm_roberta)
-    reranker._family = family
+    reranker.family = family
     reranker.score("a <pad> b", ["c", "<pad> d"])
     assert seen["input_ids"] == [0, 4, 1, 5, 2, 2, 1, 7, 2, 0, 4, 1, 5, 2, 2, 6, 2]
     assert seen["position_ids"] == [2, 3, 1, 4, 5, 6, 1, 7, 8, 2, 3, 1, 4, 5, 6, 7, 8]
@@ -217,7 +217,7 @@ def test_a_score_that_is_no_number_is_a_failure(tmp_path: Path) -> None:
 
 def test_a_pair_of_which_a_window_fits_into_no_memory_is_a_failure(xlm_roberta: Path) -> None:
     reranker = load(xlm_roberta, long_documents="window", max_length=24)
-    family = reranker._family
+    family = reranker.family
     forward = family.forward
 
     def small(packed: Packed) -> torch.Tensor:

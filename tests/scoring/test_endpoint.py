@@ -29,10 +29,10 @@ from tests.scoring.stub_endpoint import (
     status,
     unless,
 )
-from transforms.errors import UserError
+from transforms.errors import UnavailableError, UserError
 from transforms.schema import REASONS
 from transforms.scoring import endpoint, rerank_client
-from transforms.scoring.endpoint import Endpoint, EndpointDownError, Request, Settings, requests_of, specify
+from transforms.scoring.endpoint import Endpoint, Request, Settings, requests_of, specify
 from transforms.scoring.rerank_client import BusyError
 from transforms.scoring.reranker import Reranker
 from transforms.scoring.reranker import specify as specify_any
@@ -397,19 +397,19 @@ def test_an_endpoint_that_refuses_everything_is_no_matter_of_documents(
 def test_an_endpoint_that_fails_for_everybody_is_down(serve: Callable[..., RerankServer], step: Step) -> None:
     server = serve(answer, habit=step)
     with pytest.raises(
-        EndpointDownError, match=r"^endpoint http://127.0.0.1:\d+/v1/rerank gave no scores for \d+ s "
+        UnavailableError, match=r"^endpoint http://127.0.0.1:\d+/v1/rerank gave no scores for \d+ s "
     ) as caught:
         score(server, *"01234567", endpoint_batch=1, endpoint_concurrency=2, endpoint_patience=0.3)
     assert str(caught.value).endswith("oops); the same command continues when it is back")
 
 
 def test_an_endpoint_that_hangs_is_down(serve: Callable[..., RerankServer]) -> None:
-    with pytest.raises(EndpointDownError, match=r"\(no answer in 0.1 s\); the same command continues"):
+    with pytest.raises(UnavailableError, match=r"\(no answer in 0.1 s\); the same command continues"):
         score(serve(habit=hang), "a", endpoint_timeout=0.1, endpoint_patience=0.3)
 
 
 def test_a_page_that_is_no_api_is_down(serve: Callable[..., RerankServer]) -> None:
-    with pytest.raises(EndpointDownError, match=r"\(wrong answer: Expecting value: line 1 column 1 \(char 0\)\)"):
+    with pytest.raises(UnavailableError, match=r"\(wrong answer: Expecting value: line 1 column 1 \(char 0\)\)"):
         score(serve(habit=say("<html>Welcome</html>")), "a", "b", endpoint_patience=0.3)
 
 
@@ -418,7 +418,7 @@ def test_a_pause_beyond_patience_is_not_waited_for(serve: Callable[..., RerankSe
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=7200), usegmt=True)
     header, pause = {"seconds": ("7200", "7200"), "date": (date, r"71\d\d")}[form]
     server = serve(habit=status(429, "quota", Retry_After=header))
-    with pytest.raises(EndpointDownError, match=rf"for \d+ s and asks to wait {pause} s \(HTTP 429: quota\); the same"):
+    with pytest.raises(UnavailableError, match=rf"for \d+ s and asks to wait {pause} s \(HTTP 429: quota\); the same"):
         score(server, "a")
     assert len(server.received) == 1
 
@@ -439,7 +439,7 @@ def test_an_endpoint_that_was_there_and_goes_away_is_down(serve: Callable[..., R
     scorer = load(server, endpoint_patience=0.3)
     assert scorer.score("q", ["1"]) == [1.0]
     server.close()
-    with pytest.raises(EndpointDownError, match="Connection refused"):
+    with pytest.raises(UnavailableError, match="Connection refused"):
         scorer.score("q", ["1"])
 
 
@@ -484,7 +484,7 @@ def test_errors_do_not_tell_the_key(
     serve: Callable[..., RerankServer], monkeypatch: pytest.MonkeyPatch, step: Step
 ) -> None:
     monkeypatch.setenv("RERANK_API_KEY", KEY)
-    with pytest.raises((UserError, EndpointDownError)) as caught:
+    with pytest.raises(UserError) as caught:
         score(serve(habit=step), "a", endpoint_patience=0.3)
     error: BaseException | None = caught.value
     while error is not None:

@@ -324,7 +324,7 @@ def test_names_without_their_prefix_are_read_too(folder: Path, tmp_path: Path) -
 def test_the_head_is_in_float32(folder: Path) -> None:
     reranker = load(folder, dtype="bfloat16")
     prepared = prepare(folder, RankingTask(QUERY, DOCUMENTS))
-    rows = reranker._family.forward(pack(prepared.sequences, torch.device("cpu")))
+    rows = reranker.family.forward(pack(prepared.sequences, torch.device("cpu")))
     assert rows.shape == (len(DOCUMENTS) + 1, WIDTH)
     assert rows.dtype == torch.float32
     assert not torch.equal(rows, rows.bfloat16().float())
@@ -362,13 +362,13 @@ def spoiled(
 ) -> Callable[[Callable[[torch.Tensor], torch.Tensor]], Scores]:
     """`spoiled(spoil)` scores three groups, where `spoil` is done to the embeddings of the second, which is longer."""
     reranker = load(folder, group_size=2, batch_tokens=1)
-    forward = reranker._family.forward
+    forward = reranker.family.forward
 
     def score(spoil: Callable[[torch.Tensor], torch.Tensor]) -> Scores:
         def partly(packed: Packed) -> torch.Tensor:
             return spoil(forward(packed)) if len(packed.ids) > 2000 else forward(packed)
 
-        monkeypatch.setattr(reranker._family, "forward", partly)
+        monkeypatch.setattr(reranker.family, "forward", partly)
         return reranker.score_tasks([RankingTask(QUERY, [*DOCUMENTS[:2], "long" * 400, "long" * 200, DOCUMENTS[4]])])
 
     return score
@@ -543,6 +543,6 @@ def test_embeddings_are_the_vendors(
     assert reranker.specification.model.name == "jinaai/jina-reranker-v3"
     assert reranker.specification.settings == Settings(131_072, 2048, 512, 64, None, "vendor")
     task = RankingTask(case["query"], case["documents"])
-    prepared = reranker._family.prepare([task], Tokens(reranker._family.tokenizer))
-    rows = reranker._family.forward(pack(prepared.sequences, torch.device("cpu")))
+    prepared = reranker.family.prepare([task], Tokens(reranker.family.tokenizer))
+    rows = reranker.family.forward(pack(prepared.sequences, torch.device("cpu")))
     assert rows[:-1].numpy() == pytest.approx(np.array(case["embeddings"]), abs=2e-5)

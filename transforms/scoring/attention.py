@@ -68,7 +68,7 @@ def torch_varlen(
     from torch.nn.attention.varlen import varlen_attn
 
     longest = max(packed.lengths)
-    attended: torch.Tensor = varlen_attn(
+    attended = varlen_attn(
         query,
         key,
         value,
@@ -80,6 +80,7 @@ def torch_varlen(
         window_size=(-1, 0) if causal else (-1, -1),
         enable_gqa=key.shape[1] != query.shape[1],
     )
+    assert isinstance(attended, torch.Tensor)  # a pair only where more is asked for
     return attended
 
 
@@ -233,10 +234,10 @@ def _attention(
         Shape [1, T, heads, head size], and None in the place of attention weights.
     """
     assert attention_mask is None, "packed sequences need no mask"
-    states = [state[0].transpose(0, 1) for state in (query, key, value)]
+    query, key, value = (state[0].transpose(0, 1) for state in (query, key, value))
     if packed.shared is not None:
-        states = [state.index_select(0, packed.shared.sources) for state in states]
-    attended = KERNELS[kernel].attend(*states, packed, bool(getattr(module, "is_causal", False)), scaling)
+        query, key, value = (state.index_select(0, packed.shared.sources) for state in (query, key, value))
+    attended = KERNELS[kernel].attend(query, key, value, packed, bool(getattr(module, "is_causal", False)), scaling)
     if packed.shared is not None:
         attended = attended.index_select(0, packed.shared.kept)
     return attended.unsqueeze(0), None

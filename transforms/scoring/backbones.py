@@ -170,7 +170,7 @@ class Backbone:
             everywhere: to give the hidden states of all tokens instead of those that are read.
         """
         architecture = ARCHITECTURES[kind]
-        self._model = model
+        self.model = model
         self._padding = model.config.pad_token_id if architecture.roberta_positions else None
         self._typed = getattr(model.config, "type_vocab_size", 1) > 1 and kind != "jina_embeddings_v3"
         self._select = not everywhere and architecture.last is None
@@ -187,7 +187,7 @@ class Backbone:
         """
         positions = packed.places() if self._padding is None else roberta_positions(packed, self._padding)
         types = {"token_type_ids": packed.types[None]} if self._typed else {}
-        hidden: torch.Tensor = self._model(
+        hidden: torch.Tensor = self.model(
             input_ids=packed.ids[None], position_ids=positions[None], packed=packed, **types
         ).last_hidden_state[0]
         return hidden[packed.reads] if self._select else hidden

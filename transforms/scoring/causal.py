@@ -72,7 +72,7 @@ class CausalReranker:
         """
         self.tokenizer = tokenizer
         self._read = read
-        self._backbone = backbone
+        self.backbone = backbone
         self._score = score
 
     def prepare(self, tasks: Sequence[RankingTask], tokens: Tokens) -> Prepared:
@@ -94,7 +94,7 @@ class CausalReranker:
 
     def forward(self, packed: Packed) -> torch.Tensor:
         """Scores of the packed pairs, float32, shape [N, 1]."""
-        return self._score(self._backbone(packed).float())
+        return self._score(self.backbone(packed).float())
 
     def finish(self, prepared: Prepared, rows: Sequence[Rows | None]) -> Scores:
         """Each row is its pair's score."""

@@ -196,7 +196,7 @@ def build(
         UserError: see `fitting`.
     """
     taken = fitting(model_class, config, tensors, name=name)
-    with _quiet():
+    with quiet():
         model = model_class.from_pretrained(
             None,
             config=config,
@@ -218,7 +218,7 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
         UserError: it cannot be read, or not without code from the checkpoint.
     """
     try:
-        with _quiet():
+        with quiet():
             tokenizer = AutoTokenizer.from_pretrained(checkpoint.directory, trust_remote_code=False)
     except Exception as error:  # a damaged file shows in as many ways as there are tokenizers
         raise UserError(f"model {checkpoint.name}: its tokenizer cannot be read: {one_line(error)}") from error
@@ -228,7 +228,7 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep transformers' notes and progress bars off the terminal while loading; errors are raised all the same."""
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()

@@ -130,7 +130,7 @@ class CrossEncoder:
         self._pooler = getattr(model.base_model, "pooler", None)
         model.base_model.pooler = None
         self._head = model.classifier
-        self._backbone = Backbone(model.base_model, kind)
+        self.backbone = Backbone(model.base_model, kind)
 
     def prepare(self, tasks: Sequence[RankingTask], tokens: Tokens) -> Prepared:
         """Tokenise and cut every pair; a text that cannot be tokenised fails its pairs."""
@@ -161,7 +161,7 @@ class CrossEncoder:
 
     def forward(self, packed: Packed) -> torch.Tensor:
         """Scores of the packed pairs, float32, shape [N, 1]."""
-        first = self._backbone(packed).float()[:, None]  # the heads take the first token of [N, tokens, hidden]
+        first = self.backbone(packed).float()[:, None]  # the heads take the first token of [N, tokens, hidden]
         if self._pooler is not None:
             first = self._pooler(first)
         logits: torch.Tensor = self._head(first)

@@ -11,7 +11,7 @@ document costs the job, and that an outage turns a night's work into rejected ro
   cannot be scored; that one alone is rejected, as endpoint_error.
 - Before any of this is blamed on a document, the endpoint must have answered something since the request began, be it
   another request or a probe of two words. One that does not answer for `endpoint_patience` seconds is down:
-  EndpointDownError ends the job, the shard in hand is not committed, and the same command continues.
+  UnavailableError ends the job, the shard in hand is not committed, and the same command continues.
 - What no waiting mends (the key, the account, the address; an endpoint that refuses the probe too) is a UserError.
 """
 
@@ -30,7 +30,7 @@ import numpy as np
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 from tenacity.nap import sleep_using_event
 
-from transforms.errors import UserError
+from transforms.errors import UnavailableError, UserError
 from transforms.scoring.rerank_api import APIS
 from transforms.scoring.rerank_client import (
     BusyError,
@@ -152,10 +152,6 @@ class Reply(NamedTuple):
     counts: Counter[str]
 
 
-class EndpointDownError(Exception):
-    """The endpoint does not answer anybody; no document is to blame, and the same command continues later."""
-
-
 class Endpoint(Scorer):
     """A hosted rerank API that is asked for scores; see the module for what it does about failures."""
 
@@ -181,7 +177,7 @@ class Endpoint(Scorer):
             progress: called after each answer with its pairs and the tokens that the endpoint counted.
 
         Raises:
-            EndpointDownError: the endpoint is down.
+            UnavailableError: the endpoint is down.
             UserError: the key, the account or the address does not do.
         """
         begin = time.perf_counter()
@@ -275,7 +271,7 @@ class Endpoint(Scorer):
     def _give_up(self, state: RetryCallState) -> NoReturn:
         error, waited = _error_of(state), time.monotonic() - state.start_time
         pause = f" and asks to wait {error.pause:.0f} s" if isinstance(error, BusyError) and error.pause else ""
-        raise EndpointDownError(
+        raise UnavailableError(
             f"endpoint {self.specification.url} gave no scores for {waited:.0f} s{pause} ({error}); "
             "the same command continues when it is back"
         )

@@ -46,8 +46,7 @@ def run(
         For each sequence its rows, shape [its reads, width], or None where it alone does not fit into memory.
     """
     outputs: list[Rows | None] = [None] * len(sequences)
-    prefixes = [sequence.prefix for sequence in sequences]
-    todo = plan_batches([len(sequence.ids) for sequence in sequences], budget, prefixes)[::-1]
+    todo = plan(sequences, budget)[::-1]
     running: Launched | None = None
     while todo or running is not None:
         # A GPU computes this batch while the one before it is fetched and the one after it is packed.
@@ -63,6 +62,12 @@ def run(
             progress(len(batch), tokens)
         running = launched
     return outputs
+
+
+def plan(sequences: Sequence[TokenSequence], budget: int) -> list[NDArray[np.int64]]:
+    """Which sequences share a forward pass: indices, one array a batch; see `packing.plan_batches`."""
+    prefixes = [sequence.prefix for sequence in sequences]
+    return plan_batches([len(sequence.ids) for sequence in sequences], budget, prefixes)
 
 
 class Launched(NamedTuple):

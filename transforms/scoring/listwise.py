@@ -149,7 +149,7 @@ class Listwise:
     ) -> None:
         self.settings = settings
         self.tokenizer = tokenizer
-        self._model = model
+        self.backbone = model
         self._projector = projector
         backend = tokenizer.backend_tokenizer
         self._document_end = encode(tokenizer, prompt.DOCUMENT_TOKEN)
@@ -260,7 +260,7 @@ class Listwise:
     def forward(self, packed: Packed) -> torch.Tensor:
         """Embeddings at the reads of the packed contexts, float32, shape [R, width]."""
         first, second = self._projector
-        return linear(relu(linear(self._model(packed).float(), first)), second)
+        return linear(relu(linear(self.backbone(packed).float(), first)), second)
 
     def finish(self, prepared: Prepared, rows: Sequence[Rows | None]) -> Scores:
         """Scores of all pairs.

@@ -109,7 +109,8 @@ def plan_batches(
         Indices into `lengths`, each once; one array a batch.
     """
     prefixes = [NO_PREFIX] * len(lengths) if prefixes is None else prefixes
-    order = np.lexsort((-np.asarray(lengths, dtype=np.int64), [prefix.group for prefix in prefixes]))
+    groups = np.array([prefix.group for prefix in prefixes], dtype=np.int64)
+    order = np.lexsort((-np.asarray(lengths, dtype=np.int64), groups))
     batches: list[NDArray[np.int64]] = []
     start = total = 0
     for place, index in enumerate(order):

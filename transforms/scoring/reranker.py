@@ -35,7 +35,7 @@ from transforms.scoring.checkpoint import Checkpoint
 from transforms.scoring.endpoint import EndpointSpecification
 from transforms.scoring.engine import Rows
 from transforms.scoring.execution import Execution, Placement
-from transforms.scoring.packing import Packed, TokenSequence
+from transforms.scoring.packing import Packed, TokenSequence, pack
 from transforms.scoring.results import Failure, RankingTask, Scores, concatenate
 from transforms.scoring.scorer import Scorer, no_progress
 from transforms.scoring.tokenise import Tokens
@@ -175,7 +175,7 @@ class Reranker(Scorer):
         run = specification.execution
         torch.set_num_threads(run.threads)
         self._device = torch.device(run.device)
-        self._family: Family = FAMILIES[specification.model.family].load(
+        self.family: Family = FAMILIES[specification.model.family].load(
             specification.checkpoint, specification.settings, run.placement
         )
 
@@ -207,6 +207,12 @@ class Reranker(Scorer):
             raise UserError(f"{name}: an endpoint is not loaded; use specify(ADDRESS, options={{...}}).load()")
         return cls(specification)
 
+    def batches(self, tasks: Sequence[RankingTask]) -> list[Packed]:
+        """What the model is given for the tasks, tokenised together: its forward passes in turn."""
+        sequences: list[TokenSequence] = self.family.prepare(tasks, Tokens(self.family.tokenizer)).sequences
+        batches = engine.plan(sequences, self.specification.execution.batch_tokens)
+        return [pack([sequences[index] for index in batch], self._device) for batch in batches]
+
     def score_tasks(self, tasks: Sequence[RankingTask], progress: Callable[[float, int], None] = no_progress) -> Scores:
         """Scores of all pairs with the ledger of what was cut and what failed.
 
@@ -218,7 +224,7 @@ class Reranker(Scorer):
             progress: called after each forward pass with the pairs and tokens that it did; a pair read in several
                 windows counts by parts.
         """
-        tokens = Tokens(self._family.tokenizer)
+        tokens = Tokens(self.family.tokenizer)
         parts: list[Scores] = []
         with ThreadPoolExecutor(1, "tokenise") as pool:
             waiting: deque[Future[Tokenised]] = deque()
@@ -231,7 +237,7 @@ class Reranker(Scorer):
 
     def _prepare(self, tasks: Sequence[RankingTask], tokens: Tokens) -> Tokenised:
         start = time.perf_counter()
-        prepared = self._family.prepare(tasks, tokens)
+        prepared = self.family.prepare(tasks, tokens)
         return Tokenised(prepared, sum(len(task.documents) for task in tasks), time.perf_counter() - start)
 
     def _run(self, tokenised: Tokenised, progress: Callable[[float, int], None]) -> Scores:
@@ -241,13 +247,13 @@ class Reranker(Scorer):
         counts: Counter[str] = Counter()
         rows = engine.run(
             prepared.sequences,
-            self._family.forward,
+            self.family.forward,
             budget=self.specification.execution.batch_tokens,
             device=self._device,
             counts=counts,
             progress=lambda sequences, tokens: progress(sequences * pairs_a_sequence, tokens),
         )
-        scores = self._family.finish(prepared, rows)
+        scores = self.family.finish(prepared, rows)
         for pair in np.flatnonzero(~np.isfinite(scores.score)):
             scores.failures.setdefault(int(pair), Failure("nan_score", f"the model's score is {scores.score[pair]}"))
             scores.score[pair] = np.nan

@@ -1,0 +1,57 @@
+"""Measure how fast a model scores here: this project's core and whole job, other ways to score the same pairs, and the
+least time that the machine allows, side by side. A hub id stands for random weights of that model's sizes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from transforms.errors import UserError
+
+SAMPLE = Path(__file__).parents[2] / "demo" / "dbpedia_entity_40x50.parquet"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", required=True, help="hub id, for its sizes alone; directory; or embedded model")
+    parser.add_argument("--model_like", help="the model of the catalogue that a directory holds, if it does not tell")
+    parser.add_argument("--candidates", help="Parquet with candidate lists; by default the demo's")
+    parser.add_argument(
+        "--pairs", type=int, nargs="+", default=[1000], help="pairs to score; of several numbers the first for all"
+    )
+    parser.add_argument("--list_size", type=int, help="documents of a query; by default as in the candidate lists")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 or float16")
+    parser.add_argument("--attention", default="auto", help="kernel that computes attention")
+    parser.add_argument("--batch_tokens", type=int, help="tokens in one forward pass, at most")
+    parser.add_argument("--group_size", type=int, help="documents that a listwise model reads together, at most")
+    parser.add_argument("--repeats", type=int, default=3, help="times that each is measured, taking turns (default: 3)")
+    parser.add_argument("--without", nargs="*", default=[], metavar="NAME", help="what to leave out: core alone stays")
+    parser.add_argument("--price_per_hour", type=float, help="of this machine, to tell the cost of 1,000 documents")
+    parser.add_argument("--large", action="store_true", help="on a CPU, take models of more than 0.6B parameters too")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write all figures there")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measures and prints a table; returns the exit code.
+
+    Raises:
+        UserError: the model or the candidates cannot be had, or a number is out of range.
+    """
+    from eval.throughput import measured, tasks  # torch, which other commands do without
+
+    numbers = {"pairs": min(args.pairs), "repeats": args.repeats, "list_size": args.list_size or 1}
+    for name, value in numbers.items():
+        if value < 1:
+            raise UserError(f"--{name} {value}: give a positive number")
+    if args.candidates is None and not SAMPLE.is_file():
+        raise UserError("--candidates: the demo's are not at hand, as they are in a checkout; give a Parquet file")
+    lists = tasks.read(args.candidates or str(SAMPLE), args.list_size)
+    with tempfile.TemporaryDirectory() as folder:
+        told: dict[str, Any] = measured.measure(args, lists, Path(folder))
+    print(measured.table(told))
+    if args.json:
+        args.json.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    return 0

@@ -1,0 +1,185 @@
+"""What is timed side by side: this project's core and whole job, and how others would score the same pairs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from transformers import AutoModel, AutoModelForCausalLM
+
+from transforms.errors import UserError
+from transforms.scoring import RankingTask, Reranker
+from transforms.scoring.checkpoint import quiet
+from transforms.scoring.packing import TokenSequence
+from transforms.scoring.tokenise import Tokens
+
+PEER_BATCH = 32  # sentence-transformers' default
+
+
+class Work(NamedTuple):
+    """What an arm did."""
+
+    tokens: int  # of the pairs
+    computed: int  # padding included
+    seconds: float | None = None  # where the arm knows better than a clock around it: without its start
+
+
+Arm = Callable[[Sequence[RankingTask]], Work]
+
+
+def core(reranker: Reranker) -> Arm:
+    """The scoring core."""
+
+    def run(tasks: Sequence[RankingTask]) -> Work:
+        tokens = reranker.score_tasks(tasks).counts["forward_tokens"]
+        return Work(tokens, tokens)
+
+    return run
+
+
+def core_apart(reranker: Reranker) -> Arm:
+    """The core with each document under a query of its own, so that no two prompts share their beginning."""
+
+    def run(tasks: Sequence[RankingTask]) -> Work:
+        return core(reranker)([task._replace(documents=[text]) for task in tasks for text in task.documents])
+
+    return run
+
+
+def job(model: str, options: Sequence[str], folder: Path) -> Arm:
+    """The whole Beam job in a process of its own, on a Parquet file; timed from its plan to its last shard.
+
+    Args:
+        model: as --model takes it.
+        options: further ones of `pipelines.rerank`.
+        folder: for its input and output.
+    """
+    written: dict[int, Path] = {}
+
+    def run(tasks: Sequence[RankingTask]) -> Work:
+        path = written.get(len(tasks))
+        if path is None:
+            path = written[len(tasks)] = folder / f"lists-{len(tasks)}.parquet"
+            write_candidates(tasks, path)
+        output = folder / "scored"
+        command = [sys.executable, "-m", "pipelines.rerank", f"--input={path}", f"--output={output}", "--overwrite"]
+        done = subprocess.run([*command, f"--model={model}", *options], check=False, capture_output=True, text=True)
+        if done.returncode:
+            raise UserError(f"the job failed: {done.stderr.strip().splitlines()[-1:]}")
+        report = json.loads((output / "report.json").read_text(encoding="utf-8"))
+        return Work(report["tokens"]["total"], report["tokens"]["computed"], report["last_run"]["seconds"])
+
+    return run
+
+
+def write_candidates(tasks: Sequence[RankingTask], path: Path) -> None:
+    """Tasks as the main job's nested input, with made-up ids."""
+    lists = [
+        {
+            "query_id": f"q{number}",
+            "query": task.query,
+            "candidates": [{"doc_id": f"d{place}", "text": text} for place, text in enumerate(task.documents)],
+        }
+        for number, task in enumerate(tasks)
+    ]
+    pq.write_table(pa.Table.from_pylist(lists), path, row_group_size=max(1, len(lists) // 8))
+
+
+def sentence_transformers(folder: Path, device: str, dtype: torch.dtype) -> Arm | None:
+    """sentence-transformers' CrossEncoder with its own defaults but the dtype; None where it is not installed."""
+    try:
+        from sentence_transformers import CrossEncoder
+    except ImportError:
+        return None
+    with quiet():
+        encoder = CrossEncoder(str(folder), device=device, model_kwargs={"dtype": dtype})
+    counted = [0, 0]
+    padding = encoder.tokenizer.pad_token_id
+
+    def count(module: Any, arguments: tuple[torch.Tensor]) -> None:
+        counted[0] += int((arguments[0] != padding).sum())
+        counted[1] += arguments[0].numel()
+
+    encoder.model.get_input_embeddings().register_forward_pre_hook(count)
+
+    def run(tasks: Sequence[RankingTask]) -> Work:
+        counted[:] = [0, 0]
+        pairs = [(task.query, document) for task in tasks for document in task.documents]
+        encoder.predict(pairs, batch_size=PEER_BATCH, show_progress_bar=False)
+        return Work(*counted)
+
+    return run
+
+
+def sequences_of(reranker: Reranker, tasks: Sequence[RankingTask]) -> list[TokenSequence]:
+    """The model's inputs for the tasks, in their order."""
+    sequences: list[TokenSequence] = reranker.family.prepare(tasks, Tokens(reranker.family.tokenizer)).sequences
+    return sequences
+
+
+def padded_language_model(folder: Path, reranker: Reranker, dtype: torch.dtype) -> Arm:
+    """The plain way to score prompts: batches padded on the left, logits of the last token.
+
+    The prompts are made as by the core.
+    """
+    device = torch.device(reranker.specification.execution.device)
+    with quiet():
+        model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
+    model.to(device)
+
+    @torch.inference_mode()
+    def run(tasks: Sequence[RankingTask]) -> Work:
+        tokens = computed = 0
+        for batch in _batches(sequences_of(reranker, tasks)):
+            longest = max(len(sequence.ids) for sequence in batch)
+            ids = np.zeros((len(batch), longest), dtype=np.int64)
+            mask = np.zeros_like(ids)
+            for row, sequence in enumerate(batch):
+                ids[row, longest - len(sequence.ids) :] = sequence.ids
+                mask[row, longest - len(sequence.ids) :] = 1
+            inputs = {
+                "input_ids": torch.from_numpy(ids).to(device),
+                "attention_mask": torch.from_numpy(mask).to(device),
+            }
+            model(**inputs, logits_to_keep=1, use_cache=False).logits.float().cpu()
+            tokens += int(mask.sum())
+            computed += mask.size
+        return Work(tokens, computed)
+
+    return run
+
+
+def _batches(sequences: Sequence[TokenSequence]) -> Iterator[Sequence[TokenSequence]]:
+    for start in range(0, len(sequences), PEER_BATCH):
+        yield sequences[start : start + PEER_BATCH]
+
+
+def one_query_at_a_time(folder: Path, reranker: Reranker, dtype: torch.dtype) -> Arm:
+    """The plain forward of a listwise model: each context alone, all hidden states.
+
+    The contexts are made as by the core.
+    """
+    device = torch.device(reranker.specification.execution.device)
+    with quiet():
+        model: Any = AutoModel.from_pretrained(folder, dtype=dtype).eval()
+    model.to(device)
+
+    @torch.inference_mode()
+    def run(tasks: Sequence[RankingTask]) -> Work:
+        tokens = 0
+        for sequence in sequences_of(reranker, tasks):
+            ids = torch.from_numpy(sequence.ids.astype(np.int64))[None].to(device)
+            hidden = model(input_ids=ids, use_cache=False).last_hidden_state
+            hidden[0, torch.from_numpy(sequence.reads.astype(np.int64)).to(device)].float().cpu()
+            tokens += len(sequence.ids)
+        return Work(tokens, tokens)
+
+    return run

@@ -1,0 +1,107 @@
+"""The least time that a machine could take: a model's matrix products and attention, at speeds measured for them."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch.nn.functional import linear, scaled_dot_product_attention
+
+from transforms.scoring.last_layer import LastPostNorm, LastPreNorm
+from transforms.scoring.packing import Packed
+
+REPEATS = 7
+
+
+class Ceiling(NamedTuple):
+    """What some batches cost at least.
+
+    Attributes:
+        seconds: in all.
+        matrix_seconds: of that in linear layers.
+        matrix_rate: floating-point operations a second, of linear layers.
+        attention_rate: the same of attention.
+    """
+
+    seconds: float
+    matrix_seconds: float
+    matrix_rate: float
+    attention_rate: float
+
+
+def measure(model: Any, batches: Sequence[Packed], *, causal: bool) -> Ceiling:
+    """The ceiling of a model on some batches.
+
+    The linear layers are measured one shape at a time on as many rows as the first batch has tokens; attention is
+    scaled_dot_product_attention on sequences of one length, the mean that a token finds itself in, rounded to 16.
+    What only the last layer's reads need is left out.
+
+    Args:
+        model: transformers' own without a head, as the core runs it.
+        batches: what it runs.
+        causal: whether a token sees only earlier ones, which takes half the operations.
+    """
+    config = model.config
+    parameter = next(parameter for parameter in model.parameters() if parameter.dim() == 2)
+    shapes = linear_shapes(model)
+    tokens = sum(len(batch.ids) for batch in batches)
+    rows = len(batches[0].ids)
+    product_seconds = sum(_product(shape, rows, parameter) / rows * count for shape, count in shapes.items()) * tokens
+    operations = 2 * tokens * sum(count * rows_ * columns for (rows_, columns), count in shapes.items())
+
+    heads = config.num_attention_heads
+    size = getattr(config, "head_dim", None) or config.hidden_size // heads
+    squares = sum(length * length for batch in batches for length in batch.lengths)
+    mean = squares / sum(length for batch in batches for length in batch.lengths)
+    attention = 4 * squares * heads * size * config.num_hidden_layers / (2 if causal else 1)
+    rate = _attention_rate(max(16, round(mean / 16) * 16), rows, heads, size, parameter, causal)
+    return Ceiling(product_seconds + attention / rate, product_seconds, operations / product_seconds, rate)
+
+
+def linear_shapes(model: Any) -> Counter[tuple[int, int]]:
+    """How many linear layers of each shape (out, in) run on every token: all but what the last layer leaves out."""
+    last = next((module for module in model.modules() if isinstance(module, (LastPostNorm, LastPreNorm))), None)
+    in_last = set(last.modules()) if last is not None else set()
+    always = ("query", "key", "value", "q_proj", "k_proj", "v_proj")
+    return Counter(
+        (module.out_features, module.in_features)
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear) and (module not in in_last or name.endswith(always))
+    )
+
+
+def least(work: Callable[[], object], device: torch.device) -> float:
+    """Seconds that the work takes at best."""
+    times = []
+    for _ in range(REPEATS):
+        synchronise(device)
+        start = time.perf_counter()
+        work()
+        synchronise(device)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+@torch.inference_mode()
+def _product(shape: tuple[int, int], rows: int, like: torch.Tensor) -> float:
+    weight = torch.randn(shape, dtype=like.dtype, device=like.device)
+    states = torch.randn((rows, shape[1]), dtype=like.dtype, device=like.device)
+    return least(lambda: linear(states, weight), like.device)
+
+
+@torch.inference_mode()
+def _attention_rate(length: int, rows: int, heads: int, size: int, like: torch.Tensor, causal: bool) -> float:
+    sequences = max(1, rows // length)
+    shape = (sequences, length, heads, size)
+    query, key, value = (torch.randn(shape, dtype=like.dtype, device=like.device).transpose(1, 2) for _ in range(3))
+    seconds = least(lambda: scaled_dot_product_attention(query, key, value, is_causal=causal), like.device)
+    return 4 * sequences * length * length * heads * size / (2 if causal else 1) / seconds
