@@ -13,7 +13,7 @@ demo: .venv/.installed
 	@.venv/bin/python -m eval measure out/demo --qrels demo/dbpedia_entity_40x50.qrels
 
 test: lint
-	@.venv/bin/python -m pytest
+	@.venv/bin/python -m pytest --numprocesses=2 --dist=worksteal
 
 lint: .venv/.installed
 	@.venv/bin/ruff check .

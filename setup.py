@@ -56,6 +56,7 @@ setup(
             "mypy>=2",
             "psutil>=7",
             "pytest>=9",
+            "pytest-xdist>=3.8",
             "ruff>=0.17",
             "sentence-transformers>=5",
         ],

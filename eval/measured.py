@@ -81,13 +81,14 @@ def measure_job(
 
 
 def by_language(evaluation: Evaluation, measure: Measure, languages: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """A measure's mean for each language over the judged queries with candidates; nothing if there is but one.
+    """A measure's mean for each language over its judged queries; nothing if there is but one language.
 
     Returns:
         Language -> queries, and the mean for each stage under the stage's name, sorted by language.
     """
     groups: dict[str, list[str]] = defaultdict(list)
-    for query_id in sorted(evaluation.answered & languages.keys()):
+    judged = evaluation.values[next(iter(evaluation.values))][measure]
+    for query_id in sorted(judged.keys() & languages.keys()):
         groups[languages[query_id]].append(query_id)
     if len(groups) < 2:
         return {}

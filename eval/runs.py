@@ -221,6 +221,10 @@ def _read_json(filesystem: fs.FileSystem, path: str) -> dict[str, Any]:
     with filesystem.open_input_stream(path) as stream:
         content = stream.read()
     try:
-        return dict(json.loads(content))
+        told = json.loads(content)
     except ValueError as problem:
         raise UserError(f"{path}: not JSON ({one_line(problem)}); is this a job's output directory?") from None
+    kinds = {"options": dict, "inputs": list}
+    if not isinstance(told, dict) or not all(isinstance(told.get(key, kind()), kind) for key, kind in kinds.items()):
+        raise UserError(f"{path}: not what a job writes; is this a job's output directory?")
+    return told

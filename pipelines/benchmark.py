@@ -54,6 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted: the same command continues", file=sys.stderr)
         return 130
+    except Exception:
+        logging.exception("the benchmark failed")
+        print("error: the benchmark failed, see above; what is done is kept", file=sys.stderr)
+        return 1
 
 
 def distinct(option: str, named: list[Any]) -> list[Any]:

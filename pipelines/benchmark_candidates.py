@@ -23,6 +23,7 @@ from transforms.errors import UserError
 from transforms.inputs import InputFile, inspect, total_pairs
 
 CANDIDATES = "candidates"
+EMBEDDINGS = "embeddings"
 QRELS, ANSWERS, PROVENANCE = "qrels.txt", "answers.jsonl", "candidates.json"  # as pipelines.candidates names them
 LANGUAGE = "lang"  # a column of the queries that tells their language
 
@@ -119,11 +120,11 @@ def candidates_of(data: DataSet, options: argparse.Namespace, output: str, beam:
         ApartError: what makes them failed or died.
         KeyboardInterrupt: the user stopped it.
     """
-    found = ready(data, options, output)
-    if found is None:
+    if data.source is not None:
         print(f"candidates of {data.name}", flush=True)
+        # Also where they are there: the job finds that they are done, or that they were made of something else.
         run_apart(make_candidates, [*candidates_arguments(data, options, output), *beam])
-        found = ready(data, options, output)
+    found = ready(data, options, output)
     if found is None:
         raise ApartError("the job ended without an error, but left no _SUCCESS")
     return found
@@ -141,6 +142,7 @@ def candidates_arguments(data: DataSet, options: argparse.Namespace, output: str
     }
     if retriever.startswith("dense:"):
         named |= {name: getattr(options, name) for name in RUN_OPTIONS}
+        named["embeddings"] = files.join(output, EMBEDDINGS)  # data sets can have one corpus
     if retriever == f"dense:{CODE_MODEL}":
         named["task"] = code_task(data.name)
     return [f"--{name}={value}" for name, value in named.items() if value is not None]

@@ -27,10 +27,10 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipelines.candidates_options import DENSE_OPTIONS, build_parser, check
 from pipelines.options import parse
 from pipelines.progress_line import progress_line
-from pipelines.rerank_options import RUN_OPTIONS, is_given, settled
+from pipelines.rerank_options import RUN_OPTIONS, is_given, not_here, settled
 from pipelines.running import run_graph, runner_of, stop_on_interrupt
 from transforms import files, job
-from transforms.errors import UserError
+from transforms.errors import UserError, one_line
 from transforms.retrieval import bm25, corpus, join, work
 from transforms.retrieval import queries as query_files
 from transforms.retrieval.queries import Queries
@@ -138,25 +138,31 @@ def first_stage(
         return Bm25(source.language), bm25.settings(source.language), {}
     if kind == "run":
         path = files.absolute(name)
-        if not files.exists(path):
-            raise UserError(f"--retriever run:{name}: there is no such file; check the path")
-        return Run(path), {"kind": "run", "path": path, "sha256": files.sha256(path)}, {}
+        try:
+            digest = files.sha256(path)
+        except files.FAILURES as error:
+            raise UserError(f"--retriever run:{name}: {one_line(error)}; give a TREC run") from error
+        return Run(path), {"kind": "run", "path": path, "sha256": digest}, {}
     before = dict(begun.execution) if begun else {}
-    specification = specify(
-        name,
-        revision=options.revision,
-        like=options.model_like,
-        threads=before.get("threads"),
-        options={option: getattr(options, option) for option in DENSE_OPTIONS},
-        **settled(options, before),
-    )
+    try:
+        specification = specify(
+            name,
+            revision=options.revision,
+            like=options.model_like,
+            threads=before.get("threads"),
+            options={option: getattr(options, option) for option in DENSE_OPTIONS},
+            **settled(options, before),
+        )
+    except UserError as error:
+        raise not_here(error, options, before) from error
     if not isinstance(specification, Specification) or specification.model.family != "embedding":
         raise UserError(f"--retriever dense:{name}: it gives no embeddings of texts; give a sentence encoder")
     if notice := licence_notice(specification.model):
         print(notice, file=sys.stderr)
     told = {"kind": "dense", "name": name, **specification.fingerprint()}
     execution = asdict(specification.execution)
-    kept = options.embeddings and embeddings_path(options, source, specification.fingerprint() | execution)
+    decisive = {name: value for name, value in execution.items() if name != "passed_over"}  # which is but a report
+    kept = options.embeddings and embeddings_path(options, source, specification.fingerprint() | decisive)
     return Dense(specification, kept), told, execution
 
 

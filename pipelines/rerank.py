@@ -23,7 +23,15 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipelines import dry_run
 from pipelines.options import parse
 from pipelines.progress_line import progress_line
-from pipelines.rerank_options import MODEL_OPTIONS, OUTPUT_OPTIONS, RUN_OPTIONS, build_parser, is_given, settled
+from pipelines.rerank_options import (
+    MODEL_OPTIONS,
+    OUTPUT_OPTIONS,
+    RUN_OPTIONS,
+    build_parser,
+    is_given,
+    not_here,
+    settled,
+)
 from pipelines.running import run_graph, runner_of, stop_on_interrupt
 from transforms import files, job, report
 from transforms.commit import Part, committed, complete_row_groups, uncommit
@@ -33,7 +41,6 @@ from transforms.order import check_order
 from transforms.plan import Unit, load_plan, plan, save_plan
 from transforms.regroup import regroup
 from transforms.rerank import NAMESPACE, Reading, Rerank, Work, stage_seconds
-from transforms.scoring import execution
 from transforms.scoring.catalogue import licence_notice
 from transforms.scoring.endpoint import EndpointSpecification
 from transforms.scoring.reranker import Specification, specify
@@ -151,30 +158,22 @@ def specify_model(options: argparse.Namespace, begun: job.Job | None) -> Specifi
         UserError: the model cannot be had, or cannot run so.
     """
     before = dict(begun.execution) if begun else {}
-    if before.get("device", "cpu") != "cpu" and not is_given(options, "device"):
-        _check_device(str(before["device"]))
-    specification = specify(
-        options.model,
-        revision=options.revision,
-        like=options.model_like,
-        threads=before.get("threads"),
-        options={name: getattr(options, name) for name in MODEL_OPTIONS},
-        **settled(options, before),
-    )
+    try:
+        specification = specify(
+            options.model,
+            revision=options.revision,
+            like=options.model_like,
+            threads=before.get("threads"),
+            options={name: getattr(options, name) for name in MODEL_OPTIONS},
+            **settled(options, before),
+        )
+    except UserError as error:
+        raise not_here(error, options, before) from error
     order = check_order(options.candidate_order)
     listwise = isinstance(specification, Specification) and specification.model.family == "listwise"
     if order != "best_first" and not listwise:
         raise UserError(f"--candidate_order {order}: {options.model} scores each document alone; leave it out")
     return specification
-
-
-def _check_device(device: str) -> None:
-    try:
-        execution.resolve(device)
-    except UserError as error:
-        raise UserError(
-            f"output begun with device {device}, which is not here: continue where it is, or give another --output"
-        ) from error
 
 
 def plan_units(output: str, inputs: Sequence[InputFile], keep_columns: Sequence[str]) -> tuple[Unit, ...]:

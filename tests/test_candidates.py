@@ -296,7 +296,8 @@ def test_output_in_an_object_store(data: Path, tmp_path: Path) -> None:
             "argument --depth: 16385 is more than a ",
         ),
         (["--dataset", "beir/sciFacts", "--retriever", "bm25"], "--dataset beir/sciFacts: neither a directory nor a "),
-        (["--dataset", "{here}", "--retriever", "run:no"], "--retriever run:no: there is no such file; check the path"),
+        (["--dataset", "{here}", "--retriever", "run:no"], "--retriever run:no: [Errno 2] No such file or directory"),
+        (["--dataset", "{here}", "--retriever", "run:{here}"], "--retriever run:{here}: [Errno 21] Is a directory"),
         (
             ["--dataset", "{here}", "--retriever", "dense:small-cross-encoder"],
             "--retriever dense:small-cross-encoder: it gives no embeddings of texts; give a sentence encoder",
@@ -309,7 +310,7 @@ def test_mistakes(tmp_path: Path, arguments: list[str], said: str, capsys: pytes
     words = [word.format(here=here) for word in arguments]
     assert main([*words, "--output", str(tmp_path / "out"), RUNNER]) == 2
     told = capsys.readouterr().err
-    assert told.startswith(f"error: {said}")
+    assert told.startswith(f"error: {said.format(here=here)}")
     assert told.count("\n") == 1
     assert not (tmp_path / "out").exists()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import os
 import re
@@ -12,6 +13,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from eval.__main__ import parser as eval_parser
+from pipelines import benchmark_options, candidates_options
 from pipelines.rerank_options import build_parser
 from transforms.schema import REASONS, REJECTED, SCORED
 
@@ -30,6 +33,23 @@ def table(first_header: str) -> list[list[str]]:
 def test_readme_has_the_options_of_the_main_job() -> None:
     options = {option for action in build_parser()._actions for option in action.option_strings}
     assert {cells[0].strip("`") for cells in table("option")} == options - {"-h", "--help"}
+
+
+def commands() -> dict[str, argparse.ArgumentParser]:
+    """The parsers of all command lines."""
+    [evaluation] = [action for action in eval_parser()._actions if isinstance(action, argparse._SubParsersAction)]
+    return {
+        "rerank": build_parser(),
+        "candidates": candidates_options.build_parser(),
+        "benchmark": benchmark_options.build_parser(),
+        **evaluation.choices,
+    }
+
+
+@pytest.mark.parametrize("name", list(commands()))
+def test_readme_names_every_option(name: str) -> None:
+    options = [option for action in commands()[name]._actions for option in action.option_strings]
+    assert [option for option in options if not re.search(rf"`{option}\b", README)] == ["-h", "--help"]
 
 
 @pytest.mark.parametrize(("name", "schema"), [("scored", SCORED), ("rejected", REJECTED)])

@@ -48,7 +48,7 @@ def html(told: Mapping[str, Any], plots: Mapping[str, Plot]) -> str:
 
 
 def markdown(told: Mapping[str, Any]) -> str:
-    """The tables without plots, for a README or an issue."""
+    """The tables without plots, for a README."""
     environment = _environment(autoescape=False)
     environment.finalize = lambda value: _plain(value) if isinstance(value, str) else value
     return re.sub(r"\n{3,}", "\n\n", environment.get_template("table.md.jinja").render(told)).strip() + "\n"

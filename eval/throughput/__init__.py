@@ -9,8 +9,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from eval.measure import check_outputs
 from transforms.errors import UserError
 
+CORE, APART, JOB, PLAIN = "core", "core, prefixes apart", "whole job", "plain forward"
+DEFAULT, SAME_DTYPE = "sentence-transformers", "sentence-transformers, same dtype"
+OTHERS = (DEFAULT, SAME_DTYPE, PLAIN, APART, JOB)
 SAMPLE = Path(__file__).parents[2] / "demo" / "dbpedia_entity_40x50.parquet"
 
 
@@ -30,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repeats", type=int, default=3, help="times that each is measured, taking turns (default: 3)")
     parser.add_argument("--without", nargs="*", default=[], metavar="NAME", help="what to leave out: core alone stays")
     parser.add_argument("--price_per_hour", type=float, help="of this machine, to tell the cost of 1,000 documents")
-    parser.add_argument("--large", action="store_true", help="on a CPU, take models of more than 0.6B parameters too")
+    parser.add_argument("--large", action="store_true", help="on a CPU, take models of more than 0.7B parameters too")
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write all figures there")
 
 
@@ -46,6 +50,11 @@ def run(args: argparse.Namespace) -> int:
     for name, value in numbers.items():
         if value < 1:
             raise UserError(f"--{name} {value}: give a positive number")
+    if args.price_per_hour is not None and not 0 <= args.price_per_hour < float("inf"):
+        raise UserError(f"--price_per_hour {args.price_per_hour}: give a price")
+    if unknown := set(args.without) - set(OTHERS):
+        raise UserError(f"--without {unknown.pop()}: give {', '.join(map(repr, OTHERS))}")
+    check_outputs(None, args.json)
     if args.candidates is None and not SAMPLE.is_file():
         raise UserError("--candidates: the demo's are not at hand, as they are in a checkout; give a Parquet file")
     lists = tasks.read(args.candidates or str(SAMPLE), args.list_size)

@@ -62,12 +62,11 @@ def job(model: str, options: Sequence[str], folder: Path) -> Arm:
         options: further ones of `pipelines.rerank`.
         folder: for its input and output.
     """
-    written: dict[int, Path] = {}
 
     def run(tasks: Sequence[RankingTask]) -> Work:
-        path = written.get(len(tasks))
-        if path is None:
-            path = written[len(tasks)] = folder / f"lists-{len(tasks)}.parquet"
+        pairs = sum(len(task.documents) for task in tasks)
+        path = folder / f"{pairs}.parquet"
+        if not path.exists():
             write_candidates(tasks, path)
         output = folder / "scored"
         command = [sys.executable, "-m", "pipelines.rerank", f"--input={path}", f"--output={output}", "--overwrite"]

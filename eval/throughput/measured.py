@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from eval.summary import align
-from eval.throughput import arms, ceiling, random_models
+from eval.throughput import APART, CORE, DEFAULT, JOB, PLAIN, SAME_DTYPE, arms, ceiling, random_models
 from eval.throughput.arms import Arm
 from eval.throughput.tasks import take
 from transforms.errors import UserError
@@ -24,8 +24,6 @@ from transforms.scoring.reranker import Specification, specify
 
 WARM_UP = 8  # documents
 LARGE = 0.7  # billions of parameters, above which a CPU is asked for by --large
-CORE, APART, JOB, PLAIN = "core", "core, prefixes apart", "whole job", "plain forward"
-DEFAULT, SAME_DTYPE = "sentence-transformers", "sentence-transformers, same dtype"
 
 
 def measure(args: argparse.Namespace, lists: Sequence[RankingTask], folder: Path) -> dict[str, Any]:
@@ -37,14 +35,11 @@ def measure(args: argparse.Namespace, lists: Sequence[RankingTask], folder: Path
         folder: for checkpoints, and what the job reads and writes.
 
     Raises:
-        UserError: the model cannot be had or run so, or a name after --without is of nothing that is measured.
+        UserError: the model cannot be had or run so.
     """
     reranker, place = load(args, folder)
     specification = reranker.specification
     found = all_arms(args, reranker, place, folder)
-    others = (DEFAULT, SAME_DTYPE, PLAIN, APART, JOB)
-    if unknown := set(args.without) - set(others):
-        raise UserError(f"--without {unknown.pop()}: give {', '.join(map(repr, others))}")
     chosen = {name: arm for name, arm in found.items() if name not in args.without}
     device = torch.device(specification.execution.device)
     first, *further = args.pairs

@@ -42,3 +42,9 @@ def test_mistakes(tmp_path: Path, file: str, content: bytes, said: str) -> None:
     with pytest.raises(UserError) as refused:
         queries.read(source.of_dataset(str(folder)))
     assert str(refused.value) == f"{folder}: {said.format(folder=folder)}"
+
+
+def test_two_grades_for_one_document(tmp_path: Path) -> None:
+    folder = copies.write(copies.directory(tmp_path), {"qrels/test.tsv": b"7\td\t1\n7\td\t1\n7\td\t0\n"})
+    with pytest.raises(UserError, match=r"test\.tsv: query '7' has two grades for document 'd', 1 and 0; keep one$"):
+        queries.read(source.of_dataset(str(folder)))

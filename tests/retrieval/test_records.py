@@ -23,7 +23,7 @@ READ = [Document("4983", "T", "a"), Document("<dbpedia:X>", None, "")]
     ("name", "content"),
     [
         ("corpus.jsonl", copies.lines(ROWS)),
-        ("corpus.jsonl.gz", gzip.compress(copies.lines(ROWS))),
+        ("corpus.jsonl.gz", gzip.compress(copies.lines(ROWS), mtime=0)),
         ("corpus.parquet", copies.parquet([{**row, "_id": str(row["_id"])} for row in ROWS])),
     ],
 )
@@ -72,6 +72,12 @@ def test_judgements_between_blanks(tmp_path: Path) -> None:
     assert list(records.judgements(str(path))) == [Judgement("1", "d1", 1), Judgement("2", "d2", 0)]
 
 
+def test_an_unpaired_surrogate_in_a_text_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "c.jsonl"
+    path.write_bytes(b'{"_id": "1", "text": "a\\ud800b \\ud83d\\ude00"}\n')
+    assert list(records.documents(str(path))) == [Document("1", None, "a\ufffdb \U0001f600")]
+
+
 @pytest.mark.parametrize("numbered", [False, True])
 def test_questions_with_short_answers(tmp_path: Path, numbered: bool) -> None:
     rows = copies.mkqa(numbered)
@@ -104,13 +110,20 @@ def test_real_questions(fixtures: Path) -> None:
         (records.documents, "c.jsonl", b'{"_id": true, "text": "a"}\n', ": line 1: the id True can name nothing; "),
         (records.documents, "c.jsonl", b'{"_id": "1", "text": 3}\n', ": line 1: 3 is no text; mend the file"),
         (records.documents, "c.jsonl.gz", b"\x1f\x8b broken", ": cannot be read ("),
-        (records.documents, "c.jsonl.gz", gzip.compress(b"{}" * 99)[:-9], ": cannot be read ("),
+        (records.documents, "c.jsonl.gz", gzip.compress(b"{}" * 99, mtime=0)[:-9], ": cannot be read ("),
         (records.documents, "c.parquet", b"PAR1", ": cannot be read ("),
         (records.documents, "c.tsv", b"1\ta\n2\n", ": line 2: expected 2 columns between tabs, found 1; mend"),
         (records.documents, "c.tsv", b"a\n", ": line 1: expected 2 or 3 columns between tabs, found 1; mend"),
         (records.documents, "c.tsv", b"1\t\xff\n", ": line 1: not UTF-8; convert the file"),
         (records.queries, "q.jsonl", b'{"_id": "1", "text": null}\n', ": line 1: the query's text is null; mend"),
         (records.judgements, "q.tsv", b"1\td\tx\n", ": line 1: the grade 'x' is no whole number; mend the file"),
+        (
+            records.judgements,
+            "q.jsonl",
+            b'{"qid": "1", "doc_id": "d", "grade": 0.7}\n',
+            ": line 1: the grade 0.7 ",
+        ),
+        (records.documents, "c.jsonl", b'{"_id": "\\ud800", "text": "a"}\n', ": line 1: the id '\\ud800' can name"),
         (records.judgements, "q.tsv", b"1\t2\n", ": line 1: expected 3 or 4 columns between tabs, found 2; mend"),
     ],
 )

@@ -53,6 +53,8 @@ def test_plan_batches_takes_each_sequence_once_and_keeps_to_the_budget(lengths: 
         ([5, 6, 5, 7], [0, 0, 1, 1], 8, [[1, 0], [3], [2]]),  # 6 + (5 - 3) fills the budget; 7 + (5 - 3) does not fit
         ([5, 6, 5, 7], [0, 0, 1, 1], 9, [[1, 0], [3, 2]]),
         ([5, 5, 5], [0, 0, 0], 7, [[0, 1], [2]]),  # each batch has the prefix once
+        ([4] * 9, [0] * 9, 8, [[0, 1, 2, 3, 4], [5, 6, 7, 8]]),
+        ([4] * 9, [0] * 9, 5, [[0, 1], [2, 3], [4, 5], [6, 7], [8]]),
     ],
 )
 def test_plan_batches_by_prefix(lengths: list[int], groups: list[int], budget: int, batches: list[list[int]]) -> None:
@@ -125,3 +127,9 @@ def test_pack_of_sequences_without_a_common_prefix(packed: Packed) -> None:
 
 def test_places_count_from_zero_in_each_sequence(packed: Packed) -> None:
     assert packed.places().tolist() == [0, 1, 2, 3, 0, 1, 0, 1]
+
+
+def test_plan_batches_bounds_what_attention_lays_out() -> None:
+    prefixes = [Prefix(0, 9)] * 9
+    # Each adds a token to the budget of 100, but ten to the 400 that attention may lay out.
+    assert [len(batch) for batch in plan_batches([10] * 90, 100, prefixes * 10)] == [40, 40, 10]

@@ -43,7 +43,12 @@ def read(source: Source) -> Queries:
     judged: dict[str, dict[str, int]] = {}
     for file in source.qrels:
         for judgement in records.judgements(file.path):
-            judged.setdefault(judgement.query_id, {})[judgement.doc_id] = judgement.grade
+            grades = judged.setdefault(judgement.query_id, {})
+            if grades.setdefault(judgement.doc_id, judgement.grade) != judgement.grade:
+                raise UserError(
+                    f"{file.path}: query {judgement.query_id!r} has two grades for document {judgement.doc_id!r}, "
+                    f"{grades[judgement.doc_id]} and {judgement.grade}; keep one"
+                )
     texts = _unique(
         [
             (query_id, text)

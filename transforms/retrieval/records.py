@@ -120,7 +120,9 @@ def judgements(path: str) -> Iterator[Judgement]:
     for where, row in _rows(path, JUDGEMENTS):
         try:
             grade = int(row["grade"])
-        except (TypeError, ValueError):
+            if grade != float(row["grade"]):
+                raise ValueError
+        except (TypeError, ValueError, OverflowError):
             raise UserError(f"{where}: the grade {row['grade']!r} is no whole number; mend the file") from None
         yield Judgement(_identifier(row["query"], where), _identifier(row["document"], where), grade)
 
@@ -231,12 +233,19 @@ def _tsv_rows(
 def _identifier(value: Any, where: str) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    if isinstance(value, str) and value.strip():
+    if isinstance(value, str) and value.strip() and value == _whole(value):
         return value
     raise UserError(f"{where}: the id {value!r} can name nothing; mend the file")
 
 
 def _text(value: Any, where: str) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return _whole(value)
     raise UserError(f"{where}: {value!r} is no text; mend the file")
+
+
+def _whole(text: str) -> str:
+    """The text with U+FFFD for each unpaired surrogate, which JSON can hold and Parquet cannot."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

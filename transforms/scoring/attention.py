@@ -129,7 +129,7 @@ class Kernel(NamedTuple):
 
 AMPERE, HOPPER, NEWEST = (8, 0), (9, 0), (99, 0)
 HALF = (torch.bfloat16, torch.float16)
-# Best first. Limits: fa3-fwd 0.0.3 as installed and measured by others; flash-attn's README; torch's varlen_attn.
+# Best first. Limits: fa3-fwd 0.0.3's interface and kernels; flash-attn's README; torch's documentation of varlen_attn.
 KERNELS: Mapping[str, Kernel] = {
     "flash_attn_3": Kernel(
         partial(flash_attention, "fa3_fwd_interface"),

@@ -24,6 +24,7 @@ class Prefix(NamedTuple):
 
 
 NO_PREFIX = Prefix(-1, 0)
+ATTENDED = 4  # times the budget
 
 
 class TokenSequence(NamedTuple):
@@ -102,7 +103,8 @@ def plan_batches(
 
     Args:
         lengths: tokens of each sequence.
-        budget: tokens of a batch, at most; a common prefix counts once.
+        budget: tokens of a batch, at most; a common prefix counts once. Counted in each sequence, there are at most
+            ATTENDED times as many, since attention lays them all out.
         prefixes: of each sequence; None where no two have a common one.
 
     Returns:
@@ -112,14 +114,15 @@ def plan_batches(
     groups = np.array([prefix.group for prefix in prefixes], dtype=np.int64)
     order = np.lexsort((-np.asarray(lengths, dtype=np.int64), groups))
     batches: list[NDArray[np.int64]] = []
-    start = total = 0
+    start = total = attended = 0
     for place, index in enumerate(order):
         length = int(lengths[index])
         known = prefixes[index].tokens if place > start and prefixes[index] == prefixes[order[place - 1]] else 0
-        if place > start and total + length - known > budget:
+        if place > start and (total + length - known > budget or attended + length > ATTENDED * budget):
             batches.append(order[start:place])
-            start, total, known = place, 0, 0
+            start, total, attended, known = place, 0, 0, 0
         total += length - known
+        attended += length
     if len(order):
         batches.append(order[start:])
     return batches
