@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from eval.published_scores import BENCHMARKS
+from pipelines.candidates_options import depth, retriever
 from pipelines.options import Parser
 from pipelines.rerank_options import MODEL_OPTIONS, RUN_OPTIONS, add_options, given, positive, price, share
 from transforms import files
@@ -156,11 +157,11 @@ def build_parser() -> argparse.ArgumentParser:
     what.add_argument("--output", required=True, type=given, metavar="DIR", help="for all results")
     what.add_argument(
         "--retriever",
-        type=given,
+        type=_retriever,
         metavar="RETRIEVER",
         help="first stage, as of pipelines.candidates (default: the published comparison's)",
     )
-    what.add_argument("--depth", type=positive, default=DEPTH, metavar="N", help="candidates of a query, at most")
+    what.add_argument("--depth", type=depth, default=DEPTH, metavar="N", help="candidates of a query, at most")
     what.add_argument("--data_dir", type=given, metavar="DIR", help="local copies of the data sets")
 
     plan = parser.add_argument_group("plan")
@@ -181,6 +182,12 @@ def build_parser() -> argparse.ArgumentParser:
     running.add_argument("--shard_pairs", type=positive, default=16_384, metavar="N", help="pairs in a shard, at most")
     running.add_argument("--max_rejected", type=share, default=1.0, metavar="SHARE", help="of a cell's pairs")
     return parser
+
+
+def _retriever(text: str) -> str:
+    """A first stage as `pipelines.candidates` takes it."""
+    retriever(text)
+    return text
 
 
 def _speed(text: str) -> float:

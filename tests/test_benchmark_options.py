@@ -13,6 +13,7 @@ from pipelines.benchmark_options import (
     CODE_TASKS,
     DataSet,
     Entrant,
+    build_parser,
     code_task,
     data_set,
     entrant,
@@ -107,3 +108,9 @@ def test_every_code_data_set_has_a_task_of_the_model() -> None:
     assert tasks["coir/codesearchnet"] == "code2nl"
     assert tasks["coir/codesearchnet-ccr"] == "code2completion"
     assert code_task("beir/nq") is None
+
+
+@pytest.mark.parametrize("option", ["--retriever=bm26", "--retriever=dense:", "--depth=100000"])
+def test_a_first_stage_that_cannot_be(option: str) -> None:
+    with pytest.raises(UserError, match=rf"^argument {option.partition('=')[0]}: "):
+        build_parser().parse_args(["--models", "m", "--datasets", "beir/scifact", "--output", "o", option])
