@@ -12,6 +12,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from pipelines.running import set_up_logging
 from transforms.errors import UserError, one_line
 
 # Processes are forked from a server that has imported all that is large, and has neither threads nor a device in use.
@@ -74,9 +75,7 @@ def _do(connection: Connection, work: Callable[..., int], arguments: tuple[Any, 
     parent = multiprocessing.parent_process()
     assert parent is not None
     threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-    # As in pipelines.rerank: what workers raise is told here, once.
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("apache_beam.runners").setLevel(logging.CRITICAL)
+    set_up_logging()
     try:
         connection.send(("done", work(*arguments)))
     except UserError as error:

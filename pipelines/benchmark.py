@@ -24,6 +24,7 @@ from pipelines.benchmark_options import DataSet, Entrant, build_parser, data_set
 from pipelines.benchmark_plan import known_cell, planned, render
 from pipelines.options import parse
 from pipelines.rerank_options import MODEL_OPTIONS
+from pipelines.running import set_up_logging
 from transforms import files, job
 from transforms.errors import UserError, one_line
 from transforms.lock import lock
@@ -31,7 +32,7 @@ from transforms.lock import lock
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    set_up_logging()
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
         parser = build_parser()

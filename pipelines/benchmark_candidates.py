@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from eval.cells import safe_name
-from eval.files import sha256
 from pipelines.apart import ApartError, run_apart
 from pipelines.benchmark_options import CODE_MODEL, DataSet, code_task, first_stage
 from pipelines.options import parse
@@ -53,7 +52,7 @@ class Candidates:
 
     @cached_property
     def judgements_sha256(self) -> str:
-        return sha256(self.judgements)
+        return files.sha256(self.judgements)
 
     @cached_property
     def languages(self) -> dict[str, str]:
@@ -156,5 +155,4 @@ def make_candidates(arguments: Sequence[str]) -> int:
     """
     from pipelines import candidates, candidates_options  # with all that retrieval needs
 
-    candidates.do_job(*parse(candidates_options.build_parser(), arguments))
-    return 0
+    return candidates.do_job(*parse(candidates_options.build_parser(), arguments))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import logging
 import platform
 import sys
 import time
@@ -25,10 +24,9 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.candidates_options import DENSE_OPTIONS, build_parser, check
-from pipelines.options import parse
 from pipelines.progress_line import progress_line
 from pipelines.rerank_options import RUN_OPTIONS, is_given, not_here, settled
-from pipelines.running import run_graph, runner_of, stop_on_interrupt
+from pipelines.running import run_command, run_graph, runner_of, stop_on_interrupt
 from transforms import files, job
 from transforms.errors import UserError, one_line
 from transforms.retrieval import bm25, corpus, join, work
@@ -58,31 +56,11 @@ def build(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("apache_beam.runners").setLevel(logging.CRITICAL)  # what workers raise is told here, once
-    again = ""
-    try:
-        options, beam_options = parse(build_parser(), sys.argv[1:] if arguments is None else arguments)
-        again = "without --overwrite " if options.overwrite else ""
-        do_job(options, beam_options)
-        return 0
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print(f"interrupted: the same command {again}continues", file=sys.stderr)
-        return 130
-    except Exception:
-        logging.exception("the job failed")
-        print(
-            f"error: the job failed, see above; what is done is kept, the same command {again}continues",
-            file=sys.stderr,
-        )
-        return 1
+    return run_command(build_parser(), do_job, arguments)
 
 
-def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> None:
-    """Do the job, or what is missing of it.
+def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
+    """Do the job, or what is missing of it; returns the exit code.
 
     Raises:
         UserError: a mistake that the user can mend.
@@ -123,6 +101,7 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> None:
             finish(output, current, settings, time.monotonic() - start)
         files.delete_tree(files.join(output, work.WORK))
         print(summary(output, json.loads(files.read_text(report))))
+    return 0
 
 
 def first_stage(

@@ -8,7 +8,6 @@ Everything that can be checked is checked before the model is loaded. The same c
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 import time
 from collections import Counter, defaultdict
@@ -21,7 +20,6 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines import dry_run
-from pipelines.options import parse
 from pipelines.progress_line import progress_line
 from pipelines.rerank_options import (
     MODEL_OPTIONS,
@@ -32,7 +30,7 @@ from pipelines.rerank_options import (
     not_here,
     settled,
 )
-from pipelines.running import run_graph, runner_of, stop_on_interrupt
+from pipelines.running import run_command, run_graph, runner_of, stop_on_interrupt
 from transforms import files, job, report
 from transforms.commit import Part, committed, complete_row_groups, uncommit
 from transforms.errors import UserError
@@ -57,26 +55,7 @@ def build(pipeline: beam.Pipeline, work: Sequence[Work], rerank: Rerank) -> beam
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("apache_beam.runners").setLevel(logging.CRITICAL)  # what workers raise is told here, once
-    again = ""
-    try:
-        options, beam_options = parse(build_parser(), sys.argv[1:] if arguments is None else arguments)
-        again = "without --overwrite " if options.overwrite else ""
-        return do_job(options, beam_options)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print(f"interrupted: the same command {again}continues", file=sys.stderr)
-        return 130
-    except Exception:
-        logging.exception("the job failed")
-        print(
-            f"error: the job failed, see above; what is done is kept, the same command {again}continues",
-            file=sys.stderr,
-        )
-        return 1
+    return run_command(build_parser(), do_job, arguments)
 
 
 def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:

@@ -1,13 +1,15 @@
-"""Running a graph: which runner, what it counted, and how it is stopped without losing a shard."""
+"""Running a job: its command line, which runner, what it counted, and how it is stopped without losing a shard."""
 
 from __future__ import annotations
 
+import argparse
+import logging
 import os
 import re
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -18,11 +20,45 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineRunner, create_runner
 
+from pipelines.options import parse
 from transforms.errors import UnavailableError, UserError, one_line
 from transforms.progress import request_stop, stop_requested
 
 LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner")
 RUNNERS_THAT_LOSE_DATA = {"DaskRunner": "it drops what a step puts out when a bundle ends"}
+
+
+def set_up_logging() -> None:
+    """Warnings alone, and what workers raise only once: where it is caught."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("apache_beam.runners").setLevel(logging.CRITICAL)
+
+
+def run_command(
+    parser: argparse.ArgumentParser,
+    do_job: Callable[[argparse.Namespace, PipelineOptions], int],
+    arguments: Sequence[str] | None,
+) -> int:
+    """Run a job's command line (None: the process' own), and tell in a line what went wrong; returns the exit code."""
+    set_up_logging()
+    again = ""
+    try:
+        options, beam_options = parse(parser, sys.argv[1:] if arguments is None else arguments)
+        again = "without --overwrite " if options.overwrite else ""
+        return do_job(options, beam_options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print(f"interrupted: the same command {again}continues", file=sys.stderr)
+        return 130
+    except Exception:
+        logging.exception("the job failed")
+        print(
+            f"error: the job failed, see above; what is done is kept, the same command {again}continues",
+            file=sys.stderr,
+        )
+        return 1
 
 
 def runner_of(options: PipelineOptions) -> tuple[PipelineRunner, bool]:

@@ -124,15 +124,20 @@ def sequences_of(reranker: Reranker, tasks: Sequence[RankingTask]) -> list[Token
     return sequences
 
 
+def _plain(kind: Any, folder: Path, reranker: Reranker, dtype: torch.dtype) -> tuple[Any, torch.device]:
+    """transformers' own model on the device of the core."""
+    device = torch.device(reranker.specification.execution.device)
+    with quiet():
+        model = kind.from_pretrained(folder, dtype=dtype).eval()
+    return model.to(device), device
+
+
 def padded_language_model(folder: Path, reranker: Reranker, dtype: torch.dtype) -> Arm:
     """The plain way to score prompts: batches padded on the left, logits of the last token.
 
     The prompts are made as by the core.
     """
-    device = torch.device(reranker.specification.execution.device)
-    with quiet():
-        model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
-    model.to(device)
+    model, device = _plain(AutoModelForCausalLM, folder, reranker, dtype)
 
     @torch.inference_mode()
     def run(tasks: Sequence[RankingTask]) -> Work:
@@ -166,10 +171,7 @@ def one_query_at_a_time(folder: Path, reranker: Reranker, dtype: torch.dtype) ->
 
     The contexts are made as by the core.
     """
-    device = torch.device(reranker.specification.execution.device)
-    with quiet():
-        model: Any = AutoModel.from_pretrained(folder, dtype=dtype).eval()
-    model.to(device)
+    model, device = _plain(AutoModel, folder, reranker, dtype)
 
     @torch.inference_mode()
     def run(tasks: Sequence[RankingTask]) -> Work:

@@ -43,11 +43,12 @@ def measure(args: argparse.Namespace, lists: Sequence[RankingTask], folder: Path
     chosen = {name: arm for name, arm in found.items() if name not in args.without}
     device = torch.device(specification.execution.device)
     first, *further = args.pairs
-    rows = rounds(chosen, take(lists, first), args.repeats, device)
+    tasks = take(lists, first)
+    rows = rounds(chosen, tasks, args.repeats, device)
     for pairs in further:
         more = rounds({name: chosen[name] for name in (CORE, JOB) if name in chosen}, take(lists, pairs), 1, device)
         rows |= {f"{name}, {pairs:,} pairs": row for name, row in more.items()}
-    batches = reranker.batches(take(lists, first))
+    batches = reranker.batches(tasks)
     model = reranker.family.backbone.model  # type: ignore[attr-defined]
     least = ceiling.measure(model, batches, causal=specification.model.family != "cross_encoder")
     for row in rows.values():
@@ -59,7 +60,7 @@ def measure(args: argparse.Namespace, lists: Sequence[RankingTask], folder: Path
         "model": args.model,
         "pairs": first,
         "tokens_per_pair": rows[CORE]["tokens"] / first,
-        "lists": len(take(lists, first)),
+        "lists": len(tasks),
         "execution": {**vars(specification.execution)},
         "settings": {"group_size": getattr(specification.settings, "group_size", None)},
         "machine": machine(device),
