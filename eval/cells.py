@@ -31,8 +31,8 @@ class Cell:
         measure: in ir-measures' notation, or Recall@10 (by answers) for MKQA.
         value: its mean over all queries of the judgements, 0 to 1, those without candidates counting 0.
         first_stage: the same of the candidates' order as it was given; None where it is not known.
-        list_recall: share of the relevant documents that is among the candidates: no reranker finds more. None where
-            the judgements are of answers.
+        list_recall: what the candidates hold, in whatever order: the share of the relevant documents or, by answers, of
+            the queries with an answer.
         trained_on: what of this data set the model is known to have been trained on; None where nothing is known.
         parameters: of the model, in billions; None where they are not known.
         queries: counts: in_qrels, with_candidates, without_candidates.
@@ -52,6 +52,8 @@ class Cell:
         versions: of Python and the packages that matter.
         made: when, ISO 8601.
         fingerprint: of all that decides the value; a cell that has it need not be done again.
+        outdated: why there is nothing newer, where it was to be done again with other options or data; None for a cell
+            that is as it was last asked for.
     """
 
     model: str
@@ -59,7 +61,7 @@ class Cell:
     measure: str
     value: float
     first_stage: float | None
-    list_recall: float | None
+    list_recall: float
     trained_on: str | None
     parameters: float | None
     queries: Mapping[str, int]
@@ -77,6 +79,7 @@ class Cell:
     versions: Mapping[str, str]
     made: str
     fingerprint: str
+    outdated: str | None
 
 
 class Failure(NamedTuple):
@@ -133,7 +136,7 @@ def _check(cell: Cell) -> None:
             raise TypeError(f"{name} is no text")
     for name in ("value", "first_stage", "list_recall"):
         number = getattr(cell, name)
-        if number is None and name != "value":
+        if number is None and name == "first_stage":
             continue
         if not isinstance(number, int | float) or not 0 <= number <= 1:
             raise ValueError(f"{name} is not between 0 and 1")

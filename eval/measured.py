@@ -9,8 +9,10 @@ from typing import Any
 
 from ir_measures import Measure
 
+from eval.answers import read_answers
 from eval.evaluation import Evaluation, evaluate
 from eval.measures import mean
+from eval.qrels import read_qrels
 from eval.relevance import by_answers, by_qrels
 from eval.report import count, count_notes, grade_notes, mean_rows
 from eval.runs import Candidates, open_source
@@ -78,6 +80,15 @@ def measure_job(
         by_language(evaluation, next(iter(measures.values())), languages),
         source.notes + count_notes(counts, relevance.kind) + grade_notes(relevance.judgements),
     )
+
+
+def judged_queries(judgements: str) -> frozenset[str]:
+    """The queries of a file of judgements or answers, all of which is read and so checked; see `measure_job`.
+
+    Raises:
+        UserError: it cannot be read, or is malformed.
+    """
+    return frozenset(read_answers(judgements) if judgements.endswith(ANSWERS) else read_qrels(judgements).grades)
 
 
 def by_language(evaluation: Evaluation, measure: Measure, languages: Mapping[str, str]) -> dict[str, dict[str, Any]]:

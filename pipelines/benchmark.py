@@ -13,13 +13,13 @@ import json
 import logging
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from eval.cells import Cell, Failure, cell_path
 from pipelines.apart import ApartError, run_apart
 from pipelines.benchmark_candidates import Candidates, candidates_of, ready
-from pipelines.benchmark_cell import RUN_OPTIONS, Work, check_asked, make_cell, rerank, work_of
+from pipelines.benchmark_cell import RUN_OPTIONS, Work, check_asked, make_cell, priced, rerank, work_of
 from pipelines.benchmark_options import DataSet, Entrant, build_parser, data_set, entrant
 from pipelines.benchmark_plan import known_cell, planned, render
 from pipelines.options import parse
@@ -28,6 +28,8 @@ from pipelines.running import set_up_logging
 from transforms import files, job
 from transforms.errors import UserError, one_line
 from transforms.lock import lock
+
+NOT_FINISHED = "begun anew with other options or data, and not finished"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -129,7 +131,13 @@ def do_cell(work: Work, output: str, price_per_hour: float | None) -> tuple[Cell
     path = cell_path(output, work.entrant.name, work.candidates.data.name)
     found = known_cell(path)
     if isinstance(found, Cell) and found.fingerprint == work.fingerprint:
-        return found, True
+        price = found.run["price_per_hour"] if price_per_hour is None else price_per_hour
+        cell = replace(found, run=priced(found.run, found.pairs, price), outdated=None)
+        if cell != found:
+            write_json(path, asdict(cell))
+        return cell, True
+    if isinstance(found, Cell):
+        write_json(path, asdict(replace(found, outdated=NOT_FINISHED)))
     if not files.exists(files.join(work.job_directory(output), job.SUCCESS)):
         code = run_apart(rerank, work.arguments(output))
         if code:
@@ -146,10 +154,11 @@ def told(cell: Cell) -> str:
 
 
 def note_failure(output: str, failure: Failure) -> None:
-    """Keep why a cell is missing, unless there is one that was measured with other options or data."""
+    """Keep why a cell is missing, or why the one that was measured with other options or data is not done again."""
     path = cell_path(output, failure.model, failure.dataset)
-    if not isinstance(known_cell(path), Cell):
-        write_json(path, failure._asdict())
+    found = known_cell(path)
+    kept = asdict(replace(found, outdated=failure.failed)) if isinstance(found, Cell) else failure._asdict()
+    write_json(path, kept)
 
 
 def write_json(path: str, content: Mapping[str, Any]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from eval.cells import safe_name
+from eval.measured import judged_queries
 from pipelines.apart import ApartError, run_apart
 from pipelines.benchmark_options import CODE_MODEL, DataSet, code_task, first_stage
 from pipelines.options import parse
@@ -57,15 +59,20 @@ class Candidates:
     @cached_property
     def languages(self) -> dict[str, str]:
         """Query id -> language, where the candidates have a column of it."""
-        found: dict[str, str] = {}
-        for file in self.inputs:
-            with files.open_input(file.path) as stream:
-                parquet = pq.ParquetFile(stream)
-                if {"query_id", LANGUAGE} <= set(parquet.schema_arrow.names):
-                    table = parquet.read(["query_id", LANGUAGE])
-                    texts = [table[name].cast(pa.string()).to_pylist() for name in ("query_id", LANGUAGE)]
-                    found.update((query, language) for query, language in zip(*texts, strict=True) if language)
-        return found
+        return {query: language for query, language in texts(self.inputs, "query_id", LANGUAGE) if query and language}
+
+
+def texts(inputs: Iterable[InputFile], *columns: str) -> Iterator[tuple[str | None, ...]]:
+    """The rows of some columns as text; none of files that lack one of them."""
+    for file in inputs:
+        with files.open_input(file.path) as stream:
+            parquet = pq.ParquetFile(stream)
+            if not set(columns) <= set(parquet.schema_arrow.names):
+                continue
+            for number in range(parquet.num_row_groups):
+                with suppress(OSError, pa.ArrowException):  # a damaged row group, which the job tells of
+                    table = parquet.read_row_group(number, list(columns))
+                    yield from zip(*(table[name].cast(pa.string()).to_pylist() for name in columns), strict=True)
 
 
 def look_at(
@@ -81,12 +88,17 @@ def look_at(
         directory: in which it told what it did.
 
     Raises:
-        UserError: something is not there, or no candidates.
+        UserError: something is not there, is malformed, or does not belong together.
     """
     if not files.exists(judgements):
         raise UserError(f"data set {data.name}: no judgements {judgements}; check the path")
     told = json.loads(files.read_text(files.join(directory, PROVENANCE))) if directory else {}
     inputs = tuple(inspect(files.expand([candidates])))
+    judged = judged_queries(judgements)
+    if not any(query in judged for (query,) in texts(inputs, "query_id")):
+        raise UserError(
+            f"data set {data.name}: {judgements} has no query in common with the candidates; give its own judgements"
+        )
     return Candidates(data, inputs, files.absolute(judgements), retriever, told)
 
 

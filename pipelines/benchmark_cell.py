@@ -62,20 +62,21 @@ class Work:
         return _settled(*self._model)
 
     @cached_property
+    def scores_fingerprint(self) -> str:
+        """Of all that decides the job's scores, wherever the files lie."""
+        inputs = [(file.size, file.footer_hash) for file in self.candidates.inputs]
+        return _hash({"model": _identity(*self._model), "inputs": inputs, "dtype": self.run["dtype"]})
+
+    @cached_property
     def fingerprint(self) -> str:
-        """Of all that decides the cell's value, wherever the files lie."""
-        decisive = {
-            "model": _identity(*self._model),
-            "inputs": [(file.size, file.footer_hash) for file in self.candidates.inputs],
-            "judgements": self.candidates.judgements_sha256,
-            "identical_ids": self.candidates.data.benchmark in WITHOUT_IDENTICAL_IDS,
-            "dtype": self.run["dtype"],
-        }
-        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
+        """Of all that decides the cell's value: the scores, and what they are measured by."""
+        identical_ids = self.candidates.data.benchmark in WITHOUT_IDENTICAL_IDS
+        judgements = self.candidates.judgements_sha256
+        return _hash({"scores": self.scores_fingerprint, "judgements": judgements, "identical_ids": identical_ids})
 
     def job_directory(self, output: str) -> str:
-        """The job's own directory in that of the results; another fingerprint has another."""
-        name = f"{safe_name(self.entrant.name)}-{self.fingerprint}"
+        """The job's own directory in that of the results; other scores have another, other judgements have not."""
+        name = f"{safe_name(self.entrant.name)}-{self.scores_fingerprint}"
         return files.join(output, JOBS, safe_name(self.candidates.data.name), name)
 
     def arguments(self, output: str) -> list[str]:
@@ -180,7 +181,7 @@ def make_cell(work: Work, output: str, price_per_hour: float | None) -> Cell:
         },
         reranker={"loaded_from": work.entrant.where, "licence": model.licence, **done.model},
         execution=done.execution,
-        run=speed_and_cost(report, price_per_hour),
+        run=priced(speed(report), report["pairs"]["total"], price_per_hour),
         truncated={
             "documents": report["pairs"]["truncated"],
             "queries": report["queries"]["truncated"],
@@ -192,6 +193,7 @@ def make_cell(work: Work, output: str, price_per_hour: float | None) -> Cell:
         versions=dict(done.versions) | {name: metadata.version(name) for name in MEASURING_PACKAGES},
         made=datetime.now(UTC).isoformat(timespec="seconds"),
         fingerprint=work.fingerprint,
+        outdated=None,
     )
 
 
@@ -202,22 +204,27 @@ def billions(specification: Specification | EndpointSpecification) -> float | No
     return specification.model.parameters or sum(t.numel() for t in outline(specification.checkpoint).values()) / 1e9
 
 
-def speed_and_cost(report: Mapping[str, Any], price_per_hour: float | None) -> dict[str, Any]:
-    """The speed of a job's last run, and what all its pairs cost at that speed.
+def speed(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The speed of a job's last run, from the contents of its report.json."""
+    run = report["last_run"]
+    return {"seconds": run["seconds"], "pairs": run["pairs"], "pairs_per_second": run["pairs_per_second"] or None}
+
+
+def priced(run: Mapping[str, Any], pairs: int, price_per_hour: float | None) -> dict[str, Any]:
+    """A cell's `run` with what all its pairs cost at its speed.
 
     Args:
-        report: contents of report.json.
+        run: what `speed` says, or a cell's `run` with another price.
+        pairs: of the cell.
         price_per_hour: of the machine, in any currency; None for no cost.
     """
-    run, pairs = report["last_run"], report["pairs"]["total"]
-    speed = run["pairs_per_second"] or None
-    return {
-        "seconds": run["seconds"],
-        "pairs": run["pairs"],
-        "pairs_per_second": speed,
-        "price_per_hour": price_per_hour,
-        "cost": None if price_per_hour is None or speed is None else pairs / speed / 3600 * price_per_hour,
-    }
+    rate = run["pairs_per_second"]
+    cost = None if price_per_hour is None or rate is None else pairs / rate / 3600 * price_per_hour
+    return {**run, "price_per_hour": price_per_hour, "cost": cost}
+
+
+def _hash(decisive: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @cache

@@ -43,6 +43,7 @@ PLAIN = Cell(
     versions={"python": "3.11.7"},
     made="2026-01-01T00:00:00+00:00",
     fingerprint="0",
+    outdated=None,
 )
 
 

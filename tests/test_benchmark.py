@@ -10,11 +10,13 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from eval.cells import Cell, read_cells
+from pipelines import benchmark
 from pipelines.apart import ApartError, run_apart
 from pipelines.benchmark import main
 from tests.job_run import parts, write_letters
@@ -121,20 +123,62 @@ def test_a_cell_whose_judgements_or_options_changed_is_done_again(
     before = cells_of(output)
     assert main(arguments(changed, output, "--max_query_length", "4")) == 0
     after = cells_of(output)
+    assert not any(cell.outdated for cell in after.values())
     # The encoder has no --max_query_length, so on the data set that is as it was its cell stands.
     assert {key for key, cell in after.items() if cell == before[key]} == {("encoder", "a")}
     assert after["encoder", "b/<i>"].first_stage == 1.0
     assert after["classifier", "a"].reranker["settings"]["max_query_length"] == 4
 
 
-def test_a_failure_leaves_an_older_cell_of_other_options(
-    done: tuple[Path, int], material: Path, tmp_path: Path
+def test_other_judgements_are_measured_by_without_reranking(
+    done: tuple[Path, int], material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output, changed = tmp_path / "results", tmp_path / "changed"
+    shutil.copytree(done[0], output)
+    shutil.copytree(material, changed)
+    (changed / "b.qrels").write_text("q10 0 d0 1\n")
+    monkeypatch.setattr(benchmark, "run_apart", complain)
+    assert main(arguments(changed, output)) == 0
+    before, after = cells_of(done[0]), cells_of(output)
+    assert {key for key, cell in after.items() if cell == before[key]} == {("classifier", "a"), ("encoder", "a")}
+    assert after["encoder", "b/<i>"].queries["in_qrels"] == 1
+    assert after["encoder", "b/<i>"].run == {**before["encoder", "b/<i>"].run, "price_per_hour": None, "cost": None}
+
+
+def test_a_price_that_is_given_later_reaches_done_cells(
+    done: tuple[Path, int], material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "results"
     shutil.copytree(done[0], output)
-    models = ["--models", f"classifier={material}/nowhere", "--datasets", f"a={material}/a.parquet,{material}/a.qrels"]
-    assert main([*models, "--output", str(output), RUNNER]) == 1
-    assert cells_of(output)["classifier", "a"] == cells_of(done[0])["classifier", "a"]
+    monkeypatch.setattr(benchmark, "run_apart", complain)
+    assert main(arguments(material, output, "--price_per_hour", "7.2")) == 0
+    for key, cell in cells_of(output).items():
+        before = cells_of(done[0])[key].run
+        assert cell.run == {**before, "price_per_hour": 7.2, "cost": pytest.approx(2 * before["cost"])}
+
+
+def test_a_failure_marks_an_older_cell_of_other_options(
+    done: tuple[Path, int], material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "results"
+    shutil.copytree(done[0], output)
+    before = cells_of(output)["classifier", "a"]
+    one = ["--datasets", f"a={material}/a.parquet,{material}/a.qrels", "--output", str(output), RUNNER]
+    assert main(["--models", f"classifier={material}/nowhere", *one]) == 1
+    after = cells_of(output)["classifier", "a"]
+    assert str(after.outdated).startswith(f"model {material}/nowhere: no such directory")
+    assert replace(after, outdated=None) == before
+    # Here it dies before the job is done.
+    monkeypatch.setattr(benchmark, "run_apart", interrupt)
+    with pytest.raises(SystemExit):
+        main(["--models", f"classifier={material}/classifier", "--max_query_length", "4", "--dtype", "float32", *one])
+    assert cells_of(output)["classifier", "a"].outdated == "begun anew with other options or data, and not finished"
+    assert main(["--models", f"classifier={material}/classifier", "--dtype", "float32", *one]) == 0
+    assert cells_of(output)["classifier", "a"] == before
+
+
+def interrupt(*_: object) -> int:
+    raise SystemExit(9)
 
 
 def run_main(words: list[str]) -> None:
@@ -187,6 +231,8 @@ def wait_until_unlocked(job: Path) -> None:
     [
         (["--models", "classifier"], "--models: classifier is there twice; leave one out, or name it otherwise"),
         (["--datasets", "x=no.parquet,no.qrels"], "data set x: no judgements no.qrels; check the path"),
+        (["--datasets", "x={m}/a.parquet,{m}/a.parquet"], "{m}/a.parquet: line 1: expected 4 fields"),
+        (["--datasets", "x={m}/a.parquet,{m}/b.qrels"], "data set x: {m}/b.qrels has no query in common"),
         (["--group_size", "9"], "--group_size: applies to none of the models; leave it out"),
         (["--frobnicate"], "--frobnicate: neither this command nor Beam has such an option"),
     ],
@@ -194,10 +240,11 @@ def wait_until_unlocked(job: Path) -> None:
 def test_a_mistake_is_one_line_before_any_work(
     material: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: list[str], told: str
 ) -> None:
+    changes = [word.format(m=material) for word in changes]
     assert main(arguments(material, tmp_path / "results", *changes)) == 2
     errors = capsys.readouterr().err.splitlines()
     assert len(errors) == 1
-    assert errors[0].startswith(f"error: {told}")
+    assert errors[0].startswith(f"error: {told.format(m=material)}")
     assert not list(tmp_path.glob("results/*/*"))
 
 
@@ -212,8 +259,8 @@ def die(number: int) -> int:
     return 0
 
 
-def complain(kind: str) -> int:
-    raise {"user": UserError("mend it"), "bug": ZeroDivisionError("a bug")}[kind]
+def complain(kind: object, *_: object) -> int:
+    raise UserError("mend it") if kind == "user" else ZeroDivisionError("a bug")
 
 
 def test_work_apart_gives_back_its_result_or_its_error() -> None:

@@ -30,6 +30,7 @@ MARKS = {
     "‡": "The model was trained on data of this set: no measure of its quality, and in no average.",
     "†": "Not the published protocol: other first-stage candidates, or not the best 100 of them.",
     "§": "Pairs were rejected; each lost place counts against the model.",
+    "‖": "An older figure: it was to be done again with other options or data, which has not been achieved.",
     "¶": "The models of this data set did not read the same candidates, or were not held to the same judgements.",
 }
 
@@ -240,7 +241,7 @@ def marks_of(cell: Cell) -> list[str]:
     protocol = known is None or (
         cell.candidates.get("retriever") == f"dense:{known.first_stage}" and cell.depth == DEPTH
     )
-    found = {"‡": cell.trained_on, "†": not protocol, "§": cell.rejected["pairs"]}
+    found = {"‡": cell.trained_on, "†": not protocol, "§": cell.rejected["pairs"], "‖": cell.outdated}
     return [mark for mark, applies in found.items() if applies]
 
 
@@ -253,6 +254,7 @@ def missing(
     datasets = sorted({dataset for _, dataset in tried}, key=_dataset_order)
     return {
         "failed": [failure._asdict() for failure in failures],
+        "outdated": [[cell.model, cell.dataset, cell.outdated] for cell in cells if cell.outdated],
         "not_run": [[model, name] for model in models for name in datasets if (model, name) not in tried],
         "incomplete": [
             {"benchmark": section["title"], "model": row["model"], "count": row["count"], "total": row["total"]}
