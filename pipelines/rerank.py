@@ -95,8 +95,8 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
         units = plan_units(output, job.in_job_order(current, inputs), options.keep_columns)
         if options.retry_rejected is not None:
             files.delete([files.join(output, job.SUCCESS)])
-            uncommit(output, options.retry_rejected)
-        before = parts = committed(output)
+            uncommit(output, options.retry_rejected, current.fingerprint)
+        before = parts = committed(output, current.fingerprint)
         metrics: dict[str, int] = {}
         if work := missing_work(units, before):
             files.delete([files.join(output, job.SUCCESS)])
@@ -108,11 +108,12 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
                     reading,
                     order=options.candidate_order,
                     top_k=options.top_k,
+                    fingerprint=current.fingerprint,
                     progress_folder=folder,
                 )
                 graph = partial(build, work=work, rerank=rerank)
                 metrics = run_graph(graph, runner, beam_options, NAMESPACE)
-            parts = committed(output)
+            parts = committed(output, current.fingerprint)
             if lost := missing_work(units, parts):
                 raise RuntimeError(f"the run ended without an error, but {lost[0].unit.name} was not committed")
         return finish(output, parts, before, metrics, time.monotonic() - start, options)

@@ -276,9 +276,9 @@ def test_commit_writes_both_parts_and_its_counts(output: str) -> None:
 
 
 def test_record_is_json_in_the_footer(tmp_path: Path) -> None:
-    counts = commit(str(tmp_path), make_shard([("q", ["a"])]), make_scores(1.0))
+    counts = commit(str(tmp_path), make_shard([("q", ["a"])]), make_scores(1.0), fingerprint="f1")
     metadata = pq.read_metadata(tmp_path / f"scored/{NAME}.parquet").metadata
-    assert json.loads(metadata[b"rerank"]) == {"counts": dict(counts), "last": True}
+    assert json.loads(metadata[b"rerank"]) == {"counts": dict(counts), "job": "f1", "last": True}
 
 
 def test_shard_without_pairs_is_committed_by_an_empty_part(output: str) -> None:
@@ -418,6 +418,14 @@ def test_another_programs_parquet_among_the_parts_is_named(name: str, tmp_path: 
     pq.write_table(pa.table({"a": [1]}), tmp_path / "scored" / name)
     with pytest.raises(UserError, match=rf"^{tmp_path}/scored/{name} was not written by this job: move it out"):
         committed(str(tmp_path))
+
+
+def test_a_part_of_another_job_is_named_and_stays(tmp_path: Path) -> None:
+    commit(str(tmp_path), make_shard([("q", ["a"])]), make_scores(1.0), fingerprint="f1")
+    assert list(committed(str(tmp_path), "f1")) == [NAME]
+    with pytest.raises(UserError, match=rf"^{tmp_path}/scored/{NAME}.parquet was not written by this job: move it out"):
+        committed(str(tmp_path), "f2")
+    assert list(committed(str(tmp_path), "f1")) == [NAME]
 
 
 def test_temporaries_and_other_files_among_the_parts_are_ignored(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ PART = "part-00000-00000-00000.parquet"
 
 def make_job(*inputs: Input, **changes: Any) -> Job:
     job = Job(
+        fingerprint="f1",
         inputs=inputs or (A, B),
         model={"model": {"name": "owner/model", "revision": "r1"}, "settings": {"max_length": 512}},
         options={"top_k": None, "shard_pairs": 16384, "keep_columns": []},
@@ -82,6 +83,23 @@ def test_new_job_records_what_decides_the_parts() -> None:
     assert job.versions["python"].startswith("3.11.")
     assert {"apache-beam", "pyarrow", "torch", "transformers", "tokenizers"} < job.versions.keys()
     assert job.created.endswith("+00:00")
+
+
+def test_the_fingerprint_is_of_all_that_decides_the_parts() -> None:
+    def fingerprint(size: int = 100, **changes: Any) -> str:
+        given = [InputFile(0, "/in/a.parquet", size, "aa", "nested", 5, 50)]
+        described = {"model": {"name": "m"}, "options": {"top_k": 1}, "execution": {"dtype": "float32"}, "command": {}}
+        return new_job(given, **described | changes).fingerprint
+
+    same = fingerprint(command={"runner": "DataflowRunner"})
+    others = [
+        fingerprint(101),
+        fingerprint(model={"name": "n"}),
+        fingerprint(options={"top_k": 2}),
+        fingerprint(execution={"dtype": "bfloat16"}),
+    ]
+    assert same == fingerprint()
+    assert len({same, *others}) == 5
 
 
 @pytest.mark.parametrize(
@@ -171,7 +189,7 @@ def test_new_job_is_written_before_the_context_begins(output: str) -> None:
 def test_job_json_for_readers(output: str) -> None:
     open_and_close(output, make_job())
     record = json.loads(files.read_text(files.join(output, "job.json")))
-    assert list(record) == ["inputs", "model", "options", "execution", "versions", "created", "command"]
+    assert list(record) == ["fingerprint", "inputs", "model", "options", "execution", "versions", "created", "command"]
     assert record["inputs"][0] == {"path": "/in/a.parquet", "size": 100, "footer_hash": "aa"}
 
 
@@ -222,6 +240,20 @@ def test_added_input_needs_extend(output: str) -> None:
     assert read_job(output) == make_job(A, C, B)
     assert all_files(output) == ["job.json", f"scored/{PART}"]
     assert open_and_close(output, make_job(A, B, C)) == make_job(A, C, B)
+
+
+def test_what_fails_before_anything_is_done_leaves_the_output_to_another(output: str) -> None:
+    with pytest.raises(UserError), open_job(output, make_job()):
+        put(output, "_plan.parquet")
+        raise UserError("the key is refused")
+    assert all_files(output) == []
+    other = make_job(options={}, fingerprint="f2")
+    with pytest.raises(UserError), open_job(output, other):
+        put(output, f"scored/{PART}")
+        raise UserError("the key is refused")
+    assert open_and_close(output, other) == other, "some of it is done, and it continues"
+    with pytest.raises(UserError, match="is another job's"):
+        open_and_close(output, make_job())
 
 
 def test_overwrite_deletes_a_jobs_own_files_alone(output: str) -> None:

@@ -37,17 +37,22 @@ _LEDGER = ("tokens", "truncated_tokens", "query_truncated_tokens", "windows", "g
 
 
 class Part(NamedTuple):
-    """What a scored part's footer says: the shard's counts, and whether it is the last slice of its row group."""
+    """What a scored part's footer says of its shard: counts, and whether it is the last slice of its row group."""
 
     counts: Counter[str]
     last: bool
 
 
-def commit(output: str, shard: Shard, scores: Scores, top_k: int | None = None) -> Counter[str]:
-    """Writes the shard's part files and returns what `count` counted. The same arguments give the same bytes."""
+def commit(
+    output: str, shard: Shard, scores: Scores, top_k: int | None = None, fingerprint: str = ""
+) -> Counter[str]:
+    """Writes the shard's part files and returns what `count` counted. The same arguments give the same bytes.
+
+    The scored part bears the job's fingerprint, so that a part of another job, copied here, is not taken for it.
+    """
     scored, rejected = results(shard, scores, top_k)
     counts = count(shard, scores, rejected)
-    record = json.dumps({"counts": counts, "last": shard.last}, sort_keys=True)
+    record = json.dumps({"counts": counts, "job": fingerprint, "last": shard.last}, sort_keys=True)
     rejected_path = _part_path(output, REJECTED_DIRECTORY, shard.name)
     if rejected.num_rows:
         files.write_atomically(rejected_path, lambda stream: _write_parquet(stream, rejected, {}))
@@ -214,12 +219,16 @@ def _count_ledger(shard: Shard, scores: Scores) -> dict[str, int]:
     return counts
 
 
-def committed(output: str) -> dict[str, Part]:
+def committed(output: str, fingerprint: str | None = None) -> dict[str, Part]:
     """The shards that are done, by name in order of file, row group and slice. Reads footers only.
 
     A part that cannot be read (a copy that was cut short, say) is not committed: nothing in it can be used, and scoring
     the shard again mends it. No more is one whose rejected part has gone. A readable file that is no part of this job
     could be anybody's and is never replaced.
+
+    Args:
+        output: the job's directory.
+        fingerprint: of the job; None takes the parts of any.
 
     Raises:
         UserError: a Parquet file in the directory of scored parts was not written by this job.
@@ -231,7 +240,7 @@ def committed(output: str) -> dict[str, Part]:
             raise _foreign(files.join(directory, name))
     names = sorted((name.removesuffix(".parquet") for name in file_names), key=_indices)
     with ThreadPoolExecutor(_FOOTERS_READ_AT_ONCE) as pool:
-        parts = list(pool.map(lambda name: _read_part(_part_path(output, SCORED_DIRECTORY, name)), names))
+        parts = list(pool.map(lambda name: _read_part(_part_path(output, SCORED_DIRECTORY, name), fingerprint), names))
     rejected = set(files.list_names(files.join(output, REJECTED_DIRECTORY)))
     return {
         name: part
@@ -255,7 +264,7 @@ def _indices(name: str) -> tuple[int, int, int]:
     return int(file), int(row_group), int(piece)
 
 
-def _read_part(path: str) -> Part | None:
+def _read_part(path: str, fingerprint: str | None) -> Part | None:
     with files.open_input(path) as stream:
         try:
             metadata = pq.read_metadata(stream).metadata or {}
@@ -267,6 +276,8 @@ def _read_part(path: str) -> Part | None:
     if _RECORD_KEY not in metadata:
         raise _foreign(path)
     record = json.loads(metadata[_RECORD_KEY])
+    if fingerprint is not None and record["job"] != fingerprint:
+        raise _foreign(path)
     return Part(Counter(record["counts"]), record["last"])
 
 
@@ -274,9 +285,9 @@ def _foreign(path: str) -> UserError:
     return UserError(f"{path} was not written by this job: move it out of the directory of scored parts")
 
 
-def uncommit(output: str, reason: str) -> None:
+def uncommit(output: str, reason: str, fingerprint: str | None = None) -> None:
     """Takes back the commits of the shards in which pairs were rejected for a reason, so that they are done again."""
-    parts = committed(output)
+    parts = committed(output, fingerprint)
     again = [name for name, part in parts.items() if part.counts[f"rejected.{reason}"]]
     files.delete(_part_path(output, SCORED_DIRECTORY, name) for name in again)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -59,10 +60,12 @@ class Input:
 
 @dataclass(frozen=True)
 class Job:
-    """The contents of job.json. Its fingerprint is `inputs`, `model` and `options`: all that a part file depends on
-    besides `execution`.
+    """The contents of job.json. `inputs`, `model` and `options` are all that a part file depends on besides
+    `execution`.
 
     Attributes:
+        fingerprint: hexadecimal SHA-256 of inputs, model, options and execution as they were when the job began. Every
+            part file bears it, those of input files that were added later too.
         inputs: input files in the order of their indices, which the part files' names hold.
         model: what identifies the weights, and the model's settings.
         options: the other options that change a part file's bytes.
@@ -72,6 +75,7 @@ class Job:
         command: the options given, less secrets.
     """
 
+    fingerprint: str
     inputs: tuple[Input, ...]
     model: Mapping[str, Any]
     options: Mapping[str, Any]
@@ -90,8 +94,11 @@ def new_job(
     command: Mapping[str, Any],
 ) -> Job:
     """The job that a command asks for; all values as JSON can hold them."""
+    read = tuple(Input(file.path, file.size, file.footer_hash) for file in inputs)
+    decisive = [[astuple(file) for file in read], model, options, execution]
     return Job(
-        inputs=tuple(Input(file.path, file.size, file.footer_hash) for file in inputs),
+        fingerprint=hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest(),
+        inputs=read,
         model=_as_json(model),
         options=_as_json(options),
         execution=_as_json(execution),
@@ -142,7 +149,8 @@ def open_job(
     """Takes the output directory for this job alone while the context lasts: begins the job there, or continues it.
 
     The job that is given back is the one to do: where one is continued, its `inputs` (see `in_job_order`) and its
-    `execution` are the stored ones. Temporaries of killed runs are gone, and the directories for parts are there.
+    `execution` are the stored ones. Temporaries of killed runs are gone, and the directories for parts are there. Where
+    the body fails before anything is done, the directory is free for another job again.
 
     Args:
         output: the job's directory.
@@ -172,7 +180,12 @@ def open_job(
             files.make_directory(files.join(output, directory))
             files.sweep(files.join(output, directory))
         files.sweep(output)
-        yield job
+        try:
+            yield job
+        except Exception:
+            if not any(files.list_names(files.join(output, name)) for name in (*layout.parts, *layout.steps)):
+                files.delete(files.join(output, name) for name in (*layout.files, JOB))
+            raise
 
 
 def read_job(output: str) -> Job | None:

@@ -82,14 +82,15 @@ class ReadShards(beam.DoFn):
 class CommitShard(beam.DoFn):
     """A scored shard to its part files; puts out the shard's counts."""
 
-    def __init__(self, output: str, top_k: int | None) -> None:
+    def __init__(self, output: str, top_k: int | None, fingerprint: str) -> None:
         self._output = output
         self._top_k = top_k
+        self._fingerprint = fingerprint
 
     def process(self, scored: ScoredShard) -> Iterator[Counter[str]]:
         shard, scores = scored
         start = time.perf_counter()
-        counts = commit(self._output, shard, scores, self._top_k)
+        counts = commit(self._output, shard, scores, self._top_k, self._fingerprint)
         count_seconds("write", time.perf_counter() - start)
         for stage, seconds in scores.seconds.items():
             count_seconds(stage, seconds)
@@ -109,6 +110,7 @@ class Rerank(beam.PTransform):  # type: ignore[type-arg]  # its parameters are n
         *,
         order: str = "best_first",
         top_k: int | None = None,
+        fingerprint: str = "",
         progress_folder: str | None = None,
     ) -> None:
         """Describe the work.
@@ -119,6 +121,7 @@ class Rerank(beam.PTransform):  # type: ignore[type-arg]  # its parameters are n
             reading: how input files become shards.
             order: in which a listwise model reads the candidates, see `transforms.order`.
             top_k: pairs of each query to keep in the output; None for all.
+            fingerprint: of the job, for its part files to bear.
             progress_folder: local folder for progress, see `transforms.progress`; None where workers are elsewhere.
         """
         super().__init__()
@@ -127,6 +130,7 @@ class Rerank(beam.PTransform):  # type: ignore[type-arg]  # its parameters are n
         self._reading = reading
         self._order = order
         self._top_k = top_k
+        self._fingerprint = fingerprint
         self._progress_folder = progress_folder
 
     def expand(self, work: beam.pvalue.PCollection[Work]) -> beam.pvalue.PCollection[Counter[str]]:
@@ -134,7 +138,7 @@ class Rerank(beam.PTransform):  # type: ignore[type-arg]  # its parameters are n
             work
             | "ReadShards" >> beam.ParDo(ReadShards(self._reading, self._progress_folder))
             | "Score" >> RunInference(RerankerHandler(self._specification, self._order, self._progress_folder))
-            | "CommitShard" >> beam.ParDo(CommitShard(self._output, self._top_k))
+            | "CommitShard" >> beam.ParDo(CommitShard(self._output, self._top_k, self._fingerprint))
         )
         return committed
 
