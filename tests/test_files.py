@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import BinaryIO
@@ -10,7 +11,7 @@ import pytest
 
 from tests.object_store import ObjectStore
 from transforms import files
-from transforms.errors import UserError
+from transforms.errors import UnavailableError, UserError
 
 
 @pytest.fixture(params=["local", "object store"])
@@ -126,6 +127,18 @@ def test_failed_write_keeps_the_old_file_and_removes_its_temporary(root: str) ->
         files.write_atomically(path, write)
     assert files.read_text(path) == "old"
     assert files.list_names(root) == ["a.txt"]
+
+
+def test_a_filesystem_that_fails_is_told_in_one_line(root: str) -> None:
+    def write(stream: BinaryIO) -> None:
+        raise OSError(errno.ENOSPC, "No space\nleft on device")
+
+    path = files.join(root, "a.txt")
+    with pytest.raises(UnavailableError) as refused:
+        files.write_atomically(path, write)
+    told = "[Errno 28] No space left on device; what is done is kept, the same command continues"
+    assert str(refused.value) == f"{path} cannot be written: {told}"
+    assert files.list_names(root) == []
 
 
 def test_file_is_invisible_until_it_is_whole(root: str) -> None:

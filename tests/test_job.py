@@ -243,14 +243,17 @@ def test_added_input_needs_extend(output: str) -> None:
 
 
 def test_what_fails_before_anything_is_done_leaves_the_output_to_another(output: str) -> None:
-    with pytest.raises(UserError), open_job(output, make_job()):
-        put(output, "_plan.parquet")
-        raise UserError("the key is refused")
+    def fail(job: Job, *made: str) -> None:
+        with open_job(output, job):
+            put(output, *made)
+            raise UserError("the key is refused")
+
+    with pytest.raises(UserError, match="refused"):
+        fail(make_job(), "_plan.parquet")
     assert all_files(output) == []
     other = make_job(options={}, fingerprint="f2")
-    with pytest.raises(UserError), open_job(output, other):
-        put(output, f"scored/{PART}")
-        raise UserError("the key is refused")
+    with pytest.raises(UserError, match="refused"):
+        fail(other, f"scored/{PART}")
     assert open_and_close(output, other) == other, "some of it is done, and it continues"
     with pytest.raises(UserError, match="is another job's"):
         open_and_close(output, make_job())

@@ -616,6 +616,25 @@ def test_a_file_that_was_changed(tmp_path: Path) -> None:
             list(read_shards(unit))
 
 
+def test_a_file_that_was_changed_and_is_as_long_as_before(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.parquet", nested_table([query("q", [candidate("d")])]))
+    size = Path(path).stat().st_size
+    (unit,) = plan(inspect([path])).units
+    assert len(list(read_shards(unit))) == 1
+    write(tmp_path / "a.parquet", nested_table([query("q", [candidate("e")])]))
+    assert Path(path).stat().st_size == size
+    with pytest.raises(UserError, match=f"^{path}: has changed since the job looked at it first; "):
+        list(read_shards(unit))
+
+
+def test_a_file_that_has_gone(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.parquet", nested_table([query("q", [candidate("d")])]))
+    (unit,) = plan(inspect([path])).units
+    Path(path).unlink()
+    with pytest.raises(UserError, match=f"^{path}: has gone since the job looked at it first; put it back, and the"):
+        list(read_shards(unit))
+
+
 def test_every_pair_is_there_once(tmp_path: Path) -> None:
     chance = random.Random(7)
 

@@ -238,6 +238,27 @@ def test_killed_while_it_cleans_up(tmp_path: Path) -> None:
     assert [str(path) for path in (tmp_path / "_regrouped").iterdir()] == parts
 
 
+@pytest.mark.parametrize("damage", [lambda data: data[:200], lambda data: data[:99] + b"\xff" * 9 + data[108:]])
+@pytest.mark.parametrize("kind", ["part", "spill"])
+def test_what_was_damaged_is_made_anew(
+    kind: str, damage: Callable[[bytes], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_bucket(monkeypatch, 3000)
+    files = inspect(scattered(tmp_path, flat_rows(), n_files=2))
+    expected = regroup(files, str(tmp_path / "whole"))
+    output = tmp_path / "out"
+    monkeypatch.setattr(regrouping, "write_atomically", killed_after(3))  # both spills and a part
+    with pytest.raises(Killed):
+        regroup(files, str(output))
+    monkeypatch.undo()
+    by_bucket(monkeypatch, 3000)
+    damaged = next((output / "_regrouped").glob(f"{kind}-*"))
+    damaged.write_bytes(damage(damaged.read_bytes()))
+    parts = regroup(files, str(output))
+    assert [Path(part).name for part in parts] == [Path(part).name for part in expected]
+    assert contents(output / "_regrouped") == contents(tmp_path / "whole" / "_regrouped")
+
+
 def test_what_was_regrouped_of_other_input_is_not_used(tmp_path: Path) -> None:
     old = regroup(inspect(scattered(tmp_path, flat_rows(5))), str(tmp_path))
     new = regroup(inspect(scattered(tmp_path, flat_rows(6))), str(tmp_path))

@@ -20,7 +20,7 @@ from typing import BinaryIO
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from transforms.errors import UserError, one_line
+from transforms.errors import UnavailableError, UserError, one_line
 
 # How Beam tells that a filesystem failed (its BeamIOError is an OSError), is unknown, or is not installed.
 FAILURES = (OSError, ValueError, ImportError)
@@ -174,15 +174,22 @@ def write_atomically(path: str, write: Callable[[BinaryIO], None]) -> None:
 
     The bytes go to a temporary beside it first, whose name is unique because a runner may run an element twice at once.
     Local files are flushed to the disk before they get their name, so a power cut leaves no hollow ones.
+
+    Raises:
+        UnavailableError: the filesystem does not take it; the disk is full, say, or read-only by now.
     """
     directory, slash, name = path.rpartition("/")
     temporary = f"{directory}{slash}.{name}.{uuid.uuid4().hex}.tmp"
     try:
         write_temporary(temporary, write)
         rename(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             delete([temporary])
+        if isinstance(error, OSError):
+            raise UnavailableError(
+                f"{path} cannot be written: {one_line(error)}; what is done is kept, the same command continues"
+            ) from error
         raise
 
 

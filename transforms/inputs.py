@@ -68,7 +68,7 @@ def total_pairs(inputs: Sequence[InputFile]) -> int | None:
 
 def _inspect_one(path: str, index: int, *, keep_columns: Sequence[str]) -> tuple[InputFile, Columns | None]:
     try:
-        metadata, footer_hash, size = read_footer(path)
+        metadata, footer_hash, size, _ = read_footer(path)
     except (OSError, BeamIOError) as error:
         raise UserError(f"{path}: cannot be read: {one_line(error)}") from error
     if metadata.num_rows == 0:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,11 +24,12 @@ _BATCH_VALUES = 4096
 
 
 class Footer(NamedTuple):
-    """What the end of a Parquet file says of it. `hash` is the hexadecimal SHA-256 of the footer's own bytes."""
+    """What the end of a Parquet file says of it."""
 
     metadata: pq.FileMetaData
-    hash: str
+    hash: str  # hexadecimal SHA-256 of the footer's own bytes
     size: int  # bytes of the file
+    tail: bytes  # its last _TAIL_BYTES
 
 
 def read_footer(path: str) -> Footer:
@@ -39,20 +40,26 @@ def read_footer(path: str) -> Footer:
         OSError: the file cannot be read.
     """
     with open_input(path) as stream:
-        size = stream.seek(0, 2)
-        stream.seek(max(0, size - _TAIL_BYTES))
-        tail = stream.read()
+        size, tail = _tail(stream)
+        end = tail
         length = int.from_bytes(tail[-8:-4], "little") + 8
         if tail[-4:] != b"PAR1" or length > size:
             raise UserError(f"{path}: not a Parquet file, or one cut short: it does not end in a footer")
         if length > len(tail):
             stream.seek(size - length)
-            tail = stream.read()
+            end = stream.read()
     try:
-        metadata = pq.read_metadata(pa.BufferReader(tail[-length:]))
+        metadata = pq.read_metadata(pa.BufferReader(end[-length:]))
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path}: its Parquet footer cannot be read: {one_line(error)}") from error
-    return Footer(metadata, hashlib.sha256(tail[-length:-8]).hexdigest(), size)
+    return Footer(metadata, hashlib.sha256(end[-length:-8]).hexdigest(), size, tail)
+
+
+def _tail(stream: BinaryIO) -> tuple[int, bytes]:
+    """Bytes of a file, and the last of them, which tell a file from another that is as long."""
+    size = stream.seek(0, 2)
+    stream.seek(max(0, size - _TAIL_BYTES))
+    return size, stream.read()
 
 
 @lru_cache(maxsize=16)
@@ -73,12 +80,18 @@ def open_parquet(path: str, footer_hash: str) -> Iterator[pq.ParquetFile]:
     """The file as it was when its footer had this hash.
 
     Raises:
-        UserError: it is another file now.
+        UserError: it is another file now, or gone.
         OSError: the file cannot be read.
     """
-    footer = _expected(path, footer_hash)
-    with open_input(path) as stream:
-        if stream.seek(0, 2) != footer.size:
+    try:
+        footer = _expected(path, footer_hash)
+        stream = open_input(path)
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{path}: has gone since the job looked at it first; put it back, and the same command continues"
+        ) from error
+    with stream:
+        if _tail(stream) != (footer.size, footer.tail):
             raise _changed(path)
         yield pq.ParquetFile(
             stream,

@@ -2,8 +2,8 @@
 
 Two passes. The first copies each input file into a spill file whose row groups hold one bucket each, a bucket being the
 queries of one hash. The second reads one bucket at a time from all spill files, sorts it by query, and writes it as
-nested Parquet. Each spill file and each result appears whole, under a name that depends on the input alone, so a resume
-goes on where the last run stopped.
+nested Parquet. Each spill file and each result appears whole, under a name that tells what input it is made of and what
+bytes it has, so a resume goes on where the last run stopped, and makes anew what has been damaged since.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple
 from functools import partial
 from itertools import islice
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from transforms.arrays import usable_ids
 from transforms.columns import INTERNAL, REGROUPED, resolve
-from transforms.files import base_name, delete, join, list_names, open_input, sweep, write_atomically
+from transforms.files import delete, join, list_names, open_input, rename, sha256, sweep, write_atomically
 from transforms.inputs import InputFile
 from transforms.parquet import open_parquet
 from transforms.reader import read_flat
@@ -57,23 +57,42 @@ def regroup(files: Sequence[InputFile], output: str, keep_columns: Sequence[str]
     identity = json.dumps([[astuple(file) for file in full], list(keep_columns)])
     key = hashlib.sha256(identity.encode()).hexdigest()[:8]
     n_buckets = 1 + sum(_decoded_bytes(file, keep_columns) for file in full) // _BUCKET_BYTES
-    parts = [f"part-{key}-{bucket:05d}.parquet" for bucket in range(n_buckets)]
-
-    done = set(list_names(directory))
-    missing = [bucket for bucket, name in enumerate(parts) if name not in done]
-    if missing:
-        spills = [join(directory, f"spill-{key}-{file.index:05d}.parquet") for file in full]
-        for file, spill in zip(full, spills, strict=True):
-            if base_name(spill) not in done:
-                write_atomically(spill, partial(_spill, file=file, n_buckets=n_buckets, keep_columns=keep_columns))
+    names = list_names(directory)
+    parts = [_find(directory, names, f"part-{key}-{bucket:05d}") for bucket in range(n_buckets)]
+    if None in parts:
+        spills = [
+            _find(directory, names, stem := f"spill-{key}-{file.index:05d}")
+            or _make(directory, stem, partial(_spill, file=file, n_buckets=n_buckets, keep_columns=keep_columns))
+            for file in full
+        ]
         row_groups = {spill: _row_groups_by_bucket(spill) for spill in spills}
-        for bucket in missing:
+        for bucket in (bucket for bucket, part in enumerate(parts) if part is None):
             flat = _read_bucket({spill: found.get(bucket, []) for spill, found in row_groups.items()})
-            write_atomically(join(directory, parts[bucket]), partial(_write_nested, flat=flat))
-    own = [name for name in list_names(directory) if name.startswith(("part-", "spill-"))]
-    delete(join(directory, name) for name in own if name not in parts)
+            parts[bucket] = _make(directory, f"part-{key}-{bucket:05d}", partial(_write_nested, flat=flat))
+    made = [part for part in parts if part is not None]
+    own = [join(directory, name) for name in list_names(directory) if name.startswith(("part-", "spill-"))]
+    delete(path for path in own if path not in made)
     sweep(directory)
-    return [join(directory, name) for name in parts]
+    return made
+
+
+def _find(directory: str, names: Sequence[str], stem: str) -> str | None:
+    """The file that `_make` made, if it is among those that are there and has the bytes that it had then."""
+    paths = (join(directory, name) for name in names if name.startswith(f"{stem}-"))
+    return next((path for path in paths if path == _path(directory, stem, sha256(path))), None)
+
+
+def _make(directory: str, stem: str, fill: Callable[[BinaryIO], None]) -> str:
+    """Writes a file under a name that ends in its bytes' digest, and returns its path."""
+    unnamed = join(directory, stem)
+    write_atomically(unnamed, fill)
+    path = _path(directory, stem, sha256(unnamed))
+    rename(unnamed, path)
+    return path
+
+
+def _path(directory: str, stem: str, digest: str) -> str:
+    return join(directory, f"{stem}-{digest[:16]}.parquet")
 
 
 def _read(file: InputFile, keep_columns: Sequence[str]) -> Iterator[pa.RecordBatch]:

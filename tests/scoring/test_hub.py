@@ -58,8 +58,9 @@ class Client:
             [sys.executable, "-c", FETCH, hub_module.__file__, json.dumps(wanted)],
             env=os.environ | environment,
             check=True,
-            stdout=subprocess.PIPE,
+            capture_output=True,
         )
+        assert done.stderr == b"", "what went wrong is told once"
         return list(json.loads(done.stdout))
 
 
@@ -116,7 +117,7 @@ def test_what_is_in_the_cache_needs_no_network(fetched: list[str], client: Clien
     assert client.fetch("http://127.0.0.1:1", ("o/tiny", "main"), ("o/tiny", COMMIT), ("o/unknown", None)) == [
         fetched,
         fetched,
-        f"UserError: model o/unknown: cannot be fetched from the hub ([Errno 111] Connection refused); {LATER}",
+        f"UnavailableError: model o/unknown: cannot be fetched from the hub ([Errno 111] Connection refused); {LATER}",
     ]
     assert len(hub.requests) == asked
 
@@ -157,7 +158,8 @@ def test_every_refusal_says_what_to_do(client: Client, hub: Hub) -> None:
         ("o /tiny", None): "o /tiny: neither a directory here nor a hub id; give a directory or owner/name",
     }
     answers = client.fetch(hub.endpoint, *expected)
-    assert answers == [f"UserError: model {message}" for message in expected.values()]
+    kinds = ["UnavailableError" if message.endswith(LATER) else "UserError" for message in expected.values()]
+    assert answers == [f"{kind}: model {message}" for kind, message in zip(kinds, expected.values(), strict=True)]
 
 
 def test_an_interrupted_download_passes_for_no_checkpoint_and_continues_later(
@@ -166,9 +168,9 @@ def test_an_interrupted_download_passes_for_no_checkpoint_and_continues_later(
     wanted = (("o/halfway", None), ("o/cut", None))
     hub.cuts["/o/cut/.*/model.safetensors"] = 100
     halfway, cut = client.fetch(hub.endpoint, *wanted)
-    assert halfway == f"UserError: model o/halfway: the hub answered 500; {LATER}"
+    assert halfway == f"UnavailableError: model o/halfway: the hub answered 500; {LATER}"
     assert isinstance(cut, str)
-    assert cut.startswith("UserError: model o/cut: cannot be fetched from the hub (")
+    assert cut.startswith("UnavailableError: model o/cut: cannot be fetched from the hub (")
     assert cut.endswith(f"); {LATER}")
     assert "\n" not in cut
 

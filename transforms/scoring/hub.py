@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +19,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from transforms.errors import UserError, one_line
+from transforms.errors import UnavailableError, UserError, one_line
 
 # Configuration, tokenizer and safetensors; never code, never another format of weights.
 WANTED_FILES = ("*.json", "*.safetensors", "*.model", "*.txt")
@@ -51,26 +53,41 @@ def fetch(
         The folder, and the commit that it holds.
 
     Raises:
-        UserError: it is not there, not allowed, or not reachable and not in the cache.
+        UserError: it is not there, or not allowed.
+        UnavailableError: the hub does not answer as it should, and not all of it is in the cache.
     """
     try:
-        path = Path(snapshot_download(name, repo_type=kind, revision=revision, allow_patterns=list(wanted)))
+        with _errors_alone():
+            path = Path(snapshot_download(name, repo_type=kind, revision=revision, allow_patterns=list(wanted)))
     except Exception as error:  # the transport underneath has errors of its own, others in each version
         at = f" at revision {revision}" if revision else ""
-        raise UserError(f"{kind} {name}{at}: {_meaning(error)}") from error
+        kind_of_error, meaning = _meaning(error)
+        raise kind_of_error(f"{kind} {name}{at}: {meaning}") from error
     return path, path.name  # the cache keeps each commit in a folder of that name
 
 
-def _meaning(error: BaseException) -> str:
+@contextmanager
+def _errors_alone() -> Iterator[None]:
+    """Without the library's lines on each of its tries, whose outcome is told in one line."""
+    logger = logging.getLogger("huggingface_hub")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def _meaning(error: BaseException) -> tuple[type[UserError], str]:
     """What an error of the hub's library means to the user, in one line."""
     if isinstance(error, LocalEntryNotFoundError) and error.__cause__ is not None:
         error = error.__cause__  # this one says "not in the cache", its cause why it was not fetched
     for kind, meaning in _MEANINGS:
         if isinstance(error, kind):
-            return meaning
+            return UserError, meaning
     if isinstance(error, HfHubHTTPError):
         status = error.response.status_code
         if status in _NOT_ALLOWED:
-            return f"the hub answered {status}; check that your HF_TOKEN is valid and may read it"
-        return f"the hub answered {status}; the same command later continues"
-    return f"cannot be fetched from the hub ({one_line(error)}); the same command later continues"
+            return UserError, f"the hub answered {status}; check that your HF_TOKEN is valid and may read it"
+        return UnavailableError, f"the hub answered {status}; the same command later continues"
+    return UnavailableError, f"cannot be fetched from the hub ({one_line(error)}); the same command later continues"
