@@ -26,7 +26,7 @@ from transformers import (
 
 from transforms.errors import UserError, one_line
 from transforms.scoring import checkpoint as checkpoints
-from transforms.scoring import jina_v3
+from transforms.scoring import fused_linear, jina_v3
 from transforms.scoring.checkpoint import Checkpoint, Tensors
 from transforms.scoring.execution import Placement
 from transforms.scoring.last_layer import LastPostNorm, LastPreNorm
@@ -177,6 +177,9 @@ class Backbone:
         if not everywhere and architecture.last is not None:
             layers = model.get_submodule(architecture.layers)
             layers[-1] = architecture.last(layers[-1])
+        weight = next(model.parameters())
+        if fused_linear.usable(weight.device, weight.dtype):
+            fused_linear.fuse(model)
         self.size = int(model.config.hidden_size)
 
     def __call__(self, packed: Packed) -> torch.Tensor:

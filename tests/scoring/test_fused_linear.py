@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from transformers import BertConfig, BertModel, Qwen2Config, Qwen2Model
+
+from transforms.scoring.fused_linear import EXACT_GELU, FusedLinear, fuse, usable
+
+CPU = torch.device("cpu")
+needs_bfloat16 = pytest.mark.skipif(
+    not usable(CPU, torch.bfloat16), reason="this CPU has no bfloat16 in oneDNN, so these layers are never used on it"
+)
+
+
+@needs_bfloat16
+@pytest.mark.parametrize("rows", [1, 7, 300])
+def test_bias_and_gelu(rows: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    linear = torch.nn.Linear(64, 48).to(torch.bfloat16)
+    states = torch.randn((1, rows, 64), generator=generator).to(torch.bfloat16)
+    exact = torch.nn.functional.linear(states.double(), linear.weight.double(), linear.bias.double())
+    with torch.inference_mode():
+        plain, gelu = FusedLinear(linear)(states), FusedLinear(linear, EXACT_GELU)(states)
+    assert plain.dtype == gelu.dtype == torch.bfloat16
+    # One rounding to bfloat16, which keeps eight bits, and nothing else.
+    assert ((plain - exact).abs() <= exact.abs() * 2**-8 + 1e-5).all()
+    activated = torch.nn.functional.gelu(exact)
+    assert ((gelu - activated).abs() <= activated.abs() * 2**-8 + 1e-5).all()
+
+
+def test_usable_in_bfloat16_on_a_cpu_alone() -> None:
+    assert not usable(CPU, torch.float32)
+    assert not usable(torch.device("cuda"), torch.bfloat16)
+
+
+SIZES: dict[str, Any] = {
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "vocab_size": 30,
+}
+
+
+def fused_layers(model: torch.nn.Module) -> list[tuple[str, str]]:
+    """Name and activation of each fused layer of the second layer of the model."""
+    return [
+        (name.partition("1.")[2], module.activation)
+        for name, module in model.named_modules()
+        if isinstance(module, FusedLinear) and "1." in name
+    ]
+
+
+def test_which_layers() -> None:
+    bert = BertModel(BertConfig(**SIZES, hidden_act="gelu"), add_pooling_layer=False)
+    fuse(bert)
+    projections = [(f"attention.self.{name}", "none") for name in ("query", "key", "value")]
+    assert fused_layers(bert) == [
+        *projections,
+        ("attention.output.dense", "none"),
+        ("intermediate.dense", "gelu"),
+        ("output.dense", "none"),
+    ]
+
+
+def test_another_activation_stays() -> None:
+    bert = BertModel(BertConfig(**SIZES, hidden_act="gelu_new"), add_pooling_layer=False)
+    fuse(bert)
+    assert ("intermediate.dense", "none") in fused_layers(bert)
+    assert not isinstance(bert.encoder.layer[1].intermediate.intermediate_act_fn, torch.nn.Identity)
+
+
+def test_layers_without_bias_stay() -> None:
+    qwen = Qwen2Model(Qwen2Config(**SIZES, num_key_value_heads=2))
+    fuse(qwen)
+    assert fused_layers(qwen) == [(f"self_attn.{name}_proj", "none") for name in "qkv"]
+
+
+@needs_bfloat16
+def test_same_hidden_states() -> None:
+    torch.manual_seed(0)
+    bert = BertModel(BertConfig(**SIZES), add_pooling_layer=False).eval()
+    ids = torch.arange(30)[None]
+    with torch.inference_mode():
+        exact = bert(input_ids=ids).last_hidden_state
+        bert.to(torch.bfloat16)
+        fuse(bert)
+        fused = bert(input_ids=ids).last_hidden_state
+    assert (fused - exact).abs().max() < 0.05  # of layer-normed states, which are about 1
