@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -14,13 +15,13 @@ from tests.job_run import RUNNER, parts, rerank, write_letters
 from tests.scoring import tiny
 
 
-def start(source: Path, output: Path, model: Path) -> subprocess.Popen[str]:
-    """The job in a process of its own, with a shard for each of many queries."""
+def start(source: Path, output: Path, model: Path, *options: str) -> subprocess.Popen[str]:
+    """The job in a process of its own, with temporary files beside its output."""
     command = [
         *(sys.executable, "-m", "pipelines.rerank", "--input", str(source), "--output", str(output)),
-        *("--model", str(model), "--dtype", "float32", "--shard_pairs", "1", RUNNER),
+        *("--model", str(model), "--dtype", "float32", RUNNER, *options),
     ]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(output.parent)})
 
 
 def wait_for_parts(output: Path, number: int) -> None:
@@ -40,7 +41,7 @@ def test_a_stopped_job_goes_on_and_gives_the_same_bytes(
 ) -> None:
     model = tiny.bert(tmp_path / "model")
     source = write_letters(tmp_path / "in.parquet", queries=400, candidates=2, row_group_size=400)
-    process = start(source, tmp_path / "out", model)
+    process = start(source, tmp_path / "out", model, "--shard_pairs", "1")  # a shard for each of many queries
     wait_for_parts(tmp_path / "out", 3)
     process.send_signal(number)
     _, errors = process.communicate(timeout=120)
@@ -54,3 +55,25 @@ def test_a_stopped_job_goes_on_and_gives_the_same_bytes(
     assert rerank(source, tmp_path / "undisturbed", model, "--shard_pairs", "1") == 0
     assert parts(tmp_path / "out") == parts(tmp_path / "undisturbed")
     assert done.items() <= parts(tmp_path / "out").items()
+
+
+def test_a_second_interrupt_does_not_wait_for_the_shard_in_hand(tmp_path: Path) -> None:
+    model = tiny.bert(tmp_path / "model")
+    source = write_letters(tmp_path / "in.parquet", queries=80, candidates=100, row_group_size=80)
+    options = ("--batch_tokens", "64")  # so that the one shard takes seconds
+    process = start(source, tmp_path / "out", model, *options)
+    while not list(tmp_path.glob("rerank-progress-*/*.json")):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr
+    while "once more to quit at once" not in process.stderr.readline():
+        pass
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "interrupted" not in errors
+    assert parts(tmp_path / "out") == {}
+
+    assert rerank(source, tmp_path / "out", model, *options) == 0
+    assert rerank(source, tmp_path / "undisturbed", model, *options) == 0
+    assert parts(tmp_path / "out") == parts(tmp_path / "undisturbed")

@@ -1,0 +1,104 @@
+"""What inputs may look like, as hypothesis draws them: schemas, rows and row groups, good and bad."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from hypothesis import strategies as st
+
+from tests.input_files import flat_table, nested_table
+
+Row = dict[str, Any]
+
+PLANES = st.one_of(
+    [st.characters(min_codepoint=plane << 16, max_codepoint=plane << 16 | 0xFFFF) for plane in range(17)]
+)
+# Unpaired surrogates, a byte that no character has, one cut short, an overlong "/".
+NOT_UTF8 = [b"\xed\xa0\x80", b"a\xed\xbf\xbf", b"\xff", b"caf\xc3", b"\xc0\xaf"]
+SPECIAL = ["", " ", "\0", "a\0b", "[SEP]", "[CLS] a [SEP] b", "</s>", "<|im_end|>", "\ufeffa", "e\u0301", "\u202eb"]
+TEXTS = st.one_of(
+    st.text("abcxyz ", max_size=12),
+    st.text(PLANES, max_size=6),
+    st.sampled_from([*SPECIAL, "a " * 3000, "\U0010ffff" * 500]),
+    st.sampled_from([None, *NOT_UTF8]),
+)
+# Few, so that they meet again; some that only seem to be the same.
+NAMES = st.sampled_from(
+    ["a", "b", "c", "d", "A", "a ", "1", "01", "a\0", "é", "e\u0301", "\U0001f600", *" \u3000", "", None, *NOT_UTF8[:2]]
+)
+NUMBERS = st.one_of(st.integers(0, 5), st.sampled_from([-1, 2**63 - 1, None]))
+SCORES = st.sampled_from([None, 0.0, -0.0, 0.5, 0.5, 1.0, -3.25, 1e300, float("nan"), float("inf"), float("-inf")])
+RANKS = st.one_of(st.integers(1, 4), st.sampled_from([None, -7, 2**31 - 1]))
+STRING_TYPES = [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())]
+
+
+@dataclass(frozen=True)
+class File:
+    """One input file: its rows in the layout's own form, the types of columns that are not the usual, and how many
+    rows each of its row groups has."""
+
+    layout: Literal["nested", "flat"]
+    rows: list[Row]
+    types: dict[str, pa.DataType]
+    row_groups: list[int]
+
+    def table(self) -> pa.Table:
+        make = nested_table if self.layout == "nested" else flat_table
+        return make(self.rows, **self.types)
+
+    def write(self, path: Path) -> str:
+        table = self.table()
+        with pq.ParquetWriter(path, table.schema) as writer:
+            start = 0
+            for rows in self.row_groups:
+                writer.write_table(table.slice(start, rows))
+                start += rows
+        return str(path)
+
+
+@st.composite
+def row_groups(draw: st.DrawFn, rows: int) -> list[int]:
+    """Sizes of row groups that have so many rows together, some of them empty."""
+    sizes: list[int] = []
+    while sum(sizes) < rows:
+        sizes.append(draw(st.integers(0, rows - sum(sizes))))
+    return sizes
+
+
+@st.composite
+def files(
+    draw: st.DrawFn, layouts: Sequence[str] = ("nested", "flat"), most_rows: int = 6, most: int = 1
+) -> list[File]:
+    """Input files of one layout and with the same columns, each of its own types."""
+    layout = draw(st.sampled_from(layouts))
+    optional = {name: draw(st.booleans()) for name in ("instruction", "title", "score", "rank")}
+    numbered = {name: draw(st.integers(0, 4)) == 0 for name in ("query_id", "doc_id")}
+    ids = {name: NUMBERS if is_number else NAMES for name, is_number in numbered.items()}
+    outer = {"query_id": ids["query_id"], "query": TEXTS, "instruction": TEXTS}
+    inner = {"doc_id": ids["doc_id"], "text": TEXTS, "title": TEXTS, "score": SCORES, "rank": RANKS}
+    outer, inner = (
+        {name: values for name, values in level.items() if optional.get(name, True)} for level in (outer, inner)
+    )
+    entry = st.one_of(*[st.fixed_dictionaries(inner)] * 9, st.none())
+    many = st.builds(_many, st.sampled_from([7, 100, 1000]), st.just(numbered["doc_id"]))
+    lists = st.one_of(*[st.lists(entry, max_size=5)] * 14, many, st.none())
+    row = st.fixed_dictionaries(outer | {"candidates": lists} if layout == "nested" else outer | inner)
+    found = []
+    for _ in range(draw(st.integers(1, most))):
+        rows = draw(st.lists(row, min_size=1, max_size=most_rows))
+        types: dict[str, pa.DataType] = {name: draw(st.sampled_from(STRING_TYPES)) for name in ("query", "text")}
+        types |= {
+            name: pa.int64() if number else draw(st.sampled_from(STRING_TYPES)) for name, number in numbered.items()
+        }
+        found.append(File(layout, rows, types, draw(row_groups(len(rows)))))
+    return found
+
+
+def _many(number: int, numbered: bool) -> list[Row]:
+    """A long list of plain documents."""
+    return [{"doc_id": i if numbered else f"d{i}", "text": "abc"[i % 3]} for i in range(number)]
