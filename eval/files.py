@@ -51,15 +51,8 @@ def read_lines(location: str) -> Iterator[tuple[int, bytes]]:
         raise UserError(f"{location}: cannot be read ({one_line(problem)}); check the path and the file") from None
 
 
-def split_fields(line: bytes, count: int) -> list[bytes]:
-    """The fields of a line: between tabs where that gives `count` of them (so an id may hold spaces), else between runs
-    of ASCII white space, as trec_eval reads them."""
-    fields = line.split(b"\t")
-    return fields if len(fields) == count else line.split()
-
-
 def sha256(location: str) -> str:
-    """Hexadecimal SHA-256 of a file's stored bytes."""
+    """Hexadecimal SHA-256 of a file's stored bytes; that of transforms.files takes Beam, which is slow to import."""
     filesystem, path = locate(location)
     with filesystem.open_input_stream(path, compression=None) as raw:
         return hashlib.file_digest(raw, "sha256").hexdigest()

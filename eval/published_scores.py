@@ -13,6 +13,7 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 TABLE: dict[str, Any] = json.loads(files("eval").joinpath("published_table.json").read_text(encoding="utf-8"))
+DEPTH = 100  # candidates of a query, at most, that all published rerankers read
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Benchmark:
         name: beir, miracl, mkqa or coir.
         title: how it is written.
         measure: what its scores are.
-        first_stage: model whose candidates, the best 100 of each query, the published rerankers read.
+        first_stage: model whose candidates, the best DEPTH of each query, the published rerankers read.
         datasets: name as users type it, beir/scifact say, -> title.
         parts: data set -> names of the parts whose mean is its score.
     """

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from eval.files import read_lines, split_fields
+from eval.files import read_lines
 from transforms.errors import UserError
+from transforms.trec import split_fields
 
 
 class Layout(NamedTuple):

@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from eval.files import locate, read_lines, split_fields
+from eval.files import locate, read_lines
 from transforms.errors import UserError, one_line
+from transforms.trec import parse_run_line
 
 FIRST_STAGE, RERANKED, RUN = "first_stage", "reranked", "run"
 
@@ -31,8 +32,6 @@ SCORED = pa.schema(
     ]
 )
 REJECTED = pa.schema([pa.field("query_id", pa.string()), pa.field("doc_id", pa.string())])
-
-RUN_FIELDS = ("query", "Q0", "document", "rank", "score", "tag")
 
 
 class Candidates(NamedTuple):
@@ -148,20 +147,7 @@ def _read_run(location: str) -> Iterator[Candidates]:
     """A TREC run's lists. As for trec_eval the score alone counts, neither the rank field nor the order of lines."""
     lists: dict[str, list[tuple[float, str]]] = defaultdict(list)
     for number, line in read_lines(location):
-        where = f"{location}: line {number}"
-        fields = split_fields(line, len(RUN_FIELDS))
-        if len(fields) != len(RUN_FIELDS):
-            expected = f"{len(RUN_FIELDS)} fields, '{' '.join(RUN_FIELDS)}'"
-            raise UserError(f"{where}: expected {expected}, found {len(fields)}; mend the line or give a TREC run")
-        try:
-            query_id, doc_id, score = fields[0].decode(), fields[2].decode(), float(fields[4])
-        except UnicodeDecodeError:
-            raise UserError(f"{where}: not UTF-8; convert the file") from None
-        except ValueError:
-            score = math.nan
-        if math.isnan(score):
-            shown = fields[4].decode(errors="replace")
-            raise UserError(f"{where}: the score {shown!r} is not a number; mend the line")
+        query_id, doc_id, score = parse_run_line(line, f"{location}: line {number}")
         lists[query_id].append((score, doc_id))
     for query_id, documents in lists.items():
         _check_distinct([doc_id for _, doc_id in documents], query_id, location)

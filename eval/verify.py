@@ -9,8 +9,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from eval.published import PUBLISHED, Published
 from eval.summary import align
+from eval.verification_scores import PUBLISHED, Published
 from transforms.errors import UserError
 
 SHOWN = 50  # characters of a document

@@ -82,7 +82,7 @@ def do_benchmark(
     """Do all cells, or what is missing of them; returns the exit code.
 
     Raises:
-        UserError: an option applies to no model.
+        UserError: an option applies to no model, or the device is not here.
         KeyboardInterrupt: the user stopped it, after the shard in hand.
     """
     asked = {name: getattr(options, name) for name in MODEL_OPTIONS}

@@ -16,16 +16,18 @@ import pyarrow.parquet as pq
 from eval.cells import safe_name
 from eval.measured import judged_queries
 from pipelines.apart import ApartError, run_apart
-from pipelines.benchmark_options import CODE_MODEL, DataSet, code_task, first_stage
+from pipelines.benchmark_options import CODE_MODEL, DataSet, FirstStage, code_task, first_stage
+from pipelines.candidates_options import ANSWERS, QRELS, REPORT
 from pipelines.options import parse
 from pipelines.rerank_options import RUN_OPTIONS
 from transforms import files, job
 from transforms.errors import UserError
 from transforms.inputs import InputFile, inspect, total_pairs
+from transforms.retrieval import datasets
+from transforms.retrieval.join import CANDIDATES_DIRECTORY
 
-CANDIDATES = "candidates"
+CANDIDATES = "candidates"  # of all data sets, in the directory of results
 EMBEDDINGS = "embeddings"
-QRELS, ANSWERS, PROVENANCE = "qrels.txt", "answers.jsonl", "candidates.json"  # as pipelines.candidates names them
 LANGUAGE = "lang"  # a column of the queries that tells their language
 
 
@@ -92,7 +94,7 @@ def look_at(
     """
     if not files.exists(judgements):
         raise UserError(f"data set {data.name}: no judgements {judgements}; check the path")
-    told = json.loads(files.read_text(files.join(directory, PROVENANCE))) if directory else {}
+    told = json.loads(files.read_text(files.join(directory, REPORT))) if directory else {}
     inputs = tuple(inspect(files.expand([candidates])))
     judged = judged_queries(judgements)
     if not any(query in judged for (query,) in texts(inputs, "query_id")):
@@ -114,12 +116,13 @@ def ready(data: DataSet, options: argparse.Namespace, output: str) -> Candidates
     if not files.exists(files.join(directory, job.SUCCESS)):
         return None
     made = files.join(directory, ANSWERS if data.benchmark == "mkqa" else QRELS)
-    return look_at(data, files.join(directory, "candidates"), made, first_stage(data, options.retriever), directory)
+    retriever = first_stage(data, options.retriever).name
+    return look_at(data, files.join(directory, CANDIDATES_DIRECTORY), made, retriever, directory)
 
 
 def candidates_directory(data: DataSet, options: argparse.Namespace, output: str) -> str:
     """Where the candidates of a data set are made; another first stage or depth has another directory."""
-    name = f"{data.name} {first_stage(data, options.retriever)} {options.depth}"
+    name = f"{data.name} {first_stage(data, options.retriever).name} {options.depth}"
     return files.join(output, CANDIDATES, safe_name(name))
 
 
@@ -143,20 +146,28 @@ def candidates_of(data: DataSet, options: argparse.Namespace, output: str, beam:
 
 def candidates_arguments(data: DataSet, options: argparse.Namespace, output: str) -> list[str]:
     """The command line of the job that makes a data set's candidates."""
-    retriever = first_stage(data, options.retriever)
+    stage = first_stage(data, options.retriever)
     named = {
         "dataset": data.source,
-        "data_dir": options.data_dir,
-        "retriever": retriever,
+        "data_dir": data.copies or options.data_dir,
+        "retriever": stage.retriever,
         "depth": options.depth,
         "output": candidates_directory(data, options, output),
     }
-    if retriever.startswith("dense:"):
+    if stage.retriever.startswith("dense:"):
         named |= {name: getattr(options, name) for name in RUN_OPTIONS}
+        named["model_like"] = stage.like
         named["embeddings"] = files.join(output, EMBEDDINGS)  # data sets can have one corpus
-    if retriever == f"dense:{CODE_MODEL}":
+    if stage.name == f"dense:{CODE_MODEL}":
         named["task"] = code_task(data.name)
-    return [f"--{name}={value}" for name, value in named.items() if value is not None]
+    words = [f"--{name}={value}" for name, value in named.items() if value is not None]
+    return words if data.known is None else words + rules(data.known, stage)
+
+
+def rules(known: datasets.Dataset, stage: FirstStage) -> list[str]:
+    """A known data set's own rules as options, which a directory in BEIR's layout does not tell."""
+    identical = "--exclude_identical_ids" if known.exclude_identical_ids else "--no-exclude_identical_ids"
+    return [identical, f"--language={known.language}"] if stage.retriever == "bm25" else [identical]
 
 
 def make_candidates(arguments: Sequence[str]) -> int:

@@ -24,6 +24,7 @@ from transforms.errors import UserError
 from transforms.scoring import catalogue
 from transforms.scoring.checkpoint import outline
 from transforms.scoring.endpoint import EndpointSpecification
+from transforms.scoring.execution import resolve
 from transforms.scoring.reranker import Specification, specify
 
 JOBS = "jobs"
@@ -107,11 +108,12 @@ def work_of(
 
 
 def check_asked(entrants: Sequence[Entrant], asked: Mapping[str, Any], run: Mapping[str, Any]) -> None:
-    """Refuses an option of models that none of them has; where a model cannot be had, nothing is refused.
+    """Refuses a device that is not here, and an option that no model has; where a model cannot be had, no option.
 
     Raises:
-        UserError: it does not apply.
+        UserError: it is not here, or does not apply.
     """
+    resolve(run["device"], run["dtype"])
     given = [name for name, value in asked.items() if value is not None]
     if not given:
         return

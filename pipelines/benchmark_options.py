@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from eval.published_scores import BENCHMARKS
+from eval.published_scores import BENCHMARKS, DEPTH
 from pipelines.candidates_options import depth, retriever
 from pipelines.options import Parser
 from pipelines.rerank_options import MODEL_OPTIONS, RUN_OPTIONS, add_options, given, positive, price, share
@@ -17,7 +18,6 @@ from transforms.retrieval import datasets
 from transforms.scoring import catalogue
 from transforms.scoring.endpoint import is_address
 
-DEPTH = 100
 # A list of the best 100 fits into one group of 125 whole; documents are cut, not windowed. So the vendor evaluates.
 PROTOCOL: Mapping[str, Mapping[str, Any]] = {
     "jinaai/jina-reranker-v3": {"group_size": 125},
@@ -59,18 +59,39 @@ class DataSet(NamedTuple):
         source: name or directory of which candidates are to be made; None where they are there.
         candidates: path or glob of candidates that are there.
         judgements: path of their judgements.
+        copies: directory of the source's copies in the hub's layout; None where it is elsewhere.
     """
 
     name: str
     source: str | None = None
     candidates: str = ""
     judgements: str = ""
+    copies: str | None = None
+
+    @property
+    def known(self) -> datasets.Dataset | None:
+        """What is known of it by its name."""
+        return datasets.DATASETS.get(self.name)
 
     @property
     def benchmark(self) -> str | None:
         """The benchmark of the published comparison that has it, if one has."""
         name = self.name.partition("/")[0]
         return name if name in BENCHMARKS and "/" in self.name else None
+
+
+class FirstStage(NamedTuple):
+    """What finds the candidates.
+
+    Attributes:
+        name: what the table calls it.
+        retriever: as `pipelines.candidates` takes it.
+        like: the model of the catalogue that a dense one's directory is to be treated as; None where it tells itself.
+    """
+
+    name: str
+    retriever: str
+    like: str | None
 
 
 def entrant(text: str) -> Entrant:
@@ -98,16 +119,27 @@ def data_set(text: str) -> DataSet:
         raise UserError(f"--datasets {text}: give NAME, NAME=DIRECTORY or NAME=CANDIDATES,QRELS")
     if comma:
         return DataSet(name, None, candidates, judgements)
-    if not files.exists(value):
+    if not Path(value).is_dir():
         raise UserError(f"--datasets {text}: there is no directory {value}; check the path")
-    return DataSet(name, source=files.absolute(value))
+    known = datasets.DATASETS.get(name.lower())
+    if known is not None and Path(value, known.corpus.repository).is_dir():
+        return DataSet(known.name, source=known.name, copies=files.absolute(value))
+    if name.lower().startswith("mkqa/"):
+        raise UserError(
+            f"--datasets {text}: MKQA is measured by answers, which BEIR's layout has not; give mkqa/de, say, with a "
+            "directory of copies in the hub's layout (apple/mkqa and BeIR/nq), or NAME=CANDIDATES,ANSWERS.jsonl"
+        )
+    return DataSet(name if known is None else known.name, source=files.absolute(value))
 
 
-def first_stage(data: DataSet, retriever: str | None) -> str:
-    """The retriever of a data set's candidates: the one asked for, else that of the published comparison."""
-    if retriever is not None:
-        return retriever
-    return f"dense:{BENCHMARKS[data.benchmark or 'beir'].first_stage}"
+def first_stage(data: DataSet, retriever: str | None) -> FirstStage:
+    """What finds a data set's candidates: the retriever asked for, else that of the published comparison."""
+    text = retriever or f"dense:{BENCHMARKS[data.benchmark or 'beir'].first_stage}"
+    kind, _, model = text.partition(":")
+    if kind != "dense":
+        return FirstStage(text, text, None)
+    found = entrant(model)
+    return FirstStage(f"dense:{found.name}", f"dense:{found.where}", found.like)
 
 
 def code_task(dataset: str) -> str | None:
@@ -151,7 +183,8 @@ def build_parser() -> argparse.ArgumentParser:
         action="extend",
         type=given,
         metavar="DATASET",
-        help="beir/scifact, miracl/yo, mkqa/de, coir/cosqa and so on; NAME=DIRECTORY (in BEIR's layout); or "
+        help="beir/scifact, miracl/yo, mkqa/de, coir/cosqa and so on; NAME=DIRECTORY (in BEIR's layout or, of a name "
+        "that is known, with copies in the hub's); or "
         "NAME=CANDIDATES,QRELS for candidates in Parquet that are there with their judgements",
     )
     what.add_argument("--output", required=True, type=given, metavar="DIR", help="for all results")
@@ -159,7 +192,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--retriever",
         type=_retriever,
         metavar="RETRIEVER",
-        help="first stage, as of pipelines.candidates (default: the published comparison's)",
+        help="first stage, as of pipelines.candidates, with dense:NAME=MODEL named as in --models (default: the "
+        "published comparison's)",
     )
     what.add_argument("--depth", type=depth, default=DEPTH, metavar="N", help="candidates of a query, at most")
     what.add_argument("--data_dir", type=given, metavar="DIR", help="local copies of the data sets")

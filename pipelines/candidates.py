@@ -23,7 +23,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines.candidates_options import DENSE_OPTIONS, build_parser, check
+from pipelines.candidates_options import ANSWERS, DENSE_OPTIONS, QRELS, REPORT, build_parser, check
 from pipelines.progress_line import progress_line
 from pipelines.rerank_options import RUN_OPTIONS, is_given, not_here, settled
 from pipelines.running import run_command, run_graph, runner_of, stop_on_interrupt
@@ -37,7 +37,6 @@ from transforms.retrieval.transform import Bm25, Candidates, Dense, Run, Setting
 from transforms.scoring.catalogue import licence_notice
 from transforms.scoring.reranker import Specification, specify
 
-REPORT, QRELS, ANSWERS = "candidates.json", "qrels.txt", "answers.jsonl"
 LAYOUT = job.Layout(parts=(join.CANDIDATES_DIRECTORY,), files=(job.SUCCESS, REPORT, QRELS, ANSWERS), steps=(work.WORK,))
 _PACKAGES = ("offline-rerank", "apache-beam", "bm25s", "PyStemmer", "duckdb", "pyarrow", "torch", "transformers")
 
@@ -91,6 +90,8 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
         if not (files.exists(files.join(output, job.SUCCESS)) and files.exists(report)):
             start = time.monotonic()
             work.sweep(output)
+            if isinstance(retriever, Dense) and retriever.embeddings:
+                work.sweep_shared(retriever.embeddings)
             write_queries(output, query_files.read(source))
             slow = isinstance(retriever, Dense)
             with stop_on_interrupt(local) as folder, progress_line(folder if slow else None, None, 0, "document"):
@@ -147,7 +148,7 @@ def first_stage(
 
 def embeddings_path(options: argparse.Namespace, source: Source, encoder: Mapping[str, Any]) -> str:
     """Where a corpus' embeddings are kept: another directory for each corpus, encoder and way to run it."""
-    read = [[file.size, file.tail_hash] for file in source.corpus]
+    read = [[file.size, file.digest] for file in source.corpus]
     identity = json.dumps([read, options.shard_documents, encoder], sort_keys=True)
     return files.join(files.absolute(options.embeddings), hashlib.sha256(identity.encode()).hexdigest()[:16])
 
@@ -167,7 +168,7 @@ def new_job(
         options={
             "dataset": source.name,
             "split": source.split,
-            "files": {file.name: f"{file.size} bytes, {file.tail_hash}" for file in read},
+            "files": {file.name: f"{file.size} bytes, {file.digest}" for file in read},
             "revisions": dict(source.revisions),
             "question_language": source.question_language,
             "depth": settings.depth,
@@ -233,11 +234,15 @@ def count(output: str, depth: int) -> dict[str, int]:
     for names in corpus.shards_of(output).values():
         for name in names:
             total.update(work.record(work.corpus_path(output, name)))
+    not_embedded = 0
     for file in work.hit_files(output):
-        total.update(work.record(work.hits_path(output, file.removesuffix(".parquet"))))
+        told = Counter(work.record(work.hits_path(output, file.removesuffix(".parquet"))))
+        not_embedded = told.pop("queries_not_embedded", 0)  # the same in each, which has all queries
+        total.update(told)
     return {
         "queries": total["queries"],
         "queries_without_candidates": total["without_candidates"],
+        "queries_not_embedded": not_embedded,
         "pairs": total["pairs"],
         "corpus_documents": total["documents"],
         "corpus_documents_without_text": total["without_text"],
@@ -268,6 +273,8 @@ def summary(output: str, report: Mapping[str, Any]) -> str:
             f"left out   {report['corpus_documents_without_text']:,} documents without a text, "
             f"{report['corpus_documents_not_embedded']:,} that could not be embedded"
         )
+    if report["queries_not_embedded"]:
+        lines.append(f"not found  {report['queries_not_embedded']:,} queries could not be embedded: no candidates")
     return "\n".join(lines)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 
+from eval.published_scores import DEPTH
 from pipelines.options import Parser
 from pipelines.rerank_options import MODEL_OPTIONS, RUN_OPTIONS, add_options, given, is_given, positive
 from transforms.errors import UserError
@@ -16,6 +17,8 @@ RETRIEVERS = {
     "dense:MODEL": "exact search with the embeddings of a model of the embedding family",
     "run:FILE": "a TREC run, plain or .gz",
 }
+# What the job leaves beside the candidates.
+REPORT, QRELS, ANSWERS = "candidates.json", "qrels.txt", "answers.jsonl"
 # Of a dense first stage: how its model reads a text.
 DENSE_OPTIONS = ("max_length", "task", "size")
 
@@ -87,7 +90,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     stage = parser.add_argument_group("first stage")
     stage.add_argument("--retriever", required=True, type=retriever, metavar="STAGE", help=", ".join(RETRIEVERS))
-    stage.add_argument("--depth", type=depth, default=100, metavar="K", help="candidates of a query, at most")
+    stage.add_argument("--depth", type=depth, default=DEPTH, metavar="K", help="candidates of a query, at most")
     stage.add_argument(
         "--exclude_identical_ids",
         action=argparse.BooleanOptionalAction,

@@ -19,7 +19,10 @@ from eval.cells import Cell, read_cells
 from pipelines import benchmark
 from pipelines.apart import ApartError, run_apart
 from pipelines.benchmark import main
+from pipelines.benchmark_candidates import candidates_arguments, candidates_directory
+from pipelines.benchmark_options import CODE_MODEL, DataSet, build_parser
 from tests.job_run import parts, write_letters
+from tests.retrieval import copies
 from tests.scoring import tiny, tiny_encoder
 from transforms.errors import UserError
 from transforms.lock import lock
@@ -234,6 +237,7 @@ def wait_until_unlocked(job: Path) -> None:
         (["--datasets", "x={m}/a.parquet,{m}/a.parquet"], "{m}/a.parquet: line 1: expected 4 fields"),
         (["--datasets", "x={m}/a.parquet,{m}/b.qrels"], "data set x: {m}/b.qrels has no query in common"),
         (["--group_size", "9"], "--group_size: applies to none of the models; leave it out"),
+        (["--device", "cuda:9"], "--device cuda:9: there are 0 CUDA devices; use --device cpu"),
         (["--frobnicate"], "--frobnicate: neither this command nor Beam has such an option"),
     ],
 )
@@ -246,6 +250,38 @@ def test_a_mistake_is_one_line_before_any_work(
     assert len(errors) == 1
     assert errors[0].startswith(f"error: {told.format(m=material)}")
     assert not list(tmp_path.glob("results/*/*"))
+
+
+def test_candidates_of_a_known_set_follow_its_own_rules_and_a_directory_its_model(tmp_path: Path) -> None:
+    words = ["--models", "m", "--datasets", "x", "--output", "o", "--device", "cpu"]
+    dense = f"dense:{CODE_MODEL}={tmp_path}"
+    asked = build_parser().parse_args([*words, "--retriever", dense])
+    coir = DataSet("coir/apps", "coir/apps", copies="copies")
+    told = candidates_arguments(coir, asked, "o")
+    assert [f"--retriever=dense:{tmp_path}", f"--model_like={CODE_MODEL}", "--task=nl2code"] == [
+        word for word in told if word.startswith(("--retriever", "--model_like", "--task"))
+    ]
+    assert {"--data_dir=copies", "--no-exclude_identical_ids", "--dataset=coir/apps"} <= set(told)
+    assert candidates_directory(coir, asked, "o") == candidates_directory(
+        coir, build_parser().parse_args([*words, "--retriever", f"dense:{CODE_MODEL}"]), "o"
+    )
+    bm25 = build_parser().parse_args([*words, "--retriever", "bm25"])
+    assert candidates_arguments(DataSet("miracl/yo", "dir"), bm25, "o")[-2:] == [
+        "--no-exclude_identical_ids",
+        "--language=yo",
+    ]
+    assert "--exclude_identical_ids" in candidates_arguments(DataSet("beir/nq", "dir"), bm25, "o")
+    assert not any("identical" in word for word in candidates_arguments(DataSet("own", "dir"), bm25, "o"))
+
+
+def test_answers_and_copies_in_the_hub_s_layout(material: Path, tmp_path: Path) -> None:
+    copied = copies.local(tmp_path)
+    words = ["--models", f"m={material}/classifier", "--datasets", f"mkqa/de={copied}", f"miracl/yo={copied}"]
+    assert main([*words, "--output", str(tmp_path / "results"), "--retriever", "bm25", RUNNER]) == 0
+    cells = cells_of(tmp_path / "results")
+    assert cells["m", "mkqa/de"].measure == "Recall@10"
+    assert cells["m", "mkqa/de"].queries["in_qrels"] == 2
+    assert cells["m", "miracl/yo"].candidates["provenance"]["dataset"] == "miracl/yo"
 
 
 def test_a_plan_runs_nothing(material: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,6 +44,9 @@ def test_a_model_may_have_a_name_of_its_own(text: str, found: Entrant) -> None:
 def test_a_data_set_is_a_name_a_directory_or_files(tmp_path: Path) -> None:
     assert data_set("BEIR/SciFact") == DataSet("beir/scifact", source="BEIR/SciFact")
     assert data_set(f"beir/scifact={tmp_path}") == DataSet("beir/scifact", source=str(tmp_path))
+    assert data_set(f"BEIR/SciFact={tmp_path}") == DataSet("beir/scifact", source=str(tmp_path))
+    (tmp_path / "BeIR" / "nq").mkdir(parents=True)
+    assert data_set(f"mkqa/de={tmp_path}") == DataSet("mkqa/de", source="mkqa/de", copies=str(tmp_path))
     assert data_set(str(tmp_path)) == DataSet(str(tmp_path), source=str(tmp_path))
     assert data_set("XQuAD-R=a,b.parquet,c.qrels") == DataSet("XQuAD-R", None, "a,b.parquet", "c.qrels")
 
@@ -55,6 +58,9 @@ def test_a_data_set_is_a_name_a_directory_or_files(tmp_path: Path) -> None:
         ("=a.parquet,b.qrels", "give NAME, NAME=DIRECTORY or NAME=CANDIDATES,QRELS"),
         ("x=", "give NAME, NAME=DIRECTORY or NAME=CANDIDATES,QRELS"),
         ("x=a.parquet,", "give NAME, NAME=DIRECTORY or NAME=CANDIDATES,QRELS"),
+        ("mkqa/de=.", "MKQA is measured by answers, which BEIR's layout has not"),
+        ("mkqa/xx=.", "MKQA is measured by answers, which BEIR's layout has not"),
+        ("x=README.md", "there is no directory README.md; check the path"),
         ("x=nowhere", "there is no directory nowhere; check the path"),
     ],
 )
@@ -72,10 +78,17 @@ def test_a_data_set_knows_its_benchmark(name: str, benchmark: str | None) -> Non
 
 
 def test_the_first_stage_is_the_table_s_unless_another_is_asked_for() -> None:
-    assert first_stage(DataSet("miracl/yo"), None) == "dense:jinaai/jina-embeddings-v3"
-    assert first_stage(DataSet("coir/apps"), None) == "dense:jinaai/jina-code-embeddings-0.5b"
-    assert first_stage(DataSet("own"), None) == "dense:jinaai/jina-embeddings-v3"
-    assert first_stage(DataSet("coir/apps"), "bm25") == "bm25"
+    v3, code = "dense:jinaai/jina-embeddings-v3", "dense:jinaai/jina-code-embeddings-0.5b"
+    assert first_stage(DataSet("miracl/yo"), None) == (v3, v3, None)
+    assert first_stage(DataSet("coir/apps"), None) == (code, code, None)
+    assert first_stage(DataSet("own"), None) == (v3, v3, None)
+    assert first_stage(DataSet("coir/apps"), "bm25") == ("bm25", "bm25", None)
+
+
+def test_a_dense_first_stage_may_have_a_name_as_models_have() -> None:
+    v3 = "jinaai/jina-embeddings-v3"
+    assert first_stage(DataSet("own"), f"dense:{v3}=/models/v3") == (f"dense:{v3}", "dense:/models/v3", v3)
+    assert first_stage(DataSet("own"), "dense:ours=/models/x") == ("dense:ours", "dense:/models/x", None)
 
 
 def options(name: str, dataset: str = "beir/nq", **asked: Any) -> dict[str, Any]:

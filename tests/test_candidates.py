@@ -18,6 +18,7 @@ from tests.scoring import tiny, tiny_encoder
 from transforms import files
 from transforms.retrieval import bm25, join, work
 from transforms.retrieval.dense import Searcher
+from transforms.scoring.encoder import Encoder
 
 DOCUMENTS = [{"_id": f"d{number}", "text": " ".join("abcdefgh"[number % 8 :])} for number in range(12)]
 QUESTIONS = [{"_id": f"q{number}", "text": f"{'abcdefgh'[number]} h"} for number in range(8)]
@@ -138,11 +139,35 @@ def test_jobs_of_one_corpus_share_embeddings(data: Path, tmp_path: Path, monkeyp
     assert make(data, tmp_path / "first", *options) == 0
     kept = list((tmp_path / "kept").rglob("*.npy"))
     assert len(kept) == 1
+    killed, running = (kept[0].with_name(f".{name}.tmp") for name in ("killed", "running"))
+    killed.touch()
+    os.utime(killed, (time.time() - 7200, time.time() - 7200))
+    running.touch()
     monkeypatch.setattr(Searcher, "embed", stop)
     assert make(data, tmp_path / "second", *options, "--depth", "3") == 0
+    assert (killed.exists(), running.exists()) == (False, True)
     assert lists(tmp_path / "second") == {query: found[:3] for query, found in lists(tmp_path / "first").items()}
     # Not those of the same corpus in other shards.
     assert make(data, tmp_path / "third", *options, "--shard_documents", "5") == 1
+
+
+def test_queries_that_cannot_be_embedded_are_counted(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    embed = Encoder.embed
+
+    def without_some(self: Encoder, texts: list[str], side: Any) -> Any:
+        rows = embed(self, texts, side)
+        if side == "query":
+            rows[[2, 5]] = float("nan")
+        return rows
+
+    monkeypatch.setattr(Encoder, "embed", without_some)
+    options = (f"dense:{tiny_encoder.bert(tmp_path / 'model')}", "--shard_documents", "5")
+    assert make(data, tmp_path / "out", *options) == 0
+    told = report(tmp_path / "out")
+    assert (told["queries_not_embedded"], told["queries_without_candidates"]) == (2, 2)
+    assert "not found  2 queries could not be embedded: no candidates" in capsys.readouterr().out.splitlines()
 
 
 def stop(*_: Any, **__: Any) -> None:

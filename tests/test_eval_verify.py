@@ -11,7 +11,7 @@ import pytest
 
 from eval import verify
 from eval.__main__ import main
-from eval.published import PUBLISHED, Published
+from eval.verification_scores import PUBLISHED, Published
 from tests.scoring import tiny
 from transforms.scoring import catalogue
 

@@ -110,6 +110,11 @@ def size(path: str) -> int:
     return Path(path).stat().st_size if is_local(path) else int(FileSystems.get_filesystem(path).size(path))
 
 
+def modified(path: str) -> float:
+    """When a file was last written to, in seconds since 1970."""
+    return Path(path).stat().st_mtime if is_local(path) else float(FileSystems.get_filesystem(path).last_updated(path))
+
+
 def open_input(path: str) -> BinaryIO:
     """A seekable stream of a file's own bytes, whatever its name ends in; pyarrow reads Parquet from it."""
     if is_local(path):

@@ -12,6 +12,7 @@ from typing import Any
 from eval.cells import Cell, Failure
 from eval.published_scores import (
     BENCHMARKS,
+    DEPTH,
     SIZES,
     SOURCES,
     Benchmark,
@@ -22,8 +23,6 @@ from eval.published_scores import (
     published_averages,
     published_row,
 )
-
-DEPTH = 100  # candidates of a query, of which the published rerankers put the best 10 first
 
 # What a reader must know of a figure, by the sign that stands beside it.
 MARKS = {

@@ -69,8 +69,26 @@ def test_document_that_cannot_be_embedded_is_never_found(
     work.write(work.corpus_path(str(tmp_path), "part"), documents(TEXTS))
     search_shard(Searcher(specification, QUERIES), str(tmp_path), "part", 12)
     found = work.hits_path(str(tmp_path), "part")
-    assert work.record(found) == {"not_embedded": 1}
+    assert work.record(found) == {"not_embedded": 1, "queries_not_embedded": 0}
     assert sorted(work.read(found)["doc_id"].to_pylist()) == sorted([d for d in TEXTS if d != "d3"] * 2)
+
+
+@pytest.mark.parametrize("keep", [slice(0), slice(20), slice(-1), None])
+def test_damaged_embeddings_are_computed_again(
+    specification: Specification, tmp_path: Path, keep: slice | None
+) -> None:
+    searcher, kept = Searcher(specification, QUERIES), str(tmp_path / "kept")
+    work.write(work.corpus_path(str(tmp_path), "part"), documents(TEXTS))
+    search_shard(searcher, str(tmp_path), "part", 5, kept)
+    whole = (tmp_path / "kept" / "part.npy").read_bytes()
+    hits = work.read(work.hits_path(str(tmp_path), "part"))
+    if keep is None:  # those of another shard
+        np.save(tmp_path / "kept" / "part.npy", np.zeros((3, 8), np.float32))
+    else:
+        (tmp_path / "kept" / "part.npy").write_bytes(whole[keep])
+    search_shard(searcher, str(tmp_path), "part", 5, kept)
+    assert (tmp_path / "kept" / "part.npy").read_bytes() == whole
+    assert work.read(work.hits_path(str(tmp_path), "part")).equals(hits)
 
 
 def test_kept_embeddings_are_read_instead_of_computed(

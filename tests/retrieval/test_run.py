@@ -8,10 +8,11 @@ import pytest
 from transforms.errors import UserError
 from transforms.retrieval import run, work
 
-LINES = b"q1 Q0 d1 1 0.5 tag\n\n<dbpedia:X>\tQ0  2#0 9 -1e-3 tag\r\n"
+LINES = b"q1 Q0 d1 1 0.5 tag\n\n<dbpedia:X>\tQ0  2#0 9 -1e-3 tag\r\na query\tQ0\ta doc\t1\t2\tmy tag\n"
 ROWS = [
     {"query_id": "q1", "doc_id": "d1", "score": 0.5},
     {"query_id": "<dbpedia:X>", "doc_id": "2#0", "score": -0.001},
+    {"query_id": "a query", "doc_id": "a doc", "score": 2.0},
 ]
 
 

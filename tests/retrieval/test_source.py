@@ -59,14 +59,15 @@ def test_first_pattern_that_matches_counts(tmp_path: Path) -> None:
     assert [file.name for file in source.of_dataset(str(folder)).corpus] == [f"{folder}/corpus.jsonl.gz"]
 
 
-def test_file_that_changes_is_told(tmp_path: Path) -> None:
-    folder = copies.directory(tmp_path)
+@pytest.mark.parametrize("more", [0, 10_000])
+def test_file_that_changes_is_told_wherever_it_changes(tmp_path: Path, more: int) -> None:
+    folder = copies.directory(tmp_path, [*copies.WIKIPEDIA, *({"_id": f"d{n}", "text": "x"} for n in range(more))])
     before = source.of_dataset(str(folder)).corpus[0]
     content = (folder / "corpus.jsonl").read_bytes()
     (folder / "corpus.jsonl").write_bytes(content.replace(b"bamboo", b"bambus"))
     after = source.of_dataset(str(folder)).corpus[0]
     assert (after.size, after.path) == (before.size, before.path)
-    assert after.tail_hash != before.tail_hash
+    assert after.digest != before.digest
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ class Searcher:
         self._encoder = Encoder(replace(specification, checkpoint=found))
         self._query_ids = queries["query_id"].to_pylist()
         self._queries = self._encoder.embed(queries["query"].to_pylist(), "query")
+        self.lost_queries = _lost(self._queries)  # which find nothing
 
     def embed(self, documents: pa.Table) -> NDArray[np.float32]:
         """Embeddings of documents of schema `work.CORPUS`, shape [documents, size]; NaN where there is none."""
@@ -70,12 +71,28 @@ def search_shard(searcher: Searcher, output: str, name: str, k: int, embeddings:
     """
     documents = work.read(work.corpus_path(output, name))
     kept = None if embeddings is None else files.join(embeddings, f"{name}.npy")
-    if kept is not None and files.exists(kept):
-        with files.open_input(kept) as stream:
-            embedded = np.load(io.BytesIO(stream.read()), allow_pickle=False)
-    else:
-        embedded = searcher.embed(documents)
+    embedded = None if kept is None else _read(kept, len(documents))
+    if embedded is None:
+        made = embedded = searcher.embed(documents)
         if kept is not None:
-            files.write_atomically(kept, lambda stream: np.save(stream, embedded, allow_pickle=False))
-    lost = int(np.isnan(embedded).any(axis=1).sum())
-    work.write(work.hits_path(output, name), searcher.search(documents, embedded, k), {"not_embedded": lost})
+            files.write_atomically(kept, lambda stream: np.save(stream, made, allow_pickle=False))
+    counts = {"not_embedded": _lost(embedded), "queries_not_embedded": searcher.lost_queries}
+    work.write(work.hits_path(output, name), searcher.search(documents, embedded, k), counts)
+
+
+def _read(path: str, documents: int) -> NDArray[np.float32] | None:
+    """Embeddings of so many documents that are kept; None where they are not there, or damaged."""
+    if not files.exists(path):
+        return None
+    with files.open_input(path) as stream:
+        content = stream.read()
+    try:
+        found: NDArray[np.float32] = np.load(io.BytesIO(content), allow_pickle=False)
+    except (ValueError, EOFError):
+        return None
+    return found if found.ndim == 2 and len(found) == documents else None
+
+
+def _lost(embedded: NDArray[np.float32]) -> int:
+    """How many texts have no embedding."""
+    return int(np.isnan(embedded).any(axis=1).sum())

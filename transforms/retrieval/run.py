@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import math
 import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, cast
@@ -14,8 +13,8 @@ import pyarrow.parquet as pq
 from transforms import files
 from transforms.errors import UserError, one_line
 from transforms.retrieval import work
+from transforms.trec import RUN_FIELDS, parse_run_line
 
-_FIELDS = ("query", "Q0", "document", "rank", "score", "tag")
 _ROWS = 1 << 16
 
 
@@ -40,7 +39,7 @@ def _convert(run: str, target: BinaryIO) -> None:
         if rows:
             writer.write_table(_table(rows))
         elif empty:
-            raise UserError(f"{run}: no line in it; give a run of lines '{' '.join(_FIELDS)}'")
+            raise UserError(f"{run}: no line in it; give a run of lines '{' '.join(RUN_FIELDS)}'")
 
 
 def _table(rows: list[tuple[str, str, float]]) -> pa.Table:
@@ -52,23 +51,7 @@ def _lines(run: str) -> Iterator[tuple[str, str, float]]:
         with files.open_input(run) as stream:
             lines = cast(BinaryIO, gzip.GzipFile(fileobj=stream)) if run.endswith(".gz") else stream
             for number, line in enumerate(lines, start=1):
-                if fields := line.split():
-                    yield _parse(fields, f"{run}: line {number}")
+                if line.strip():
+                    yield parse_run_line(line.rstrip(b"\r\n"), f"{run}: line {number}")
     except (*files.FAILURES, EOFError, zlib.error) as error:
         raise UserError(f"{run}: cannot be read ({one_line(error)}); check the path and the file") from error
-
-
-def _parse(fields: list[bytes], where: str) -> tuple[str, str, float]:
-    if len(fields) != len(_FIELDS):
-        expected = f"{len(_FIELDS)} fields, '{' '.join(_FIELDS)}'"
-        raise UserError(f"{where}: expected {expected}, found {len(fields)}; mend the line or give a TREC run")
-    try:
-        query_id, doc_id, score = fields[0].decode(), fields[2].decode(), float(fields[4])
-    except UnicodeDecodeError:
-        raise UserError(f"{where}: not UTF-8; convert the file") from None
-    except ValueError:
-        score = math.nan
-    if not math.isfinite(score):
-        shown = fields[4].decode(errors="replace")
-        raise UserError(f"{where}: the score {shown!r} is no finite number; mend the line")
-    return query_id, doc_id, score

@@ -14,7 +14,8 @@ from transforms.retrieval import datasets
 from transforms.retrieval.datasets import Dataset, Place
 from transforms.scoring import hub
 
-_HASHED_BYTES = 64 << 10
+_TAIL_BYTES = 64 << 10
+_TOLD_BY_THE_TAIL = (".gz", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -25,13 +26,14 @@ class SourceFile:
         path: where it is on this machine or elsewhere.
         name: what the job knows it by, wherever it lies: repository/path on the hub, or the path itself.
         size: bytes.
-        tail_hash: hexadecimal SHA-256 of its last 64 KiB, which hold the check sum of gzip and Parquet's footer.
+        digest: hexadecimal SHA-256 of what tells its content: of gzip and Parquet the last 64 KiB, which hold the check
+            sum or the footer; of a plain file all.
     """
 
     path: str
     name: str
     size: int
-    tail_hash: str
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -152,9 +154,11 @@ def _find(place: Place, split: str, folder: Path, dataset: str) -> tuple[SourceF
 
 def _describe(path: str, name: str) -> SourceFile:
     try:
+        if not path.endswith(_TOLD_BY_THE_TAIL):
+            return SourceFile(path, name, files.size(path), files.sha256(path))
         with files.open_input(path) as stream:
             size = stream.seek(0, 2)
-            stream.seek(max(0, size - _HASHED_BYTES))
+            stream.seek(max(0, size - _TAIL_BYTES))
             return SourceFile(path, name, size, hashlib.sha256(stream.read()).hexdigest())
     except files.FAILURES as error:
         raise UserError(f"{path}: cannot be read ({one_line(error)}); check the path") from error

@@ -7,6 +7,7 @@ passes over what is there.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -22,6 +23,7 @@ CORPUS = pa.schema([("doc_id", pa.string()), ("title", pa.string()), ("text", pa
 # Documents that a first stage found for queries: at least the best of each query, in any order.
 HITS = pa.schema([("query_id", pa.string()), ("doc_id", pa.string()), ("score", pa.float64())])
 _RECORD = b"candidates"
+_SECONDS_TO_WRITE = 3600.0  # of one file, at most
 
 
 def queries_path(output: str) -> str:
@@ -50,6 +52,12 @@ def sweep(output: str) -> None:
     """Deletes what killed runs left half-written."""
     for directory in (WORK, _CORPUS, _HITS):
         files.sweep(files.join(output, directory))
+
+
+def sweep_shared(directory: str) -> None:
+    """Deletes what killed runs left half-written where other jobs may be writing: what nobody wrote to for an hour."""
+    paths = (files.join(directory, name) for name in files.list_names(directory) if files.is_temporary(name))
+    files.delete(path for path in paths if time.time() - files.modified(path) > _SECONDS_TO_WRITE)
 
 
 def write(path: str, table: pa.Table, record: Mapping[str, Any] | None = None) -> None:
