@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,6 +21,21 @@ from transforms.scoring.results import RankingTask, Scores, concatenate
 
 SAMPLED_UNITS = 8
 SECONDS_OF_SCORING = 10.0
+HOSTED_PRICE = 0.008  # dollars for 1,000 documents: jina-reranker-v2 on its provider's page
+
+
+class Wanted(NamedTuple):
+    """What to plan for.
+
+    Attributes:
+        workers: machines.
+        throughput: pairs a second of each; None for what this machine does on the sample.
+        price_per_hour: of each, in any currency; None where no cost is asked for.
+    """
+
+    workers: int = 1
+    throughput: float | None = None
+    price_per_hour: float | None = None
 
 
 @dataclass(frozen=True)
@@ -45,9 +61,9 @@ def report(
     specification: Specification | EndpointSpecification,
     inputs: Sequence[InputFile],
     reading: Reading,
-    price_per_hour: float | None,
+    wanted: Wanted,
 ) -> str:
-    """The estimate for a job, in lines for people.
+    """The plan of a job, in lines for people.
 
     Raises:
         UserError: the model is asked over the network, where a sample would cost what scoring costs.
@@ -63,7 +79,8 @@ def report(
         estimate(specification, units, reading),
         rows=sum(file.rows for file in inputs),
         pairs=total_pairs(inputs),
-        price_per_hour=price_per_hour,
+        units=len(units),
+        wanted=wanted,
     )
 
 
@@ -106,8 +123,16 @@ def estimate(specification: Specification, units: Sequence[Unit], reading: Readi
     )
 
 
-def describe(sample: Estimate, rows: int, pairs: int | None, price_per_hour: float | None) -> str:
-    """What the sample says of the whole job."""
+def describe(sample: Estimate, *, rows: int, pairs: int | None, units: int, wanted: Wanted) -> str:
+    """What the sample says of the whole job.
+
+    Args:
+        sample: what was measured.
+        rows: of the input.
+        pairs: of the input; None where its footers do not tell.
+        units: parts of the input that can be read side by side.
+        wanted: what to plan for.
+    """
     lines = [f"input     {rows:,} rows, {pairs:,} pairs" if pairs is not None else f"input     {rows:,} rows"]
     if not sample.pairs:
         return "\n".join([*lines, "sample    empty: no pair can be scored"])
@@ -118,18 +143,30 @@ def describe(sample: Estimate, rows: int, pairs: int | None, price_per_hour: flo
         f"{sample.rejected:,} rejected"
     )
     lines.append(f"speed     {pairs_a_second:,.1f} pairs/s, {tokens_a_second:,.0f} tokens/s on this machine")
-    if pairs is not None:
-        hours = pairs / pairs_a_second / 3600
-        lines.append(f"job       {pairs * tokens_a_pair:,.0f} tokens, {duration(hours * 3600)} on this machine")
-        if price_per_hour is not None:
-            lines.append(f"cost      {hours * price_per_hour:,.2f} at {price_per_hour:,.2f} an hour")
+    if pairs is None:
+        return "\n".join(lines)
+    seconds = pairs / (wanted.throughput or pairs_a_second)
+    machine = "on this machine" if wanted.throughput is None else f"at {wanted.throughput:,.1f} pairs/s"
+    lines.append(f"job       {pairs * tokens_a_pair:,.0f} tokens, {duration(seconds)} {machine}")
+    if wanted.workers > 1:
+        busy = min(wanted.workers, max(units, 1))
+        few = "" if busy == wanted.workers else f", of which {busy:,} have work: the input has {units:,} row groups"
+        lines.append(f"workers   {wanted.workers:,}{few}: {duration(seconds / busy)}")
+    if wanted.price_per_hour is not None:
+        cost = seconds / 3600 * wanted.price_per_hour
+        lines.append(
+            f"cost      {cost:,.2f} at {wanted.price_per_hour:,.2f} an hour; a hosted API at ${HOSTED_PRICE} for "
+            f"1,000 documents: ${pairs / 1000 * HOSTED_PRICE:,.2f}"
+        )
     return "\n".join(lines)
 
 
 def duration(seconds: float) -> str:
-    """Seconds in the two largest units that fit: "2 h 05 min"."""
+    """Seconds in the two largest units that fit: "2 h 05 min"; from a hundred hours on in days."""
     if seconds < 60:
         return f"{seconds:.0f} s"
+    if seconds >= 100 * 3600:
+        return f"{seconds / 86_400:,.1f} days"
     minutes, seconds = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {seconds:02d} s"

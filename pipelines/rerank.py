@@ -24,6 +24,7 @@ from pipelines.progress_line import progress_line
 from pipelines.rerank_options import (
     MODEL_OPTIONS,
     OUTPUT_OPTIONS,
+    PLAN_OPTIONS,
     RUN_OPTIONS,
     build_parser,
     is_given,
@@ -68,6 +69,9 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
     runner, local = runner_of(beam_options)
     template = None if options.text_template is None else parse_template(options.text_template)
     reading = Reading(options.keep_columns, template, options.shard_pairs)
+    for name in PLAN_OPTIONS:
+        if getattr(options, name) is not None and not options.dry_run:
+            raise UserError(f"--{name}: it is for --dry_run alone; leave it out")
     output = files.absolute(options.output)
     inputs = inspect(files.expand(options.input), options.keep_columns)
     if options.run_file is not None:
@@ -78,7 +82,8 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
     if isinstance(specification, Specification) and (notice := licence_notice(specification.model)):
         print(notice, file=sys.stderr)
     if options.dry_run:
-        print(dry_run.report(specification, inputs, reading, options.price_per_hour))
+        planned = dry_run.Wanted(options.workers or 1, options.throughput, options.price_per_hour)
+        print(dry_run.report(specification, inputs, reading, planned))
         return 0
 
     wanted = job.new_job(

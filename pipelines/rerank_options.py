@@ -55,6 +55,17 @@ def price(text: str) -> float:
     return value
 
 
+def speed(text: str) -> float:
+    """A number of pairs a second, more than none."""
+    try:
+        value = price(text)
+    except argparse.ArgumentTypeError:
+        value = 0.0
+    if not value:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of pairs a second")
+    return value
+
+
 class ListModels(argparse.Action):
     """Prints the catalogue and ends, as --help does."""
 
@@ -135,6 +146,12 @@ def add_options(group: argparse._ArgumentGroup, described: Mapping[str, Mapping[
         group.add_argument(f"--{name}", **keywords)
 
 
+# What a dry run plans for, and the job itself does not know.
+PLAN_OPTIONS: dict[str, dict[str, Any]] = {
+    "workers": {"type": positive, "metavar": "N", "help": "of a dry run: machines to plan for"},
+    "throughput": {"type": speed, "metavar": "PAIRS", "help": "of a dry run: pairs a second of one machine, if known"},
+}
+
 # What else decides a part file's bytes.
 OUTPUT_OPTIONS = ("keep_columns", "text_template", "candidate_order", "top_k", "shard_pairs")
 
@@ -194,5 +211,6 @@ def build_parser() -> argparse.ArgumentParser:
         help="do the shards again in which pairs were rejected for this reason",
     )
     running.add_argument("--dry_run", action="store_true", help="count, and estimate time and cost; write nothing")
-    running.add_argument("--price_per_hour", type=price, metavar="PRICE", help="of this machine, to tell the cost")
+    add_options(running, PLAN_OPTIONS)
+    running.add_argument("--price_per_hour", type=price, metavar="PRICE", help="of one machine, to tell the cost")
     return parser
