@@ -132,3 +132,21 @@ def test_languages_stand_side_by_side() -> None:
             {"language": "th", "queries": 2, "first_stage": 25.0, "values": [12.5, None]},
         ],
     }
+
+
+def test_models_that_read_different_candidates_have_no_first_stage_in_common() -> None:
+    ours = {"de": {"queries": 3, "first_stage": 0.5, "reranked": 0.75}, "th": {"queries": 1, "reranked": 0.5}}
+    theirs = {name: {"queries": 3, "first_stage": 0.25, "reranked": 0.75} for name in ("de", "th")}
+    cells = [
+        cell(V3, "x", 0.6, languages=ours, first_stage=0.5, list_recall=0.9),
+        cell(BGE, "x", 0.6, languages=theirs, first_stage=0.25, list_recall=0.8),
+    ]
+    [section] = contents(cells, [])["datasets"]
+    assert (section["first_stage"], section["list_recall"]) == (None, None)
+    assert [row["first_stage"] for row in section["languages"]["rows"]] == [None, 25.0]
+
+
+def test_an_older_figure_is_marked_and_its_reason_told() -> None:
+    told = contents([replace(PLAIN, outdated="no weights")], [])
+    assert [row["marks"] for row in told["datasets"][0]["rows"]] == [["‖"]]
+    assert told["missing"]["outdated"] == [["small-cross-encoder", "own", "no weights"]]

@@ -90,10 +90,12 @@ def test_the_page_needs_nothing_from_elsewhere() -> None:
 
 
 def test_the_page_tells_what_is_missing_and_where_figures_are_from() -> None:
-    partly = [*benchmark(V3, "beir")[1:], replace(PLAIN, fingerprint="cafe0123")]
+    partly = [*benchmark(V3, "beir")[1:], replace(PLAIN, fingerprint="cafe0123", outdated="no disk")]
     text = " ".join(" ".join(Page(html(told(partly, (Failure("m", "own", "no weights"),)), {})).texts).split())
     assert "12 of 13 data sets count, so there is no average; missing are TREC-COVID" in text
     assert "m on own failed: no weights" in text
+    assert "small-cross-encoder on own shows an older figure: no disk" in text
+    assert "small-cross-encoder on own shows an older figure: no disk" in markdown(told(partly))
     assert "No data set was measured of MIRACL, MKQA, CoIR." in text
     assert "fingerprint cafe0123" in text
     assert "execution.kernel packed_sdpa" in text

@@ -133,13 +133,11 @@ def matrix(cells: Sequence[Cell]) -> dict[str, Any]:
     rows = []
     for name in names:
         found = [by_place.get((name, model)) for model in models]
-        firsts = [cell.first_stage for cell in found if cell is not None]
-        first = firsts[0] if len(set(firsts)) == 1 else None  # of different candidates there is no one first stage
         rows.append(
             {
                 "dataset": name,
                 "title": title_of(name),
-                "first_stage": _hundred(first),
+                "first_stage": _shared([cell.first_stage for cell in found if cell is not None]),
                 "values": [_value(cell) for cell in found],
             }
         )
@@ -175,8 +173,8 @@ def dataset_section(cells: Sequence[Cell]) -> dict[str, Any]:
         "benchmark": known.title if known else None,
         "measure": first.measure,
         "retriever": first.candidates.get("retriever"),
-        "first_stage": _hundred(first.first_stage),
-        "list_recall": _hundred(first.list_recall),
+        "first_stage": _shared([cell.first_stage for cell in cells]),
+        "list_recall": _shared([cell.list_recall for cell in cells]),
         "queries": dict(first.queries),
         "pairs": first.pairs,
         "depth": first.depth,
@@ -226,7 +224,7 @@ def languages(cells: Sequence[Cell]) -> dict[str, Any] | None:
             {
                 "language": name,
                 "queries": max(cell.languages[name]["queries"] for cell in told if name in cell.languages),
-                "first_stage": _hundred(told[0].languages.get(name, {}).get("first_stage")),
+                "first_stage": _shared([cell.languages.get(name, {}).get("first_stage") for cell in told]),
                 "values": [_hundred(cell.languages.get(name, {}).get("reranked")) for cell in told],
             }
             for name in names
@@ -296,6 +294,12 @@ def hundred(value: float) -> float:
 
 def _hundred(value: float | None) -> float | None:
     return None if value is None else hundred(value)
+
+
+def _shared(values: Sequence[float | None]) -> float | None:
+    """The score that all have who know it; None where they differ, as on different candidates."""
+    known = {value for value in values if value is not None}
+    return hundred(known.pop()) if len(known) == 1 else None
 
 
 def _material(cell: Cell) -> tuple[Any, ...]:
