@@ -112,5 +112,8 @@ def test_package_carries_its_data(tmp_path: Path) -> None:
 def test_continuous_integration_runs_the_test_command_of_the_readme() -> None:
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
-    assert script.read_text(encoding="utf-8").splitlines()[-1] == "make test"
+    assert script.read_text(encoding="utf-8").splitlines()[-2:] == [
+        "make test",
+        ".venv/bin/python scripts/walk_readme.py --done 'make test'",
+    ]
     assert "```console\nmake test\n```" in README

@@ -1,0 +1,59 @@
+"""Walk through the README as a new user would: run its commands as they are written, one block after the other.
+
+    python scripts/walk_readme.py
+
+Blocks marked `console` alone are run, from the repository's root and with this Python's environment active. A further
+word says what the others need that is not to be had everywhere: a hub, the network or a cloud, or time and the user's
+own files (example).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+README = REPOSITORY / "README.md"
+NEEDS = ("hub", "network", "example")
+
+
+class Block(NamedTuple):
+    """Commands of the README that stand together; what they need that is not everywhere, else an empty word."""
+
+    needs: str
+    commands: tuple[str, ...]
+
+
+def blocks(text: str) -> list[Block]:
+    """The console blocks of a Markdown text, with continued lines joined."""
+    found = re.findall(r"^```console *(.*)\n((?:.*\n)*?)```$", text, re.MULTILINE)
+    return [Block(needs, tuple(re.sub(r"\\\n\s*", "", body).splitlines())) for needs, body in found]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--done", nargs="*", default=[], metavar="COMMAND", help="commands that have been run already")
+    arguments = parser.parse_args()
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    for block in blocks(README.read_text(encoding="utf-8")):
+        for command in block.commands:
+            if block.needs or command in arguments.done:
+                continue
+            print(f"$ {command}", flush=True)
+            start = time.monotonic()
+            done = subprocess.run(["bash", "-c", command], cwd=REPOSITORY, env={**os.environ, "PATH": path})
+            print(f"[{time.monotonic() - start:.0f} s]", flush=True)
+            if done.returncode:
+                print(f"error: the README's command ended with {done.returncode}: {command}", file=sys.stderr)
+                return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
