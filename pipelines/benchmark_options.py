@@ -112,8 +112,8 @@ def data_set(text: str) -> DataSet:
     """
     name, equals, value = text.partition("=")
     if not equals:
-        known = datasets.in_directory(text) if files.exists(text) else datasets.named(text)
-        return DataSet(known.name, source=text)
+        found = datasets.in_directory(text) if files.exists(text) else datasets.named(text)
+        return DataSet(found.name, source=text)
     candidates, comma, judgements = value.rpartition(",")
     if not name or not value or (comma and not (candidates and judgements)):
         raise UserError(f"--datasets {text}: give NAME, NAME=DIRECTORY or NAME=CANDIDATES,QRELS")
