@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
@@ -56,8 +57,11 @@ def sweep(output: str) -> None:
 
 def sweep_shared(directory: str) -> None:
     """Deletes what killed runs left half-written where other jobs may be writing: what nobody wrote to for an hour."""
-    paths = (files.join(directory, name) for name in files.list_names(directory) if files.is_temporary(name))
-    files.delete(path for path in paths if time.time() - files.modified(path) > _SECONDS_TO_WRITE)
+    for name in filter(files.is_temporary, files.list_names(directory)):
+        path = files.join(directory, name)
+        with suppress(OSError):  # another job is done with it meanwhile
+            if time.time() - files.modified(path) > _SECONDS_TO_WRITE:
+                files.delete([path])
 
 
 def write(path: str, table: pa.Table, record: Mapping[str, Any] | None = None) -> None:
