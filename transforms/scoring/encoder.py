@@ -42,8 +42,9 @@ class Encoder:
         self.specification = specification
         run = specification.execution
         torch.set_num_threads(run.threads)
-        self._device = torch.device(run.device)
-        self._embedder = embedding.load(specification.checkpoint, specification.settings, run.placement)
+        placement = run.placement
+        self._device = placement.device
+        self._embedder = embedding.load(specification.checkpoint, specification.settings, placement)
 
     @classmethod
     def load(cls, name: str, *, like: str | None = None, **choices: Any) -> Encoder:
