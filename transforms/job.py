@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, astuple, dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,7 @@ def _as_json(values: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
+@cache
 def _version(package: str) -> str:
     try:
         return metadata.version(package)
