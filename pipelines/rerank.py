@@ -12,14 +12,14 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import dry_run
+from pipelines import dataflow, dry_run
 from pipelines.progress_line import progress_line
 from pipelines.rerank_options import (
     MODEL_OPTIONS,
@@ -78,13 +78,16 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
         check_run_file(options.run_file, inputs, output)
     if options.extend and any(file.layout == "flat" for file in inputs):
         raise UserError("--extend: a new file of flat input may hold more pairs of an old query; give another --output")
-    specification = specify_model(options, None if options.overwrite else job.read_job(output))
+    begun = None if options.overwrite else job.read_job(output)
+    specification = specify_model(options, begun, elsewhere=not local and not options.dry_run)
     if isinstance(specification, Specification) and (notice := licence_notice(specification.model)):
         print(notice, file=sys.stderr)
     if options.dry_run:
         planned = dry_run.Wanted(options.workers or 1, options.throughput, options.price_per_hour)
         print(dry_run.report(specification, inputs, reading, planned))
         return 0
+    if local and begun is None and not is_given(options, "batch_tokens"):
+        specification = with_batch_size(specification)
 
     wanted = job.new_job(
         inputs,
@@ -115,6 +118,7 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
                     top_k=options.top_k,
                     fingerprint=current.fingerprint,
                     progress_folder=folder,
+                    resource_hints=dataflow.take_scoring_hints(beam_options),
                 )
                 graph = partial(build, work=work, rerank=rerank)
                 metrics = run_graph(graph, runner, beam_options, NAMESPACE)
@@ -136,8 +140,15 @@ def check_run_file(path: str, inputs: Sequence[InputFile], output: str) -> None:
         raise UserError(f"--run_file {path}: it is a directory, an input or the job's own; give the name of a new file")
 
 
-def specify_model(options: argparse.Namespace, begun: job.Job | None) -> Specification | EndpointSpecification:
+def specify_model(
+    options: argparse.Namespace, begun: job.Job | None, elsewhere: bool = False
+) -> Specification | EndpointSpecification:
     """The model that the options name; what they leave open is as in the job that is continued, where there is one.
+
+    Args:
+        options: of the command.
+        begun: the job that is continued; None for a new one.
+        elsewhere: it will run on other machines.
 
     Raises:
         UserError: the model cannot be had, or cannot run so.
@@ -150,6 +161,7 @@ def specify_model(options: argparse.Namespace, begun: job.Job | None) -> Specifi
             like=options.model_like,
             threads=before.get("threads"),
             options={name: getattr(options, name) for name in MODEL_OPTIONS},
+            elsewhere=elsewhere,
             **settled(options, before),
         )
     except UserError as error:
@@ -159,6 +171,17 @@ def specify_model(options: argparse.Namespace, begun: job.Job | None) -> Specifi
     if order != "best_first" and not listwise:
         raise UserError(f"--candidate_order {order}: {options.model} scores each document alone; leave it out")
     return specification
+
+
+def with_batch_size(specification: Specification | EndpointSpecification) -> Specification | EndpointSpecification:
+    """The specification with the batch size that was measured as the best, where the model runs on a GPU.
+
+    On a CPU the speed hardly depends on it, and what hardly matters should not differ from one job to the next.
+    """
+    if isinstance(specification, EndpointSpecification) or specification.execution.device == "cpu":
+        return specification
+    best = specification.load().best_batch_tokens()
+    return replace(specification, execution=replace(specification.execution, batch_tokens=best))
 
 
 def plan_units(output: str, inputs: Sequence[InputFile], keep_columns: Sequence[str]) -> tuple[Unit, ...]:

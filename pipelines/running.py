@@ -9,23 +9,36 @@ import re
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any
 
 import apache_beam as beam
+import grpc
+from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics.metric import MetricsFilter
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, StandardOptions
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
-from apache_beam.runners.runner import PipelineRunner, create_runner
+from apache_beam.runners.runner import PipelineResult, PipelineRunner, create_runner
 
+from pipelines import dataflow
 from pipelines.options import parse
 from transforms.errors import UnavailableError, UserError, one_line
 from transforms.progress import request_stop, stop_requested
 
 LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner")
 RUNNERS_THAT_LOSE_DATA = {"DaskRunner": "it drops what a step puts out when a bundle ends"}
+# Beam's name of the threads that wait for its worker processes (SubprocessSdkWorkerHandler); one fails as its process
+# does, while Beam itself waits for that process' answers for ever.
+_WAITS_FOR_WORKER = "run_worker"
+SECONDS_AFTER_A_DEATH = 5.0
+
+
+class WorkerDiedError(UnavailableError):
+    """A worker process of this machine is gone. Beam's threads wait for it still, even when this process is to end."""
 
 
 def set_up_logging() -> None:
@@ -45,7 +58,13 @@ def run_command(
     try:
         options, beam_options = parse(parser, sys.argv[1:] if arguments is None else arguments)
         again = "without --overwrite " if options.overwrite else ""
+        dataflow.check(options, beam_options)
+        FileSystems.set_options(beam_options)  # as Beam does in a pipeline, for the files that are read before it
         return do_job(options, beam_options)
+    except WorkerDiedError as error:
+        print(f"error: {error}; the same command {again}continues", file=sys.stderr, flush=True)
+        sys.stdout.flush()
+        os._exit(error.exit_code)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -77,6 +96,8 @@ def runner_of(options: PipelineOptions) -> tuple[PipelineRunner, bool]:
         raise UserError(f"--runner {name} loses data: {why}; use DirectRunner or DataflowRunner")
     if name in LOCAL_RUNNERS:
         return FnApiRunner(), True
+    if name.lower() == "portablerunner" and not options.view_as(PortableOptions).job_endpoint:
+        raise UserError("--runner PortableRunner: give --job_endpoint=HOST:PORT, where its job service listens")
     try:
         return create_runner(name), False
     except (ImportError, ValueError, AttributeError) as error:
@@ -93,13 +114,67 @@ def run_graph(
     """
     pipeline = beam.Pipeline(runner=runner, options=options)
     build(pipeline)
-    try:
-        result = pipeline.run()
-        result.wait_until_finish()
-    except Exception as error:
-        raise (_user_error_in(error) or error) from error
+    result = run_to_end(pipeline)
     counters = result.metrics().query(MetricsFilter().with_namespace(namespace))["counters"]
     return {counter.key.metric.name: counter.result for counter in counters}
+
+
+def run_to_end(pipeline: beam.Pipeline) -> PipelineResult:
+    """Run the pipeline to its end in a thread of its own, so that this one hears of a worker's death, and of Ctrl-C.
+
+    Raises:
+        UserError: as `run_graph`.
+        WorkerDiedError: a worker process of this machine has died.
+        KeyboardInterrupt: Ctrl-C was pressed; a job elsewhere is cancelled.
+    """
+    started: list[PipelineResult] = []
+    ends: SimpleQueue[BaseException | None] = SimpleQueue()
+
+    def run() -> None:
+        try:
+            # Without the round trip that Beam makes for other runners than its own: it adds hints of resources up anew.
+            started.append(pipeline.run(test_runner_api=False))
+            started[0].wait_until_finish()
+            ends.put(None)
+        except BaseException as error:
+            # The run of the engine in this process is the whole job; that of others hands the job in.
+            here = started or isinstance(pipeline.runner, FnApiRunner)
+            ends.put(error if here else UnavailableError(f"the job could not be handed in: {one_line(error)}"))
+
+    with _deaths_of_workers(ends):
+        threading.Thread(target=run, name="pipeline", daemon=True).start()
+        try:
+            error = ends.get()
+            if isinstance(error, WorkerDiedError):
+                with suppress(Empty):  # a run that has just ended, which stops its workers, says how
+                    error = ends.get(timeout=SECONDS_AFTER_A_DEATH)
+        except KeyboardInterrupt:
+            for result in started:
+                result.cancel()
+            raise
+    if error is not None:
+        raise (_user_error_in(error) or error) from error
+    return started[0]
+
+
+@contextmanager
+def _deaths_of_workers(ends: SimpleQueue[BaseException | None]) -> Iterator[None]:
+    """While the body runs, worker processes that end in failure are told to the queue."""
+    before = threading.excepthook
+
+    def failed(arguments: threading.ExceptHookArgs) -> None:
+        error = arguments.exc_value
+        if error is not None and arguments.thread is not None and arguments.thread.name == _WAITS_FOR_WORKER:
+            told = one_line(error).lower()
+            ends.put(WorkerDiedError(f"a worker process died ({told}), as one does that takes too much memory"))
+        elif not isinstance(error, grpc.RpcError):  # which those raise that read what the process had to say
+            before(arguments)
+
+    threading.excepthook = failed
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def _user_error_in(error: BaseException) -> UserError | None:

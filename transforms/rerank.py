@@ -112,6 +112,7 @@ class Rerank(beam.PTransform):  # type: ignore[type-arg]  # its parameters are n
         top_k: int | None = None,
         fingerprint: str = "",
         progress_folder: str | None = None,
+        resource_hints: Mapping[str, str] | None = None,
     ) -> None:
         """Describe the work.
 
@@ -123,8 +124,11 @@ class Rerank(beam.PTransform):  # type: ignore[type-arg]  # its parameters are n
             top_k: pairs of each query to keep in the output; None for all.
             fingerprint: of the job, for its part files to bear.
             progress_folder: local folder for progress, see `transforms.progress`; None where workers are elsewhere.
+            resource_hints: of Beam, by name, for the workers that do it. All steps have them, since a runner puts steps
+                with different hints on different machines: a shard would be committed when all are scored, not each.
         """
         super().__init__()
+        self.with_resource_hints(**resource_hints or {})
         self._output = output
         self._specification = specification
         self._reading = reading

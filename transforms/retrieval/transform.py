@@ -7,8 +7,8 @@ Between the steps travel names of files alone. Each step commits its files whole
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import apache_beam as beam
 from apache_beam.pvalue import AsList, PBegin, PCollection
@@ -133,14 +133,17 @@ class Dense:
     Attributes:
         specification: the encoder.
         embeddings: a directory for the embeddings of this corpus by this encoder; None to keep none.
+        resource_hints: of Beam, by name, for the workers that embed.
     """
 
     specification: Specification
     embeddings: str | None = None
+    resource_hints: Mapping[str, str] = field(default_factory=dict)
 
     def expand(self, begin: PBegin, shards: PCollection[str], settings: Settings) -> PCollection[str]:
         """The names of the committed files of hits."""
-        hit_files: PCollection[str] = shards | "Embed" >> beam.ParDo(_SearchShard(settings, self))
+        embed = beam.ParDo(_SearchShard(settings, self)).with_resource_hints(**self.resource_hints)
+        hit_files: PCollection[str] = shards | "Embed" >> embed
         return hit_files
 
 

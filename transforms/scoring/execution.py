@@ -10,6 +10,7 @@ import torch
 
 from transforms.errors import UserError
 from transforms.scoring import attention as kernels
+from transforms.scoring import devices
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 BATCH_TOKENS = {"cpu": 8192, "cuda": 65536}
@@ -42,8 +43,8 @@ class Execution:
 
     @property
     def placement(self) -> Placement:
-        """What a model must know of it to be loaded."""
-        return Placement(torch.device(self.device), DTYPES[self.dtype], self.attention)
+        """What a model must know of it to be loaded in this process; of several CUDA devices it takes one."""
+        return Placement(torch.device(devices.own(self.device)), DTYPES[self.dtype], self.attention)
 
 
 class Placement(NamedTuple):
@@ -60,8 +61,17 @@ def resolve(
     batch_tokens: int | None = None,
     threads: int | None = None,
     attention: str = "auto",
+    elsewhere: bool = False,
 ) -> Execution:
     """Settle what is left open by what this machine has, but for the attention kernel, see `Execution.with_kernel`.
+
+    Args:
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        dtype: "auto" or a name in DTYPES.
+        batch_tokens: tokens of a forward pass, at most; None for the device's default.
+        threads: of the CPU; None for all.
+        attention: "auto" or a name in `attention.KERNELS`.
+        elsewhere: it will run on other machines; a CUDA device that is named is taken to be there.
 
     Raises:
         UserError: the device is not there, or a value is none of those that can be chosen.
@@ -71,7 +81,10 @@ def resolve(
     kind, _, number = device.partition(":")
     if not re.fullmatch("cpu|cuda(:[0-9]+)?", device):
         raise UserError(f"--device {device}: give auto, cpu, cuda or cuda:N")
-    if kind == "cuda" and torch.cuda.device_count() <= int(number or 0):
+    if elsewhere and kind == "cuda":
+        if "auto" in (dtype, attention):
+            raise UserError(f"--device {device} of other machines: give --dtype and --attention too, as fit them")
+    elif kind == "cuda" and torch.cuda.device_count() <= int(number or 0):
         raise UserError(f"--device {device}: there are {torch.cuda.device_count()} CUDA devices; use --device cpu")
     if dtype == "auto":
         dtype = "bfloat16" if _multiplies_bfloat16(device) else "float32"

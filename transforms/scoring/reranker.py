@@ -29,6 +29,7 @@ from transforms.scoring import (
     execution,
     listwise,
     m0,
+    probe,
     yes_no,
 )
 from transforms.scoring.checkpoint import Checkpoint
@@ -134,6 +135,7 @@ def specify(
     threads: int | None = None,
     attention: str = "auto",
     options: Mapping[str, Any] | None = None,
+    elsewhere: bool = False,
 ) -> Specification | EndpointSpecification:
     """Find a model and settle how to run it, without loading its weights.
 
@@ -147,6 +149,7 @@ def specify(
         threads: of the CPU; None for all.
         attention: "auto", or the kernel that shall compute it, a name in `attention.KERNELS`.
         options: fields of the family's Settings; None values stand for the vendor's default.
+        elsewhere: it will run on other machines, whose CUDA devices and kernels are taken as named.
 
     Raises:
         UserError: the model cannot be had, or an option does not apply or does not fit.
@@ -157,13 +160,16 @@ def specify(
         local |= {name: value for name, value in choices.items() if value != "auto"}
         settings = catalogue.with_options(catalogue.ENDPOINT, local | dict(options or {}))
         return endpoint.specify(name, settings)
-    run = execution.resolve(device, dtype, batch_tokens, threads, attention)  # before a download that may take long
+    # Before a download that may take long.
+    run = execution.resolve(device, dtype, batch_tokens, threads, attention, elsewhere)
     entry = catalogue.named(name)
     found = checkpoint.locate(name, revision or (entry.revision if entry else None))
     model = catalogue.recognise(found, like)
     settings = catalogue.with_options(model, options or {})
     settings = FAMILIES[model.family].resolve(found, settings)
-    return Specification(model, found, settings, run.with_kernel(backbones.head_size(found)))
+    if not (elsewhere and run.device.startswith("cuda")):
+        run = run.with_kernel(backbones.head_size(found))
+    return Specification(model, found, settings, run)
 
 
 class Reranker(Scorer):
@@ -174,9 +180,10 @@ class Reranker(Scorer):
         self.specification = specification
         run = specification.execution
         torch.set_num_threads(run.threads)
-        self._device = torch.device(run.device)
+        placement = run.placement
+        self._device = placement.device
         self.family: Family = FAMILIES[specification.model.family].load(
-            specification.checkpoint, specification.settings, run.placement
+            specification.checkpoint, specification.settings, placement
         )
 
     @classmethod
@@ -206,6 +213,10 @@ class Reranker(Scorer):
         if isinstance(specification, EndpointSpecification):
             raise UserError(f"{name}: an endpoint is not loaded; use specify(ADDRESS, options={{...}}).load()")
         return cls(specification)
+
+    def best_batch_tokens(self) -> int:
+        """The batch size that serves this model best on its device, measured; see `probe.best_budget`."""
+        return probe.best_budget(self.family.forward, self._device)
 
     def batches(self, tasks: Sequence[RankingTask]) -> list[Packed]:
         """What the model is given for the tasks, tokenised together: its forward passes in turn."""

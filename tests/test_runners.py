@@ -1,0 +1,178 @@
+"""The same job on Beam's portable runners, and what happens when a worker process of one dies."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
+from apache_beam.transforms.environments import ExternalEnvironment
+
+from pipelines import rerank as command
+from tests.job_run import RUNNER, parts, report, rerank, write_letters
+from tests.scoring import tiny
+
+ROOT = Path(__file__).resolve().parent.parent
+MODEL = "small-cross-encoder"
+TWO_PROCESSES = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """48 pairs in 8 row groups, so that there is work for several processes."""
+    return write_letters(tmp_path_factory.mktemp("input") / "in.parquet", queries=16, candidates=3)
+
+
+@pytest.fixture(scope="module")
+def in_memory(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The part files that Beam's in-process engine writes."""
+    output = tmp_path_factory.mktemp("in_memory")
+    assert rerank(source, output, MODEL) == 0
+    assert len(parts(output)) == 8
+    return parts(output)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("localhost", 0))
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def service(module: str, *options: str, port: int) -> Iterator[str]:
+    """A service of Beam's in a process of its own, in a group with what it starts; gives its address."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # a worker pool starts `python`
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, *options],
+        cwd=ROOT,
+        env=os.environ | {"PATH": path},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        while True:
+            assert process.poll() is None
+            with socket.socket() as connection:
+                if connection.connect_ex(("localhost", port)) == 0:
+                    break
+            time.sleep(0.05)
+        yield f"localhost:{port}"
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@contextmanager
+def worker_pool() -> Iterator[str]:
+    port = free_port()
+    with service("apache_beam.runners.worker.worker_pool_main", f"--service_port={port}", port=port) as address:
+        yield address
+
+
+def test_two_worker_processes(source: Path, in_memory: dict[str, bytes], tmp_path: Path) -> None:
+    assert rerank(source, tmp_path / "out", MODEL, *TWO_PROCESSES) == 0
+    assert parts(tmp_path / "out") == in_memory
+    told = report(tmp_path / "out")
+    assert told["pairs"]["scored"] == 48
+    assert set(told["last_run"]["stage_seconds"]) == {"read", "tokenise", "forward", "write"}
+
+
+def test_external_worker_pool(
+    source: Path, in_memory: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with worker_pool() as address:
+        runner = FnApiRunner(default_environment=ExternalEnvironment(address))
+        monkeypatch.setattr(command, "runner_of", lambda options: (runner, True))
+        assert rerank(source, tmp_path / "out", MODEL, "--direct_num_workers=2") == 0
+    assert parts(tmp_path / "out") == in_memory
+
+
+def test_job_service(source: Path, in_memory: dict[str, bytes], tmp_path: Path) -> None:
+    port = free_port()
+    job_service = service("apache_beam.runners.portability.local_job_service_main", f"--job_port={port}", port=port)
+    with job_service as address, worker_pool() as pool:
+        options = [f"--job_endpoint={address}", "--environment_type=EXTERNAL", f"--environment_config={pool}"]
+        assert rerank(source, tmp_path / "out", MODEL, "--runner=PortableRunner", *options) == 0
+    assert parts(tmp_path / "out") == in_memory
+    assert report(tmp_path / "out")["last_run"]["stage_seconds"]["forward"] > 0, "metrics come back"
+
+
+@pytest.mark.parametrize(
+    ("runner", "told"),
+    [
+        (
+            "DaskRunner",
+            "--runner DaskRunner loses data: it drops what a step puts out when a bundle ends; "
+            "use DirectRunner or DataflowRunner",
+        ),
+        (
+            "PortableRunner",
+            "--runner PortableRunner: give --job_endpoint=HOST:PORT, where its job service listens",
+        ),
+        ("NoSuchRunner", "--runner NoSuchRunner: Unexpected pipeline runner: NoSuchRunner. Valid values are "),
+    ],
+)
+def test_runners_that_cannot_be_used(
+    runner: str, told: str, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert rerank(source, tmp_path / "out", MODEL, f"--runner={runner}") == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {told}")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_job_that_cannot_be_handed_in_is_one_line(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--runner=FlinkRunner", f"--flink_job_server_jar={tmp_path / 'none.jar'}")
+    assert rerank(source, tmp_path / "out", MODEL, *options) == 1
+    [line] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert line.startswith("error: the job could not be handed in: ")
+
+
+def test_a_worker_that_is_killed_ends_the_job_and_the_same_command_continues(tmp_path: Path) -> None:
+    model = tiny.bert(tmp_path / "model")
+    source = write_letters(tmp_path / "in.parquet", queries=400, candidates=2, row_group_size=20)
+    ends = ["--input", str(source), "--output", str(tmp_path / "out"), "--model", str(model)]
+    arguments = [*ends, "--dtype", "float32", "--shard_pairs", "1", RUNNER, *TWO_PROCESSES]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipelines.rerank", *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    while len(parts(tmp_path / "out")) < 3:
+        assert process.poll() is None
+        time.sleep(0.01)
+    workers = [
+        child
+        for child in psutil.Process(process.pid).children(recursive=True)
+        if child.name() != "sh" and "apache_beam.runners.worker.sdk_worker_main" in child.cmdline()
+    ]
+    assert len(workers) == 2
+    workers[0].kill()
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert re.fullmatch(
+        r"error: a worker process died \(worker subprocess exited with return code (-9|137)\), "
+        "as one does that takes too much memory; the same command continues",
+        next(line for line in errors.splitlines() if "error:" in line).rpartition("\r")[2].strip(),
+    )
+    psutil.wait_procs(workers, timeout=60)
+    assert not workers[1].is_running(), "nothing goes on behind the user's back"
+    done = parts(tmp_path / "out")
+    assert 3 <= len(done) < 400
+    assert not (tmp_path / "out" / "_SUCCESS").exists()
+
+    assert rerank(source, tmp_path / "out", model, "--shard_pairs", "1") == 0
+    assert rerank(source, tmp_path / "undisturbed", model, "--shard_pairs", "1") == 0
+    assert parts(tmp_path / "out") == parts(tmp_path / "undisturbed")
+    assert done.items() <= parts(tmp_path / "out").items()
