@@ -49,7 +49,7 @@ def test_each_process_takes_the_next_free_device_and_then_they_share(claimants: 
 
 @pytest.mark.parametrize(("device", "there", "own"), [("cpu", 4, "cpu"), ("cuda:2", 4, "cuda:2"), ("cuda", 1, "cuda")])
 def test_what_needs_no_choice(monkeypatch: pytest.MonkeyPatch, device: str, there: int, own: str) -> None:
-    monkeypatch.setattr(devices.torch.cuda, "device_count", lambda: there)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: there)
     assert devices.own(device) == own
 
 
@@ -58,9 +58,9 @@ def test_one_device_for_all_models_of_a_process(monkeypatch: pytest.MonkeyPatch,
         def __init__(self, number: int) -> None:
             self.uuid = f"gpu-{number}"
 
-    monkeypatch.setattr(devices.torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(devices.torch.cuda, "get_device_properties", Properties)
-    monkeypatch.setattr(devices.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("torch.cuda.get_device_properties", Properties)
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
     devices._own_cuda.cache_clear()
     assert [devices.own("cuda"), devices.own("cuda")] == ["cuda:0", "cuda:0"]
     devices._own_cuda.cache_clear()
