@@ -83,6 +83,7 @@ def committed_pairs(output: Path) -> int:
 def watch(process: subprocess.Popen[str], output: Path, every: float) -> list[Look]:
     """Looks at the job until it ends, and prints those at which more was done than at the one before."""
     looks: list[Look] = []
+    before = Look(0, 0, 0)
     start = time.monotonic()
     print(f"{'seconds':>9} {'pairs':>11} {'pairs/s':>9} {'MB':>7}")
     while process.poll() is None:
@@ -91,12 +92,14 @@ def watch(process: subprocess.Popen[str], output: Path, every: float) -> list[Lo
             used = memory(psutil.Process(process.pid))
         except psutil.NoSuchProcess:
             break
+        if not used:  # it has ended just now
+            break
         look = Look(time.monotonic() - start, committed_pairs(output), used)
-        before = looks[-1] if looks else Look(0, 0, 0)
         looks.append(look)
         if look.pairs > before.pairs:
             speed = (look.pairs - before.pairs) / (look.seconds - before.seconds)
             print(f"{look.seconds:>9.0f} {look.pairs:>11,} {speed:>9.0f} {look.memory / 1e6:>7.0f}", flush=True)
+            before = look
     return looks
 
 

@@ -28,11 +28,31 @@ TEXTS = st.one_of(
 )
 # Few, so that they meet again; some that only seem to be the same.
 NAMES = st.sampled_from(
-    ["a", "b", "c", "d", "A", "a ", "1", "01", "a\0", "é", "e\u0301", "\U0001f600", *" \u3000", "", None, *NOT_UTF8[:2]]
+    [
+        "a",
+        "b",
+        "c",
+        "d",
+        "e",
+        "f",
+        "g",
+        "A",
+        "a ",
+        "1",
+        "01",
+        "a\0",
+        "é",
+        "e\u0301",
+        "\U0001f600",
+        *" \u3000",
+        "",
+        None,
+        *NOT_UTF8[:2],
+    ]
 )
 NUMBERS = st.one_of(st.integers(0, 5), st.sampled_from([-1, 2**63 - 1, None]))
-SCORES = st.sampled_from([None, 0.0, -0.0, 0.5, 0.5, 1.0, -3.25, 1e300, float("nan"), float("inf"), float("-inf")])
-RANKS = st.one_of(st.integers(1, 4), st.sampled_from([None, -7, 2**31 - 1]))
+SCORES = st.sampled_from([None, None, 0.0, -0.0, 0.5, -3.25, -1e300, float("nan"), float("inf"), float("-inf")])
+RANKS = st.sampled_from([None, None, 1, 2, 2, 3, -7, 2**31 - 1])
 STRING_TYPES = [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())]
 
 
