@@ -20,7 +20,7 @@ import apache_beam as beam
 import grpc
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics.metric import MetricsFilter
-from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, StandardOptions
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, PortableOptions, StandardOptions
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineResult, PipelineRunner, create_runner
 
@@ -109,12 +109,18 @@ def run_graph(
 ) -> dict[str, int]:
     """Run the graph to its end; returns the run's counters of a namespace by name.
 
+    Where Dataflow is asked for a template alone, that ends the command, as nothing is run.
+
     Raises:
         UserError: a worker met a mistake that the user can mend.
     """
     pipeline = beam.Pipeline(runner=runner, options=options)
     build(pipeline)
     result = run_to_end(pipeline)
+    template = options.view_as(GoogleCloudOptions).template_location
+    if template and dataflow.is_dataflow(options):
+        print(f"template written to {template}; once it has run, the same command without --template_location finishes")
+        raise SystemExit(0)
     counters = result.metrics().query(MetricsFilter().with_namespace(namespace))["counters"]
     return {counter.key.metric.name: counter.result for counter in counters}
 
