@@ -66,7 +66,9 @@ def main() -> None:
         start = time.perf_counter()
         found = committed(output)
         seconds = time.perf_counter() - start
-        print(f"{len(found):,} parts of {ROW_GROUP:,} pairs: committed in {written:.1f} s, looked at in {seconds:.1f} s")
+        print(
+            f"{len(found):,} parts of {ROW_GROUP:,} pairs: committed in {written:.1f} s, looked at in {seconds:.1f} s"
+        )
 
 
 if __name__ == "__main__":
