@@ -17,7 +17,8 @@ from functools import partial
 from pathlib import Path
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
+import torch
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 
 from pipelines import dataflow, dry_run
 from pipelines.progress_line import progress_line
@@ -120,6 +121,7 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
                     progress_folder=folder,
                     resource_hints=dataflow.take_scoring_hints(beam_options),
                 )
+                use_all_gpus(specification, beam_options)
                 graph = partial(build, work=work, rerank=rerank)
                 metrics = run_graph(graph, runner, beam_options, NAMESPACE)
             parts = committed(output, current.fingerprint)
@@ -182,6 +184,15 @@ def with_batch_size(specification: Specification | EndpointSpecification) -> Spe
         return specification
     best = specification.load().best_batch_tokens()
     return replace(specification, execution=replace(specification.execution, batch_tokens=best))
+
+
+def use_all_gpus(specification: Specification | EndpointSpecification, options: PipelineOptions) -> None:
+    """Ask Beam's own engine for a worker process for each GPU of this machine, where neither is chosen by the user."""
+    direct = options.view_as(DirectOptions)
+    unsaid = (direct.direct_running_mode, direct.direct_num_workers) == ("in_memory", 1)
+    several = isinstance(specification, Specification) and specification.execution.device == "cuda"
+    if unsaid and several and (gpus := torch.cuda.device_count()) > 1:
+        direct.direct_running_mode, direct.direct_num_workers = "multi_processing", gpus
 
 
 def plan_units(output: str, inputs: Sequence[InputFile], keep_columns: Sequence[str]) -> tuple[Unit, ...]:
