@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import strategies as st
 
 from tests.input_files import flat_table, nested_table
+from transforms.columns import Layout
 
 Row = dict[str, Any]
 
@@ -23,7 +24,7 @@ NOT_UTF8 = [b"\xed\xa0\x80", b"a\xed\xbf\xbf", b"\xff", b"caf\xc3", b"\xc0\xaf"]
 SPECIAL = ["", " ", "\0", "a\0b", "[SEP]", "[CLS] a [SEP] b", "</s>", "<|im_end|>", "\ufeffa", "e\u0301", "\u202eb"]
 TEXTS = st.one_of(
     st.sampled_from(WORDS),
-    st.sampled_from([*SPECIAL, "a " * 3000, "\U0010ffff" * 500, None, *NOT_UTF8]),
+    st.sampled_from([*SPECIAL, *SPECIAL, "a " * 3000, "\U0010ffff" * 500, None, *NOT_UTF8]),
     CHARACTERS.map(lambda one: f"a {one} b{one}"),
 )
 # Few, so that they meet again; some that only seem to be the same.
@@ -53,6 +54,7 @@ NAMES = st.sampled_from(
 NUMBERS = st.one_of(st.integers(0, 5), st.sampled_from([-1, 2**63 - 1, None]))
 SCORES = st.sampled_from([None, None, 0.0, -0.0, 0.5, -3.25, -1e300, float("nan"), float("inf"), float("-inf")])
 RANKS = st.sampled_from([None, None, 1, 2, 2, 3, -7, 2**31 - 1])
+LAYOUTS: list[Layout] = ["nested", "flat"]
 STRING_TYPES = [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())]
 
 
@@ -61,7 +63,7 @@ class File:
     """One input file: its rows in the layout's own form, the types of columns that are not the usual, and how many
     rows each of its row groups has."""
 
-    layout: Literal["nested", "flat"]
+    layout: Layout
     rows: list[Row]
     types: dict[str, pa.DataType]
     row_groups: list[int]
@@ -80,6 +82,11 @@ class File:
         return str(path)
 
 
+def mostly(usual: st.SearchStrategy[Any], *others: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """The usual, but one of the others once in a while."""
+    return st.sampled_from([*[usual] * 12, *others]).flatmap(lambda chosen: chosen)
+
+
 def row_groups(rows: int) -> st.SearchStrategy[list[int]]:
     """Sizes of row groups that have so many rows together, some of them empty."""
     cuts = st.lists(st.integers(0, rows), max_size=4).map(sorted)
@@ -89,7 +96,7 @@ def row_groups(rows: int) -> st.SearchStrategy[list[int]]:
 @st.composite
 def files(draw: st.DrawFn, most: int = 1) -> list[File]:
     """Input files of one layout and with the same columns, each of its own types."""
-    layout = draw(st.sampled_from(["nested", "flat"]))
+    layout: Layout = draw(st.sampled_from(LAYOUTS))
     optional = {name: draw(st.booleans()) for name in ("instruction", "title", "score", "rank")}
     numbered = {name: draw(st.integers(0, 4)) == 0 for name in ("query_id", "doc_id")}
     ids = {name: NUMBERS if is_number else NAMES for name, is_number in numbered.items()}
@@ -98,9 +105,9 @@ def files(draw: st.DrawFn, most: int = 1) -> list[File]:
     outer, inner = (
         {name: values for name, values in level.items() if optional.get(name, True)} for level in (outer, inner)
     )
-    entry = st.one_of(*[st.fixed_dictionaries(inner)] * 9, st.none())
+    entry = mostly(st.fixed_dictionaries(inner), st.none())
     many = st.builds(_many, st.sampled_from([7, 100, 1000]), st.just(numbered["doc_id"]))
-    lists = st.one_of(*[st.lists(entry, max_size=4)] * 14, many, st.none())
+    lists = mostly(st.lists(entry, max_size=5), many, st.none())
     row = st.fixed_dictionaries(outer | {"candidates": lists} if layout == "nested" else outer | inner)
     found = []
     for _ in range(draw(st.integers(1, most))):

@@ -140,7 +140,7 @@ def _add(
     assert query is not None
     good: dict[str, Row] = {}
     for entry, before in zip(entries, known, strict=True):
-        doc_id = entry and decoded(entry["doc_id"])[0]
+        doc_id = None if entry is None else decoded(entry["doc_id"])[0]
         reason = before or _entry_fault(entry) or ("duplicate_doc_id" if doc_id in good else None)
         if reason:
             rejections.append(Rejection(query_id, doc_id, None, reason))

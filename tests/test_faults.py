@@ -312,12 +312,13 @@ def test_hubs_that_fail(tmp_path: Path, model: Path) -> None:
         with subprocess.Popen(
             command, env=os.environ | environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as process:
-            assert process.stdin
-            assert process.stdout
+            asked, answered = process.stdin, process.stdout
+            assert asked
+            assert answered
 
             def run(model: str) -> tuple[int, str]:
-                print(model, file=process.stdin, flush=True)
-                exit_code, errors = json.loads(process.stdout.readline())
+                print(model, file=asked, flush=True)
+                exit_code, errors = json.loads(answered.readline())
                 return exit_code, errors
 
             for name, exit_code, said in [
@@ -336,6 +337,6 @@ def test_hubs_that_fail(tmp_path: Path, model: Path) -> None:
 
             hub.cuts.clear()
             assert run("o/half")[0] == 0
-            process.stdin.close()
+            asked.close()
     assert rerank(source, tmp_path / "undisturbed", model) == 0
     assert rows(output) == rows(tmp_path / "undisturbed")

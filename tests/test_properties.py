@@ -35,7 +35,7 @@ from tests.test_commit import make_scores, make_shard
 from transforms import plan as planning
 from transforms import report
 from transforms.cleaning import clean
-from transforms.columns import Columns
+from transforms.columns import Columns, Layout
 from transforms.commit import committed, rank, results
 from transforms.handler import RerankerHandler
 from transforms.inputs import inspect
@@ -81,19 +81,24 @@ def one_database(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @FUZZ
 @given(
-    layout=st.sampled_from(["nested", "flat"]),
+    layout=st.sampled_from(fuzzed.LAYOUTS),
     ids=st.lists(st.lists(st.tuples(fuzzed.NAMES, st.integers(1, 3)), max_size=4), min_size=1, max_size=2),
     data=st.data(),
 )
 @pytest.mark.usefixtures("one_database")
-def test_the_planner(layout: Any, ids: list[list[tuple[Any, int]]], data: st.DataObject) -> None:
+def test_the_planner(layout: Layout, ids: list[list[tuple[Any, int]]], data: st.DataObject) -> None:
     """Units hold each row once, and whole queries; the rows of ids that were there before are found."""
     names = [[name for name, times in runs for _ in range(times)] for runs in ids]
-    columns: dict[str, Any] = {"query": "q"} | (
-        {"candidates": []} if layout == "nested" else {"doc_id": "d", "text": "t"}
-    )
+    columns: dict[str, Any] = {"candidates": []}
+    if layout == "flat":
+        columns = {"doc_id": "d", "text": "t"}
     of_files = [
-        File(layout, [{"query_id": name} | columns for name in listed], {}, data.draw(fuzzed.row_groups(len(listed))))
+        File(
+            layout,
+            [{"query_id": name, "query": "q"} | columns for name in listed],
+            {},
+            data.draw(fuzzed.row_groups(len(listed))),
+        )
         for listed in names
     ]
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
@@ -181,7 +186,7 @@ def _pairs(queries: pa.RecordBatch, pairs: pa.RecordBatch) -> list[oracle.Pair]:
 @st.composite
 def sequences(draw: st.DrawFn) -> list[TokenSequence]:
     """Some with a common prefix."""
-    made = []
+    made: list[TokenSequence] = []
     for number in range(draw(st.integers(1, 4))):
         shared = draw(st.integers(0, 5))
         prefix = np.arange(shared, dtype=np.int32) + 100 * number
