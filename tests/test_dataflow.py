@@ -28,9 +28,11 @@ from pipelines.rerank_options import build_parser
 from pipelines.running import run_to_end
 from tests.google_cloud import PROJECT, REGION, GoogleCloud, google_cloud
 from tests.job_run import letters, parts, rerank, write_letters
+from transforms.errors import UserError
 from transforms.inputs import inspect
 from transforms.plan import plan
 from transforms.rerank import Reading, Rerank, Work
+from transforms.scoring.execution import resolve
 from transforms.scoring.reranker import specify
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -360,3 +362,17 @@ def test_image_is_built_with_the_versions_that_are_tested() -> None:
     assert {"setup.py", "pyproject.toml", "constraints.txt", "README.md", "LICENSE"} <= copied
     assert {"pipelines", "transforms", "eval"} <= copied
     assert [name for name in copied if not (ROOT / name).exists()] == []
+
+
+def test_hardware_that_is_not_here_is_taken_as_named() -> None:
+    named = resolve("cuda", "bfloat16", attention="flash_attn_3", elsewhere=True)
+    assert (named.device, named.dtype, named.attention, named.batch_tokens) == (
+        "cuda",
+        "bfloat16",
+        "flash_attn_3",
+        65536,
+    )
+    with pytest.raises(
+        UserError, match="--device cuda of other machines: give --dtype and --attention too, as fit them"
+    ):
+        resolve("cuda", "bfloat16", elsewhere=True)
