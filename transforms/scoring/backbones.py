@@ -26,7 +26,7 @@ from transformers import (
 
 from transforms.errors import UserError, one_line
 from transforms.scoring import checkpoint as checkpoints
-from transforms.scoring import fused_linear, jina_v3
+from transforms.scoring import cpu_layers, jina_v3
 from transforms.scoring.checkpoint import Checkpoint, Tensors
 from transforms.scoring.execution import Placement
 from transforms.scoring.last_layer import LastPostNorm, LastPreNorm
@@ -178,8 +178,8 @@ class Backbone:
             layers = model.get_submodule(architecture.layers)
             layers[-1] = architecture.last(layers[-1])
         weight = next(model.parameters())
-        if fused_linear.usable(weight.device, weight.dtype):
-            fused_linear.fuse(model)
+        if cpu_layers.usable(weight.device, weight.dtype):
+            cpu_layers.replace(model)
         self.size = int(model.config.hidden_size)
 
     def __call__(self, packed: Packed) -> torch.Tensor:

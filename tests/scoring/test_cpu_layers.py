@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import BertConfig, BertModel, Qwen2Config, Qwen2Model
+from transformers import BertConfig, BertModel, Qwen2Config, Qwen2Model, Qwen3Config, Qwen3Model
+from transformers.models.qwen2.modeling_qwen2 import Qwen2RMSNorm
 
-from transforms.scoring.fused_linear import EXACT_GELU, FusedLinear, fuse, usable
+from transforms.scoring.cpu_layers import EXACT_GELU, Fusable, FusedLinear, SlicedNorm, replace, usable
 
 CPU = torch.device("cpu")
 needs_bfloat16 = pytest.mark.skipif(
@@ -23,11 +24,14 @@ def test_bias_and_gelu(rows: int) -> None:
     exact = torch.nn.functional.linear(states.double(), linear.weight.double(), linear.bias.double())
     with torch.inference_mode():
         plain, gelu = FusedLinear(linear)(states), FusedLinear(linear, EXACT_GELU)(states)
+        swish = FusedLinear(linear, Fusable("swish"))(states)
     assert plain.dtype == gelu.dtype == torch.bfloat16
     # One rounding to bfloat16, which keeps eight bits, and nothing else.
     assert ((plain - exact).abs() <= exact.abs() * 2**-8 + 1e-5).all()
     activated = torch.nn.functional.gelu(exact)
     assert ((gelu - activated).abs() <= activated.abs() * 2**-8 + 1e-5).all()
+    activated = torch.nn.functional.silu(exact)
+    assert ((swish - activated).abs() <= activated.abs() * 2**-8 + 1e-5).all()
 
 
 def test_usable_in_bfloat16_on_a_cpu_alone() -> None:
@@ -47,7 +51,7 @@ SIZES: dict[str, Any] = {
 def fused_layers(model: torch.nn.Module) -> list[tuple[str, str]]:
     """Name and activation of each fused layer of the second layer of the model."""
     return [
-        (name.partition("1.")[2], module.activation)
+        (name.partition("1.")[2], module.activation.name)
         for name, module in model.named_modules()
         if isinstance(module, FusedLinear) and "1." in name
     ]
@@ -55,7 +59,7 @@ def fused_layers(model: torch.nn.Module) -> list[tuple[str, str]]:
 
 def test_which_layers() -> None:
     bert = BertModel(BertConfig(**SIZES, hidden_act="gelu"), add_pooling_layer=False)
-    fuse(bert)
+    replace(bert)
     projections = [(f"attention.self.{name}", "none") for name in ("query", "key", "value")]
     assert fused_layers(bert) == [
         *projections,
@@ -67,25 +71,49 @@ def test_which_layers() -> None:
 
 def test_another_activation_stays() -> None:
     bert = BertModel(BertConfig(**SIZES, hidden_act="gelu_new"), add_pooling_layer=False)
-    fuse(bert)
+    replace(bert)
     assert ("intermediate.dense", "none") in fused_layers(bert)
     assert not isinstance(bert.encoder.layer[1].intermediate.intermediate_act_fn, torch.nn.Identity)
 
 
-def test_layers_without_bias_stay() -> None:
+def test_layers_without_bias_or_activation_stay() -> None:
     qwen = Qwen2Model(Qwen2Config(**SIZES, num_key_value_heads=2))
-    fuse(qwen)
-    assert fused_layers(qwen) == [(f"self_attn.{name}_proj", "none") for name in "qkv"]
+    replace(qwen)
+    projections = [(f"self_attn.{name}_proj", "none") for name in "qkv"]
+    assert fused_layers(qwen) == [*projections, ("mlp.gate_proj", "swish")]
+    assert isinstance(qwen.layers[1].mlp.act_fn, torch.nn.Identity)
+    assert isinstance(qwen.norm, SlicedNorm)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1024), (1, 700, 1024), (1, 300, 16, 128), (1, 0, 1024)])
+def test_sliced_norm_gives_the_same_numbers(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    norm = Qwen2RMSNorm(shape[-1]).to(torch.bfloat16)
+    torch.nn.init.normal_(norm.weight)
+    states = torch.randn(shape).to(torch.bfloat16)
+    with torch.inference_mode():
+        assert torch.equal(SlicedNorm(norm)(states), norm(states))
 
 
 @needs_bfloat16
-def test_same_hidden_states() -> None:
+@pytest.mark.parametrize(
+    "model",
+    [
+        BertModel(BertConfig(**SIZES), add_pooling_layer=False),
+        Qwen3Model(Qwen3Config(**SIZES, num_key_value_heads=2, head_dim=8)),
+    ],
+    ids=["bert", "qwen3"],
+)
+def test_same_hidden_states(model: torch.nn.Module) -> None:
     torch.manual_seed(0)
-    bert = BertModel(BertConfig(**SIZES), add_pooling_layer=False).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
     ids = torch.arange(30)[None]
     with torch.inference_mode():
-        exact = bert(input_ids=ids).last_hidden_state
-        bert.to(torch.bfloat16)
-        fuse(bert)
-        fused = bert(input_ids=ids).last_hidden_state
-    assert (fused - exact).abs().max() < 0.05  # of layer-normed states, which are about 1
+        exact = model.eval()(input_ids=ids).last_hidden_state
+        plain = model.to(torch.bfloat16)(input_ids=ids).last_hidden_state
+        replace(model)
+        replaced = model(input_ids=ids).last_hidden_state
+    scale = exact.abs().max()
+    assert (plain - exact).abs().max() < 0.02 * scale
+    assert (replaced - exact).abs().max() < 0.02 * scale
