@@ -70,14 +70,14 @@ def test_which_layers() -> None:
 
 
 def test_another_activation_stays() -> None:
-    bert = BertModel(BertConfig(**SIZES, hidden_act="gelu_new"), add_pooling_layer=False)
+    bert: Any = BertModel(BertConfig(**SIZES, hidden_act="gelu_new"), add_pooling_layer=False)
     replace(bert)
     assert ("intermediate.dense", "none") in fused_layers(bert)
     assert not isinstance(bert.encoder.layer[1].intermediate.intermediate_act_fn, torch.nn.Identity)
 
 
 def test_layers_without_bias_or_activation_stay() -> None:
-    qwen = Qwen2Model(Qwen2Config(**SIZES, num_key_value_heads=2))
+    qwen: Any = Qwen2Model(Qwen2Config(**SIZES, num_key_value_heads=2))
     replace(qwen)
     projections = [(f"self_attn.{name}_proj", "none") for name in "qkv"]
     assert fused_layers(qwen) == [*projections, ("mlp.gate_proj", "swish")]
