@@ -6,13 +6,14 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from pipelines.running import set_up_logging
+from pipelines.running import WorkerDiedError, set_up_logging
 from transforms.errors import UserError, one_line
 
 # Processes are forked from a server that has imported all that is large, and has neither threads nor a device in use.
@@ -80,6 +81,9 @@ def _do(connection: Connection, work: Callable[..., int], arguments: tuple[Any, 
         connection.send(("done", work(*arguments)))
     except UserError as error:
         connection.send(("user error", str(error)))
+        if isinstance(error, WorkerDiedError):
+            sys.stdout.flush()
+            os._exit(error.exit_code)  # threads that wait for the dead one would hold this process for ever
     except KeyboardInterrupt:
         connection.send(("interrupted", ""))
     except Exception as error:

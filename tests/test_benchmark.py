@@ -21,6 +21,7 @@ from pipelines.apart import ApartError, run_apart
 from pipelines.benchmark import main
 from pipelines.benchmark_candidates import candidates_arguments, candidates_directory
 from pipelines.benchmark_options import CODE_MODEL, DataSet, build_parser
+from pipelines.running import WorkerDiedError
 from tests.job_run import parts, write_letters
 from tests.retrieval import copies
 from tests.scoring import tiny, tiny_encoder
@@ -309,6 +310,21 @@ def test_work_apart_gives_back_its_result_or_its_error() -> None:
         run_apart(die, signal.SIGKILL)
     with pytest.raises(ApartError, match="ended with exit code -15"):
         run_apart(die, signal.SIGTERM)
+
+
+def lose_a_worker(late: Path) -> int:
+    def wait() -> None:
+        time.sleep(20)
+        late.touch()
+
+    threading.Thread(target=wait).start()
+    raise WorkerDiedError("a worker process died")
+
+
+def test_work_apart_that_lost_a_worker_waits_for_no_thread(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^a worker process died$"):
+        run_apart(lose_a_worker, tmp_path / "late")
+    assert not (tmp_path / "late").exists()
 
 
 def wait_for_ever(begun: Path) -> int:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.object_store import ObjectStore
 from transforms import files
-from transforms.errors import UserError
+from transforms.errors import UnavailableError, UserError
 from transforms.inputs import InputFile
 from transforms.job import (
     Input,
@@ -257,6 +257,14 @@ def test_what_fails_before_anything_is_done_leaves_the_output_to_another(output:
     assert open_and_close(output, other) == other, "some of it is done, and it continues"
     with pytest.raises(UserError, match="is another job's"):
         open_and_close(output, make_job())
+
+
+def test_what_is_to_continue_keeps_the_output(output: str) -> None:
+    with pytest.raises(UnavailableError), open_job(output, make_job()):
+        raise UnavailableError("a worker process died")
+    with pytest.raises(UserError, match="is another job's"):
+        open_and_close(output, make_job(options={}, fingerprint="f2"))
+    assert open_and_close(output, make_job()) == make_job()
 
 
 def test_overwrite_deletes_a_jobs_own_files_alone(output: str) -> None:

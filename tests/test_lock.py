@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -9,7 +10,7 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -49,6 +50,19 @@ def test_lock_is_free_again_after_success_and_after_an_error(output: str) -> Non
         raise KeyboardInterrupt
     with lock(output):
         pass
+
+
+def test_a_filesystem_that_fails_meanwhile_hides_no_error(output: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> NoReturn:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    def fail() -> NoReturn:
+        monkeypatch.setattr(Path, "unlink", refuse)
+        monkeypatch.setattr(ObjectStore, "delete", refuse)
+        raise UserError("a part cannot be written")
+
+    with pytest.raises(UserError, match=r"^a part cannot be written$"), lock(output):
+        fail()
 
 
 def test_refusal_leaves_the_first_its_lock(output: str) -> None:

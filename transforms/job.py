@@ -17,7 +17,7 @@ from typing import Any
 
 from transforms import files
 from transforms.commit import REJECTED_DIRECTORY, SCORED_DIRECTORY
-from transforms.errors import UserError, one_line
+from transforms.errors import UnavailableError, UserError, one_line
 from transforms.inputs import InputFile
 from transforms.lock import LOCK_NAMES, lock
 
@@ -152,7 +152,8 @@ def open_job(
 
     The job that is given back is the one to do: where one is continued, its `inputs` (see `in_job_order`) and its
     `execution` are the stored ones. Temporaries of killed runs are gone, and the directories for parts are there. Where
-    the body fails before anything is done, the directory is free for another job again.
+    the body fails before anything is done, the directory is free for another job again; not where the same command is
+    to continue, since a worker that lives on may commit a part still.
 
     Args:
         output: the job's directory.
@@ -184,6 +185,8 @@ def open_job(
         files.sweep(output)
         try:
             yield job
+        except UnavailableError:
+            raise
         except Exception:
             if not any(files.list_names(files.join(output, name)) for name in (*layout.parts, *layout.steps)):
                 files.delete(files.join(output, name) for name in (*layout.files, JOB))
