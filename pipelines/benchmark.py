@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from apache_beam.io.filesystems import FileSystems
+
 from eval.cells import Cell, Failure, cell_path
 from pipelines.apart import ApartError, run_apart
 from pipelines.benchmark_candidates import Candidates, candidates_of, ready
@@ -38,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
         parser = build_parser()
-        options, _ = parse(parser, words)
+        options, beam_options = parse(parser, words)
+        FileSystems.set_options(beam_options)  # as each job does for itself
         _, beam = parser.parse_known_args(words)
         entrants = distinct("--models", [entrant(text) for text in options.models])
         sets = distinct("--datasets", [data_set(text) for text in options.datasets])
@@ -53,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return do_benchmark(output, entrants, sets, options, beam)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return error.exit_code
     except KeyboardInterrupt:
         print("interrupted: the same command continues", file=sys.stderr)
         return 130

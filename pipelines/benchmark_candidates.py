@@ -18,8 +18,8 @@ from eval.measured import judged_queries
 from pipelines.apart import ApartError, run_apart
 from pipelines.benchmark_options import CODE_MODEL, DataSet, FirstStage, code_task, first_stage
 from pipelines.candidates_options import ANSWERS, QRELS, REPORT
-from pipelines.options import parse
 from pipelines.rerank_options import RUN_OPTIONS
+from pipelines.running import prepare
 from transforms import files, job
 from transforms.errors import UserError
 from transforms.inputs import InputFile, inspect, total_pairs
@@ -178,4 +178,4 @@ def make_candidates(arguments: Sequence[str]) -> int:
     """
     from pipelines import candidates, candidates_options  # with all that retrieval needs
 
-    return candidates.do_job(*parse(candidates_options.build_parser(), arguments))
+    return candidates.do_job(*prepare(candidates_options.build_parser(), arguments))

@@ -17,8 +17,8 @@ from eval.training_data import trained_on
 from pipelines import rerank_options
 from pipelines.benchmark_candidates import Candidates
 from pipelines.benchmark_options import Entrant, model_options
-from pipelines.options import parse
 from pipelines.rerank import do_job
+from pipelines.running import prepare
 from transforms import files, job
 from transforms.errors import UserError
 from transforms.scoring import catalogue
@@ -136,7 +136,7 @@ def rerank(arguments: Sequence[str]) -> int:
     Raises:
         UserError: a mistake that the user can mend.
     """
-    return do_job(*parse(rerank_options.build_parser(), arguments))
+    return do_job(*prepare(rerank_options.build_parser(), arguments))
 
 
 def make_cell(work: Work, output: str, price_per_hour: float | None) -> Cell:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from eval.published_scores import BENCHMARKS, DEPTH
 from pipelines.candidates_options import depth, retriever
 from pipelines.options import Parser
-from pipelines.rerank_options import MODEL_OPTIONS, RUN_OPTIONS, add_options, given, positive, price, share
+from pipelines.rerank_options import MODEL_OPTIONS, RUN_OPTIONS, add_options, given, positive, price, share, speed
 from transforms import files
 from transforms.errors import UserError
 from transforms.retrieval import datasets
@@ -202,7 +202,7 @@ def build_parser() -> argparse.ArgumentParser:
     plan.add_argument("--plan", action="store_true", help="say what would run, how long and at what cost; run nothing")
     plan.add_argument(
         "--throughput",
-        type=_speed,
+        type=speed,
         metavar="N",
         help="pairs a second, for models of which no finished cell tells it",
     )
@@ -222,10 +222,3 @@ def _retriever(text: str) -> str:
     """A first stage as `pipelines.candidates` takes it."""
     retriever(text)
     return text
-
-
-def _speed(text: str) -> float:
-    value = price(text)
-    if not value:
-        raise argparse.ArgumentTypeError(f"{text!r} is no speed")
-    return value

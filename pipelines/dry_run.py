@@ -79,7 +79,7 @@ def report(
         estimate(specification, units, reading),
         rows=sum(file.rows for file in inputs),
         pairs=total_pairs(inputs),
-        units=len(units),
+        units=len(units) if made.contiguous else None,
         wanted=wanted,
     )
 
@@ -123,14 +123,14 @@ def estimate(specification: Specification, units: Sequence[Unit], reading: Readi
     )
 
 
-def describe(sample: Estimate, *, rows: int, pairs: int | None, units: int, wanted: Wanted) -> str:
+def describe(sample: Estimate, *, rows: int, pairs: int | None, units: int | None, wanted: Wanted) -> str:
     """What the sample says of the whole job.
 
     Args:
         sample: what was measured.
         rows: of the input.
         pairs: of the input; None where its footers do not tell.
-        units: parts of the input that can be read side by side.
+        units: row groups of the input, which can be read side by side; None where it is to be regrouped.
         wanted: what to plan for.
     """
     lines = [f"input     {rows:,} rows, {pairs:,} pairs" if pairs is not None else f"input     {rows:,} rows"]
@@ -149,8 +149,8 @@ def describe(sample: Estimate, *, rows: int, pairs: int | None, units: int, want
     machine = "on this machine" if wanted.throughput is None else f"at {wanted.throughput:,.1f} pairs/s"
     lines.append(f"job       {pairs * tokens_a_pair:,.0f} tokens, {duration(seconds)} {machine}")
     if wanted.workers > 1:
-        busy = min(wanted.workers, max(units, 1))
-        few = "" if busy == wanted.workers else f", of which {busy:,} have work: the input has {units:,} row groups"
+        busy = wanted.workers if units is None else min(wanted.workers, max(units, 1))
+        few = "" if busy == wanted.workers else f", with work for {busy:,}, one for each row group of the input"
         lines.append(f"workers   {wanted.workers:,}{few}: {duration(seconds / busy)}")
     if wanted.price_per_hour is not None:
         cost = seconds / 3600 * wanted.price_per_hour

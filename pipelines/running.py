@@ -56,10 +56,8 @@ def run_command(
     set_up_logging()
     again = ""
     try:
-        options, beam_options = parse(parser, sys.argv[1:] if arguments is None else arguments)
+        options, beam_options = prepare(parser, sys.argv[1:] if arguments is None else arguments)
         again = "without --overwrite " if options.overwrite else ""
-        dataflow.check(options, beam_options)
-        FileSystems.set_options(beam_options)  # as Beam does in a pipeline, for the files that are read before it
         return do_job(options, beam_options)
     except WorkerDiedError as error:
         print(f"error: {error}; the same command {again}continues", file=sys.stderr, flush=True)
@@ -78,6 +76,18 @@ def run_command(
             file=sys.stderr,
         )
         return 1
+
+
+def prepare(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> tuple[argparse.Namespace, PipelineOptions]:
+    """A job's options and Beam's, checked for the runner. Files are read with these from here on.
+
+    Raises:
+        UserError: an option that neither knows, or that cannot work on the runner.
+    """
+    options, beam_options = parse(parser, arguments)
+    dataflow.check(options, beam_options)
+    FileSystems.set_options(beam_options)  # as Beam does in a pipeline, for the files that are read before it
+    return options, beam_options
 
 
 def runner_of(options: PipelineOptions) -> tuple[PipelineRunner, bool]:

@@ -12,6 +12,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -25,7 +26,7 @@ from pipelines.running import WorkerDiedError
 from tests.job_run import parts, write_letters
 from tests.retrieval import copies
 from tests.scoring import tiny, tiny_encoder
-from transforms.errors import UserError
+from transforms.errors import UnavailableError, UserError
 from transforms.lock import lock
 
 RUNNER = "--runner=FnApiRunner"
@@ -238,7 +239,7 @@ def wait_until_unlocked(job: Path) -> None:
         (["--datasets", "x={m}/a.parquet,{m}/a.parquet"], "{m}/a.parquet: line 1: expected 4 fields"),
         (["--datasets", "x={m}/a.parquet,{m}/b.qrels"], "data set x: {m}/b.qrels has no query in common"),
         (["--group_size", "9"], "--group_size: applies to none of the models; leave it out"),
-        (["--device", "cuda:9"], "--device cuda:9: there are 0 CUDA devices; use --device cpu"),
+        (["--device", "cuda:99"], "--device cuda:99: there are "),
         (["--frobnicate"], "--frobnicate: neither this command nor Beam has such an option"),
     ],
 )
@@ -251,6 +252,17 @@ def test_a_mistake_is_one_line_before_any_work(
     assert len(errors) == 1
     assert errors[0].startswith(f"error: {told.format(m=material)}")
     assert not list(tmp_path.glob("results/*/*"))
+
+
+def test_what_does_not_answer_is_no_mistake(
+    material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unavailable(*_: object) -> NoReturn:
+        raise UnavailableError("the hub answered 500; the same command later continues")
+
+    monkeypatch.setattr(benchmark, "ready", unavailable)
+    assert main(arguments(material, tmp_path / "results")) == 1
+    assert capsys.readouterr().err == "error: the hub answered 500; the same command later continues\n"
 
 
 def test_candidates_of_a_known_set_follow_its_own_rules_and_a_directory_its_model(tmp_path: Path) -> None:

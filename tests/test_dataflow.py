@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
-from pipelines import candidates, dataflow
+from pipelines import benchmark_candidates, benchmark_cell, candidates, dataflow
 from pipelines.rerank import build, main
 from pipelines.rerank_options import build_parser
 from pipelines.running import run_to_end
@@ -152,6 +152,18 @@ def test_data_sets_of_the_hub_are_refused(capsys: pytest.CaptureFixture[str]) ->
         "error: --runner DataflowRunner: --dataset: its files come to this machine's disk, which workers do not see; "
         "give --corpus and --queries"
     ]
+
+
+@pytest.mark.parametrize(
+    ("job", "words"),
+    [
+        (benchmark_cell.rerank, ["--input", "in", "--output", "out", "--model", "small-cross-encoder"]),
+        (benchmark_candidates.make_candidates, ["--dataset", "beir/scifact", "--retriever", "bm25", "--output", "out"]),
+    ],
+)
+def test_a_benchmarks_jobs_are_checked_too(job: Callable[[list[str]], int], words: list[str]) -> None:
+    with pytest.raises(UserError, match=r"^--runner DataflowRunner: give --project, --region, --temp_location"):
+        job([*words, "--runner=DataflowRunner"])
 
 
 @pytest.mark.parametrize("runner", ["DirectRunner", "DataflowRunner"])

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from pipelines import rerank
-from pipelines.dry_run import Estimate, Wanted, describe, duration
+from pipelines.dry_run import Estimate, Wanted, describe, duration, report
+from tests.input_files import flat_table, write
+from transforms.inputs import inspect
+from transforms.rerank import Reading
+from transforms.scoring.reranker import specify
 
 # 100 pairs/s and 5,000 tokens/s
 SAMPLE = Estimate(pairs=1_000, tokens=50_000, truncated=25, rejected=1, seconds=10.0)
@@ -34,8 +39,15 @@ def test_workers_and_what_they_cost_beside_a_hosted_api() -> None:
 
 def test_more_workers_than_parts_of_the_input() -> None:
     assert told(Wanted(workers=8), units=4)[4:] == [
-        "workers   8, of which 4 have work: the input has 4 row groups: 2 h 30 min"
+        "workers   8, with work for 4, one for each row group of the input: 2 h 30 min"
     ]
+
+
+def test_scattered_input_is_regrouped_for_all_workers(tmp_path: Path) -> None:
+    texts = [{"query_id": f"q{row % 2}", "query": "a", "doc_id": str(row), "text": "b"} for row in range(6)]
+    path = write(tmp_path / "in.parquet", flat_table(texts))
+    planned = report(specify("small-cross-encoder"), inspect([path]), Reading(), Wanted(workers=2))
+    assert re.search(r"^workers   2: ", planned, re.MULTILINE)
 
 
 def test_input_whose_footers_do_not_tell_its_pairs() -> None:

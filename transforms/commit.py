@@ -43,9 +43,7 @@ class Part(NamedTuple):
     last: bool
 
 
-def commit(
-    output: str, shard: Shard, scores: Scores, top_k: int | None = None, fingerprint: str = ""
-) -> Counter[str]:
+def commit(output: str, shard: Shard, scores: Scores, top_k: int | None = None, fingerprint: str = "") -> Counter[str]:
     """Writes the shard's part files and returns what `count` counted. The same arguments give the same bytes.
 
     The scored part bears the job's fingerprint, so that a part of another job, copied here, is not taken for it.
@@ -276,7 +274,7 @@ def _read_part(path: str, fingerprint: str | None) -> Part | None:
     if _RECORD_KEY not in metadata:
         raise _foreign(path)
     record = json.loads(metadata[_RECORD_KEY])
-    if fingerprint is not None and record["job"] != fingerprint:
+    if fingerprint is not None and record.get("job") != fingerprint:
         raise _foreign(path)
     return Part(Counter(record["counts"]), record["last"])
 
