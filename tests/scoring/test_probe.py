@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from transforms.scoring.packing import Packed
-from transforms.scoring.probe import BUDGETS, Measured, choose, measure
+from transforms.scoring.probe import BUDGETS, Measured, best_budget, choose, measure
 
 CPU = torch.device("cpu")
 
@@ -32,17 +32,28 @@ def test_measured_until_the_memory_ends() -> None:
             raise torch.OutOfMemoryError("no memory")
         return torch.zeros(1)
 
-    found = list(measure(forward, CPU, (1024, 2048, 4096, 8192)))
+    found = list(measure(forward, CPU, budgets=(1024, 2048, 4096, 8192)))
     assert [one.budget for one in found] == [1024, 2048]
     assert all(one.tokens_per_second > 0 for one in found)
     assert seen == [(2, 1024, 511)] * 4 + [(4, 2048, 511)] * 4 + [(8, 4096, 511)]
+
+
+def test_no_sequence_is_longer_than_the_model_reads() -> None:
+    seen: set[int] = set()
+
+    def forward(packed: Packed) -> torch.Tensor:
+        seen.update(packed.lengths)
+        raise torch.OutOfMemoryError("no memory")
+
+    assert best_budget(forward, CPU, longest=128) == BUDGETS[0]
+    assert seen == {128}
 
 
 def test_not_even_the_smallest_fits() -> None:
     def forward(packed: Packed) -> torch.Tensor:
         raise torch.OutOfMemoryError("no memory")
 
-    assert list(measure(forward, CPU, (1024, 2048))) == [Measured(1024, 0.0)]
+    assert list(measure(forward, CPU, budgets=(1024, 2048))) == [Measured(1024, 0.0)]
 
 
 def test_other_errors_are_not_hidden() -> None:

@@ -26,9 +26,11 @@ class Measured(NamedTuple):
     tokens_per_second: float
 
 
-def best_budget(forward: Forward, device: torch.device) -> int:
-    """The batch size for a model on a device; see `choose`."""
-    return choose(list(measure(forward, device)))
+def best_budget(forward: Forward, device: torch.device, longest: int) -> int:
+    """The batch size for a model on a device; see `choose`. `longest` is how many tokens the model reads at once."""
+    found = choose(list(measure(forward, device, min(SEQUENCE_TOKENS, longest))))
+    torch.cuda.empty_cache()  # this process may leave the device to its workers
+    return found
 
 
 def choose(measured: Sequence[Measured]) -> int:
@@ -41,16 +43,16 @@ def choose(measured: Sequence[Measured]) -> int:
     return best.budget
 
 
-def measure(forward: Forward, device: torch.device, budgets: Sequence[int] = BUDGETS) -> Iterator[Measured]:
+def measure(
+    forward: Forward, device: torch.device, tokens: int = SEQUENCE_TOKENS, budgets: Sequence[int] = BUDGETS
+) -> Iterator[Measured]:
     """Speeds at growing batch sizes, until one does not fit into memory; the first is given in any case.
 
-    A batch is of sequences of SEQUENCE_TOKENS tokens, each read at its last one.
+    A batch is of sequences of so many tokens, each read at its last one.
     """
-    sequence = TokenSequence(
-        np.ones(SEQUENCE_TOKENS, np.int32), np.array([SEQUENCE_TOKENS - 1], np.int32), SEQUENCE_TOKENS
-    )
+    sequence = TokenSequence(np.ones(tokens, np.int32), np.array([tokens - 1], np.int32), tokens)
     for budget in budgets:
-        packed = pack([sequence] * (budget // SEQUENCE_TOKENS), device)
+        packed = pack([sequence] * (budget // tokens), device)
         try:
             seconds = []
             with torch.inference_mode():

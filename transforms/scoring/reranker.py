@@ -216,7 +216,7 @@ class Reranker(Scorer):
 
     def best_batch_tokens(self) -> int:
         """The batch size that serves this model best on its device, measured; see `probe.best_budget`."""
-        return probe.best_budget(self.family.forward, self._device)
+        return probe.best_budget(self.family.forward, self._device, self.specification.settings.max_length)
 
     def batches(self, tasks: Sequence[RankingTask]) -> list[Packed]:
         """What the model is given for the tasks, tokenised together: its forward passes in turn."""
