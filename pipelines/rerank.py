@@ -88,6 +88,7 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
         print(dry_run.report(specification, inputs, reading, planned))
         return 0
     if local and begun is None and not is_given(options, "batch_tokens"):
+        job.check_free(output, options.overwrite)
         specification = with_batch_size(specification)
 
     wanted = job.new_job(

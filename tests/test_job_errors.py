@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import NoReturn
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,6 +14,7 @@ from pipelines.rerank import main
 from tests.input_files import candidate, nested_table, query, write
 from tests.job_run import RUNNER, parts, rerank, rows, write_letters
 from tests.scoring import tiny
+from transforms.lock import lock
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +109,23 @@ def test_other_things_in_the_output_are_left_alone(
     assert rerank(source, tmp_path, model, "--overwrite") == 2
     assert "holds other things (thesis.txt)" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_the_output_is_looked_at_before_a_model_is_loaded_for_its_batch_size(
+    source: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(*_: object) -> NoReturn:
+        raise AssertionError("loaded")
+
+    monkeypatch.setattr("pipelines.rerank.with_batch_size", load)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").write_text("years of work")
+    assert rerank(source, tmp_path / "other", model) == 2
+    (tmp_path / "parts" / "scored").mkdir(parents=True)
+    (tmp_path / "parts" / "scored" / "part-00000-00000-00000.parquet").touch()
+    assert rerank(source, tmp_path / "parts", model) == 2
+    with lock(str(tmp_path / "used")):
+        assert rerank(source, tmp_path / "used", model) == 2
 
 
 def test_a_damaged_row_group_costs_no_other(model: Path, tmp_path: Path) -> None:

@@ -63,11 +63,12 @@ def test_a_second_interrupt_does_not_wait_for_the_shard_in_hand(tmp_path: Path) 
     options = ("--batch_tokens", "64")  # so that the one shard takes seconds
     process = start(source, tmp_path / "out", model, *options)
     while not list(tmp_path.glob("rerank-progress-*/*.json")):
+        assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     assert process.stderr
-    while "once more to quit at once" not in process.stderr.readline():
-        pass
+    while "once more to quit at once" not in (line := process.stderr.readline()):
+        assert line, "it goes on"
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130

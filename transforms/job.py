@@ -193,6 +193,18 @@ def open_job(
             raise
 
 
+def check_free(output: str, overwrite: bool, layout: Layout = RERANKING) -> None:
+    """What `open_job` says of a directory without a job that it may continue, for a caller with costly work before it.
+
+    Raises:
+        UserError: as `open_job`.
+    """
+    _refuse_other_things(output, layout)
+    with lock(output):
+        if not overwrite:
+            _refuse_unexplained_parts(output, layout)
+
+
 def read_job(output: str) -> Job | None:
     """What job.json says; None where there is none.
 
