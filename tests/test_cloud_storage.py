@@ -10,12 +10,18 @@ from typing import NamedTuple
 import pyarrow.parquet as pq
 import pytest
 from apache_beam.internal.gcp import auth
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.rerank import main
 from tests.google_cloud import google_cloud
 from tests.job_run import RUNNER, rerank, rows, write_letters
 from tests.s3_store import s3
 from tests.scoring import tiny
+from transforms.errors import UserError
+from transforms.inputs import inspect
+from transforms.plan import plan
+from transforms.reader import read_shards
 
 
 class Store(NamedTuple):
@@ -72,3 +78,13 @@ def test_from_bucket_to_bucket(store: Store, tmp_path: Path) -> None:
     assert main(command) == 0, "the same command continues"
     assert parts(store) == made
     assert b"some-secret" not in store.objects["some-bucket/out/job.json"]
+
+
+def test_an_input_file_that_has_gone(store: Store, tmp_path: Path) -> None:
+    path = f"{store.bucket}/in/gone.parquet"
+    store.objects["some-bucket/in/gone.parquet"] = write_letters(tmp_path / "in.parquet", 2, 2).read_bytes()
+    FileSystems.set_options(PipelineOptions(list(store.options)))
+    (unit,) = plan(inspect([path])).units
+    del store.objects["some-bucket/in/gone.parquet"]
+    with pytest.raises(UserError, match=f"^{path}: has gone since the job looked at it first; put it back, and the"):
+        list(read_shards(unit))

@@ -7,6 +7,7 @@ whole trees when it lists, finds nothing for a relative pattern without a folder
 
 from __future__ import annotations
 
+import errno
 import glob
 import hashlib
 import os
@@ -116,10 +117,19 @@ def modified(path: str) -> float:
 
 
 def open_input(path: str) -> BinaryIO:
-    """A seekable stream of a file's own bytes, whatever its name ends in; pyarrow reads Parquet from it."""
+    """A seekable stream of a file's own bytes, whatever its name ends in; pyarrow reads Parquet from it.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
     if is_local(path):
         return Path(path).open("rb")
-    stream: BinaryIO = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    try:
+        stream: BinaryIO = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    except Exception as error:  # each kind of filesystem has its own for a file that is not there
+        if FileSystems.exists(path):
+            raise
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
     return stream
 
 
