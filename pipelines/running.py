@@ -158,8 +158,8 @@ def run_to_end(pipeline: beam.Pipeline) -> PipelineResult:
             ends.put(error if here else UnavailableError(f"the job could not be handed in: {one_line(error)}"))
 
     with _deaths_of_workers(ends):
-        threading.Thread(target=run, name="pipeline", daemon=True).start()
         try:
+            threading.Thread(target=run, name="pipeline", daemon=True).start()
             error = ends.get()
             if isinstance(error, WorkerDiedError):
                 with suppress(Empty):  # a run that has just ended, which stops its workers, says how

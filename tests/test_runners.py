@@ -8,10 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -19,6 +21,7 @@ from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.transforms.environments import ExternalEnvironment
 
 from pipelines import rerank as command
+from pipelines.running import run_to_end
 from tests.job_run import RUNNER, parts, report, rerank, write_letters
 from tests.scoring import tiny
 
@@ -139,6 +142,35 @@ def test_a_job_that_cannot_be_handed_in_is_one_line(
     assert rerank(source, tmp_path / "out", MODEL, *options) == 1
     [line] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
     assert line.startswith("error: the job could not be handed in: ")
+
+
+class JobElsewhere:
+    """A job on another engine that goes on until it is cancelled; the user presses Ctrl-C as soon as it is waited for.
+
+    It stands for the pipeline and for its result.
+    """
+
+    runner = None
+
+    def __init__(self) -> None:
+        self.cancelled = threading.Event()
+
+    def run(self, test_runner_api: bool) -> JobElsewhere:
+        return self
+
+    def wait_until_finish(self) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        self.cancelled.wait(60)
+
+    def cancel(self) -> None:
+        self.cancelled.set()
+
+
+def test_ctrl_c_cancels_a_job_elsewhere() -> None:
+    job: Any = JobElsewhere()
+    with pytest.raises(KeyboardInterrupt):
+        run_to_end(job)
+    assert job.cancelled.is_set()
 
 
 def test_a_worker_that_is_killed_ends_the_job_and_the_same_command_continues(tmp_path: Path) -> None:
