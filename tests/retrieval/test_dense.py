@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from tests.scoring import tiny_encoder
 from transforms.retrieval import work
 from transforms.retrieval.dense import Searcher, search_shard
+from transforms.retrieval.transform import Dense, Settings, _SearchShard
 from transforms.scoring.encoder import Encoder
 from transforms.scoring.reranker import Specification, specify
 
@@ -71,6 +73,18 @@ def test_document_that_cannot_be_embedded_is_never_found(
     found = work.hits_path(str(tmp_path), "part")
     assert work.record(found) == {"not_embedded": 1, "queries_not_embedded": 0}
     assert sorted(work.read(found)["doc_id"].to_pylist()) == sorted([d for d in TEXTS if d != "d3"] * 2)
+
+
+def test_threads_of_a_worker_share_a_model(specification: Specification, tmp_path: Path) -> None:
+    work.write(work.queries_path(str(tmp_path)), QUERIES)
+    for name in ("one", "other"):
+        work.write(work.corpus_path(str(tmp_path), name), documents(TEXTS), {"documents": len(TEXTS)})
+    step = _SearchShard(Settings(str(tmp_path), 5, False, 100), Dense(specification))
+    first, second = (pickle.loads(pickle.dumps(step)) for _ in range(2))
+    assert [*first.process("one"), *second.process("other")] == ["one", "other"]
+    assert first._searcher is second._searcher is not None
+    hits = [work.read(work.hits_path(str(tmp_path), name)) for name in ("one", "other")]
+    assert hits[0].equals(hits[1])
 
 
 @pytest.mark.parametrize("keep", [slice(0), slice(20), slice(-1), None])

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import apache_beam as beam
 from apache_beam.pvalue import AsList, PBegin, PCollection
+from apache_beam.utils.shared import Shared
 
 from transforms import files
 from transforms.progress import progress_writer, stop_requested
@@ -151,6 +152,7 @@ class _SearchShard(beam.DoFn):
     def __init__(self, settings: Settings, stage: Dense) -> None:
         self._settings = settings
         self._stage = stage
+        self._shared = Shared()  # by all threads of a worker process
         self._searcher: Searcher | None = None  # loaded for the first shard whose hits are not there yet
 
     def process(self, name: str) -> Iterator[str]:
@@ -158,14 +160,15 @@ class _SearchShard(beam.DoFn):
             return
         if not files.exists(work.hits_path(self._settings.output, name)):
             if self._searcher is None:
-                self._searcher = Searcher(
-                    self._stage.specification, work.read(work.queries_path(self._settings.output))
-                )
+                self._searcher = self._shared.acquire(self._load)
             settings = self._settings
             search_shard(self._searcher, settings.output, name, settings.hits, self._stage.embeddings)
         documents = work.record(work.corpus_path(self._settings.output, name))["documents"]
         progress_writer(self._settings.progress_folder).add(documents, 0)
         yield name
+
+    def _load(self) -> Searcher:
+        return Searcher(self._stage.specification, work.read(work.queries_path(self._settings.output)))
 
 
 class _Join(beam.DoFn):
