@@ -88,7 +88,12 @@ def test_new_job_records_what_decides_the_parts() -> None:
 def test_the_fingerprint_is_of_all_that_decides_the_parts() -> None:
     def fingerprint(size: int = 100, **changes: Any) -> str:
         given = [InputFile(0, "/in/a.parquet", size, "aa", "nested", 5, 50)]
-        described = {"model": {"name": "m"}, "options": {"top_k": 1}, "execution": {"dtype": "float32"}, "command": {}}
+        described: dict[str, Any] = {
+            "model": {"name": "m"},
+            "options": {"top_k": 1},
+            "execution": {"dtype": "float32"},
+            "command": {},
+        }
         return new_job(given, **described | changes).fingerprint
 
     same = fingerprint(command={"runner": "DataflowRunner"})
