@@ -182,7 +182,9 @@ def _deaths_of_workers(ends: SimpleQueue[BaseException | None]) -> Iterator[None
         error = arguments.exc_value
         if error is not None and arguments.thread is not None and arguments.thread.name == _WAITS_FOR_WORKER:
             told = one_line(error).lower()
-            ends.put(WorkerDiedError(f"a worker process died ({told}), as one does that takes too much memory"))
+            killed = told.endswith(("-9", "137"))
+            why = ", as one does that takes too much memory" if killed else ", see above"
+            ends.put(WorkerDiedError(f"a worker process died ({told}){why}"))
         elif not isinstance(error, grpc.RpcError):  # which those raise that read what the process had to say
             before(arguments)
 
