@@ -26,8 +26,9 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipelines import dataflow
 from pipelines.candidates_options import ANSWERS, DENSE_OPTIONS, QRELS, REPORT, build_parser, check
 from pipelines.progress_line import progress_line
-from pipelines.rerank_options import RUN_OPTIONS, is_given, not_here, settled
+from pipelines.rerank_options import RUN_OPTIONS, is_given
 from pipelines.running import run_command, run_graph, runner_of, stop_on_interrupt
+from pipelines.specifying import specify_for_job
 from transforms import files, job
 from transforms.errors import UserError, one_line
 from transforms.retrieval import bm25, corpus, join, work
@@ -36,7 +37,7 @@ from transforms.retrieval.queries import Queries
 from transforms.retrieval.source import Source, of_dataset, of_files
 from transforms.retrieval.transform import Bm25, Candidates, Dense, Run, Settings
 from transforms.scoring.catalogue import licence_notice
-from transforms.scoring.reranker import Specification, specify
+from transforms.scoring.reranker import Specification
 
 LAYOUT = job.Layout(parts=(join.CANDIDATES_DIRECTORY,), files=(job.SUCCESS, REPORT, QRELS, ANSWERS), steps=(work.WORK,))
 _PACKAGES = ("offline-rerank", "apache-beam", "bm25s", "PyStemmer", "duckdb", "pyarrow", "torch", "transformers")
@@ -126,19 +127,7 @@ def first_stage(
         except files.FAILURES as error:
             raise UserError(f"--retriever run:{name}: {one_line(error)}; give a TREC run") from error
         return Run(path), {"kind": "run", "path": path, "sha256": digest}, {}
-    before = dict(begun.execution) if begun else {}
-    try:
-        specification = specify(
-            name,
-            revision=options.revision,
-            like=options.model_like,
-            threads=before.get("threads"),
-            options={option: getattr(options, option) for option in DENSE_OPTIONS},
-            elsewhere=elsewhere,
-            **settled(options, before),
-        )
-    except UserError as error:
-        raise not_here(error, options, before) from error
+    specification = specify_for_job(name, options, DENSE_OPTIONS, begun, elsewhere)
     if not isinstance(specification, Specification) or specification.model.family != "embedding":
         raise UserError(f"--retriever dense:{name}: it gives no embeddings of texts; give a sentence encoder")
     if notice := licence_notice(specification.model):

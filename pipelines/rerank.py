@@ -29,10 +29,9 @@ from pipelines.rerank_options import (
     RUN_OPTIONS,
     build_parser,
     is_given,
-    not_here,
-    settled,
 )
 from pipelines.running import run_command, run_graph, runner_of, stop_on_interrupt
+from pipelines.specifying import specify_for_job
 from transforms import files, job, report
 from transforms.commit import Part, committed, complete_row_groups, uncommit
 from transforms.errors import UserError
@@ -43,7 +42,7 @@ from transforms.regroup import regroup
 from transforms.rerank import NAMESPACE, Reading, Rerank, Work, stage_seconds
 from transforms.scoring.catalogue import licence_notice
 from transforms.scoring.endpoint import EndpointSpecification
-from transforms.scoring.reranker import Specification, specify
+from transforms.scoring.reranker import Specification
 from transforms.template import parse_template
 
 RUN_TAG = "rerank"  # the run's name in a TREC run file
@@ -146,29 +145,12 @@ def check_run_file(path: str, inputs: Sequence[InputFile], output: str) -> None:
 def specify_model(
     options: argparse.Namespace, begun: job.Job | None, elsewhere: bool = False
 ) -> Specification | EndpointSpecification:
-    """The model that the options name; what they leave open is as in the job that is continued, where there is one.
-
-    Args:
-        options: of the command.
-        begun: the job that is continued; None for a new one.
-        elsewhere: it will run on other machines.
+    """The model that the options name, see `specify_for_job`, checked against the order of candidates.
 
     Raises:
-        UserError: the model cannot be had, or cannot run so.
+        UserError: the model cannot be had, cannot run so, or scores each document alone.
     """
-    before = dict(begun.execution) if begun else {}
-    try:
-        specification = specify(
-            options.model,
-            revision=options.revision,
-            like=options.model_like,
-            threads=before.get("threads"),
-            options={name: getattr(options, name) for name in MODEL_OPTIONS},
-            elsewhere=elsewhere,
-            **settled(options, before),
-        )
-    except UserError as error:
-        raise not_here(error, options, before) from error
+    specification = specify_for_job(options.model, options, MODEL_OPTIONS, begun, elsewhere)
     order = check_order(options.candidate_order)
     listwise = isinstance(specification, Specification) and specification.model.family == "listwise"
     if order != "best_first" and not listwise:

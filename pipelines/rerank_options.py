@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipelines.options import Parser
-from transforms.errors import UserError
 from transforms.schema import REASONS
 from transforms.scoring import catalogue
 from transforms.scoring.attention import KERNELS
@@ -119,25 +118,6 @@ RUN_OPTIONS: dict[str, dict[str, Any]] = {
 def is_given(options: argparse.Namespace, name: str) -> bool:
     """Whether an option of RUN_OPTIONS is settled by the user."""
     return bool(getattr(options, name) != RUN_OPTIONS[name]["default"])
-
-
-def settled(options: argparse.Namespace, begun: Mapping[str, Any]) -> dict[str, Any]:
-    """RUN_OPTIONS as given; what is left open is as in the execution of the job that is continued, if there is one."""
-    return {
-        name: getattr(options, name) if is_given(options, name) else begun.get(name, keywords["default"])
-        for name, keywords in RUN_OPTIONS.items()
-    }
-
-
-def not_here(error: UserError, options: argparse.Namespace, begun: Mapping[str, Any]) -> UserError:
-    """The error, or a clearer one where it is about a choice that was made when the job was begun."""
-    for name in RUN_OPTIONS:
-        if name in begun and not is_given(options, name) and str(error).startswith(f"--{name} {begun[name]}: "):
-            return UserError(
-                f"output begun with {name} {begun[name]}, which is not here: continue where it is, or give another "
-                "--output"
-            )
-    return error
 
 
 def add_options(group: argparse._ArgumentGroup, described: Mapping[str, Mapping[str, Any]]) -> None:

@@ -20,11 +20,18 @@ import apache_beam as beam
 import grpc
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics.metric import MetricsFilter
-from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, PortableOptions, StandardOptions
+from apache_beam.options.pipeline_options import (
+    DirectOptions,
+    GoogleCloudOptions,
+    PipelineOptions,
+    PortableOptions,
+    StandardOptions,
+)
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineResult, PipelineRunner, create_runner
+from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
-from pipelines import dataflow
+from pipelines import dataflow, worker
 from pipelines.options import parse
 from transforms.errors import UnavailableError, UserError, one_line
 from transforms.progress import request_stop, stop_requested
@@ -124,7 +131,7 @@ def run_graph(
     Raises:
         UserError: a worker met a mistake that the user can mend.
     """
-    pipeline = beam.Pipeline(runner=runner, options=options)
+    pipeline = beam.Pipeline(runner=_with_workers(runner, options), options=options)
     build(pipeline)
     result = run_to_end(pipeline)
     template = options.view_as(GoogleCloudOptions).template_location
@@ -133,6 +140,15 @@ def run_graph(
         raise SystemExit(0)
     counters = result.metrics().query(MetricsFilter().with_namespace(namespace))["counters"]
     return {counter.key.metric.name: counter.result for counter in counters}
+
+
+def _with_workers(runner: PipelineRunner, options: PipelineOptions) -> PipelineRunner:
+    """The runner; one that starts our worker processes where Beam's engine is asked for such."""
+    direct = options.view_as(DirectOptions)
+    if not isinstance(runner, FnApiRunner) or direct.direct_running_mode != "multi_processing":
+        return runner
+    direct.direct_running_mode = None  # for which it would start its own
+    return FnApiRunner(default_environment=SubprocessSDKEnvironment.from_command_string(worker.command()))
 
 
 def run_to_end(pipeline: beam.Pipeline) -> PipelineResult:

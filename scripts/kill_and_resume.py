@@ -26,8 +26,8 @@ from pathlib import Path
 import psutil
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-WORKER = "sdk_worker_main"  # Beam's module that is a worker process
-SECONDS_TO_END = 120.0  # after a process was killed, for those that depend on it
+WORKER = "pipelines.worker"  # the module that is a worker process
+SECONDS_TO_END = 60.0  # after a process was killed, for those that depend on it
 
 
 def command(arguments: argparse.Namespace, output: Path) -> list[str]:

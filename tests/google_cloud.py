@@ -5,11 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import re
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from email.parser import BytesParser
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -17,6 +16,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import google_crc32c
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from tests.loopback import QuietHandler, served
 
 PROJECT, REGION, JOB_ID = "some-project", "europe-west4", "2026-01-01_00_00_00-1"
 _OBJECT = re.compile(r"(?:/download)?/storage/v1/b/([^/]+)/o/([^/]+)")
@@ -174,7 +175,7 @@ class GoogleCloud(ThreadingHTTPServer):
         return as_json({"id": JOB_ID, "projectId": PROJECT, "location": REGION, "currentState": self._state})
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     protocol_version = "HTTP/1.1"
     server: GoogleCloud
 
@@ -190,16 +191,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815
 
-    def log_message(self, *_: Any) -> None:
-        pass
 
-
-@contextmanager
-def google_cloud() -> Iterator[GoogleCloud]:
+def google_cloud() -> AbstractContextManager[GoogleCloud]:
     """The services, while the body runs."""
-    with GoogleCloud() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
+    return served(GoogleCloud())

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import AbstractContextManager
+from http.server import ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
+
+from tests.loopback import QuietHandler, served
 
 Answer = tuple[int, bytes, dict[str, str]]
 _DATE = "Thu, 01 Jan 2026 00:00:00 GMT"
@@ -85,7 +85,7 @@ def _xml(name: str, inner: str, status: int = 200) -> Answer:
     return status, f"<?xml version='1.0'?><{name}>{inner}</{name}>".encode(), {"Content-Type": "application/xml"}
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     protocol_version = "HTTP/1.1"
     server: S3
 
@@ -103,16 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815
 
-    def log_message(self, *_: Any) -> None:
-        pass
 
-
-@contextmanager
-def s3() -> Iterator[S3]:
+def s3() -> AbstractContextManager[S3]:
     """The service, while the body runs."""
-    with S3() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
+    return served(S3())

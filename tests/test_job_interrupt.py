@@ -1,80 +1,172 @@
-"""A job that is stopped from the keyboard, or killed, and started again."""
+"""A job that is stopped from the keyboard, or killed, with and without worker processes, and started again.
+
+See also test_job_endpoint (a job without worker processes that is killed).
+
+Its scores come from an API that holds its answers, so that it is known what is in hand when the signal comes.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
+import psutil
 import pytest
 
-from tests.job_run import RUNNER, parts, rerank, write_letters
-from tests.scoring import tiny
+from pipelines.rerank import main
+from tests.input_files import candidate, nested_table, query, write
+from tests.job_run import RUNNER, parts
+from tests.scoring.stub_endpoint import Hold, RerankServer, answer
+
+ROOT = Path(__file__).resolve().parent.parent
+TWO_PROCESSES = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
+ANSWERS = 3
+SHARDS = 16
+FINISHING = "interrupted: finishing the shard in hand; once more to quit at once\n"
+CONTINUES = "interrupted: the same command continues"
 
 
-def start(source: Path, output: Path, model: Path, *options: str) -> subprocess.Popen[str]:
-    """The job in a process of its own, with temporary files beside its output."""
-    command = [
-        *(sys.executable, "-m", "pipelines.rerank", "--input", str(source), "--output", str(output)),
-        *("--model", str(model), "--dtype", "float32", RUNNER, *options),
-    ]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(output.parent)})
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RERANK_API_KEY", "some-key")
+    monkeypatch.setenv("no_proxy", "*")
 
 
-def wait_for_parts(output: Path, number: int) -> None:
-    while len(list(output.glob("scored/part-*.parquet"))) < number:
-        time.sleep(0.01)
+@pytest.fixture
+def hold() -> Hold:
+    return Hold()
 
 
-@pytest.mark.parametrize(
-    ("number", "exit_code", "told"),
-    [
-        (signal.SIGINT, 130, "interrupted: the same command continues"),
-        (signal.SIGKILL, -signal.SIGKILL, ""),
-    ],
-)
-def test_a_stopped_job_goes_on_and_gives_the_same_bytes(
-    tmp_path: Path, number: signal.Signals, exit_code: int, told: str
-) -> None:
-    model = tiny.bert(tmp_path / "model")
-    source = write_letters(tmp_path / "in.parquet", queries=400, candidates=2, row_group_size=400)
-    process = start(source, tmp_path / "out", model, "--shard_pairs", "1")  # a shard for each of many queries
-    wait_for_parts(tmp_path / "out", 3)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == exit_code
-    assert (errors.splitlines() or [""])[-1].endswith(told)
-    done = parts(tmp_path / "out")
-    assert 3 <= len(done) < 400, "stopped half-way"
-    assert not (tmp_path / "out" / "_SUCCESS").exists()
-
-    assert rerank(source, tmp_path / "out", model, "--shard_pairs", "1") == 0
-    assert rerank(source, tmp_path / "undisturbed", model, "--shard_pairs", "1") == 0
-    assert parts(tmp_path / "out") == parts(tmp_path / "undisturbed")
-    assert done.items() <= parts(tmp_path / "out").items()
+@pytest.fixture
+def server(hold: Hold) -> Iterator[RerankServer]:
+    """It answers for so many shards, and holds what is asked then."""
+    with RerankServer([answer] * ANSWERS, habit=hold) as server:
+        yield server
+        hold.let_go()
 
 
-def test_a_second_interrupt_does_not_wait_for_the_shard_in_hand(tmp_path: Path) -> None:
-    model = tiny.bert(tmp_path / "model")
-    source = write_letters(tmp_path / "in.parquet", queries=80, candidates=100, row_group_size=80)
-    options = ("--batch_tokens", "64")  # so that the one shard takes seconds
-    process = start(source, tmp_path / "out", model, *options)
-    while not list(tmp_path.glob("rerank-progress-*/*.json")):
+def arguments(folder: Path, server: RerankServer, output: str, *options: str) -> list[str]:
+    """Of a job of SHARDS row groups, each a query of two documents and so a request."""
+    source = folder / "in.parquet"
+    if not source.exists():
+        lists = [
+            query(f"q{q}", [candidate("d0", f"0.{q}1"), candidate("d1", f"0.{q}2")], f"q{q}") for q in range(SHARDS)
+        ]
+        write(source, nested_table(lists), row_group_size=1)
+    ends = ["--input", str(source), "--output", str(folder / output), "--model", server.address]
+    return [*ends, RUNNER, *options]
+
+
+@contextmanager
+def started(folder: Path, *job: str) -> Iterator[subprocess.Popen[str]]:
+    """The job in a group of processes of its own, as a terminal has it, with temporary files beside its output."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipelines.rerank", *job],
+        cwd=ROOT,
+        env=os.environ | {"TMPDIR": str(folder)},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # which a CI's shell may ignore
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+
+
+def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The job's worker processes, once both are there."""
+    found: list[psutil.Process] = []
+    while len(found) < 2:
         assert process.poll() is None
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    assert process.stderr
-    while "once more to quit at once" not in (line := process.stderr.readline()):
-        assert line, "it goes on"
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=120)
+        found = psutil.Process(process.pid).children(recursive=True)
+    return found
+
+
+def press_ctrl_c(process: subprocess.Popen[str]) -> None:
+    os.killpg(process.pid, signal.SIGINT)
+
+
+def read_until(stream: IO[str] | None, told: str) -> None:
+    assert stream
+    assert any(line.endswith(told) for line in iter(stream.readline, "")), f"never told: {told}"
+
+
+def check_that_it_goes_on(folder: Path, server: RerankServer, done: int) -> None:
+    """The same command does what is missing, and gives the bytes of a job that nothing disturbed."""
+    before = parts(folder / "out")
+    assert len(before) == done
+    assert not (folder / "out" / "_SUCCESS").exists()
+    assert main(arguments(folder, server, "out")) == 0
+    assert main(arguments(folder, server, "undisturbed")) == 0
+    assert len(parts(folder / "undisturbed")) == SHARDS
+    assert parts(folder / "out") == parts(folder / "undisturbed")
+    assert before.items() <= parts(folder / "out").items()
+
+
+@pytest.mark.parametrize(("options", "in_hand"), [((), 1), (TWO_PROCESSES, 2)], ids=["one process", "two workers"])
+def test_ctrl_c_finishes_the_shards_in_hand(
+    options: tuple[str, ...], in_hand: int, tmp_path: Path, hold: Hold, server: RerankServer
+) -> None:
+    with started(tmp_path, *arguments(tmp_path, server, "out", *options)) as process:
+        hold.wait_for(in_hand)
+        press_ctrl_c(process)
+        read_until(process.stderr, FINISHING)
+        hold.let_go()
+        _, errors = process.communicate(timeout=300)
+    assert process.returncode == 130
+    assert errors.splitlines()[-1].endswith(CONTINUES)
+    check_that_it_goes_on(tmp_path, server, done=ANSWERS + in_hand)
+
+
+def test_a_second_ctrl_c_does_not_wait_for_the_shard_in_hand(tmp_path: Path, hold: Hold, server: RerankServer) -> None:
+    with started(tmp_path, *arguments(tmp_path, server, "out")) as process:
+        hold.wait_for(1)
+        press_ctrl_c(process)
+        read_until(process.stderr, FINISHING)
+        press_ctrl_c(process)
+        _, errors = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "interrupted" not in errors
-    assert parts(tmp_path / "out") == {}
+    hold.let_go()
+    check_that_it_goes_on(tmp_path, server, done=ANSWERS)
 
-    assert rerank(source, tmp_path / "out", model, *options) == 0
-    assert rerank(source, tmp_path / "undisturbed", model, *options) == 0
-    assert parts(tmp_path / "out") == parts(tmp_path / "undisturbed")
+
+def test_a_killed_worker_ends_the_job(tmp_path: Path, hold: Hold, server: RerankServer) -> None:
+    with started(tmp_path, *arguments(tmp_path, server, "out", *TWO_PROCESSES)) as process:
+        hold.wait_for(2)
+        killed, other = workers(process)
+        killed.kill()
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 1
+        _, alive = psutil.wait_procs([other], timeout=300)
+    assert not alive, "nothing goes on behind the user's back"
+    assert re.fullmatch(
+        r"error: a worker process died \(worker subprocess exited with return code -9\), "
+        "as one does that takes too much memory; the same command continues",
+        next(line for line in errors.splitlines() if "error: " in line).rpartition("\r")[2],
+    )
+    hold.let_go()
+    check_that_it_goes_on(tmp_path, server, done=ANSWERS)
+
+
+@pytest.mark.parametrize("requests", [0, 2], ids=["as its workers start", "as its workers score"])
+def test_a_killed_job_leaves_no_workers(requests: int, tmp_path: Path, hold: Hold, server: RerankServer) -> None:
+    with started(tmp_path, *arguments(tmp_path, server, "out", *TWO_PROCESSES)) as process:
+        hold.wait_for(requests)
+        there = workers(process)
+        process.kill()
+        _, alive = psutil.wait_procs(there, timeout=60)
+    assert not alive
+    hold.let_go()
+    check_that_it_goes_on(tmp_path, server, done=ANSWERS if requests else 0)

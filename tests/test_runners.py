@@ -1,9 +1,8 @@
-"""The same job on Beam's portable runners, and what happens when a worker process of one dies."""
+"""The same job on Beam's portable runners."""
 
 from __future__ import annotations
 
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -15,15 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.transforms.environments import ExternalEnvironment
 
 from pipelines import rerank as command
 from pipelines.running import run_to_end
-from tests.job_run import RUNNER, parts, report, rerank, write_letters
-from tests.scoring import tiny
+from tests.job_run import parts, report, rerank, write_letters
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = "small-cross-encoder"
@@ -180,40 +177,3 @@ def test_ctrl_c_cancels_a_job_elsewhere() -> None:
     with pytest.raises(KeyboardInterrupt):
         run_to_end(job)
     assert job.cancelled.is_set()
-
-
-def test_a_worker_that_is_killed_ends_the_job_and_the_same_command_continues(tmp_path: Path) -> None:
-    model = tiny.bert(tmp_path / "model")
-    source = write_letters(tmp_path / "in.parquet", queries=400, candidates=2, row_group_size=20)
-    ends = ["--input", str(source), "--output", str(tmp_path / "out"), "--model", str(model)]
-    arguments = [*ends, "--dtype", "float32", "--shard_pairs", "1", RUNNER, *TWO_PROCESSES]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pipelines.rerank", *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True
-    )
-    while len(parts(tmp_path / "out")) < 3:
-        assert process.poll() is None
-        time.sleep(0.01)
-    workers = [
-        child
-        for child in psutil.Process(process.pid).children(recursive=True)
-        if child.name() != "sh" and "apache_beam.runners.worker.sdk_worker_main" in child.cmdline()
-    ]
-    assert len(workers) == 2
-    workers[0].kill()
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert re.fullmatch(
-        r"error: a worker process died \(worker subprocess exited with return code (-9|137)\), "
-        "as one does that takes too much memory; the same command continues",
-        next(line for line in errors.splitlines() if "error:" in line).rpartition("\r")[2].strip(),
-    )
-    psutil.wait_procs(workers, timeout=60)
-    assert not workers[1].is_running(), "nothing goes on behind the user's back"
-    done = parts(tmp_path / "out")
-    assert 3 <= len(done) < 400
-    assert not (tmp_path / "out" / "_SUCCESS").exists()
-
-    assert rerank(source, tmp_path / "out", model, "--shard_pairs", "1") == 0
-    assert rerank(source, tmp_path / "undisturbed", model, "--shard_pairs", "1") == 0
-    assert parts(tmp_path / "out") == parts(tmp_path / "undisturbed")
-    assert done.items() <= parts(tmp_path / "out").items()

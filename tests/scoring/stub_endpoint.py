@@ -146,6 +146,27 @@ def hang(exchange: Exchange) -> None:
     exchange.cut()
 
 
+class Hold:
+    """A habit: requests are answered when they are let go, so that a test knows what is in hand meanwhile."""
+
+    def __init__(self) -> None:
+        self._waiting = threading.Semaphore(0)
+        self._gone = threading.Event()
+
+    def __call__(self, exchange: Exchange) -> None:
+        self._waiting.release()
+        self._gone.wait()
+        answer(exchange)
+
+    def wait_for(self, requests: int) -> None:
+        """Wait until so many requests wait."""
+        for _ in range(requests):
+            assert self._waiting.acquire(timeout=300)
+
+    def let_go(self) -> None:
+        self._gone.set()
+
+
 def cut(exchange: Exchange) -> None:
     """The connection ends without an answer."""
     exchange.cut()

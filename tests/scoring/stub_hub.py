@@ -8,10 +8,11 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import ThreadingHTTPServer
 from typing import NamedTuple
 from urllib.parse import urlsplit
+
+from tests.loopback import QuietHandler, served
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -69,10 +70,10 @@ class Hub:
 def serving(hub: Hub) -> Iterator[Hub]:
     """Serve on a free port, written to `hub.endpoint`, until the block ends."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_GET(self) -> None:
+        def _serve(self) -> None:
             path = urlsplit(self.path).path
             hub.requests.append(f"{self.command} {path}")
             status, headers, body = hub.answer(path)
@@ -86,19 +87,10 @@ def serving(hub: Hub) -> Iterator[Hub]:
             self.wfile.write(body[:cut])
             self.close_connection = cut is not None
 
-        do_HEAD = do_GET  # noqa: N815
-
-        def log_message(self, *args: object) -> None:
-            pass
+        do_GET = do_HEAD = _serve  # noqa: N815
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     hub.endpoint = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with served(server):
         yield hub
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -31,7 +31,7 @@ class Fusable(NamedTuple):
 
 NONE = Fusable("none")
 EXACT_GELU = Fusable("gelu", "none")  # the one with erf, not an approximation of it
-ACTIVATIONS: Mapping[type[torch.nn.Module], Fusable] = {
+ACTIVATIONS: Mapping[type, Fusable] = {
     SiLUActivation: Fusable("swish"),
     torch.nn.SiLU: Fusable("swish"),
     GELUActivation: EXACT_GELU,
@@ -101,4 +101,4 @@ def replace(model: torch.nn.Module) -> None:
 def _fusable(activation: object) -> Fusable | None:
     if isinstance(activation, GELUActivation) and activation.act is not torch.nn.functional.gelu:
         return None  # GELU written out in Python, of which there are several
-    return next((fused for kind, fused in ACTIVATIONS.items() if type(activation) is kind), None)
+    return ACTIVATIONS.get(type(activation))
