@@ -43,9 +43,10 @@ class ObjectStore(FileSystem):
         return False
 
     def _list(self, dir_or_prefix: str) -> Iterator[FileMetadata]:
-        for path in sorted(self.objects):
+        # As it is at one moment, since a lock's heartbeat may come and go meanwhile.
+        for path, content in sorted(self.objects.items()):
             if path.startswith(dir_or_prefix):
-                yield self.metadata(path)
+                yield FileMetadata(path, len(content))
 
     def create(self, path: str, mime_type: str = "", compression_type: str = "") -> Any:
         return _Upload(path)
