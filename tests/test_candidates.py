@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines import running
 from pipelines.candidates import main
 from tests.job_run import RUNNER, rerank, rows
 from tests.object_store import ObjectStore
@@ -217,13 +219,18 @@ def test_a_finished_job_is_left_alone(data: Path, tmp_path: Path, monkeypatch: p
 def test_interrupt_ends_after_the_step_in_hand(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    index = bm25.index
+    index, request_stop, stopping = bm25.index, running.request_stop, threading.Event()
+
+    def request(folder: str) -> None:
+        request_stop(folder)
+        stopping.set()
 
     def interrupted(*arguments: Any) -> bm25.Index:
         os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.5)  # while it arrives in the main thread
+        assert stopping.wait(300), "it arrives in the main thread"
         return index(*arguments)
 
+    monkeypatch.setattr(running, "request_stop", request)
     monkeypatch.setattr(bm25, "index", interrupted)
     assert make(data, tmp_path / "out", "bm25") == 130
     assert capsys.readouterr().err.endswith("interrupted: the same command continues\n")

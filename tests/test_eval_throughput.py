@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -121,7 +121,7 @@ def test_ceiling_adds_products_and_attention(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_rounds_take_turns_and_compare_within_a_round(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(np.cumsum([0, 2, 0, 6, 0, 1, 0, 8]).tolist())
-    monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(measured, "time", SimpleNamespace(perf_counter=lambda: next(clock)))  # no other thread's
     order: list[str] = []
 
     def arm(name: str, computed: int) -> arms.Arm:

@@ -1,35 +1,36 @@
 from __future__ import annotations
 
-import multiprocessing
+import subprocess
+import sys
 from collections.abc import Iterator
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 
 from transforms.scoring import devices
 
-# A new process would spend its time on importing torch.
-FORK = multiprocessing.get_context("fork")
-
-
-def claim_and_live(folder: Path, told: Connection) -> None:
-    told.send(devices.claim(["a", "b", "c"], folder))
-    told.recv()
+# To import torch would take seconds, and claims nothing.
+CLAIM = """
+import runpy, sys, types
+from pathlib import Path
+sys.modules["torch"] = types.ModuleType("torch")
+print(runpy.run_path(sys.argv[1])["claim"](["a", "b", "c"], Path(sys.argv[2])), flush=True)
+sys.stdin.read()
+"""
 
 
 class Claimant:
     """A process that claims one of three devices and lives until it is killed."""
 
     def __init__(self, folder: Path) -> None:
-        self.told, theirs = FORK.Pipe()
-        self.process = FORK.Process(target=claim_and_live, args=(folder, theirs), daemon=True)
-        self.process.start()
-        self.device = self.told.recv()
+        command = [sys.executable, "-c", CLAIM, devices.__file__, str(folder)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self.process.stdout
+        self.device = int(self.process.stdout.readline())
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.join()
+        self.process.communicate()
 
 
 @pytest.fixture
