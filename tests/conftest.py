@@ -1,10 +1,12 @@
-"""What all tests share: an environment without a hub, and the larger fixtures where RERANK_FIXTURES says."""
+"""What all tests share: an environment that is the same everywhere and has no hub, and the larger fixtures where
+RERANK_FIXTURES says."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
 import os
+import signal
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -15,9 +17,18 @@ import pytest
 
 # Set before any test imports torch or huggingface_hub, which read these once; child processes inherit them. No test
 # reaches for a hub, nor finds what the user has cached: one that wants a hub starts a child process with HF_ENDPOINT on
-# loopback and HF_HUB_OFFLINE=0. One thread, so that sums are made in the same order on every machine.
+# loopback and HF_HUB_OFFLINE=0. One thread, so that sums are made in the same order on every machine. Nothing of the
+# user's own settings of hub, endpoint and proxies is left.
 _hub_cache = tempfile.TemporaryDirectory(prefix="rerank-tests-hub-")
+for _name in [*os.environ]:
+    if _name.startswith(("HF_", "HUGGINGFACE_", "TRANSFORMERS_")) or _name in {"RERANK_API_KEY", "COLUMNS"}:
+        del os.environ[_name]
 os.environ |= {"HF_HOME": _hub_cache.name, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+os.environ |= {"NO_PROXY": "*", "no_proxy": "*"}
+
+# Shells start what runs in the background with Ctrl-C ignored, which all its child processes would inherit.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -347,6 +347,8 @@ def forbidding_directory(mode: int) -> Iterator[str]:
 
     It lies in /tmp itself, since a TMPDIR made by root may be closed to the user that root becomes here.
     """
+    with pytest.raises(UserError):
+        open_and_close("/dev/null/out", make_job())  # which imports what that user may not read
     with tempfile.TemporaryDirectory(dir="/tmp") as directory:
         Path(directory).chmod(mode)
         user = os.geteuid()
