@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import multiprocessing
+import signal
 import threading
 from collections import Counter
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ import pytest
 
 from pipelines.rerank import main
 from tests.scoring.stub_endpoint import Exchange, RerankServer, answer, status, unless
+from transforms.scoring import endpoint
 
-ROOT = Path(__file__).resolve().parent.parent
 KEY = "sk-very-secret-0123456789"
 
 
@@ -24,6 +24,7 @@ KEY = "sk-very-secret-0123456789"
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RERANK_API_KEY", KEY)
     monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setattr(endpoint, "FIRST_PAUSE", 0.01)
 
 
 def write_input(path: Path, queries: Sequence[Sequence[str]]) -> None:
@@ -66,10 +67,12 @@ def test_a_killed_job_goes_on_and_sends_no_committed_document_again(tmp_path: Pa
         answer(exchange)
 
     with RerankServer(habit=hang_once_in_the_third) as server:
-        command = [sys.executable, "-m", "pipelines.rerank", *arguments(tmp_path, server)]
-        with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as process:
-            assert reached.wait(300)
-            process.kill()
+        process = multiprocessing.get_context("forkserver").Process(target=main, args=(arguments(tmp_path, server),))
+        process.start()
+        assert reached.wait(300)
+        process.kill()
+        process.join(300)
+        assert process.exitcode == -signal.SIGKILL
         committed = parts(tmp_path)
         assert len(committed) == 2
         assert not (tmp_path / "out" / "_SUCCESS").exists()
