@@ -34,7 +34,8 @@ def parts(output: Path) -> dict[str, bytes]:
 
 def rows(output: Path, folder: str = "scored") -> list[dict[str, Any]]:
     """All rows of the scored or rejected parts, in the order of the parts."""
-    return [row for path in sorted((output / folder).glob("part-*.parquet")) for row in pq.read_table(path).to_pylist()]
+    found = [pq.ParquetFile(path).read(use_threads=False) for path in sorted((output / folder).glob("part-*.parquet"))]
+    return [row for table in found for row in table.to_pylist()]
 
 
 def scores(output: Path) -> dict[tuple[str, str], float]:
