@@ -12,7 +12,9 @@ Server = TypeVar("Server", bound=ThreadingHTTPServer)
 
 
 class QuietHandler(BaseHTTPRequestHandler):
-    """Answers requests without a line on stderr for each."""
+    """Answers requests without a line on stderr for each, and without waiting for more to send."""
+
+    disable_nagle_algorithm = True
 
     def log_message(self, *_: Any) -> None:
         pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from apache_beam.internal.gcp import auth
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
+from botocore.loaders import JSONFileLoader
 
 from pipelines.rerank import main
 from tests.google_cloud import google_cloud
@@ -37,6 +39,9 @@ def store(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Store]:
     if request.param == "s3":
+        # Beam begins a session for each operation, which reads the descriptions of all services anew.
+        load = JSONFileLoader().load_file
+        monkeypatch.setattr(JSONFileLoader, "load_file", staticmethod(functools.cache(load)))
         with s3() as server:
             options = (f"--s3_endpoint_url=http://127.0.0.1:{server.server_port}", "--s3_region_name=eu-west-1")
             keys = ("--s3_access_key_id=someone", "--s3_secret_access_key=some-secret")

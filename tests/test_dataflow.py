@@ -6,8 +6,6 @@ import base64
 import bz2
 import json
 import re
-import subprocess
-import sys
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -255,11 +253,8 @@ def test_template(graph: tuple[list[Work], Rerank], cloud: GoogleCloud, tmp_path
     assert cloud.jobs == []
 
 
-def submit(cloud: GoogleCloud, options: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    arguments = command(JOB | SERVICE | options | {"--dataflow_endpoint": cloud.address})
-    return subprocess.run(
-        [sys.executable, "-m", "pipelines.rerank", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+def submit(cloud: GoogleCloud, options: dict[str, str]) -> int:
+    return main(command(JOB | SERVICE | options | {"--dataflow_endpoint": cloud.address}))
 
 
 def put_input(cloud: GoogleCloud, tmp_path: Path) -> Path:
@@ -283,13 +278,14 @@ def unpacked(handed_in: bytes) -> Iterator[bytes]:
             yield bz2.decompress(packed) if packed.startswith(b"BZh") else zlib.decompress(packed)
 
 
-def test_submitted_job_field_by_field(cloud: GoogleCloud, tmp_path: Path) -> None:
+def test_submitted_job_field_by_field(
+    cloud: GoogleCloud, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     put_input(cloud, tmp_path)
     cloud.do_job = lambda job: "JOB_STATE_FAILED"  # there is no GPU to do it on
     more = {"--machine_type": "g2-standard-8", "--disk_size_gb": "100", "--max_num_workers": "20"}
-    done = submit(cloud, GPU | HINT | more)
-    assert done.returncode == 1, done.stderr
-    assert done.stderr.splitlines()[-1] == (
+    assert submit(cloud, GPU | HINT | more) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == (
         "error: the job failed, see above; what is done is kept, the same command continues"
     )
     [job] = cloud.jobs
@@ -330,7 +326,9 @@ def test_submitted_job_field_by_field(cloud: GoogleCloud, tmp_path: Path) -> Non
     assert [text for text in texts if len(text) > 3 and text.encode() in decoded] == []
 
 
-def test_a_submitted_job_is_done_from_bucket_to_bucket(cloud: GoogleCloud, tmp_path: Path) -> None:
+def test_a_submitted_job_is_done_from_bucket_to_bucket(
+    cloud: GoogleCloud, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     def do_job(job: dict[str, Any]) -> str:
         """What Dataflow would do, in this process."""
         pipeline = staged_pipeline(cloud, job)
@@ -342,9 +340,8 @@ def test_a_submitted_job_is_done_from_bucket_to_bucket(cloud: GoogleCloud, tmp_p
 
     source = put_input(cloud, tmp_path)
     cloud.do_job = do_job
-    done = submit(cloud, CPU)
-    assert done.returncode == 0, done.stderr
-    assert "scored    12 of 12 pairs of 4 queries" in done.stdout
+    assert submit(cloud, CPU) == 0
+    assert "scored    12 of 12 pairs of 4 queries" in capsys.readouterr().out
     made = {
         name.removeprefix("some-bucket/out/"): content for name, content in cloud.objects.items() if "/part-" in name
     }
@@ -354,8 +351,7 @@ def test_a_submitted_job_is_done_from_bucket_to_bucket(cloud: GoogleCloud, tmp_p
     assert set(made) == set(parts(tmp_path / "here"))
     assert len(cloud.jobs) == 1
 
-    done = submit(cloud, CPU)
-    assert done.returncode == 0, "nothing is left to do"
+    assert submit(cloud, CPU) == 0, "nothing is left to do"
     assert len(cloud.jobs) == 1
 
 

@@ -84,14 +84,6 @@ def test_slices_of_one_row_group_are_resumed_each(tmp_path: Path, model: Path) -
     assert parts(tmp_path / "out") == before
 
 
-def test_the_same_bytes_with_two_worker_processes(tmp_path: Path, model: Path) -> None:
-    source = write_letters(tmp_path / "in.parquet", queries=8, candidates=5)
-    assert rerank(source, tmp_path / "one", model) == 0
-    workers = ("--direct_num_workers=2", "--direct_running_mode=multi_processing")
-    assert rerank(source, tmp_path / "two", model, *workers) == 0
-    assert parts(tmp_path / "one") == parts(tmp_path / "two")
-
-
 def test_flat_input_gives_what_nested_input_gives(tmp_path: Path, model: Path) -> None:
     nested = letters(queries=6, candidates=5)
     pairs = [

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
-import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
+from apache_beam.runners.portability.local_job_service import LocalJobServicer
+from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
 from apache_beam.transforms.environments import ExternalEnvironment
 
 from pipelines import rerank as command
@@ -42,42 +40,21 @@ def in_memory(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     return parts(output)
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("localhost", 0))
-        return int(listener.getsockname()[1])
+@pytest.fixture
+def worker_pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a service that starts worker processes when it is asked to."""
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")  # it starts `python`
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    address, server = BeamFnExternalWorkerPoolServicer.start(use_process=True)
+    yield address
+    server.stop(None)
 
 
-@contextmanager
-def service(module: str, *options: str, port: int) -> Iterator[str]:
-    """A service of Beam's in a process of its own, in a group with what it starts; gives its address."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # a worker pool starts `python`
-    process = subprocess.Popen(
-        [sys.executable, "-m", module, *options],
-        cwd=ROOT,
-        env=os.environ | {"PATH": path},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        while True:
-            assert process.poll() is None
-            with socket.socket() as connection:
-                if connection.connect_ex(("localhost", port)) == 0:
-                    break
-            time.sleep(0.05)
-        yield f"localhost:{port}"
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-@contextmanager
-def worker_pool() -> Iterator[str]:
-    port = free_port()
-    with service("apache_beam.runners.worker.worker_pool_main", f"--service_port={port}", port=port) as address:
-        yield address
+@pytest.fixture
+def job_service(tmp_path: Path) -> Iterator[str]:
+    service = LocalJobServicer(str(tmp_path / "staging"))
+    yield f"localhost:{service.start_grpc_server()}"
+    service.stop()
 
 
 def test_two_worker_processes(source: Path, in_memory: dict[str, bytes], tmp_path: Path) -> None:
@@ -89,21 +66,19 @@ def test_two_worker_processes(source: Path, in_memory: dict[str, bytes], tmp_pat
 
 
 def test_external_worker_pool(
-    source: Path, in_memory: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: Path, in_memory: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, worker_pool: str
 ) -> None:
-    with worker_pool() as address:
-        runner = FnApiRunner(default_environment=ExternalEnvironment(address))
-        monkeypatch.setattr(command, "runner_of", lambda options: (runner, True))
-        assert rerank(source, tmp_path / "out", MODEL, "--direct_num_workers=2") == 0
+    runner = FnApiRunner(default_environment=ExternalEnvironment(worker_pool))
+    monkeypatch.setattr(command, "runner_of", lambda options: (runner, True))
+    assert rerank(source, tmp_path / "out", MODEL, "--direct_num_workers=2") == 0
     assert parts(tmp_path / "out") == in_memory
 
 
-def test_job_service(source: Path, in_memory: dict[str, bytes], tmp_path: Path) -> None:
-    port = free_port()
-    job_service = service("apache_beam.runners.portability.local_job_service_main", f"--job_port={port}", port=port)
-    with job_service as address, worker_pool() as pool:
-        options = [f"--job_endpoint={address}", "--environment_type=EXTERNAL", f"--environment_config={pool}"]
-        assert rerank(source, tmp_path / "out", MODEL, "--runner=PortableRunner", *options) == 0
+def test_job_service(
+    source: Path, in_memory: dict[str, bytes], tmp_path: Path, job_service: str, worker_pool: str
+) -> None:
+    options = [f"--job_endpoint={job_service}", "--environment_type=EXTERNAL", f"--environment_config={worker_pool}"]
+    assert rerank(source, tmp_path / "out", MODEL, "--runner=PortableRunner", *options) == 0
     assert parts(tmp_path / "out") == in_memory
     assert report(tmp_path / "out")["last_run"]["stage_seconds"]["forward"] > 0, "metrics come back"
 
