@@ -21,12 +21,12 @@ from apache_beam.io.filesystems import FileSystems
 from eval.cells import Cell, Failure, cell_path
 from pipelines.apart import ApartError, run_apart
 from pipelines.benchmark_candidates import Candidates, candidates_of, ready
-from pipelines.benchmark_cell import RUN_OPTIONS, Work, check_asked, make_cell, priced, rerank, work_of
+from pipelines.benchmark_cell import RUN_OPTIONS, Work, check_asked, machine_of, make_cell, priced, rerank, work_of
 from pipelines.benchmark_options import DataSet, Entrant, build_parser, data_set, entrant
 from pipelines.benchmark_plan import known_cell, planned, render
 from pipelines.options import parse
 from pipelines.rerank_options import MODEL_OPTIONS
-from pipelines.running import set_up_logging
+from pipelines.running import runner_of, set_up_logging
 from transforms import files, job
 from transforms.errors import UserError, one_line
 from transforms.lock import lock
@@ -43,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options, beam_options = parse(parser, words)
         FileSystems.set_options(beam_options)  # as each job does for itself
         _, beam = parser.parse_known_args(words)
+        _, local = runner_of(beam_options)
         entrants = distinct("--models", [entrant(text) for text in options.models])
         sets = distinct("--datasets", [data_set(text) for text in options.datasets])
         output = files.absolute(options.output)
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(render(cells, options.throughput, options.price_per_hour))
             return 0
         with lock(output):
-            return do_benchmark(output, entrants, sets, options, beam)
+            return do_benchmark(output, entrants, sets, options, beam, elsewhere=not local)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -80,9 +81,14 @@ def distinct(option: str, named: list[Any]) -> list[Any]:
 
 
 def do_benchmark(
-    output: str, entrants: Sequence[Entrant], sets: Sequence[DataSet], options: argparse.Namespace, beam: Sequence[str]
+    output: str,
+    entrants: Sequence[Entrant],
+    sets: Sequence[DataSet],
+    options: argparse.Namespace,
+    beam: Sequence[str],
+    elsewhere: bool,
 ) -> int:
-    """Do all cells, or what is missing of them; returns the exit code.
+    """Do all cells, or what is missing of them, with these options of Beam's runner; returns the exit code.
 
     Raises:
         UserError: an option applies to no model, or the device is not here.
@@ -90,7 +96,7 @@ def do_benchmark(
     """
     asked = {name: getattr(options, name) for name in MODEL_OPTIONS}
     run = {name: getattr(options, name) for name in RUN_OPTIONS}
-    check_asked(entrants, asked, run)
+    check_asked(entrants, asked, machine_of(run, elsewhere))
     failures: list[Failure] = []
     number, total = 0, len(sets) * len(entrants)
     for data in sets:
@@ -104,7 +110,8 @@ def do_benchmark(
             try:
                 if isinstance(candidates, str):
                     raise ApartError(candidates)
-                cell, old = do_cell(work_of(model, candidates, asked, run, beam), output, options.price_per_hour)
+                work = work_of(model, candidates, asked, run, beam, elsewhere)
+                cell, old = do_cell(work, output, options.price_per_hour)
                 print(f"{told(cell)}{', done before' if old else ''}", flush=True)
             except Exception as error:
                 failures.append(Failure(model.name, data.name, reason(error)))

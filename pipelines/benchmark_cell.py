@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache, cached_property
 from importlib import metadata
-from typing import Any
+from typing import Any, NamedTuple
 
 from eval.cells import Cell, safe_name
 from eval.measured import measure_job
@@ -35,6 +35,15 @@ QUERY_COUNTS = ("queries_in_qrels", "queries_with_candidates", "queries_without_
 MEASURING_PACKAGES = ("ir_measures", "pytrec-eval-terrier")
 
 
+class Machine(NamedTuple):
+    """What a cell runs on: options of the job by their names, and whether it is not this machine."""
+
+    device: str
+    dtype: str
+    attention: str
+    elsewhere: bool
+
+
 @dataclass(frozen=True)
 class Work:
     """A cell to do.
@@ -45,6 +54,7 @@ class Work:
         options: of the model, by name.
         run: other options of the job, by name.
         beam: options of Beam's runner, as given.
+        elsewhere: the runner's workers are other machines.
     """
 
     entrant: Entrant
@@ -52,10 +62,11 @@ class Work:
     options: Mapping[str, Any]
     run: Mapping[str, Any]
     beam: tuple[str, ...]
+    elsewhere: bool
 
     @property
-    def _model(self) -> tuple[Entrant, tuple[tuple[str, Any], ...], str, str]:
-        return self.entrant, tuple(sorted(self.options.items())), self.run["device"], self.run["dtype"]
+    def _model(self) -> tuple[Entrant, tuple[tuple[str, Any], ...], Machine]:
+        return self.entrant, tuple(sorted(self.options.items())), machine_of(self.run, self.elsewhere)
 
     @property
     def specification(self) -> Specification | EndpointSpecification:
@@ -88,8 +99,18 @@ class Work:
         return [f"--output={self.job_directory(output)}", *settings, *self.beam, "--input", *inputs]
 
 
+def machine_of(run: Mapping[str, Any], elsewhere: bool) -> Machine:
+    """What RUN_OPTIONS by name settle of it."""
+    return Machine(run["device"], run["dtype"], run["attention"], elsewhere)
+
+
 def work_of(
-    entrant: Entrant, candidates: Candidates, asked: Mapping[str, Any], run: Mapping[str, Any], beam: Sequence[str]
+    entrant: Entrant,
+    candidates: Candidates,
+    asked: Mapping[str, Any],
+    run: Mapping[str, Any],
+    beam: Sequence[str],
+    elsewhere: bool,
 ) -> Work:
     """The cell of a model and a data set.
 
@@ -99,26 +120,27 @@ def work_of(
         asked: options of models, each taken where the model has it; None stands for one that is not given.
         run: RUN_OPTIONS by name.
         beam: options of Beam's runner.
+        elsewhere: the runner's workers are other machines.
 
     Raises:
         UserError: the model cannot be had, or cannot run so.
     """
-    model = model_of(_settled(entrant, (), run["device"], run["dtype"]))
-    return Work(entrant, candidates, model_options(model, candidates.data.name, asked), run, tuple(beam))
+    model = model_of(_settled(entrant, (), machine_of(run, elsewhere)))
+    return Work(entrant, candidates, model_options(model, candidates.data.name, asked), run, tuple(beam), elsewhere)
 
 
-def check_asked(entrants: Sequence[Entrant], asked: Mapping[str, Any], run: Mapping[str, Any]) -> None:
+def check_asked(entrants: Sequence[Entrant], asked: Mapping[str, Any], machine: Machine) -> None:
     """Refuses a device that is not here, and an option that no model has; where a model cannot be had, no option.
 
     Raises:
         UserError: it is not here, or does not apply.
     """
-    resolve(run["device"], run["dtype"])
+    resolve(machine.device, machine.dtype, attention=machine.attention, elsewhere=machine.elsewhere)
     given = [name for name, value in asked.items() if value is not None]
     if not given:
         return
     try:
-        models = [model_of(_settled(entrant, (), run["device"], run["dtype"])) for entrant in entrants]
+        models = [model_of(_settled(entrant, (), machine)) for entrant in entrants]
     except UserError:
         return
     known = {name for model in models for name in type(model.settings).__dataclass_fields__}
@@ -231,12 +253,12 @@ def _hash(decisive: Mapping[str, Any]) -> str:
 
 @cache
 def _settled(
-    entrant: Entrant, options: tuple[tuple[str, Any], ...], device: str, dtype: str
+    entrant: Entrant, options: tuple[tuple[str, Any], ...], machine: Machine
 ) -> Specification | EndpointSpecification:
-    return specify(entrant.where, like=entrant.like, device=device, dtype=dtype, options=dict(options))
+    return specify(entrant.where, like=entrant.like, options=dict(options), **machine._asdict())
 
 
 @cache
-def _identity(entrant: Entrant, options: tuple[tuple[str, Any], ...], device: str, dtype: str) -> dict[str, Any]:
+def _identity(entrant: Entrant, options: tuple[tuple[str, Any], ...], machine: Machine) -> dict[str, Any]:
     """What identifies the model and its settings; takes a hash of all files of a directory, so it is kept."""
-    return _settled(entrant, options, device, dtype).fingerprint()
+    return _settled(entrant, options, machine).fingerprint()

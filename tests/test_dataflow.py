@@ -21,6 +21,8 @@ from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
 from pipelines import benchmark_candidates, benchmark_cell, candidates, dataflow
+from pipelines.benchmark_cell import Machine
+from pipelines.benchmark_options import entrant
 from pipelines.rerank import build, main
 from pipelines.rerank_options import build_parser
 from pipelines.running import run_to_end
@@ -162,6 +164,14 @@ def test_data_sets_of_the_hub_are_refused(capsys: pytest.CaptureFixture[str]) ->
 def test_a_benchmarks_jobs_are_checked_too(job: Callable[[list[str]], int], words: list[str]) -> None:
     with pytest.raises(UserError, match=r"^--runner DataflowRunner: give --project, --region, --temp_location"):
         job([*words, "--runner=DataflowRunner"])
+
+
+def test_a_benchmarks_models_may_run_on_gpus_that_are_not_here() -> None:
+    asked = {"max_length": 128}
+    model = entrant("small-cross-encoder")
+    benchmark_cell.check_asked([model], asked, Machine("cuda", "bfloat16", "flash_attn_2", elsewhere=True))
+    with pytest.raises(UserError, match="--device cuda of other machines: give --dtype and --attention too"):
+        benchmark_cell.check_asked([model], asked, Machine("cuda", "bfloat16", "auto", elsewhere=True))
 
 
 @pytest.mark.parametrize("runner", ["DirectRunner", "DataflowRunner"])
