@@ -29,6 +29,7 @@ LIST_SIZE = 100
 WORDS = sorted({word for word in Path(__file__).read_text().split() if word.isalpha()})
 # Beyond these the verdict is no: the peak after the first tenth, and the speed of the slowest fifth of what follows.
 GROWTH, SLOWEST = 1.1, 0.8
+MOMENTS = 6  # the ends of five fifths
 
 
 class Look(NamedTuple):
@@ -105,11 +106,14 @@ def watch(process: subprocess.Popen[str], output: Path, every: float) -> list[Lo
 
 def verdict(looks: list[Look]) -> bool:
     """Prints how the job after its first tenth compares with what it used in it; whether that is flat and steady."""
-    total = looks[-1].pairs
+    total = looks[-1].pairs if looks else 0
     early = [look for look in looks if look.pairs <= total / 10]
+    if not early or len(looks) - len(early) < MOMENTS:
+        print("ended after too few looks to judge: give more --pairs, or fewer seconds with --every")
+        return False
     late = looks[len(early) :]
     grown = max(look.memory for look in late) / max(look.memory for look in early)
-    fifths = [min(late, key=lambda look: abs(look.pairs - total * (0.1 + 0.18 * i))) for i in range(6)]
+    fifths = [min(late, key=lambda look: abs(look.pairs - total * (0.1 + 0.18 * i))) for i in range(MOMENTS)]
     speeds = [(b.pairs - a.pairs) / (b.seconds - a.seconds) for a, b in pairwise(fifths)]
     slowest = min(speeds) / max(speeds)
     print(
@@ -135,13 +139,16 @@ def main() -> int:
             *(sys.executable, "-m", "pipelines.rerank", "--input", str(source), "--output", str(output)),
             *("--model", "small-cross-encoder", "--runner", "DirectRunner", "--shard_pairs", "2000", *arguments.extra),
         ]
-        process = subprocess.Popen(
-            command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
+        errors = Path(folder, "errors")
+        with errors.open("w") as stream:
+            process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=stream, text=True)
         looks = watch(process, output, arguments.every or max(1.0, arguments.pairs / 100_000))
         summary, _ = process.communicate()
         print(summary, end="")
-        return process.returncode or (0 if verdict(looks) else 1)
+        if process.returncode:
+            print(f"the job failed with {process.returncode}:\n{errors.read_text()}", file=sys.stderr)
+            return 1
+        return 0 if verdict(looks) else 1
 
 
 if __name__ == "__main__":
