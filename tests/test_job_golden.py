@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -99,8 +100,13 @@ def test_the_job_gives_the_vendors_scores(
             read[found.directory] = load_tokenizer(found)
         return read[found.directory]
 
-    load_tokenizer = checkpoint.load_tokenizer
+    def check_once(path: Path, model: str) -> dict[str, Any]:
+        return check_tokenizer(path, model) if path.name == "tokenizer.json" else read_json(path, model)
+
+    load_tokenizer, read_json = checkpoint.load_tokenizer, checkpoint._read_json
+    check_tokenizer = cache(read_json)
     monkeypatch.setattr(checkpoint, "load_tokenizer", load_once)
+    monkeypatch.setattr(checkpoint, "_read_json", check_once)
     jobs: dict[tuple[str, ...], list[Case]] = defaultdict(list)
     by_name = {case["name"]: case | case.get("whitespace_split_variant", {}) for case in golden_cases(name)}
     for (of, strayed, place), sound in STRAYS.items():

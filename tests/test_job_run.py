@@ -29,9 +29,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_pair_is_scored_once_in_order_with_the_scores_of_the_core(tmp_path: Path) -> None:
     """Real texts and the embedded model; what the core gives for each list alone is what the job writes."""
-    assert rerank(SCIFACT, tmp_path / "out", "small-cross-encoder", "--shard_pairs", "100") == 0
+    table = pq.read_table(SCIFACT)
+    lists = [row | {"candidates": row["candidates"][:10]} for row in table.slice(0, 3).to_pylist()]
+    source = Path(write(tmp_path / "in.parquet", pa.Table.from_pylist(lists, table.schema)))
+    assert rerank(source, tmp_path / "out", "small-cross-encoder", "--shard_pairs", "20") == 0
+    assert len(parts(tmp_path / "out")) == 2
     written = rows(tmp_path / "out")
-    lists = pq.read_table(SCIFACT).to_pylist()
     assert sorted((row["query_id"], row["doc_id"]) for row in written) == sorted(
         (entry["query_id"], listed["doc_id"]) for entry in lists for listed in entry["candidates"]
     )
@@ -55,7 +58,7 @@ def test_every_pair_is_scored_once_in_order_with_the_scores_of_the_core(tmp_path
         assert keys == sorted(keys, reverse=True)
     schema = pq.read_schema(next((tmp_path / "out" / "scored").glob("*.parquet")))
     assert schema.remove_metadata() == SCORED
-    assert report(tmp_path / "out")["pairs"]["scored"] == 300
+    assert report(tmp_path / "out")["pairs"]["scored"] == 30
     assert (tmp_path / "out" / "_SUCCESS").exists()
 
 
