@@ -12,6 +12,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,6 +90,7 @@ def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
     found: list[psutil.Process] = []
     while len(found) < 2:
         assert process.poll() is None
+        time.sleep(0.05)
         found = psutil.Process(process.pid).children(recursive=True)
     return found
 
