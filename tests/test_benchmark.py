@@ -219,7 +219,8 @@ def test_a_killed_benchmark_goes_on_within_the_cell(tmp_path: Path) -> None:
     assert kept.items() <= parts(job).items()
     assert len(parts(job)) == 8
     cell = cells_of(results)["m", "x"]
-    assert (cell.pairs, cell.first_stage, cell.value) == (16, 1.0, pytest.approx(1 / math.log2(3)))
+    assert (cell.pairs, cell.first_stage) == (16, 1.0)
+    assert cell.value == pytest.approx(1 / math.log2(3))
     assert cell.run["pairs"] == 6, "the last run's alone"
 
 

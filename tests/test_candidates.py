@@ -17,7 +17,7 @@ from tests.job_run import RUNNER, rerank, rows
 from tests.object_store import ObjectStore
 from tests.retrieval import copies
 from tests.scoring import tiny, tiny_encoder
-from transforms import files
+from transforms import files, progress
 from transforms.retrieval import bm25, join, work
 from transforms.retrieval.dense import Searcher
 from transforms.scoring.encoder import Encoder
@@ -219,10 +219,10 @@ def test_a_finished_job_is_left_alone(data: Path, tmp_path: Path, monkeypatch: p
 def test_interrupt_ends_after_the_step_in_hand(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    index, request_stop, stopping = bm25.index, running.request_stop, threading.Event()
+    index, stopping = bm25.index, threading.Event()
 
     def request(folder: str) -> None:
-        request_stop(folder)
+        progress.request_stop(folder)
         stopping.set()
 
     def interrupted(*arguments: Any) -> bm25.Index:
