@@ -288,9 +288,7 @@ def unpacked(handed_in: bytes) -> Iterator[bytes]:
             yield bz2.decompress(packed) if packed.startswith(b"BZh") else zlib.decompress(packed)
 
 
-def test_submitted_job_field_by_field(
-    cloud: GoogleCloud, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_submitted_job_field_by_field(cloud: GoogleCloud, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     put_input(cloud, tmp_path)
     cloud.do_job = lambda job: "JOB_STATE_FAILED"  # there is no GPU to do it on
     more = {"--machine_type": "g2-standard-8", "--disk_size_gb": "100", "--max_num_workers": "20"}

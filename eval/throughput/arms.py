@@ -39,8 +39,8 @@ def core(reranker: Reranker) -> Arm:
     """The scoring core."""
 
     def run(tasks: Sequence[RankingTask]) -> Work:
-        tokens = reranker.score_tasks(tasks).counts["forward_tokens"]
-        return Work(tokens, tokens)
+        counts = reranker.score_tasks(tasks).counts
+        return Work(counts["forward_tokens"], counts["forward_tokens"] + counts["padding_tokens"])
 
     return run
 

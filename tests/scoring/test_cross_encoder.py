@@ -149,8 +149,8 @@ def test_a_padding_token_in_a_text_counts_no_place_in_an_xlm_roberta(xlm_roberta
     reranker = load(xlm_roberta)
     reranker.family = family
     reranker.score("a <pad> b", ["c", "<pad> d"])
-    assert seen["input_ids"] == [0, 4, 1, 5, 2, 2, 1, 7, 2, 0, 4, 1, 5, 2, 2, 6, 2]
-    assert seen["position_ids"] == [2, 3, 1, 4, 5, 6, 1, 7, 8, 2, 3, 1, 4, 5, 6, 7, 8]
+    assert seen["input_ids"] == [0, 4, 1, 5, 2, 2, 1, 7, 2, 0, 4, 1, 5, 2, 2, 6, 2, *[0] * 47]
+    assert seen["position_ids"] == [2, 3, 1, 4, 5, 6, 1, 7, 8, 2, 3, 1, 4, 5, 6, 7, 8, *[2] * 47]
 
 
 def test_ledger_of_truncated_pairs(bert: Path) -> None:

@@ -49,7 +49,7 @@ def test_each_sequence_gets_its_own_rows() -> None:
     rows, counts = engine((2, 5, 3, 5), model, 8)
     assert rows == [[0, 0], [1, 1], [2, 2], [3, 3]]
     assert model.batches == [(5,), (5, 3), (2,)]
-    assert counts == {"forward_passes": 3, "forward_tokens": 15}
+    assert counts == {"forward_passes": 3, "forward_tokens": 15, "padding_tokens": 3 * 64 - 15}
 
 
 def test_no_sequences_need_no_pass() -> None:
@@ -76,13 +76,13 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does() -> None:
     rows, counts = engine((4, 4, 4, 4, 4), model, 20)
     assert rows == [[0, 0], [1, 1], [2, 2], [3, 3], [4, 4]]
     assert model.batches == [(4, 4, 4, 4, 4), (4, 4), (4, 4, 4), (4,), (4, 4)]
-    assert counts == {"forward_passes": 3, "forward_tokens": 20, "oom_splits": 2}
+    assert counts == {"forward_passes": 3, "forward_tokens": 20, "padding_tokens": 3 * 64 - 20, "oom_splits": 2}
 
 
 def test_a_sequence_that_does_not_fit_alone_has_no_rows_and_the_others_have_theirs() -> None:
     rows, counts = engine((3, 9, 3, 3), Echo(memory=6), 100)
     assert rows == [[0, 0], None, [2, 2], [3, 3]]
-    assert counts == {"forward_passes": 2, "forward_tokens": 9, "oom_splits": 3}
+    assert counts == {"forward_passes": 2, "forward_tokens": 9, "padding_tokens": 2 * 64 - 9, "oom_splits": 3}
 
 
 @pytest.mark.parametrize(

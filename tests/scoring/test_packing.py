@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.scoring.packing import Packed, Prefix, Run, TokenSequence, pack, plan_batches, runs_of
+from transforms.scoring.packing import Packed, Prefix, Run, TokenSequence, filled, pack, plan_batches, runs_of
 
 CPU = torch.device("cpu")
 
@@ -117,6 +117,30 @@ def test_pack_keeps_a_common_prefix_once() -> None:
     assert packed.shared.sources.tolist() == [0, 1, 2, 3, 0, 1, 4, 5, 6, 5, 7]
     assert packed.shared.kept.tolist() == [0, 1, 2, 3, 6, 7, 8, 10]
     assert packed.types.tolist() == [0] * 8
+
+
+def test_filled_adds_sequences_of_one_token_up_to_a_round_number(packed: Packed) -> None:
+    full = filled(packed)
+    assert full.ids.tolist() == [11, 12, 13, 14, 21, 22, 31, 32, *[0] * 56]
+    assert full.lengths == (4, 2, 2, *[1] * 56)
+    assert full.offsets.tolist() == [0, 4, 6, *range(8, 65)]
+    assert full.offsets.dtype == torch.int32
+    assert full.runs == (Run(0, 1, 4), Run(4, 2, 2), Run(8, 56, 1))
+    assert full.types.tolist() == [0, 0, 1, 1, 0, 0, 0, 1, *[0] * 56]
+    assert full.places().tolist() == [0, 1, 2, 3, 0, 1, 0, 1, *[0] * 56]
+    assert full.reads.tolist() == [0, 3, 5, 6], "nobody reads them"
+    assert filled(full) is full
+
+
+def test_filled_counts_a_common_prefix_once() -> None:
+    prefix = Prefix(0, 2)
+    ids = [np.array([11, 12, last]) for last in (13, 14)]
+    full = filled(pack([TokenSequence(one, np.array([2]), 3, prefix) for one in ids], CPU))
+    assert full.ids.tolist() == [11, 12, 13, 14, *[0] * 60]
+    assert full.runs == (Run(0, 2, 3), Run(6, 60, 1))
+    assert full.shared is not None
+    assert full.shared.sources.tolist() == [0, 1, 2, 0, 1, 3, *range(4, 64)]
+    assert full.shared.kept.tolist() == [0, 1, 2, 5, *range(6, 66)]
 
 
 def test_pack_of_sequences_without_a_common_prefix(packed: Packed) -> None:

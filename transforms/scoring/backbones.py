@@ -30,7 +30,7 @@ from transforms.scoring import cpu_layers, jina_v3
 from transforms.scoring.checkpoint import Checkpoint, Tensors
 from transforms.scoring.execution import Placement
 from transforms.scoring.last_layer import LastPostNorm, LastPreNorm
-from transforms.scoring.packing import Packed
+from transforms.scoring.packing import Packed, filled
 
 
 def without_pooler(model_class: type[PreTrainedModel]) -> type[PreTrainedModel]:
@@ -188,12 +188,14 @@ class Backbone:
         Returns:
             At the reads, shape [R, hidden size], or of all tokens, shape [T, hidden size].
         """
+        tokens = len(packed.ids)
+        packed = filled(packed)
         positions = packed.places() if self._padding is None else roberta_positions(packed, self._padding)
         types = {"token_type_ids": packed.types[None]} if self._typed else {}
         hidden: torch.Tensor = self.model(
             input_ids=packed.ids[None], position_ids=positions[None], packed=packed, **types
         ).last_hidden_state[0]
-        return hidden[packed.reads] if self._select else hidden
+        return hidden[packed.reads] if self._select else hidden[:tokens]
 
 
 def roberta_positions(packed: Packed, padding: int) -> torch.Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from transforms.scoring.packing import Packed, TokenSequence, pack, plan_batches
+from transforms.scoring.packing import Packed, TokenSequence, filler, pack, plan_batches
 
 Rows = NDArray[np.float32]
 
@@ -39,7 +39,8 @@ def run(
         forward: the model and its head.
         budget: tokens of a batch, at most; one longer sequence still runs alone.
         device: where `forward` runs.
-        counts: forward_passes, forward_tokens and oom_splits (times that a batch did not fit) are added to it.
+        counts: forward_passes, forward_tokens, padding_tokens and oom_splits (times that a batch did not fit) are
+            added to it.
         progress: called after each batch with the sequences and tokens in it.
 
     Returns:
@@ -52,13 +53,14 @@ def run(
         # A GPU computes this batch while the one before it is fetched and the one after it is packed.
         launched = _launch(todo, sequences, forward, device, counts) if todo else None
         if running is not None:
-            batch, rows = running
+            batch, rows, padding = running
             tokens = sum(len(sequences[index].ids) for index in batch)
             ends = np.cumsum([len(sequences[index].reads) for index in batch])
             for index, part in zip(batch, np.split(rows.cpu().numpy(), ends[:-1]), strict=True):
                 outputs[index] = part
             counts["forward_passes"] += 1
             counts["forward_tokens"] += tokens
+            counts["padding_tokens"] += padding
             progress(len(batch), tokens)
         running = launched
     return outputs
@@ -75,6 +77,7 @@ class Launched(NamedTuple):
 
     batch: NDArray[np.int64]
     rows: torch.Tensor
+    padding: int  # tokens
 
 
 def _launch(
@@ -88,7 +91,8 @@ def _launch(
     batch = todo.pop()
     try:
         with torch.inference_mode():
-            return Launched(batch, forward(pack([sequences[index] for index in batch], device)))
+            packed = pack([sequences[index] for index in batch], device)
+            return Launched(batch, forward(packed), filler(len(packed.ids), device))
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise

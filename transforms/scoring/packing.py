@@ -1,14 +1,15 @@
-"""Token sequences laid end to end, without padding: which go together, and where each one lies."""
+"""Token sequences laid end to end, none padded to the length of another: which go together, and where each lies."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.functional import pad
 
 Ids = NDArray[np.int32]
 
@@ -25,6 +26,9 @@ class Prefix(NamedTuple):
 
 NO_PREFIX = Prefix(-1, 0)
 ATTENDED = 4  # times the budget
+# For each number of rows that are multiplied, oneDNN makes code, and keeps that for the last 1,024. With another number
+# for each batch its memory grows by hundreds of megabytes.
+ROWS = 64
 
 
 class TokenSequence(NamedTuple):
@@ -168,6 +172,33 @@ def pack(sequences: Sequence[TokenSequence], device: torch.device) -> Packed:
         reads=place(reads, torch.int64),
         types=place(types, torch.int64),
         runs=runs_of(lengths),
+        shared=shared,
+    )
+
+
+def filler(tokens: int, device: torch.device) -> int:
+    """How many more tokens `filled` makes of so many: on a CPU up to a multiple of ROWS."""
+    return -tokens % ROWS if device.type == "cpu" else 0
+
+
+def filled(packed: Packed) -> Packed:
+    """The same with sequences of one token at the end, which nobody reads, to a round number of tokens."""
+    extra = filler(len(packed.ids), packed.ids.device)
+    if not extra:
+        return packed
+    end = sum(packed.lengths)
+    more = torch.arange(extra, device=packed.ids.device)
+    shared = None
+    if packed.shared is not None:
+        kept, sources = packed.shared
+        shared = Shared(torch.cat([kept, end + more]), torch.cat([sources, len(packed.ids) + more]))
+    return replace(
+        packed,
+        ids=pad(packed.ids, (0, extra)),
+        lengths=(*packed.lengths, *[1] * extra),
+        offsets=torch.cat([packed.offsets, (end + 1 + more).int()]),
+        types=pad(packed.types, (0, extra)),
+        runs=(*packed.runs, Run(end, extra, 1)),
         shared=shared,
     )
 
