@@ -128,8 +128,9 @@ def test_filled_adds_sequences_of_one_token_up_to_a_round_number(packed: Packed)
     assert full.runs == (Run(0, 1, 4), Run(4, 2, 2), Run(8, 56, 1))
     assert full.types.tolist() == [0, 0, 1, 1, 0, 0, 0, 1, *[0] * 56]
     assert full.places().tolist() == [0, 1, 2, 3, 0, 1, 0, 1, *[0] * 56]
-    assert full.reads.tolist() == [0, 3, 5, 6], "nobody reads them"
-    assert filled(full) is full
+    assert full.reads.tolist() == [0, 3, 5, 6, *[0] * 60]
+    again = filled(full)
+    assert (again.ids.tolist(), again.reads.tolist(), again.runs) == (full.ids.tolist(), full.reads.tolist(), full.runs)
 
 
 def test_filled_counts_a_common_prefix_once() -> None:

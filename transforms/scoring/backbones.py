@@ -173,6 +173,7 @@ class Backbone:
         self.model = model
         self._padding = model.config.pad_token_id if architecture.roberta_positions else None
         self._typed = getattr(model.config, "type_vocab_size", 1) > 1 and kind != "jina_embeddings_v3"
+        self._everywhere = everywhere
         self._select = not everywhere and architecture.last is None
         if not everywhere and architecture.last is not None:
             layers = model.get_submodule(architecture.layers)
@@ -188,14 +189,14 @@ class Backbone:
         Returns:
             At the reads, shape [R, hidden size], or of all tokens, shape [T, hidden size].
         """
-        tokens = len(packed.ids)
+        rows = len(packed.ids) if self._everywhere else len(packed.reads)
         packed = filled(packed)
         positions = packed.places() if self._padding is None else roberta_positions(packed, self._padding)
         types = {"token_type_ids": packed.types[None]} if self._typed else {}
         hidden: torch.Tensor = self.model(
             input_ids=packed.ids[None], position_ids=positions[None], packed=packed, **types
         ).last_hidden_state[0]
-        return hidden[packed.reads] if self._select else hidden[:tokens]
+        return (hidden[packed.reads] if self._select else hidden)[:rows]
 
 
 def roberta_positions(packed: Packed, padding: int) -> torch.Tensor:

@@ -176,18 +176,17 @@ def pack(sequences: Sequence[TokenSequence], device: torch.device) -> Packed:
     )
 
 
-def filler(tokens: int, device: torch.device) -> int:
-    """How many more tokens `filled` makes of so many: on a CPU up to a multiple of ROWS."""
-    return -tokens % ROWS if device.type == "cpu" else 0
+def filler(rows: int, device: torch.device) -> int:
+    """How many more rows `filled` makes of so many: on a CPU up to a multiple of ROWS."""
+    return -rows % ROWS if device.type == "cpu" else 0
 
 
 def filled(packed: Packed) -> Packed:
-    """The same with sequences of one token at the end, which nobody reads, to a round number of tokens."""
-    extra = filler(len(packed.ids), packed.ids.device)
-    if not extra:
-        return packed
+    """The same with sequences of one token at the end, and reads of the first token, to round numbers of both."""
+    device = packed.ids.device
+    extra = filler(len(packed.ids), device)
     end = sum(packed.lengths)
-    more = torch.arange(extra, device=packed.ids.device)
+    more = torch.arange(extra, device=device)
     shared = None
     if packed.shared is not None:
         kept, sources = packed.shared
@@ -197,8 +196,9 @@ def filled(packed: Packed) -> Packed:
         ids=pad(packed.ids, (0, extra)),
         lengths=(*packed.lengths, *[1] * extra),
         offsets=torch.cat([packed.offsets, (end + 1 + more).int()]),
+        reads=pad(packed.reads, (0, filler(len(packed.reads), device))),
         types=pad(packed.types, (0, extra)),
-        runs=(*packed.runs, Run(end, extra, 1)),
+        runs=(*packed.runs, Run(end, extra, 1)) if extra else packed.runs,
         shared=shared,
     )
 
