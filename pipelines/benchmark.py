@@ -88,7 +88,15 @@ def do_benchmark(
     beam: Sequence[str],
     elsewhere: bool,
 ) -> int:
-    """Do all cells, or what is missing of them, with these options of Beam's runner; returns the exit code.
+    """Do all cells, or what is missing of them; returns the exit code.
+
+    Args:
+        output: directory of the results.
+        entrants: the models.
+        sets: the data sets.
+        options: of the command.
+        beam: options of Beam's runner, as given.
+        elsewhere: the runner's workers are other machines.
 
     Raises:
         UserError: an option applies to no model, or the device is not here.

@@ -148,7 +148,7 @@ def specify_model(
     """The model that the options name, see `specify_for_job`, checked against the order of candidates.
 
     Raises:
-        UserError: the model cannot be had, cannot run so, or scores each document alone.
+        UserError: the model cannot be had, cannot run so, or scores each document alone where an order is given.
     """
     specification = specify_for_job(options.model, options, MODEL_OPTIONS, begun, elsewhere)
     order = check_order(options.candidate_order)

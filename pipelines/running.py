@@ -143,11 +143,12 @@ def run_graph(
 
 
 def _with_workers(runner: PipelineRunner, options: PipelineOptions) -> PipelineRunner:
-    """The runner; one that starts our worker processes where Beam's engine is asked for such."""
+    """The runner; where Beam's engine is asked for worker processes, one that starts ours, which the options then leave
+    to it."""
     direct = options.view_as(DirectOptions)
     if not isinstance(runner, FnApiRunner) or direct.direct_running_mode != "multi_processing":
         return runner
-    direct.direct_running_mode = None  # for which it would start its own
+    direct.direct_running_mode = None  # else Beam's engine puts its own workers in their place
     return FnApiRunner(default_environment=SubprocessSDKEnvironment.from_command_string(worker.command()))
 
 

@@ -14,8 +14,6 @@ import sys
 import threading
 import time
 
-from apache_beam.runners.worker import sdk_worker_main
-
 _SECONDS_BETWEEN_LOOKS = 0.5
 
 
@@ -36,7 +34,10 @@ def _end_with(parent: int) -> None:
 
 
 def main() -> None:
+    """Does what the job sends until it has no more, or is gone."""
     threading.Thread(target=_end_with, args=(int(sys.argv[1]),), daemon=True).start()
+    from apache_beam.runners.worker import sdk_worker_main  # takes seconds, in which the job may be killed already
+
     sdk_worker_main.main(sys.argv)
 
 

@@ -20,7 +20,7 @@ from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
-from pipelines import benchmark_candidates, benchmark_cell, candidates, dataflow
+from pipelines import benchmark, benchmark_candidates, benchmark_cell, candidates, dataflow
 from pipelines.benchmark_cell import Machine
 from pipelines.benchmark_options import entrant
 from pipelines.rerank import build, main
@@ -172,6 +172,16 @@ def test_a_benchmarks_models_may_run_on_gpus_that_are_not_here() -> None:
     benchmark_cell.check_asked([model], asked, Machine("cuda", "bfloat16", "flash_attn_2", elsewhere=True))
     with pytest.raises(UserError, match="--device cuda of other machines: give --dtype and --attention too"):
         benchmark_cell.check_asked([model], asked, Machine("cuda", "bfloat16", "auto", elsewhere=True))
+
+
+def test_a_benchmark_knows_that_its_runner_is_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    demo = ROOT / "demo" / "dbpedia_entity_40x50"
+    words = ["--models", "small-cross-encoder", "--datasets", f"x={demo}.parquet,{demo}.qrels"]
+    runner = ["--runner=PortableRunner", "--job_endpoint=localhost:1", "--device=cuda"]
+    assert benchmark.main([*words, "--output", str(tmp_path), *runner]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "error: --device cuda of other machines: give --dtype and --attention too, as fit them"
+    )
 
 
 @pytest.mark.parametrize("runner", ["DirectRunner", "DataflowRunner"])

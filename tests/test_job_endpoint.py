@@ -23,7 +23,6 @@ KEY = "sk-very-secret-0123456789"
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RERANK_API_KEY", KEY)
-    monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setattr(endpoint, "FIRST_PAUSE", 0.01)
 
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -30,14 +30,13 @@ ROOT = Path(__file__).resolve().parent.parent
 TWO_PROCESSES = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
 ANSWERS = 3
 SHARDS = 16
-FINISHING = "interrupted: finishing the shard in hand; once more to quit at once\n"
+FINISHING = "interrupted: finishing the shard in hand; once more to quit at once"
 CONTINUES = "interrupted: the same command continues"
 
 
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RERANK_API_KEY", "some-key")
-    monkeypatch.setenv("no_proxy", "*")
 
 
 @pytest.fixture
@@ -72,7 +71,6 @@ def started(folder: Path, *job: str) -> Iterator[subprocess.Popen[str]]:
         [sys.executable, "-m", "pipelines.rerank", *job],
         cwd=ROOT,
         env=os.environ | {"TMPDIR": str(folder)},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # which a CI's shell may ignore
         start_new_session=True,
         stderr=subprocess.PIPE,
         text=True,
@@ -80,9 +78,9 @@ def started(folder: Path, *job: str) -> Iterator[subprocess.Popen[str]]:
     try:
         yield process
     finally:
-        if process.poll() is None:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+        process.communicate()
 
 
 def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
@@ -101,7 +99,7 @@ def press_ctrl_c(process: subprocess.Popen[str]) -> None:
 
 def read_until(stream: IO[str] | None, told: str) -> None:
     assert stream
-    assert any(line.endswith(told) for line in iter(stream.readline, "")), f"never told: {told}"
+    assert any(told in line for line in iter(stream.readline, "")), f"never told: {told}"
 
 
 def check_that_it_goes_on(folder: Path, server: RerankServer, done: int) -> None:
@@ -151,7 +149,7 @@ def test_a_killed_worker_ends_the_job(tmp_path: Path, hold: Hold, server: Rerank
         killed.kill()
         _, errors = process.communicate(timeout=300)
         assert process.returncode == 1
-        _, alive = psutil.wait_procs([other], timeout=300)
+        _, alive = psutil.wait_procs([other], timeout=60)
     assert not alive, "nothing goes on behind the user's back"
     assert re.fullmatch(
         r"error: a worker process died \(worker subprocess exited with return code -9\), "
@@ -164,6 +162,8 @@ def test_a_killed_worker_ends_the_job(tmp_path: Path, hold: Hold, server: Rerank
 
 @pytest.mark.parametrize("requests", [0, 2], ids=["as its workers start", "as its workers score"])
 def test_a_killed_job_leaves_no_workers(requests: int, tmp_path: Path, hold: Hold, server: RerankServer) -> None:
+    if not requests:
+        server.script.clear()  # so that nothing is done before the kill
     with started(tmp_path, *arguments(tmp_path, server, "out", *TWO_PROCESSES)) as process:
         hold.wait_for(requests)
         there = workers(process)

@@ -138,15 +138,6 @@ class JobElsewhere:
         self.cancelled.set()
 
 
-@pytest.fixture
-def hears_ctrl_c() -> Iterator[None]:
-    """A shell that starts tests in the background has them ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("hears_ctrl_c")
 def test_ctrl_c_cancels_a_job_elsewhere() -> None:
     job: Any = JobElsewhere()
     with pytest.raises(KeyboardInterrupt):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from transforms.errors import UserError
+from transforms.scoring import attention
 from transforms.scoring.attention import KERNELS, Choice, choose, implementation, lack
 from transforms.scoring.packing import TokenSequence, pack
 
@@ -39,6 +41,21 @@ def packed_attention(
     output, weights = attend(Layer(causal), query, key, value, None, packed=pack(sequences, CPU), scaling=scaling)
     assert weights is None
     return output
+
+
+def test_lengths_are_rounded_so_that_few_sizes_are_met(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, int]] = []
+    compute = scaled_dot_product_attention
+
+    def record(query: torch.Tensor, key: torch.Tensor, *others: Any, **further: Any) -> torch.Tensor:
+        seen.append((query.shape[2], key.shape[2]))
+        return compute(query, key, *others, **further)
+
+    monkeypatch.setattr(attention, "scaled_dot_product_attention", record)
+    query = torch.zeros(1 + 15 + 16 + 17, 2, 4)
+    sequences = [TokenSequence(np.zeros(length, dtype=np.int32), NONE, length) for length in (1, 15, 16, 17)]
+    assert attention.sdpa(query, query, query, pack(sequences, CPU), False, None).shape == (49, 2, 4)
+    assert seen == [(16, 16), (16, 16), (16, 16), (32, 32)]
 
 
 def one_by_one(

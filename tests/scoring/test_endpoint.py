@@ -44,7 +44,6 @@ KEY = "sk-very-secret-0123456789"
 @pytest.fixture(autouse=True)
 def _quick_and_unkeyed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("RERANK_API_KEY", raising=False)
-    monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))  # to read all certificates takes longer than a test
     monkeypatch.setattr(endpoint, "FIRST_PAUSE", 0.01)
 

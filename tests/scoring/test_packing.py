@@ -142,6 +142,7 @@ def test_filled_counts_a_common_prefix_once() -> None:
     assert full.shared is not None
     assert full.shared.sources.tolist() == [0, 1, 2, 0, 1, 3, *range(4, 64)]
     assert full.shared.kept.tolist() == [0, 1, 2, 5, *range(6, 66)]
+    assert full.reads.tolist() == [2, 3, *[0] * 62]
 
 
 def test_pack_of_sequences_without_a_common_prefix(packed: Packed) -> None:

@@ -20,7 +20,8 @@ from transforms.errors import UserError, one_line
 from transforms.scoring.packing import Packed, Run
 
 # On a CPU torch's kernel takes keys in vectors of 16, and what is left over one by one, which for 15 keys takes longer
-# than all the others of a short text: measured 1.2 to 3 times as long. It keeps code for each length that it has met.
+# than all the others of a short text: measured 1.2 to 3 times as long. Queries are padded for another reason: oneDNN
+# keeps code for each length that it has met.
 VECTOR = 16
 
 # Query, key and value of shapes [E, heads, head size] and, where heads are shared, [E, key-value heads, head size];

@@ -196,7 +196,7 @@ class Backbone:
         hidden: torch.Tensor = self.model(
             input_ids=packed.ids[None], position_ids=positions[None], packed=packed, **types
         ).last_hidden_state[0]
-        return (hidden[packed.reads] if self._select else hidden)[:rows]
+        return (hidden[packed.reads] if self._select else hidden)[:rows]  # without what was filled in
 
 
 def roberta_positions(packed: Packed, padding: int) -> torch.Tensor:

@@ -39,8 +39,8 @@ def run(
         forward: the model and its head.
         budget: tokens of a batch, at most; one longer sequence still runs alone.
         device: where `forward` runs.
-        counts: forward_passes, forward_tokens, padding_tokens and oom_splits (times that a batch did not fit) are
-            added to it.
+        counts: forward_passes, forward_tokens, padding_tokens (of a batch that is filled as a whole, not of the two
+            parts that a model with adapters makes of it) and oom_splits (times that a batch did not fit) are added.
         progress: called after each batch with the sequences and tokens in it.
 
     Returns:

@@ -26,8 +26,8 @@ class Prefix(NamedTuple):
 
 NO_PREFIX = Prefix(-1, 0)
 ATTENDED = 4  # times the budget
-# For each number of rows that are multiplied, oneDNN makes code, and keeps that for the last 1,024. With another number
-# for each batch its memory grows by hundreds of megabytes.
+# For each number of rows, of tokens and then of what is read, oneDNN makes code for its products, and keeps the last
+# 1,024. With another number for each batch these grow to hundreds of megabytes.
 ROWS = 64
 
 
