@@ -21,7 +21,7 @@ from apache_beam.io.filesystems import FileSystems
 from eval.cells import Cell, Failure, cell_path
 from pipelines.apart import ApartError, run_apart
 from pipelines.benchmark_candidates import Candidates, candidates_of, ready
-from pipelines.benchmark_cell import RUN_OPTIONS, Work, check_asked, machine_of, make_cell, priced, rerank, work_of
+from pipelines.benchmark_cell import RUN_OPTIONS, Machine, Work, check_asked, make_cell, priced, rerank, work_of
 from pipelines.benchmark_options import DataSet, Entrant, build_parser, data_set, entrant
 from pipelines.benchmark_plan import known_cell, planned, render
 from pipelines.options import parse
@@ -104,7 +104,8 @@ def do_benchmark(
     """
     asked = {name: getattr(options, name) for name in MODEL_OPTIONS}
     run = {name: getattr(options, name) for name in RUN_OPTIONS}
-    check_asked(entrants, asked, machine_of(run, elsewhere))
+    machine = Machine(options.device, options.dtype, options.attention, elsewhere)
+    check_asked(entrants, asked, machine)
     failures: list[Failure] = []
     number, total = 0, len(sets) * len(entrants)
     for data in sets:
@@ -118,7 +119,7 @@ def do_benchmark(
             try:
                 if isinstance(candidates, str):
                     raise ApartError(candidates)
-                work = work_of(model, candidates, asked, run, beam, elsewhere)
+                work = work_of(model, candidates, asked, run, beam, machine)
                 cell, old = do_cell(work, output, options.price_per_hour)
                 print(f"{told(cell)}{', done before' if old else ''}", flush=True)
             except Exception as error:

@@ -54,7 +54,7 @@ class Work:
         options: of the model, by name.
         run: other options of the job, by name.
         beam: options of Beam's runner, as given.
-        elsewhere: the runner's workers are other machines.
+        machine: what it runs on.
     """
 
     entrant: Entrant
@@ -62,11 +62,11 @@ class Work:
     options: Mapping[str, Any]
     run: Mapping[str, Any]
     beam: tuple[str, ...]
-    elsewhere: bool
+    machine: Machine
 
     @property
     def _model(self) -> tuple[Entrant, tuple[tuple[str, Any], ...], Machine]:
-        return self.entrant, tuple(sorted(self.options.items())), machine_of(self.run, self.elsewhere)
+        return self.entrant, tuple(sorted(self.options.items())), self.machine
 
     @property
     def specification(self) -> Specification | EndpointSpecification:
@@ -99,18 +99,13 @@ class Work:
         return [f"--output={self.job_directory(output)}", *settings, *self.beam, "--input", *inputs]
 
 
-def machine_of(run: Mapping[str, Any], elsewhere: bool) -> Machine:
-    """What RUN_OPTIONS by name settle of it."""
-    return Machine(run["device"], run["dtype"], run["attention"], elsewhere)
-
-
 def work_of(
     entrant: Entrant,
     candidates: Candidates,
     asked: Mapping[str, Any],
     run: Mapping[str, Any],
     beam: Sequence[str],
-    elsewhere: bool,
+    machine: Machine,
 ) -> Work:
     """The cell of a model and a data set.
 
@@ -120,13 +115,13 @@ def work_of(
         asked: options of models, each taken where the model has it; None stands for one that is not given.
         run: RUN_OPTIONS by name.
         beam: options of Beam's runner.
-        elsewhere: the runner's workers are other machines.
+        machine: what it runs on.
 
     Raises:
         UserError: the model cannot be had, or cannot run so.
     """
-    model = model_of(_settled(entrant, (), machine_of(run, elsewhere)))
-    return Work(entrant, candidates, model_options(model, candidates.data.name, asked), run, tuple(beam), elsewhere)
+    model = model_of(_settled(entrant, (), machine))
+    return Work(entrant, candidates, model_options(model, candidates.data.name, asked), run, tuple(beam), machine)
 
 
 def check_asked(entrants: Sequence[Entrant], asked: Mapping[str, Any], machine: Machine) -> None:

@@ -189,6 +189,7 @@ class _Handler(QuietHandler):
         self.end_headers()
         self.wfile.write(told.body)
 
+    # By these names http.server finds what answers a method of HTTP.
     do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815
 
 

@@ -101,6 +101,7 @@ class _Handler(QuietHandler):
         if self.command != "HEAD":
             self.wfile.write(content)
 
+    # By these names http.server finds what answers a method of HTTP.
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815
 
 

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from apache_beam.internal import pickler
 
 from tests.scoring import tiny_encoder
 from transforms.retrieval import work
@@ -80,7 +80,7 @@ def test_threads_of_a_worker_share_a_model(specification: Specification, tmp_pat
     for name in ("one", "other"):
         work.write(work.corpus_path(str(tmp_path), name), documents(TEXTS), {"documents": len(TEXTS)})
     step = _SearchShard(Settings(str(tmp_path), 5, False, 100), Dense(specification))
-    first, second = (pickle.loads(pickle.dumps(step)) for _ in range(2))
+    first, second = (pickler.loads(pickler.dumps(step)) for _ in range(2))  # as a runner gives one to each thread
     assert [*first.process("one"), *second.process("other")] == ["one", "other"]
     assert first._searcher is second._searcher is not None
     hits = [work.read(work.hits_path(str(tmp_path), name)) for name in ("one", "other")]

@@ -87,6 +87,7 @@ def serving(hub: Hub) -> Iterator[Hub]:
             self.wfile.write(body[:cut])
             self.close_connection = cut is not None
 
+        # By these names http.server finds what answers a method of HTTP.
         do_GET = do_HEAD = _serve  # noqa: N815
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -184,7 +184,9 @@ def filler(rows: int, device: torch.device) -> int:
 def filled(packed: Packed) -> Packed:
     """The same with sequences of one token at the end, and reads of the first token, to round numbers of both."""
     device = packed.ids.device
-    extra = filler(len(packed.ids), device)
+    extra, unread = filler(len(packed.ids), device), filler(len(packed.reads), device)
+    if not extra and not unread:
+        return packed
     end = sum(packed.lengths)
     more = torch.arange(extra, device=device)
     shared = None
@@ -196,7 +198,7 @@ def filled(packed: Packed) -> Packed:
         ids=pad(packed.ids, (0, extra)),
         lengths=(*packed.lengths, *[1] * extra),
         offsets=torch.cat([packed.offsets, (end + 1 + more).int()]),
-        reads=pad(packed.reads, (0, filler(len(packed.reads), device))),
+        reads=pad(packed.reads, (0, unread)),
         types=pad(packed.types, (0, extra)),
         runs=(*packed.runs, Run(end, extra, 1)) if extra else packed.runs,
         shared=shared,
