@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM as CausalLM
 from transformers import AutoModelForSequenceClassification as Classifier
 
 from eval.__main__ import main
-from eval.throughput import arms, ceiling, measured, random_models
+from eval.throughput import arms, least_time, measured, random_models
 from eval.throughput.arms import Work
 from eval.throughput.random_models import Sizes, _qwen, _xlm_roberta
 from eval.throughput.tasks import read, resized, take
@@ -98,21 +98,21 @@ def test_plain_forward_reads_the_same_tokens(name: str, computed: int, tmp_path:
 
 
 @pytest.mark.usefixtures("small")
-def test_ceiling_counts_what_runs_on_every_token(tmp_path: Path) -> None:
+def test_least_time_counts_what_runs_on_every_token(tmp_path: Path) -> None:
     encoder = made("xlm-roberta", tmp_path / "encoder").family.backbone.model  # type: ignore[attr-defined]
-    assert ceiling.linear_shapes(encoder) == Counter({(32, 32): 3 + 3 + 1, (128, 32): 1, (32, 128): 1})
+    assert least_time.linear_shapes(encoder) == Counter({(32, 32): 3 + 3 + 1, (128, 32): 1, (32, 128): 1})
     decoder = made("yes/no", tmp_path / "decoder").family.backbone.model  # type: ignore[attr-defined]
     # Of the last layer query, key and value; of the first all: o_proj is (32, 32) like q_proj.
-    assert ceiling.linear_shapes(decoder) == Counter({(32, 32): 3, (16, 32): 4, (64, 32): 2, (32, 64): 1})
+    assert least_time.linear_shapes(decoder) == Counter({(32, 32): 3, (16, 32): 4, (64, 32): 2, (32, 64): 1})
 
 
-def test_ceiling_adds_products_and_attention(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_least_time_adds_products_and_attention(monkeypatch: pytest.MonkeyPatch) -> None:
     reranker = Reranker.load("small-cross-encoder", device="cpu", dtype="float32")
     batches = reranker.batches([RankingTask("a", ["b"] * 3)])
     assert [len(batch.ids) for batch in batches] == [15]
-    monkeypatch.setattr(ceiling, "_product", lambda shape, rows, like: rows * shape[0] * shape[1] * 1e-9)
-    monkeypatch.setattr(ceiling, "_attention_rate", lambda *_: 1e9)
-    found = ceiling.measure(reranker.family.backbone.model, batches, causal=False)  # type: ignore[attr-defined]
+    monkeypatch.setattr(least_time, "_product", lambda shape, rows, like: rows * shape[0] * shape[1] * 1e-9)
+    monkeypatch.setattr(least_time, "_attention_rate", lambda *_: 1e9)
+    found = least_time.measure(reranker.family.backbone.model, batches, causal=False)  # type: ignore[attr-defined]
     weights = 3 * (4 * 384 * 384 + 2 * 384 * 1536) + 3 * 384 * 384
     assert found.matrix_seconds == pytest.approx(15 * weights * 1e-9)
     assert found.matrix_rate == pytest.approx(2e9)
@@ -120,9 +120,10 @@ def test_ceiling_adds_products_and_attention(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_rounds_take_turns_and_compare_within_a_round(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter(np.cumsum([0, 2, 0, 6, 0, 1, 0, 8]).tolist())
+    clock = iter(np.cumsum([0, 2, 0, 9, 0, 6, 0, 1, 0, 9, 0, 8]).tolist())
     monkeypatch.setattr(measured, "time", SimpleNamespace(perf_counter=lambda: next(clock)))  # no other thread's
     order: list[str] = []
+    rates = iter([1e9, 2e9, 3e9])
 
     def arm(name: str, computed: int) -> arms.Arm:
         def run(tasks: Any) -> Work:
@@ -131,8 +132,15 @@ def test_rounds_take_turns_and_compare_within_a_round(monkeypatch: pytest.Monkey
 
         return run
 
-    rows = measured.rounds({"core": arm("core", 100), "peer": arm("peer", 125)}, [A, B], 2, torch.device("cpu"))
-    assert order == ["core", "peer"] * 3  # one to warm up
+    def ceiling(tasks: Any) -> Work:
+        order.append("ceiling")
+        return Work(100, 100, 0.5, {"matrix": next(rates)})
+
+    chosen = {"core": arm("core", 100), "ceiling": ceiling, "peer": arm("peer", 125)}
+    rows = measured.rounds(chosen, [A, B], 2, torch.device("cpu"))
+    assert order == ["core", "ceiling", "peer"] * 3  # one to warm up
+    assert (rows["ceiling"]["core_is_faster"], rows["ceiling"]["peak_memory"]) == ((0.5 / 2 + 0.5 / 1) / 2, None)
+    assert measured.rate_of(rows["ceiling"]["rates"], "matrix") == "2 to 3"
     assert rows["core"]["seconds"] == [2, 1]
     assert rows["peer"]["seconds"] == [6, 8]
     assert rows["peer"]["core_is_faster"] == (6 / 2 + 8 / 1) / 2
@@ -146,7 +154,7 @@ def test_the_embedded_model_and_the_whole_job(tmp_path: Path, capsys: pytest.Cap
     command = ["throughput", "--model", "small-cross-encoder", *options, "--json", str(told)]
     assert main([*command, "--without", "sentence-transformers"]) == 0
     figures = json.loads(told.read_text())
-    assert list(figures["arms"]) == ["core", "whole job"]
+    assert list(figures["arms"]) == ["core", "ceiling", "whole job"]
     assert figures["arms"]["core"]["tokens"] == figures["arms"]["whole job"]["tokens"] == 1254
     assert figures["arms"]["core"]["pairs"] == 12
     assert figures["arms"]["core"]["cost_per_1000"] == pytest.approx(1 / figures["arms"]["core"]["pairs_per_second"])
@@ -155,7 +163,10 @@ def test_the_embedded_model_and_the_whole_job(tmp_path: Path, capsys: pytest.Cap
     assert lines[0].startswith(
         "small-cross-encoder: 12 pairs in 1 lists, 104 tokens a pair; float32, sdpa, 8,192 tokens"
     )
-    assert [line.split("  ")[0] for line in lines[4:6]] == ["core", "whole job"]
+    assert [line.split("  ")[0] for line in lines[4:7]] == ["core", "ceiling", "whole job"]
+    share = figures["arms"]["ceiling"]["seconds"][0] / figures["arms"]["core"]["seconds"][0]
+    assert figures["arms"]["ceiling"]["core_is_faster"] == pytest.approx(share)
+    assert f"the core reaches {share:.0%} of the ceiling, which is made of" in lines
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any
 from eval.measure import check_outputs
 from transforms.errors import UserError
 
-CORE, APART, JOB, PLAIN = "core", "core, prefixes apart", "whole job", "plain forward"
+CORE, CEILING, APART, JOB, PLAIN = "core", "ceiling", "core, prefixes apart", "whole job", "plain forward"
 DEFAULT, SAME_DTYPE = "sentence-transformers", "sentence-transformers, same dtype"
 OTHERS = (DEFAULT, SAME_DTYPE, PLAIN, APART, JOB)
 SAMPLE = Path(__file__).parents[2] / "demo" / "dbpedia_entity_40x50.parquet"

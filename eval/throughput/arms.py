@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 import torch
 from transformers import AutoModel, AutoModelForCausalLM
 
+from eval.throughput import least_time
 from transforms.errors import UserError
 from transforms.scoring import RankingTask, Reranker
 from transforms.scoring.checkpoint import quiet
@@ -30,6 +32,7 @@ class Work(NamedTuple):
     tokens: int  # of the pairs
     computed: int  # padding included
     seconds: float | None = None  # where the arm knows better than a clock around it: without its start
+    rates: Mapping[str, float] = MappingProxyType({})  # floating-point operations a second, by kind
 
 
 Arm = Callable[[Sequence[RankingTask]], Work]
@@ -41,6 +44,20 @@ def core(reranker: Reranker) -> Arm:
     def run(tasks: Sequence[RankingTask]) -> Work:
         counts = reranker.score_tasks(tasks).counts
         return Work(counts["forward_tokens"], counts["forward_tokens"] + counts["padding_tokens"])
+
+    return run
+
+
+def ceiling(reranker: Reranker) -> Arm:
+    """The least time that the machine could take for what the core computes."""
+
+    def run(tasks: Sequence[RankingTask]) -> Work:
+        batches = reranker.batches(tasks)
+        model = reranker.family.backbone.model  # type: ignore[attr-defined]
+        causal = reranker.specification.model.family != "cross_encoder"
+        found = least_time.measure(model, batches, causal=causal)
+        tokens = sum(len(batch.ids) for batch in batches)
+        return Work(tokens, tokens, found.seconds, {"matrix": found.matrix_rate, "attention": found.attention_rate})
 
     return run
 
@@ -113,7 +130,8 @@ def sentence_transformers(folder: Path, device: str, dtype: torch.dtype) -> Arm 
         counted[:] = [0, 0]
         pairs = [(task.query, document) for task in tasks for document in task.documents]
         encoder.predict(pairs, batch_size=PEER_BATCH, show_progress_bar=False)
-        return Work(*counted)
+        tokens, computed = counted
+        return Work(tokens, computed)
 
     return run
 

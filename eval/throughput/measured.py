@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from eval.summary import align
-from eval.throughput import APART, CORE, DEFAULT, JOB, PLAIN, SAME_DTYPE, arms, ceiling, random_models
+from eval.throughput import APART, CEILING, CORE, DEFAULT, JOB, PLAIN, SAME_DTYPE, arms, least_time, random_models
 from eval.throughput.arms import Arm
 from eval.throughput.tasks import take
 from transforms.errors import UserError
@@ -48,14 +48,10 @@ def measure(args: argparse.Namespace, lists: Sequence[RankingTask], folder: Path
     for pairs in further:
         more = rounds({name: chosen[name] for name in (CORE, JOB) if name in chosen}, take(lists, pairs), 1, device)
         rows |= {f"{name}, {pairs:,} pairs": row for name, row in more.items()}
-    batches = reranker.batches(tasks)
-    model = reranker.family.backbone.model  # type: ignore[attr-defined]
-    least = ceiling.measure(model, batches, causal=specification.model.family != "cross_encoder")
     for row in rows.values():
         row["cost_per_1000"] = (
             None if args.price_per_hour is None else args.price_per_hour / 3.6 / row["pairs_per_second"]
         )
-    computed = sum(len(batch.ids) for batch in batches)
     return {
         "model": args.model,
         "pairs": first,
@@ -65,12 +61,6 @@ def measure(args: argparse.Namespace, lists: Sequence[RankingTask], folder: Path
         "settings": {"group_size": getattr(specification.settings, "group_size", None)},
         "machine": machine(device),
         "arms": rows,
-        "ceiling": {
-            **least._asdict(),
-            "pairs_per_second": first / least.seconds,
-            "share": median(least.seconds / seconds for seconds in rows[CORE]["seconds"]),
-            "tokens_computed": computed,
-        },
     }
 
 
@@ -98,7 +88,7 @@ def all_arms(args: argparse.Namespace, reranker: Reranker, place: str, folder: P
     """What can be measured of a model, by name; the first is the core."""
     specification, run = reranker.specification, reranker.specification.execution
     directory, dtype = specification.checkpoint.directory, DTYPES[run.dtype]
-    found: dict[str, Arm | None] = {CORE: arms.core(reranker)}
+    found: dict[str, Arm | None] = {CORE: arms.core(reranker), CEILING: arms.ceiling(reranker)}
     if specification.model.family == "cross_encoder":
         found[DEFAULT] = arms.sentence_transformers(directory, run.device, torch.float32)
         if dtype != torch.float32:
@@ -124,9 +114,14 @@ def all_arms(args: argparse.Namespace, reranker: Reranker, place: str, folder: P
 def rounds(
     chosen: Mapping[str, Arm], tasks: Sequence[RankingTask], repeats: int, device: torch.device
 ) -> dict[str, dict[str, Any]]:
-    """Figures of each arm; all take turns, so that each meets whatever else the machine does."""
+    """Figures of each arm; all take turns, so that each meets whatever else the machine does.
+
+    Every round's seconds and rates are kept; the ratio to the core is the median of those within a round.
+    """
     pairs = sum(len(task.documents) for task in tasks)
-    rows: dict[str, dict[str, Any]] = {name: {"pairs": pairs, "seconds": [], "peak_memory": 0} for name in chosen}
+    rows: dict[str, dict[str, Any]] = {
+        name: {"pairs": pairs, "seconds": [], "rates": [], "peak_memory": 0} for name in chosen
+    }
     for name, arm in chosen.items():
         if name != JOB:  # whose start is not counted
             arm([tasks[0]._replace(documents=tasks[0].documents[:WARM_UP])])
@@ -135,7 +130,9 @@ def rounds(
             work, seconds, memory = timed(lambda arm=arm: arm(tasks), device)  # type: ignore[misc]
             row = rows[name]
             row["seconds"].append(seconds if work.seconds is None else work.seconds)
-            row["peak_memory"] = None if name == JOB or memory is None else max(row["peak_memory"], memory)
+            row["rates"].append(dict(work.rates))
+            not_here = work.seconds is not None or memory is None
+            row["peak_memory"] = None if not_here else max(row["peak_memory"], memory)
             row |= {"tokens": work.tokens, "padding_share": 1 - work.tokens / work.computed}
     for row in rows.values():
         seconds = median(row["seconds"])
@@ -152,10 +149,10 @@ def timed(work: Callable[[], arms.Work], device: torch.device) -> tuple[arms.Wor
         torch.cuda.reset_peak_memory_stats(device)
     else:
         _forget_peak()
-    ceiling.synchronise(device)
+    least_time.synchronise(device)
     start = time.perf_counter()
     done = work()
-    ceiling.synchronise(device)
+    least_time.synchronise(device)
     seconds = time.perf_counter() - start
     return done, seconds, torch.cuda.max_memory_allocated(device) if device.type == "cuda" else _peak()
 
@@ -189,7 +186,7 @@ def machine(device: torch.device) -> dict[str, Any]:
 
 def table(told: Mapping[str, Any]) -> str:
     """The figures as text."""
-    run, least = told["execution"], told["ceiling"]
+    run, ceiling = told["execution"], told["arms"][CEILING]
     lines = [
         f"{told['model']}: {told['pairs']:,} pairs in {told['lists']:,} lists, {told['tokens_per_pair']:.0f} tokens "
         f"a pair; {run['dtype']}, {run['attention']}, {run['batch_tokens']:,} tokens a pass",
@@ -210,9 +207,13 @@ def table(told: Mapping[str, Any]) -> str:
     lines += align(cells)
     lines += [
         "",
-        f"ceiling: {least['pairs_per_second']:,.1f} pairs/s, of which the core reaches {least['share']:.0%}",
-        f"  matrix products at {least['matrix_rate'] / 1e9:,.0f} GFLOP/s, "
-        f"{least['matrix_seconds'] / least['seconds']:.0%} of the time; "
-        f"attention at {least['attention_rate'] / 1e9:,.0f} GFLOP/s",
+        f"the core reaches {ceiling['core_is_faster']:.0%} of the ceiling, which is made of",
+        *(f"  {kind} at {rate_of(ceiling['rates'], kind)} GFLOP/s" for kind in ceiling["rates"][0]),
     ]
     return "\n".join(lines)
+
+
+def rate_of(rounds: Sequence[Mapping[str, float]], kind: str) -> str:
+    """A rate in GFLOP/s, from the slowest round's to the fastest's."""
+    rates = [rates[kind] / 1e9 for rates in rounds]
+    return f"{min(rates):,.0f} to {max(rates):,.0f}"

@@ -16,7 +16,7 @@ from transforms.scoring.packing import Packed
 REPEATS = 7
 
 
-class Ceiling(NamedTuple):
+class LeastTime(NamedTuple):
     """What some batches cost at least.
 
     Attributes:
@@ -32,8 +32,8 @@ class Ceiling(NamedTuple):
     attention_rate: float
 
 
-def measure(model: Any, batches: Sequence[Packed], *, causal: bool) -> Ceiling:
-    """The ceiling of a model on some batches.
+def measure(model: Any, batches: Sequence[Packed], *, causal: bool) -> LeastTime:
+    """The least time of a model on some batches.
 
     The linear layers are measured one shape at a time on as many rows as the first batch has tokens; attention is
     scaled_dot_product_attention on sequences of one length, the mean that a token finds itself in, rounded to 16.
@@ -58,7 +58,7 @@ def measure(model: Any, batches: Sequence[Packed], *, causal: bool) -> Ceiling:
     mean = squares / sum(length for batch in batches for length in batch.lengths)
     attention = 4 * squares * heads * size * config.num_hidden_layers / (2 if causal else 1)
     rate = _attention_rate(max(16, round(mean / 16) * 16), rows, heads, size, parameter, causal)
-    return Ceiling(product_seconds + attention / rate, product_seconds, operations / product_seconds, rate)
+    return LeastTime(product_seconds + attention / rate, product_seconds, operations / product_seconds, rate)
 
 
 def linear_shapes(model: Any) -> Counter[tuple[int, int]]:
