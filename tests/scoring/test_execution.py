@@ -1,10 +1,24 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
 from transforms.errors import UserError
-from transforms.scoring.execution import Execution, resolve
+from transforms.scoring.execution import Execution, Placement, resolve
+
+PRODUCTS = """
+import torch
+from transforms.scoring.execution import resolve
+
+resolve("cpu", "float32").begin()
+weight = torch.ones(8, 8)
+for rows in (1, *range(1, 66), 65, 1):
+    torch.ops.mkldnn._linear_pointwise(torch.ones(rows, 8), weight, None, "none", [], "")
+"""
 
 
 def capabilities(**found: bool) -> dict[str, bool]:
@@ -38,6 +52,33 @@ def test_auto_on_a_cpu_is_bfloat16_where_it_multiplies_that(
 
 def test_threads_are_those_of_torch() -> None:
     assert resolve("cpu", "float32").threads == torch.get_num_threads()
+
+
+def test_begin_sets_up_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    monkeypatch.setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "7")
+    assert Execution("cpu", "bfloat16", 3, 100, "sdpa").begin() == Placement(
+        torch.device("cpu"), torch.bfloat16, "sdpa"
+    )
+    assert threads == [3]
+    assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "7"
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch was built without oneDNN")
+def test_onednn_keeps_the_code_of_64_sizes() -> None:
+    environment = os.environ | {"ONEDNN_VERBOSE": "2"}
+    environment.pop("ONEDNN_PRIMITIVE_CACHE_CAPACITY", None)
+    done = subprocess.run([sys.executable, "-c", PRODUCTS], capture_output=True, text=True, check=True, env=environment)
+    creations = [line.split(",")[3] for line in done.stdout.splitlines() if ",create:" in line]
+    # 1 again at once, 65 sizes; then 65, which is kept, and 1, which 65 has pushed out.
+    assert creations == [
+        "create:cache_miss",
+        "create:cache_hit",
+        *["create:cache_miss"] * 64,
+        "create:cache_hit",
+        "create:cache_miss",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -8,17 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.scoring.packing import (
-    Packed,
-    Prefix,
-    Run,
-    TokenSequence,
-    filled,
-    filler,
-    pack,
-    plan_batches,
-    runs_of,
-)
+from transforms.scoring.packing import Packed, Prefix, Run, TokenSequence, filled, pack, plan_batches, runs_of
 
 CPU = torch.device("cpu")
 
@@ -141,16 +131,6 @@ def test_filled_adds_sequences_of_one_token_up_to_a_round_number(packed: Packed)
     assert full.reads.tolist() == [0, 3, 5, 6, *[0] * 60]
     again = filled(full)
     assert (again.ids.tolist(), again.reads.tolist(), again.runs) == (full.ids.tolist(), full.reads.tolist(), full.runs)
-
-
-@pytest.mark.parametrize(
-    ("rows", "full"),
-    [(1, 64), (64, 64), (65, 128), (2047, 2048), (2049, 2176), (4097, 4352), (7937, 8192), (8192, 8192), (8193, 8704)],
-)
-def test_filler_makes_round_numbers(rows: int, full: int) -> None:
-    assert rows + filler(rows, CPU) == full
-    assert filler(full, CPU) == 0
-    assert filler(rows, torch.device("cuda")) == 0
 
 
 def test_filled_counts_a_common_prefix_once() -> None:

@@ -14,7 +14,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-import torch
 
 from transforms.errors import UserError
 from transforms.scoring import embedding, engine
@@ -40,9 +39,7 @@ class Encoder:
             family = specification.model.family.replace("_", "-")
             raise UserError(f"model {specification.checkpoint.name}: a {family}, which gives no embeddings of texts")
         self.specification = specification
-        run = specification.execution
-        torch.set_num_threads(run.threads)
-        placement = run.placement
+        placement = specification.execution.begin()
         self._device = placement.device
         self._embedder = embedding.load(specification.checkpoint, specification.settings, placement)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -14,6 +15,9 @@ from transforms.scoring import devices
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 BATCH_TOKENS = {"cpu": 8192, "cuda": 65536}
+# On a CPU oneDNN keeps the code of so many products of one shape, instead of 1,024, which take 100 MB of the smallest
+# model's: enough for the sizes that the passes of a shard have, see `packing.ROWS`.
+KEPT_BY_ONEDNN = 64
 
 
 @dataclass(frozen=True)
@@ -41,9 +45,14 @@ class Execution:
         choice = kernels.choose(self.attention, self.device, DTYPES[self.dtype], head_size)
         return replace(self, attention=choice.name, passed_over=choice.passed_over)
 
-    @property
-    def placement(self) -> Placement:
-        """What a model must know of it to be loaded in this process; of several CUDA devices it takes one."""
+    def begin(self) -> Placement:
+        """Sets this process up for it, which of several CUDA devices takes one.
+
+        Returns:
+            What a model must know of it to be loaded.
+        """
+        torch.set_num_threads(self.threads)
+        os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KEPT_BY_ONEDNN))  # it is read at the first product
         return Placement(torch.device(devices.own(self.device)), DTYPES[self.dtype], self.attention)
 
 

@@ -26,8 +26,8 @@ class Prefix(NamedTuple):
 
 NO_PREFIX = Prefix(-1, 0)
 ATTENDED = 4  # times the budget
-# For each number of rows, of tokens and then of what is read, oneDNN makes code for its products, and keeps the last
-# 1,024. With another number for each batch these grow to hundreds of megabytes; of round ones there are 64 up to 8,192.
+# For each number of rows, of tokens and then of what is read, oneDNN makes code for its products, which takes a tenth
+# of a small model's pass. It keeps what it used last, see `execution.KEPT_BY_ONEDNN`.
 ROWS = 64
 
 
@@ -177,10 +177,8 @@ def pack(sequences: Sequence[TokenSequence], device: torch.device) -> Packed:
 
 
 def filler(rows: int, device: torch.device) -> int:
-    """How many more rows `filled` makes of so many: on a CPU up to a multiple of ROWS, or of 1/32 of the power of two
-    that comes next, which is more from 2,048 on."""
-    step = max(ROWS, 1 << rows.bit_length() >> 5)
-    return -rows % step if device.type == "cpu" else 0
+    """How many more rows `filled` makes of so many: on a CPU up to a multiple of ROWS."""
+    return -rows % ROWS if device.type == "cpu" else 0
 
 
 def filled(packed: Packed) -> Packed:

@@ -178,9 +178,7 @@ class Reranker(Scorer):
     def __init__(self, specification: Specification) -> None:
         """Load the weights; see `specify` for what can be chosen and `checkpoint.build` for the errors."""
         self.specification = specification
-        run = specification.execution
-        torch.set_num_threads(run.threads)
-        placement = run.placement
+        placement = specification.execution.begin()
         self._device = placement.device
         self.family: Family = FAMILIES[specification.model.family].load(
             specification.checkpoint, specification.settings, placement
