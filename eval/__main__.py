@@ -38,13 +38,14 @@ def parser() -> Parser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a command; returns the exit code: 0 done, the command's own, 2 a user's mistake, 130 interrupted."""
+    """Runs a command; returns the exit code: 0 done, the command's own, 1 a file cannot be written, 2 a user's
+    mistake, 130 interrupted."""
     try:
         args = parser().parse_args(argv)
         code: int | None = COMMANDS[args.command].run(args)
     except (UserError, OSError) as problem:
         print(f"error: {one_line(problem)}", file=sys.stderr)
-        return 2
+        return problem.exit_code if isinstance(problem, UserError) else 2
     except KeyboardInterrupt:
         return 130
     return code or 0

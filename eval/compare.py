@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
 
 import pyarrow as pa
 
+from eval.files import write_json, writing
 from eval.measure import TABLE_WRITERS, add_relevance_arguments, check_outputs, evaluate_source, read_relevance
 from eval.report import grade_notes
 from eval.runs import open_source
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> None:
     names = comparison.labels(args.inputs)
     if len(set(names)) < max(2, len(names)):
         raise UserError(f"{' '.join(args.inputs)}: give a baseline and others to compare with it, each once")
-    check_outputs(args.per_query, args.json)
+    check_outputs(args.per_query, args.json, [*args.inputs, args.qrels, args.answers, *(args.candidates or ())])
     sources = [open_source(location) for location in args.inputs]
     inputs = [entry for source in sources for entry in source.job.get("inputs", [])]
     relevance = read_relevance(args, DEFAULT_MEASURES, {"inputs": inputs})
@@ -95,6 +95,7 @@ def run(args: argparse.Namespace) -> None:
     print(comparison.render_comparison(report))
     if args.per_query:
         table = pa.Table.from_pylist(comparison.query_rows(measures, runs, queries))
-        TABLE_WRITERS[args.per_query.suffix](table, args.per_query)
+        with writing(args.per_query):
+            TABLE_WRITERS[args.per_query.suffix](table, args.per_query)
     if args.json:
-        args.json.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_json(args.json, report)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import json
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from pyarrow import fs
 
-from transforms.errors import UserError, one_line
+from transforms.errors import UnavailableError, UserError, one_line
 
 GZIP_MAGIC = b"\x1f\x8b"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -56,3 +60,22 @@ def sha256(location: str) -> str:
     filesystem, path = locate(location)
     with filesystem.open_input_stream(path, compression=None) as raw:
         return hashlib.file_digest(raw, "sha256").hexdigest()
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """While the body writes the file.
+
+    Raises:
+        UnavailableError: it cannot be written; the disk is full, say.
+    """
+    try:
+        yield
+    except OSError as problem:
+        raise UnavailableError(f"{path} cannot be written: {one_line(problem)}") from problem
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a report; errors as of `writing`."""
+    with writing(path):
+        path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -15,12 +14,14 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from eval.evaluation import EXAMPLES, Evaluation, evaluate
+from eval.files import write_json, writing
 from eval.relevance import ANSWERS_MEASURES, DEFAULT_MEASURES, Relevance, by_answers, by_qrels
 from eval.report import count, count_notes, grade_notes, mean_rows, query_rows
 from eval.runs import Candidates, Source, open_source
 from eval.summary import render
 from transforms.errors import UserError
 
+JOB_FILES = ("job.json", "report.json", "_SUCCESS", "_plan.parquet")  # of a job, in its directory
 TABLE_WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {
     ".parquet": pq.write_table,
     ".csv": lambda table, path: pa.csv.write_csv(table, path),
@@ -94,7 +95,7 @@ def run(args: argparse.Namespace) -> None:
         UserError: an argument or an input is wrong.
         OSError: a file cannot be read or written.
     """
-    check_outputs(args.per_query, args.json)
+    check_outputs(args.per_query, args.json, [args.input, args.qrels, args.answers, *(args.candidates or ())])
     source = open_source(args.input)
     relevance = read_relevance(args, DEFAULT_MEASURES, source.job)
     measures = relevance.measures
@@ -117,11 +118,11 @@ def run(args: argparse.Namespace) -> None:
     }
     print(render(report))
     if args.per_query:
-        TABLE_WRITERS[args.per_query.suffix](
-            pa.Table.from_pylist(query_rows(evaluation, measures, queries)), args.per_query
-        )
+        table = pa.Table.from_pylist(query_rows(evaluation, measures, queries))
+        with writing(args.per_query):
+            TABLE_WRITERS[args.per_query.suffix](table, args.per_query)
     if args.json:
-        args.json.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_json(args.json, report)
 
 
 def read_relevance(args: argparse.Namespace, measures: Sequence[str], job: Mapping[str, Any]) -> Relevance:
@@ -165,8 +166,18 @@ def evaluate_source(
     return evaluation
 
 
-def check_outputs(per_query: Path | None, report: Path | None) -> None:
-    """Finds before the work what would stop the files from being written after it."""
+def check_outputs(per_query: Path | None, report: Path | None, inputs: Iterable[str | None]) -> None:
+    """Finds before the work what would stop the files from being written after it, or have one replace another.
+
+    Args:
+        per_query: as --per_query.
+        report: as --json.
+        inputs: what the command reads, files and outputs of jobs; None for what is not given.
+
+    Raises:
+        UserError: a file cannot be written, or is one that is read or written already.
+    """
+    read = {Path(location).resolve() for location in inputs if location}
     if per_query and per_query.suffix not in TABLE_WRITERS:
         raise UserError(f"--per_query {per_query}: the name must end in {' or '.join(TABLE_WRITERS)}")
     for option, path in (("--per_query", per_query), ("--json", report)):
@@ -174,6 +185,10 @@ def check_outputs(per_query: Path | None, report: Path | None) -> None:
             raise UserError(f"{option} {path}: is a directory; name a file")
         if path and not path.parent.is_dir():
             raise UserError(f"{option} {path}: there is no directory {path.parent}; make it first")
+        if path and (path.resolve() in read or (path.resolve().parent in read and path.name in JOB_FILES)):
+            raise UserError(f"{option} {path}: is a file that is read here; give the name of another")
+    if per_query and report and per_query.resolve() == report.resolve():
+        raise UserError(f"--per_query and --json {report}: give each a name of its own")
 
 
 def _nothing_in_common(location: str, relevance: Relevance, theirs: Sequence[str], ours: Sequence[str]) -> UserError:

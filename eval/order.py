@@ -6,7 +6,6 @@ Reads the outputs of jobs that differ in --candidate_order alone, or runs these 
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import subprocess
 import sys
@@ -20,7 +19,8 @@ from typing import Any, NamedTuple
 from scipy.stats import kendalltau
 
 from eval.evaluation import evaluate
-from eval.files import sha256
+from eval.files import sha256, write_json
+from eval.measure import check_outputs
 from eval.measures import mean, parse_measures, trec_order
 from eval.qrels import read_qrels
 from eval.runs import Candidates, open_source
@@ -114,7 +114,7 @@ def run(args: argparse.Namespace) -> None:
     }
     print(render(report))
     if args.json:
-        args.json.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_json(args.json, report)
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -129,8 +129,7 @@ def _check(args: argparse.Namespace) -> None:
         raise UserError("--model, --output, --orders and --job_options are for jobs to run: give --input with them")
     elif len(args.outputs) < 2:
         raise UserError("nothing to compare: give two or more output directories, or --input to run the jobs first")
-    if args.json and not args.json.parent.is_dir():
-        raise UserError(f"--json {args.json}: there is no directory {args.json.parent}; make it first")
+    check_outputs(None, args.json, [args.qrels, *args.outputs, *(args.input or ())])
 
 
 def _check_comparable(first: Outcome, second: Outcome) -> None:
@@ -146,17 +145,19 @@ def _check_comparable(first: Outcome, second: Outcome) -> None:
 
 
 def _run_jobs(args: argparse.Namespace) -> list[str]:
-    """One job an order, each in a process of its own; returns their output directories. What is done is not redone."""
-    locations = []
-    for order in args.orders or DEFAULT_ORDERS:
-        location = f"{args.output.rstrip('/')}/{order.replace(':', '_')}"
-        options = ["--model", args.model, "--output", location, "--candidate_order", order]
+    """One job an order, each in a process of its own; returns their output directories. What is done is not redone.
+
+    best_first comes last: a model that has no order, to which every other one is a mistake, is found before any work.
+    """
+    orders = args.orders or DEFAULT_ORDERS
+    locations = {order: f"{args.output.rstrip('/')}/{order.replace(':', '_')}" for order in orders}
+    for order in sorted(orders, key=lambda order: order == "best_first"):
+        options = ["--model", args.model, "--output", locations[order], "--candidate_order", order]
         command = [*JOB, "--input", *args.input, *options, *shlex.split(args.job_options)]
         code = subprocess.run(command, check=False).returncode
         if code:
             raise UserError(f"--candidate_order {order}: the job ended with exit code {code}; its own message says why")
-        locations.append(location)
-    return locations
+    return list(locations.values())
 
 
 def read_outcome(location: str, grades: Mapping[str, Mapping[str, int]]) -> Outcome:

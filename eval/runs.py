@@ -22,7 +22,7 @@ from transforms.trec import parse_run_line
 
 FIRST_STAGE, RERANKED, RUN = "first_stage", "reranked", "run"
 
-PART = "part-*.parquet"
+PART, JOB = "part-*.parquet", "job.json"
 SCORED = pa.schema(
     [
         pa.field("query_id", pa.string(), nullable=False),
@@ -76,13 +76,15 @@ def open_source(location: str) -> Source:
 def _open_job(filesystem: fs.FileSystem, path: str, location: str) -> Source:
     """A job's lists: the reranked order and, where the output has it whole, the first stage's."""
     scored = _parts(filesystem, f"{path}/scored")
+    if not scored and filesystem.get_file_info(f"{path}/{JOB}").type != fs.FileType.NotFound:
+        raise UserError(f"{location}: its job has scored no pair; give one that has")
     if not scored:
         raise UserError(f"{location}: no scored/{PART} in it; give the directory that the job's --output named")
     # A rejected part without its scored part is not yet committed.
     rejected = {name: part for name, part in _parts(filesystem, f"{path}/rejected").items() if name in scored}
     rejected_rows = sum(_open_part(filesystem, part).metadata.num_rows for part in rejected.values())
     unranked = sum(_unranked(filesystem, part) for part in scored.values())
-    job = _read_json(filesystem, f"{path}/job.json")
+    job = _read_json(filesystem, f"{path}/{JOB}")
     top_k = job.get("options", {}).get("top_k")
 
     notes = []

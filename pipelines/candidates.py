@@ -193,9 +193,11 @@ def finish(output: str, current: job.Job, settings: Settings, seconds: float) ->
     """Write candidates.json and _SUCCESS, the latter last.
 
     Raises:
-        UserError: no hit's document is in the corpus.
+        UserError: there are no documents, or no hit's document is among them.
     """
     counts = count(output, settings.depth)
+    if not counts["corpus_documents"]:
+        raise UserError("the corpus has no documents; give one that has")
     if counts["hits_not_in_corpus"] and not counts["pairs"]:
         raise UserError("none of the documents that the first stage names is in the corpus; do they belong together?")
     options = dict(current.options)

@@ -8,6 +8,7 @@ Everything that can be checked is checked before the model is loaded. The same c
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections import Counter, defaultdict
@@ -134,12 +135,19 @@ def check_run_file(path: str, inputs: Sequence[InputFile], output: str) -> None:
     """Refuse a run file that would take the place of something else, before hours of work lead up to it.
 
     Raises:
-        UserError: it is a directory, an input file, or lies in the job's own directory.
+        UserError: it is a directory, an input file, or lies in the job's own directory, or it cannot be written.
     """
-    where = files.absolute(path)
-    inside = where.startswith(f"{output}/")
-    if inside or where in {output, *(file.path for file in inputs)} or (files.is_local(where) and Path(where).is_dir()):
+    where, own, *taken = (
+        str(Path(name).resolve()) if files.is_local(name) else name
+        for name in (files.absolute(path), output, *(file.path for file in inputs))
+    )
+    directory = files.is_local(where) and Path(where).is_dir()
+    if directory or where in {own, *taken} or where.startswith(f"{own}/"):
         raise UserError(f"--run_file {path}: it is a directory, an input or the job's own; give the name of a new file")
+    if files.is_local(where):
+        folder = next(folder for folder in Path(where).parents if folder.exists())
+        if not folder.is_dir() or not os.access(folder, os.W_OK):
+            raise UserError(f"--run_file {path}: {folder} is no directory that can be written to; give another name")
 
 
 def specify_model(

@@ -30,6 +30,7 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineResult, PipelineRunner, create_runner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
+from apache_beam.transforms.resources import resource_hints_from_options
 
 from pipelines import dataflow, worker
 from pipelines.options import parse
@@ -89,9 +90,15 @@ def prepare(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> tuple[
     """A job's options and Beam's, checked for the runner. Files are read with these from here on.
 
     Raises:
-        UserError: an option that neither knows, or that cannot work on the runner.
+        UserError: an option that neither knows, or a value that cannot be, or that cannot work on the runner.
     """
     options, beam_options = parse(parser, arguments)
+    if (workers := beam_options.view_as(DirectOptions).direct_num_workers) < 0:
+        raise UserError(f"--direct_num_workers {workers}: give a number of processes, or 0 for as many as cores")
+    try:
+        resource_hints_from_options(beam_options)
+    except ValueError as error:
+        raise UserError(f"--resource_hints: {one_line(error)}") from error
     dataflow.check(options, beam_options)
     FileSystems.set_options(beam_options)  # as Beam does in a pipeline, for the files that are read before it
     return options, beam_options

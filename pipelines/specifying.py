@@ -9,7 +9,7 @@ from typing import Any
 from pipelines.rerank_options import RUN_OPTIONS, is_given
 from transforms import job
 from transforms.errors import UserError
-from transforms.scoring.endpoint import EndpointSpecification
+from transforms.scoring.endpoint import EndpointSpecification, is_address
 from transforms.scoring.reranker import Specification, specify
 
 
@@ -28,7 +28,7 @@ def specify_for_job(
     Raises:
         UserError: the model cannot be had, or cannot run so.
     """
-    before = dict(begun.execution) if begun else {}
+    before = dict(begun.execution) if begun and not is_address(name) else {}  # which an API has none of
     try:
         return specify(
             name,

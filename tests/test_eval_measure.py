@@ -51,6 +51,13 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
+def test_a_full_disk_is_told_with_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = write(tmp_path / "run", "q1 Q0 d1 1 2.0 r\n")
+    qrels = write(tmp_path / "qrels", "q1 0 d1 1\n")
+    assert main(["measure", str(run), "--qrels", str(qrels), "--json", "/dev/full"]) == 1
+    assert capsys.readouterr().err == "error: /dev/full cannot be written: [Errno 28] No space left on device\n"
+
+
 def test_agrees_with_trec_eval(report: Report) -> None:
     # tests/data/trec_eval/out.test.a, trec_eval's own expected output for this run and these judgements.
     expected = {
@@ -324,6 +331,14 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
         ["measure", "RUN", "--qrels", "QRELS", "--json", "FOLDER"],
         "--json FOLDER: is a directory; name a file",
     ),
+    "the judgements as the report": (
+        ["measure", "RUN", "--qrels", "QRELS", "--json", "QRELS"],
+        "--json QRELS: is a file that is read here; give the name of another",
+    ),
+    "one name for both": (
+        ["measure", "RUN", "--qrels", "QRELS", "--json", "x.csv", "--per_query", "x.csv"],
+        "--per_query and --json x.csv: give each a name of its own",
+    ),
     "a missing run": (["measure", "absent", "--qrels", "QRELS"], "absent: not found; give a job's output directory or"),
     "missing qrels": (["measure", "RUN", "--qrels", "absent"], "absent: cannot be read"),
     "swapped files": (["measure", "QRELS", "--qrels", "RUN"], "RUN: line 1: expected 4 fields"),
@@ -332,6 +347,10 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
         "EMPTY: no candidates in it; is this the right directory",
     ),
     "an empty job": (["measure", "EMPTY_JOB", "--qrels", "QRELS"], "EMPTY_JOB: no candidates in it"),
+    "a job without a pair": (
+        ["measure", "NOTHING", "--qrels", "QRELS"],
+        "NOTHING: its job has scored no pair; give one that has",
+    ),
     "a foreign folder": (["measure", "FOLDER", "--qrels", "QRELS"], "FOLDER: no scored/part-*.parquet in it"),
     "another collection's qrels": (
         ["measure", "RUN", "--qrels", "OTHER"],
@@ -360,6 +379,8 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     write(tmp_path / "EMPTY", "")
     (tmp_path / "FOLDER").mkdir()
     write_scored(tmp_path / "EMPTY_JOB", [])
+    (tmp_path / "NOTHING").mkdir()
+    write(tmp_path / "NOTHING" / "job.json", "{}")
     assert main(arguments) == 2
     printed = capsys.readouterr()
     assert printed.err.startswith(f"error: {message}")

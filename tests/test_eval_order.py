@@ -120,6 +120,11 @@ def test_tells_what_one_output_lacks(tmp_path: Path, qrels: str, capsys: pytest.
         (["1", "no_order"], "no_order: its job.json has no candidate_order"),
         (["1", "nowhere"], "nowhere: not found"),
         (["1", "2", "--json", "nowhere/report.json"], "--json nowhere/report.json: there is no directory nowhere"),
+        (["1", "2", "--json", "1"], "--json 1: is a directory; name a file"),
+        (
+            ["1", "2", "--json", "1/job.json"],
+            "--json 1/job.json: is a file that is read here; give the name of another",
+        ),
         (["--input", "i", "--model", "m"], "--input runs the jobs first: give --model and --output with it"),
         (["1", "--input", "i", "--model", "m", "--output", "o"], "--input runs the jobs first"),
         (["--input", "i", "--model", "m", "--output", "o", "--orders", "given"], "give two or more different ones"),
@@ -173,6 +178,10 @@ def test_runs_jobs(
     assert printed[0] == "--input a b --model m --output out/given --candidate_order given --dtype float 32"
     assert printed[1] == "--input a b --model m --output out/random_5 --candidate_order random:5 --dtype float 32"
     assert printed[3:5] == ["given      0.6667", "random:5   0.2103"]
+
+    assert main([*command, "best_first", "--output", "out1", "--job_options=--fail given"]) == 2  # which runs first
+    assert not (tmp_path / "out1" / "best_first").exists()
+    capfd.readouterr()
 
     assert main([*command, "random:5", "--output", "out2", "--job_options=--fail given"]) == 2
     assert capfd.readouterr().err == (

@@ -53,6 +53,12 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "--run_file .: it is a directory, an input or the job's own; give the name of a new file",
         ),
         (["--input", "missing-*.parquet"], "input 'missing-*.parquet' matches no file"),
+        (["--run_file", "/dev/null/run.txt"], "--run_file /dev/null/run.txt: /dev/null is no directory that can be"),
+        (["--run_file", "foo://bucket/run.txt"], "foo://bucket/run.txt: Unable to get filesystem from specified path"),
+        (["--output", "foo://bucket/out"], "foo://bucket/out: Unable to get filesystem from specified path"),
+        (["--direct_num_workers=-3"], "--direct_num_workers -3: give a number of processes, or 0 for as many as cores"),
+        (["--resource_hints=foo=1"], "--resource_hints: Unknown resource hint: foo."),
+        (["--resource_hints=min_ram=abc"], "--resource_hints: "),
         (["--model", "no-such-model"], "model no-such-model: "),
         (["--model", "http://user:secret@localhost/rerank"], ""),
     ],
@@ -176,10 +182,38 @@ def test_a_run_file_takes_the_place_of_no_input_and_nothing_of_the_job(
     source: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = source.read_bytes()
-    for run_file in (source, tmp_path / "out" / "job.json"):
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+    (tmp_path / "in.txt").symlink_to(source)
+    for run_file in (source, tmp_path / "in.txt", tmp_path / "out" / "job.json", tmp_path / "link" / "job.json"):
         assert rerank(source, tmp_path / "out", model, "--run_file", str(run_file)) == 2
         assert capsys.readouterr().err.startswith(f"error: --run_file {run_file}: it is a directory, an input or")
     assert source.read_bytes() == before
+
+
+def test_another_jobs_output_is_told_of_an_api_too(
+    source: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "out")
+    assert rerank(source, tmp_path / "out", model) == 0
+    capsys.readouterr()
+    assert main(["--input", str(source), "--output", out, "--model", "http://127.0.0.1:9/rerank", RUNNER]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: output {out} is another job's: family: cross_encoder there, ")
+
+
+def test_overwrite_deletes_nothing_where_there_is_a_parquet_file_that_no_job_wrote(
+    source: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scored = tmp_path / "out" / "scored"
+    scored.mkdir(parents=True)
+    for name in ("part-0.parquet", "thesis.parquet"):
+        (scored / name).write_text("years of work")
+    assert rerank(source, tmp_path / "out", model, "--overwrite") == 2
+    assert capsys.readouterr().err == (
+        f"error: output {scored} holds what no job wrote (thesis.parquet); move it out, or give another --output\n"
+    )
+    assert [path.read_text() for path in scored.iterdir()] == ["years of work"] * 2
+    assert not (tmp_path / "out" / "job.json").exists()
 
 
 def test_what_a_worker_finds_wrong_is_one_line_too(

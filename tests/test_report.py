@@ -121,6 +121,12 @@ def test_what_no_part_tells_is_unknown() -> None:
     assert "not told by this model" in five_line_summary("out", report)
 
 
+def test_where_nothing_was_scored_nothing_was_cut() -> None:
+    report = summarise({}, before=[], seconds=1.0, stage_seconds={})
+    lines = five_line_summary("out", report).splitlines()
+    assert lines[1] == "truncated 0 of 0 documents, 0 tokens of them unread"
+
+
 def test_run_that_found_everything_done_has_no_speed() -> None:
     run = make_report(before=["part-0", "part-1", "of another plan"], seconds=2.0, price_per_hour=1.0)["last_run"]
     assert (run["shards"], run["pairs"], run["pairs_per_second"]) == (0, 0, 0.0)

@@ -43,8 +43,18 @@ def base_name(path: str) -> str:
 
 
 def absolute(path: str) -> str:
-    """`path` as it reads from any working directory. Links are kept, since their targets may have telling no names."""
-    return os.path.abspath(path) if is_local(path) else path.rstrip("/")
+    """`path` as it reads from any working directory. Links are kept, since their targets may have telling no names.
+
+    Raises:
+        UserError: it is an address on a filesystem that is unknown, or not installed.
+    """
+    if is_local(path):
+        return os.path.abspath(path)
+    try:
+        FileSystems.get_filesystem(path)
+    except FAILURES as error:
+        raise UserError(f"{path}: {one_line(error)}") from error
+    return path.rstrip("/")
 
 
 def expand(patterns: Sequence[str]) -> list[str]:

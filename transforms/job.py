@@ -171,6 +171,7 @@ def open_job(
     with lock(output):
         stored = None if overwrite else read_job(output)
         if overwrite:
+            _refuse_foreign_parts(output, layout)
             clear(output, layout)
         elif stored is None:
             _refuse_unexplained_parts(output, layout)
@@ -243,6 +244,16 @@ def _refuse_unexplained_parts(output: str, layout: Layout) -> None:
                 f"output {output} has files in {directory} but no {JOB} that tells what made them; "
                 "give --overwrite to begin again, or another --output"
             )
+
+
+def _refuse_foreign_parts(output: str, layout: Layout) -> None:
+    """Whatever looks like a part there, and is none, would stop the job after all that was there is deleted."""
+    directory = files.join(output, layout.parts[0])
+    names = [name for name in files.list_names(directory) if name.endswith(".parquet") and name[0] not in "._"]
+    if others := [name for name in names if not _PART_NAME.fullmatch(name)]:
+        raise UserError(
+            f"output {directory} holds what no job wrote ({_listed(others)}); move it out, or give another --output"
+        )
 
 
 def clear(output: str, layout: Layout = RERANKING) -> None:

@@ -139,8 +139,9 @@ def five_line_summary(output: str, report: Mapping[str, Any]) -> str:
         ],
         "truncated": [
             "not told by this model"
-            if pairs["truncated"] is None
-            else f"{_of(pairs['truncated'], pairs['scored'])} documents, {tokens['truncated']:,} tokens of them unread",
+            if pairs["truncated"] is None and pairs["scored"]
+            else f"{_of(pairs['truncated'] or 0, pairs['scored'])} documents, "
+            f"{tokens['truncated'] or 0:,} tokens of them unread",
             *_if_any(queries["truncated"], "query", "queries"),
             *_if_any(pairs["windowed"], "document read in windows", "documents read in windows"),
         ],

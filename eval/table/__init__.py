@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from eval.cells import read_cells
+from eval.files import writing
 from eval.table.content import contents
 from transforms.errors import UserError
 
@@ -39,13 +40,15 @@ def run(args: argparse.Namespace) -> None:
     from eval.table.page import headline, html, markdown
     from eval.table.plots import draw
 
-    output.mkdir(parents=True, exist_ok=True)
+    with writing(output):
+        output.mkdir(parents=True, exist_ok=True)
     texts = {
         "table.json": json.dumps(told, indent=2, ensure_ascii=False) + "\n",
         "table.md": markdown(told),
         "table.html": html(told, draw(told)),
     }
     for name, text in texts.items():
-        (output / name).write_text(text, encoding="utf-8")
+        with writing(output / name):
+            (output / name).write_text(text, encoding="utf-8")
     print(headline(told))
     print(f"written to {output}: {', '.join(texts)}")

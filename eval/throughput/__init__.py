@@ -4,18 +4,19 @@ least time that the machine allows, side by side. A hub id stands for random wei
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from eval.files import write_json
 from eval.measure import check_outputs
 from transforms.errors import UserError
 
-CORE, CEILING, APART, JOB, PLAIN = "core", "ceiling", "core, prefixes apart", "whole job", "plain forward"
+CORE, CEILING = "core", "ceiling"
+APART, JOB, PLAIN = "core, prefixes apart", "whole job", "plain forward"
 DEFAULT, SAME_DTYPE = "sentence-transformers", "sentence-transformers, same dtype"
-OTHERS = (DEFAULT, SAME_DTYPE, PLAIN, APART, JOB)
+OTHERS = (DEFAULT, SAME_DTYPE, PLAIN, APART, JOB, CEILING)
 SAMPLE = Path(__file__).parents[2] / "demo" / "dbpedia_entity_40x50.parquet"
 
 
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--price_per_hour {args.price_per_hour}: give a price")
     if unknown := set(args.without) - set(OTHERS):
         raise UserError(f"--without {unknown.pop()}: give {', '.join(map(repr, OTHERS))}")
-    check_outputs(None, args.json)
+    check_outputs(None, args.json, [args.candidates, str(SAMPLE), args.model])
     if args.candidates is None and not SAMPLE.is_file():
         raise UserError("--candidates: the demo's are not at hand, as they are in a checkout; give a Parquet file")
     # As much as oneDNN keeps by itself, for all: the batches of others have more sizes than the core's.
@@ -65,5 +66,5 @@ def run(args: argparse.Namespace) -> int:
         told: dict[str, Any] = measured.measure(args, lists, Path(folder))
     print(measured.table(told))
     if args.json:
-        args.json.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        write_json(args.json, told)
     return 0

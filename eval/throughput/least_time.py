@@ -21,13 +21,11 @@ class LeastTime(NamedTuple):
 
     Attributes:
         seconds: in all.
-        matrix_seconds: of that in linear layers.
         matrix_rate: floating-point operations a second, of linear layers.
         attention_rate: the same of attention.
     """
 
     seconds: float
-    matrix_seconds: float
     matrix_rate: float
     attention_rate: float
 
@@ -58,7 +56,7 @@ def measure(model: Any, batches: Sequence[Packed], *, causal: bool) -> LeastTime
     mean = squares / sum(length for batch in batches for length in batch.lengths)
     attention = 4 * squares * heads * size * config.num_hidden_layers / (2 if causal else 1)
     rate = _attention_rate(max(16, round(mean / 16) * 16), rows, heads, size, parameter, causal)
-    return LeastTime(product_seconds + attention / rate, product_seconds, operations / product_seconds, rate)
+    return LeastTime(product_seconds + attention / rate, operations / product_seconds, rate)
 
 
 def linear_shapes(model: Any) -> Counter[tuple[int, int]]:

@@ -186,7 +186,7 @@ def machine(device: torch.device) -> dict[str, Any]:
 
 def table(told: Mapping[str, Any]) -> str:
     """The figures as text."""
-    run, ceiling = told["execution"], told["arms"][CEILING]
+    run, ceiling = told["execution"], told["arms"].get(CEILING)
     lines = [
         f"{told['model']}: {told['pairs']:,} pairs in {told['lists']:,} lists, {told['tokens_per_pair']:.0f} tokens "
         f"a pair; {run['dtype']}, {run['attention']}, {run['batch_tokens']:,} tokens a pass",
@@ -205,6 +205,8 @@ def table(told: Mapping[str, Any]) -> str:
         cost = [f"{row['cost_per_1000']:.5f}"] if priced else []
         cells.append([name, *figures, f"{row['core_is_faster']:.2f}", *cost])
     lines += align(cells)
+    if ceiling is None:
+        return "\n".join(lines)
     lines += [
         "",
         f"the core reaches {ceiling['core_is_faster']:.0%} of the ceiling, which is made of",

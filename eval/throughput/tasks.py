@@ -25,19 +25,47 @@ def read(location: str, list_size: int | None) -> list[RankingTask]:
     """
     filesystem, path = locate(location)
     try:
-        rows = pq.read_table(path, filesystem=filesystem, columns=["query", "candidates"]).to_pylist()
+        table = pq.read_table(path, filesystem=filesystem)
     except (OSError, pa.ArrowException) as error:
-        raise UserError(f"--candidates {location}: {one_line(error)}; give nested candidate lists") from None
+        raise UserError(f"--candidates {location}: {one_line(error)}; give a Parquet file that is there") from None
+    if not _nested(table.schema):
+        raise UserError(
+            f"--candidates {location}: no columns query (string) and candidates (lists of structs with a string text); "
+            "give nested candidate lists"
+        )
     lists = [
         RankingTask(
-            row["query"], [" ".join(filter(None, (one.get("title"), one["text"]))) for one in row["candidates"]]
+            row["query"],
+            [
+                " ".join(filter(None, (one.get("title"), one["text"])))
+                for one in row["candidates"] or ()
+                if one is not None and one["text"] is not None
+            ],
         )
-        for row in rows
-        if row["query"] is not None and row["candidates"]
+        for row in table.select(["query", "candidates"]).to_pylist()
+        if row["query"] is not None
     ]
+    lists = [one for one in lists if one.documents]
     if not lists:
         raise UserError(f"--candidates {location}: no list has a candidate; give another file")
     return lists if list_size is None else resized(lists, list_size)
+
+
+def _nested(schema: pa.Schema) -> bool:
+    """Whether there are queries and candidates with texts, and titles that are texts too if there are any."""
+    types = {field.name: field.type for field in schema}
+    query, candidates = types.get("query"), types.get("candidates")
+    if query is None or candidates is None or not _is_text(query):
+        return False
+    entry = getattr(candidates, "value_type", None)
+    if entry is None or not pa.types.is_struct(entry):
+        return False
+    fields = {field.name: field.type for field in entry}
+    return "text" in fields and all(_is_text(fields[name]) for name in ("title", "text") if name in fields)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def resized(lists: Sequence[RankingTask], size: int) -> list[RankingTask]:
