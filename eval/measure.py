@@ -17,11 +17,11 @@ from eval.evaluation import EXAMPLES, Evaluation, evaluate
 from eval.files import write_json, writing
 from eval.relevance import ANSWERS_MEASURES, DEFAULT_MEASURES, Relevance, by_answers, by_qrels
 from eval.report import count, count_notes, grade_notes, mean_rows, query_rows
-from eval.runs import Candidates, Source, open_source
+from eval.runs import JOB, Candidates, Source, open_source
 from eval.summary import render
 from transforms.errors import UserError
 
-JOB_FILES = ("job.json", "report.json", "_SUCCESS", "_plan.parquet")  # of a job, in its directory
+JOB_FILES = (JOB, "report.json", "_SUCCESS", "_plan.parquet")  # of a job, in its directory
 TABLE_WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {
     ".parquet": pq.write_table,
     ".csv": lambda table, path: pa.csv.write_csv(table, path),

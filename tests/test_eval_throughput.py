@@ -112,6 +112,7 @@ def test_least_time_adds_products_and_attention(monkeypatch: pytest.MonkeyPatch)
     assert [len(batch.ids) for batch in batches] == [15]
     monkeypatch.setattr(least_time, "_product", lambda shape, rows, like: rows * shape[0] * shape[1] * 1e-9)
     monkeypatch.setattr(least_time, "_attention_rate", lambda *_: 1e9)
+    # A family need not have a backbone by its protocol; a cross-encoder has one.
     found = least_time.measure(reranker.family.backbone.model, batches, causal=False)  # type: ignore[attr-defined]
     weights = 3 * (4 * 384 * 384 + 2 * 384 * 1536) + 3 * 384 * 384
     assert found.matrix_rate == pytest.approx(2e9)

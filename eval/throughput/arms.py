@@ -53,6 +53,7 @@ def ceiling(reranker: Reranker) -> Arm:
 
     def run(tasks: Sequence[RankingTask]) -> Work:
         batches = reranker.batches(tasks)
+        # A family need not have a backbone by its protocol; each that can be timed here has one.
         model = reranker.family.backbone.model  # type: ignore[attr-defined]
         causal = reranker.specification.model.family != "cross_encoder"
         found = least_time.measure(model, batches, causal=causal)
