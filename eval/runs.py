@@ -212,7 +212,16 @@ def _read_json(filesystem: fs.FileSystem, path: str) -> dict[str, Any]:
         told = json.loads(content)
     except ValueError as problem:
         raise UserError(f"{path}: not JSON ({one_line(problem)}); is this a job's output directory?") from None
-    kinds = {"options": dict, "inputs": list}
-    if not isinstance(told, dict) or not all(isinstance(told.get(key, kind()), kind) for key, kind in kinds.items()):
+    if not isinstance(told, dict) or not _as_a_job_writes(told):
         raise UserError(f"{path}: not what a job writes; is this a job's output directory?")
     return told
+
+
+def _as_a_job_writes(told: Mapping[str, Any]) -> bool:
+    """What is read of job.json has the kinds that it is written with."""
+    options, inputs = told.get("options", {}), told.get("inputs", [])
+    return (
+        isinstance(options, dict)
+        and isinstance(inputs, list)
+        and all(isinstance(entry, dict) and {"path", "footer_hash"} <= entry.keys() for entry in inputs)
+    )

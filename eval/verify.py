@@ -18,7 +18,7 @@ SHOWN = 50  # characters of a document
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, help="hub id, directory or embedded model")
-    parser.add_argument("--like", help="the model of the catalogue that a directory holds, where it does not tell")
+    parser.add_argument("--model_like", help="the model of the catalogue that a directory holds, if it does not tell")
     parser.add_argument("--revision", help="hub revision; by default the catalogue's")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--dtype", default="float32", help="float32 (default), bfloat16, float16 or auto")
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from transforms.scoring import Reranker, catalogue, checkpoint  # torch, which other commands do without
 
-    known = catalogue.named(args.like or args.model)
+    known = catalogue.named(args.model_like or args.model)
     if known is not None:
         published_of(known.name)  # before a download that may take long
     revision = args.revision or (known.revision if known and not Path(args.model).is_dir() else None)
@@ -42,11 +42,11 @@ def run(args: argparse.Namespace) -> int:
         print(f"weights not available: {problem}")
         return 2
     agree = True
-    for published in published_of(catalogue.recognise(found, args.like).name):
+    for published in published_of(catalogue.recognise(found, args.model_like).name):
         reranker = Reranker.load(
             args.model,
             revision=revision,
-            like=args.like,
+            like=args.model_like,
             device=args.device,
             dtype=args.dtype,
             **published.options,

@@ -108,16 +108,19 @@ def ready(data: DataSet, options: argparse.Namespace, output: str) -> Candidates
     """A data set's candidates if they are there; None where they are still to be made.
 
     Raises:
-        UserError: candidates that the user named are not there.
+        UserError: candidates that the user named, or the run to make them from, are not there.
     """
     if data.source is None:
         return look_at(data, data.candidates, data.judgements)
     directory = candidates_directory(data, options, output)
+    stage = first_stage(data, options.retriever)
     if not files.exists(files.join(directory, job.SUCCESS)):
+        kind, _, run = stage.retriever.partition(":")
+        if kind == "run" and not files.exists(run):
+            raise UserError(f"--retriever {stage.retriever}: no file {run}; give a TREC run")
         return None
     made = files.join(directory, ANSWERS if data.benchmark == "mkqa" else QRELS)
-    retriever = first_stage(data, options.retriever).name
-    return look_at(data, files.join(directory, CANDIDATES_DIRECTORY), made, retriever, directory)
+    return look_at(data, files.join(directory, CANDIDATES_DIRECTORY), made, stage.name, directory)
 
 
 def candidates_directory(data: DataSet, options: argparse.Namespace, output: str) -> str:

@@ -111,6 +111,8 @@ def data_set(text: str) -> DataSet:
         UserError: it is none of them, or there is no such data set or directory.
     """
     name, equals, value = text.partition("=")
+    if not equals and Path(text).is_file():
+        raise UserError(f"--datasets {text}: is a file; give its judgements too, NAME={text},QRELS")
     if not equals:
         found = datasets.in_directory(text) if files.exists(text) else datasets.named(text)
         return DataSet(found.name, source=text)

@@ -242,6 +242,10 @@ def wait_until_unlocked(job: Path) -> None:
         (["--datasets", "x=no.parquet,no.qrels"], "data set x: no judgements no.qrels; check the path"),
         (["--datasets", "x={m}/a.parquet,{m}/a.parquet"], "{m}/a.parquet: line 1: expected 4 fields"),
         (["--datasets", "x={m}/a.parquet,{m}/b.qrels"], "data set x: {m}/b.qrels has no query in common"),
+        (
+            ["--datasets", "beir/nfcorpus={m}", "--retriever", "run:no.trec"],
+            "--retriever run:no.trec: no file no.trec; give a TREC run",
+        ),
         (["--group_size", "9"], "--group_size: applies to none of the models; leave it out"),
         (["--device", "cuda:99"], "--device cuda:99: there are "),
         (["--frobnicate"], "--frobnicate: neither this command nor Beam has such an option"),

@@ -32,12 +32,13 @@ def test_embedded_model_passes(capsys: pytest.CaptureFixture[str]) -> None:
 def test_other_weights_fail(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tiny.xlm_roberta(tmp_path)
     tiny.change(tmp_path / "config.json", max_position_embeddings=34)
-    assert main(["verify", "--model", str(tmp_path), "--like", "small-cross-encoder", "--device", "cpu"]) == 1
+    assert main(["verify", "--model", str(tmp_path), "--model_like", "small-cross-encoder", "--device", "cpu"]) == 1
     assert capsys.readouterr().out.splitlines()[-1] == f"FAIL: {tmp_path} against its README, in float32"
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments"), [("jina-reranker-m0", []), ("bge-reranker-v2-m3", ["--like", "BAAI/bge-reranker-v2-m3"])]
+    ("name", "arguments"),
+    [("jina-reranker-m0", []), ("bge-reranker-v2-m3", ["--model_like", "BAAI/bge-reranker-v2-m3"])],
 )
 def test_random_weights_in_a_vendors_layout_fail(
     name: str, arguments: list[str], golden: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
@@ -53,7 +54,7 @@ def test_weights_that_are_not_available(capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--model", "Qwen/Qwen3-Reranker-0.6B"], ["--model", "here", "--like", "nobody/x"]]
+    "arguments", [["--model", "Qwen/Qwen3-Reranker-0.6B"], ["--model", "here", "--model_like", "nobody/x"]]
 )
 def test_models_of_which_nothing_is_known(
     arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

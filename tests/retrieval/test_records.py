@@ -124,6 +124,12 @@ def test_real_questions(fixtures: Path) -> None:
             ": line 1: the grade 0.7 ",
         ),
         (records.documents, "c.jsonl", b'{"_id": "\\ud800", "text": "a"}\n', ": line 1: the id '\\ud800' can name"),
+        (
+            records.judgements,
+            "q.jsonl",
+            b'{"qid": "1", "doc_id": "a\\tb", "grade": 1}\n',
+            ": line 1: the id 'a\\tb' has a tab or a line break, which qrels cannot hold; mend it",
+        ),
         (records.judgements, "q.tsv", b"1\t2\n", ": line 1: expected 3 or 4 columns between tabs, found 2; mend"),
     ],
 )

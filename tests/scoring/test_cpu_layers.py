@@ -6,8 +6,18 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel, Qwen2Config, Qwen2Model, Qwen3Config, Qwen3Model
 from transformers.models.qwen2.modeling_qwen2 import Qwen2RMSNorm
+from transformers.models.qwen3.modeling_qwen3 import Qwen3RMSNorm
 
-from transforms.scoring.cpu_layers import EXACT_GELU, Fusable, FusedLinear, SlicedNorm, replace, usable
+from transforms.scoring.cpu_layers import (
+    EXACT_GELU,
+    Fusable,
+    FusedLinear,
+    SlicedNorm,
+    SlicedRotary,
+    replace,
+    rotated,
+    usable,
+)
 
 CPU = torch.device("cpu")
 needs_bfloat16 = pytest.mark.skipif(
@@ -79,10 +89,37 @@ def test_another_activation_stays() -> None:
 def test_layers_without_bias_or_activation_stay() -> None:
     qwen: Any = Qwen2Model(Qwen2Config(**SIZES, num_key_value_heads=2))
     replace(qwen)
-    projections = [(f"self_attn.{name}_proj", "none") for name in "qkv"]
+    projections = [(f"self_attn.attention.{name}_proj", "none") for name in "qkv"]
     assert fused_layers(qwen) == [*projections, ("mlp.gate_proj", "swish")]
     assert isinstance(qwen.layers[1].mlp.act_fn, torch.nn.Identity)
     assert isinstance(qwen.norm, SlicedNorm)
+    assert isinstance(qwen.layers[1].self_attn, SlicedRotary)
+
+
+def test_norms_of_heads_are_sliced_once() -> None:
+    qwen: Any = Qwen3Model(Qwen3Config(**SIZES, num_key_value_heads=2, head_dim=8))
+    replace(qwen)
+    assert isinstance(qwen.layers[1].input_layernorm, SlicedNorm)
+    assert isinstance(qwen.layers[1].self_attn.attention.q_norm, Qwen3RMSNorm)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "heads", "size"),
+    [(1, 1, 2), (700, 16, 128), (0, 2, 8)],  # the second in six slices, the last shorter
+)
+@pytest.mark.parametrize("with_norm", [False, True])
+def test_rotated_heads_are_complex_numbers_turned_by_the_angles(
+    tokens: int, heads: int, size: int, with_norm: bool
+) -> None:
+    torch.manual_seed(0)
+    norm = Qwen3RMSNorm(size) if with_norm else None
+    states, angles = torch.randn((1, tokens, heads, size)), torch.randn((1, tokens, size // 2))
+    both = torch.cat((angles, angles), dim=-1)
+    real, imaginary = (states if norm is None else norm(states)).double().chunk(2, dim=-1)
+    turned = torch.complex(real, imaginary) * torch.exp(1j * angles.double())[:, :, None]
+    with torch.inference_mode():
+        found = rotated(states, norm, both.cos(), both.sin())
+    torch.testing.assert_close(found.double(), torch.cat((turned.real, turned.imag), dim=-1), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1024), (1, 700, 1024), (1, 300, 16, 128), (1, 0, 1024)])

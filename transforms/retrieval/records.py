@@ -53,6 +53,7 @@ JUDGEMENTS = Kind(
     {3: ("query-id", "corpus-id", "score"), 4: ("query-id", "iteration", "corpus-id", "score")},
 )
 _OPTIONAL = "title"
+_BETWEEN_FIELDS = frozenset("\t\n")  # and lines, of qrels
 
 # MKQA's answer types that name no short answer (Longpre et al., TACL 2021), and all types in the order in which its
 # Parquet form numbers them (the class labels of apple/mkqa on the hub).
@@ -124,7 +125,13 @@ def judgements(path: str) -> Iterator[Judgement]:
                 raise ValueError
         except (TypeError, ValueError, OverflowError):
             raise UserError(f"{where}: the grade {row['grade']!r} is no whole number; mend the file") from None
-        yield Judgement(_identifier(row["query"], where), _identifier(row["document"], where), grade)
+        judgement = Judgement(_identifier(row["query"], where), _identifier(row["document"], where), grade)
+        for identifier in judgement[:2]:
+            if not _BETWEEN_FIELDS.isdisjoint(identifier):
+                raise UserError(
+                    f"{where}: the id {identifier!r} has a tab or a line break, which qrels cannot hold; mend it"
+                )
+        yield judgement
 
 
 def questions(path: str, language: str) -> Iterator[Question]:
