@@ -232,7 +232,7 @@ def committed(output: str, fingerprint: str | None = None) -> dict[str, Part]:
         UserError: a Parquet file in the directory of scored parts was not written by this job.
     """
     directory = files.join(output, SCORED_DIRECTORY)
-    file_names = [name for name in files.list_names(directory) if name.endswith(".parquet") and name[0] not in "._"]
+    file_names = parquet_names(directory)
     for name in file_names:
         if not is_part(name):
             raise _foreign(files.join(directory, name))
@@ -249,6 +249,11 @@ def committed(output: str, fingerprint: str | None = None) -> dict[str, Part]:
 
 def _has_rejected(part: Part) -> bool:
     return any(name.startswith("rejected_rows.") for name in part.counts)
+
+
+def parquet_names(directory: str) -> list[str]:
+    """Names in a directory that whoever reads it as a data set takes for part files: all but hidden Parquet files."""
+    return [name for name in files.list_names(directory) if name.endswith(".parquet") and name[0] not in "._"]
 
 
 def is_part(file_name: str) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from transforms import files
-from transforms.commit import REJECTED_DIRECTORY, SCORED_DIRECTORY
+from transforms.commit import REJECTED_DIRECTORY, SCORED_DIRECTORY, parquet_names
 from transforms.errors import UnavailableError, UserError, one_line
 from transforms.inputs import InputFile
 from transforms.lock import LOCK_NAMES, lock
@@ -249,8 +249,7 @@ def _refuse_unexplained_parts(output: str, layout: Layout) -> None:
 def _refuse_foreign_parts(output: str, layout: Layout) -> None:
     """Whatever looks like a part there, and is none, would stop the job after all that was there is deleted."""
     directory = files.join(output, layout.parts[0])
-    names = [name for name in files.list_names(directory) if name.endswith(".parquet") and name[0] not in "._"]
-    if others := [name for name in names if not _PART_NAME.fullmatch(name)]:
+    if others := [name for name in parquet_names(directory) if not _PART_NAME.fullmatch(name)]:
         raise UserError(
             f"output {directory} holds what no job wrote ({_listed(others)}); move it out, or give another --output"
         )
