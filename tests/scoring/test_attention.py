@@ -121,6 +121,18 @@ def test_another_sequence_changes_nothing() -> None:
     assert torch.equal(before[:, 10:], after[:, 10:])
 
 
+@pytest.mark.parametrize("causal", [False, True])
+def test_an_overflow_in_float16_stays_in_its_sequence(causal: bool) -> None:
+    query, key, value = (tensor.half() for tensor in states(2, 2))
+    before = packed_attention(query, key, value, causal=causal)
+    for tensor in (query, key, value):
+        tensor[:, :, 7:10] = torch.nan
+    after = packed_attention(query, key, value, causal=causal)
+    assert torch.equal(before[:, :7], after[:, :7])
+    assert torch.equal(before[:, 10:], after[:, 10:])
+    assert after[:, 7:10].isnan().all()
+
+
 @pytest.mark.parametrize("name", list(KERNELS))
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize(("heads", "key_value_heads", "size"), [(12, 12, 64), (16, 8, 128)])
