@@ -10,7 +10,14 @@ from statistics import fmean
 import pyarrow as pa
 
 from eval.files import write_json, writing
-from eval.measure import TABLE_WRITERS, add_relevance_arguments, check_outputs, evaluate_source, read_relevance
+from eval.measure import (
+    TABLE_WRITERS,
+    add_relevance_arguments,
+    check_outputs,
+    evaluate_source,
+    files_read,
+    read_relevance,
+)
 from eval.report import grade_notes
 from eval.runs import open_source
 from transforms.errors import UserError
@@ -52,8 +59,10 @@ def run(args: argparse.Namespace) -> None:
     names = comparison.labels(args.inputs)
     if len(set(names)) < max(2, len(names)):
         raise UserError(f"{' '.join(args.inputs)}: give a baseline and others to compare with it, each once")
-    check_outputs(args.per_query, args.json, [*args.inputs, args.qrels, args.answers, *(args.candidates or ())])
+    if args.per_query and (taken := {"query_id", "measure"}.intersection(names)):
+        raise UserError(f"--per_query has a column {taken.pop()} beside those of the runs; rename the run")
     sources = [open_source(location) for location in args.inputs]
+    check_outputs(args.per_query, args.json, files_read(args, args.inputs, sources))
     inputs = [entry for source in sources for entry in source.job.get("inputs", [])]
     relevance = read_relevance(args, DEFAULT_MEASURES, {"inputs": inputs})
     found = [

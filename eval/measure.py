@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -21,6 +21,7 @@ from eval.runs import JOB, Candidates, Source, open_source
 from eval.summary import render
 from transforms.errors import UserError
 
+JOB_PARTS = ("scored", "rejected")
 JOB_FILES = (JOB, "report.json", "_SUCCESS", "_plan.parquet")  # of a job, in its directory
 TABLE_WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {
     ".parquet": pq.write_table,
@@ -95,8 +96,8 @@ def run(args: argparse.Namespace) -> None:
         UserError: an argument or an input is wrong.
         OSError: a file cannot be read or written.
     """
-    check_outputs(args.per_query, args.json, [args.input, args.qrels, args.answers, *(args.candidates or ())])
     source = open_source(args.input)
+    check_outputs(args.per_query, args.json, files_read(args, [args.input], [source]))
     relevance = read_relevance(args, DEFAULT_MEASURES, source.job)
     measures = relevance.measures
     evaluation = evaluate_source(args.input, source, source.stages, relevance, args.exclude_identical_ids)
@@ -166,6 +167,17 @@ def evaluate_source(
     return evaluation
 
 
+def files_read(args: argparse.Namespace, locations: Sequence[str], sources: Sequence[Source]) -> list[str | None]:
+    """What a command reads, or would by another one of its options: what its outputs may not replace."""
+    candidates = []
+    if args.answers and args.candidates:
+        from transforms.files import expand  # Beam, which measuring by qrels does without
+
+        candidates = expand(args.candidates)
+    jobs = [entry["path"] for source in sources for entry in source.job.get("inputs", [])]
+    return [*locations, args.qrels, args.answers, *candidates, *jobs]
+
+
 def check_outputs(per_query: Path | None, report: Path | None, inputs: Iterable[str | None]) -> None:
     """Finds before the work what would stop the files from being written after it, or have one replace another.
 
@@ -185,10 +197,20 @@ def check_outputs(per_query: Path | None, report: Path | None, inputs: Iterable[
             raise UserError(f"{option} {path}: is a directory; name a file")
         if path and not path.parent.is_dir():
             raise UserError(f"{option} {path}: there is no directory {path.parent}; make it first")
-        if path and (path.resolve() in read or (path.resolve().parent in read and path.name in JOB_FILES)):
+        if path and _is_read(path.resolve(), read):
             raise UserError(f"{option} {path}: is a file that is read here; give the name of another")
     if per_query and report and per_query.resolve() == report.resolve():
         raise UserError(f"--per_query and --json {report}: give each a name of its own")
+
+
+def _is_read(path: Path, read: Collection[Path]) -> bool:
+    """Whether a file is among what is read, or what a job keeps in a directory that is."""
+    folder = path.parent
+    return (
+        path in read
+        or (folder in read and path.name in JOB_FILES)
+        or (folder.parent in read and folder.name in JOB_PARTS)
+    )
 
 
 def _nothing_in_common(location: str, relevance: Relevance, theirs: Sequence[str], ours: Sequence[str]) -> UserError:

@@ -25,7 +25,7 @@ from eval.measures import mean, parse_measures, trec_order
 from eval.qrels import read_qrels
 from eval.runs import Candidates, open_source
 from eval.summary import align
-from transforms.errors import UserError
+from transforms.errors import UnavailableError, UserError, one_line
 from transforms.order import check_order
 
 MEASURE = "nDCG@10"
@@ -33,6 +33,8 @@ DEPTHS = (1, 5, 10)
 # The orders for which the vendor of jina-reranker-v3 reports nDCG@10 on BEIR.
 DEFAULT_ORDERS = ("best_first", "worst_first", "random:1")
 JOB = (sys.executable, "-m", "pipelines.rerank")
+OWN_OPTIONS = ("--input", "--model", "--output", "--candidate_order")
+INTERRUPTED = 130  # the exit code of a job that was
 
 Rankings = Mapping[str, Sequence[str]]  # query id -> document ids, best first
 
@@ -129,7 +131,24 @@ def _check(args: argparse.Namespace) -> None:
         raise UserError("--model, --output, --orders and --job_options are for jobs to run: give --input with them")
     elif len(args.outputs) < 2:
         raise UserError("nothing to compare: give two or more output directories, or --input to run the jobs first")
-    check_outputs(None, args.json, [args.qrels, *args.outputs, *(args.input or ())])
+    _job_options(args.job_options)
+    inputs = []
+    if args.input:
+        from transforms.files import expand  # Beam, which comparing finished outputs does without
+
+        inputs = expand(args.input)
+    check_outputs(None, args.json, [args.qrels, *args.outputs, *inputs])
+
+
+def _job_options(text: str) -> list[str]:
+    """The words of --job_options."""
+    try:
+        words = shlex.split(text)
+    except ValueError as problem:
+        raise UserError(f"--job_options {text}: {one_line(problem)}; mend the quotation marks") from None
+    if own := [word for word in words if word.partition("=")[0] in OWN_OPTIONS]:
+        raise UserError(f"--job_options: {own[0]} is given by this command; leave it out")
+    return words
 
 
 def _check_comparable(first: Outcome, second: Outcome) -> None:
@@ -153,10 +172,13 @@ def _run_jobs(args: argparse.Namespace) -> list[str]:
     locations = {order: f"{args.output.rstrip('/')}/{order.replace(':', '_')}" for order in orders}
     for order in sorted(orders, key=lambda order: order == "best_first"):
         options = ["--model", args.model, "--output", locations[order], "--candidate_order", order]
-        command = [*JOB, "--input", *args.input, *options, *shlex.split(args.job_options)]
+        command = [*JOB, "--input", *args.input, *options, *_job_options(args.job_options)]
         code = subprocess.run(command, check=False).returncode
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
         if code:
-            raise UserError(f"--candidate_order {order}: the job ended with exit code {code}; its own message says why")
+            kind = UserError if code == UserError.exit_code else UnavailableError
+            raise kind(f"--candidate_order {order}: the job ended with exit code {code}; its own message says why")
     return list(locations.values())
 
 

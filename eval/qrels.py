@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from eval.files import read_lines
 from transforms.errors import UserError
-from transforms.trec import split_fields
+from transforms.trec import MAX_GRADE, split_fields
 
 
 class Layout(NamedTuple):
@@ -22,9 +22,6 @@ class Layout(NamedTuple):
 TREC = Layout(("query", "iteration", "document", "grade"), query=0, document=2, grade=3)
 BEIR = Layout(("query-id", "corpus-id", "score"), query=0, document=1, grade=2)
 BEIR_HEADER = b"score"  # how the first line ends where it is a header
-
-# trec_eval fills an array of this length for each query, so a document number read as a grade would cost gigabytes.
-MAX_GRADE = 1000
 
 
 @dataclass(frozen=True)

@@ -223,5 +223,6 @@ def _as_a_job_writes(told: Mapping[str, Any]) -> bool:
     return (
         isinstance(options, dict)
         and isinstance(inputs, list)
-        and all(isinstance(entry, dict) and {"path", "footer_hash"} <= entry.keys() for entry in inputs)
+        and all(isinstance(entry, dict) for entry in inputs)
+        and all(isinstance(entry.get(key), str) for entry in inputs for key in ("path", "footer_hash"))
     )

@@ -35,7 +35,8 @@ def run(args: argparse.Namespace) -> int:
     known = catalogue.named(args.model_like or args.model)
     if known is not None:
         published_of(known.name)  # before a download that may take long
-    revision = args.revision or (known.revision if known and not Path(args.model).is_dir() else None)
+    own = None if Path(args.model).is_dir() else catalogue.named(args.model)
+    revision = args.revision or (own.revision if own else None)
     try:
         found = checkpoint.locate(args.model, revision)
     except UserError as problem:

@@ -48,13 +48,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sets = distinct("--datasets", [data_set(text) for text in options.datasets])
         output = files.absolute(options.output)
         there = {data: ready(data, options, output) for data in sets}  # a mistyped path shows before hours of work
+        machine = Machine(options.device, options.dtype, options.attention, elsewhere=not local)
+        check_asked(entrants, asked(options), machine)
         if options.plan:
             pairs = {data.name: None if found is None else found.pairs for data, found in there.items()}
             cells = planned(output, [model.name for model in entrants], pairs)
             print(render(cells, options.throughput, options.price_per_hour))
             return 0
         with lock(output):
-            return do_benchmark(output, entrants, sets, options, beam, elsewhere=not local)
+            return do_benchmark(output, entrants, sets, options, beam, machine)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -65,6 +67,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging.exception("the benchmark failed")
         print("error: the benchmark failed, see above; what is done is kept", file=sys.stderr)
         return 1
+
+
+def asked(options: argparse.Namespace) -> dict[str, Any]:
+    """The options of models, None where they are not given."""
+    return {name: getattr(options, name) for name in MODEL_OPTIONS}
 
 
 def distinct(option: str, named: list[Any]) -> list[Any]:
@@ -86,7 +93,7 @@ def do_benchmark(
     sets: Sequence[DataSet],
     options: argparse.Namespace,
     beam: Sequence[str],
-    elsewhere: bool,
+    machine: Machine,
 ) -> int:
     """Do all cells, or what is missing of them; returns the exit code.
 
@@ -96,16 +103,12 @@ def do_benchmark(
         sets: the data sets.
         options: of the command.
         beam: options of Beam's runner, as given.
-        elsewhere: the runner's workers are other machines.
+        machine: where the models run.
 
     Raises:
-        UserError: an option applies to no model, or the device is not here.
         KeyboardInterrupt: the user stopped it, after the shard in hand.
     """
-    asked = {name: getattr(options, name) for name in MODEL_OPTIONS}
     run = {name: getattr(options, name) for name in RUN_OPTIONS}
-    machine = Machine(options.device, options.dtype, options.attention, elsewhere)
-    check_asked(entrants, asked, machine)
     failures: list[Failure] = []
     number, total = 0, len(sets) * len(entrants)
     for data in sets:
@@ -119,7 +122,7 @@ def do_benchmark(
             try:
                 if isinstance(candidates, str):
                     raise ApartError(candidates)
-                work = work_of(model, candidates, asked, run, beam, machine)
+                work = work_of(model, candidates, asked(options), run, beam, machine)
                 cell, old = do_cell(work, output, options.price_per_hour)
                 print(f"{told(cell)}{', done before' if old else ''}", flush=True)
             except Exception as error:

@@ -121,6 +121,8 @@ def data_set(text: str) -> DataSet:
         raise UserError(f"--datasets {text}: give NAME, NAME=DIRECTORY or NAME=CANDIDATES,QRELS")
     if comma:
         return DataSet(name, None, candidates, judgements)
+    if Path(value).is_file():
+        raise UserError(f"--datasets {text}: {value} is a file; give its judgements too, NAME={value},QRELS")
     if not Path(value).is_dir():
         raise UserError(f"--datasets {text}: there is no directory {value}; check the path")
     known = datasets.DATASETS.get(name.lower())

@@ -41,7 +41,7 @@ def planned(output: str, models: Iterable[str], pairs: Mapping[str, int | None])
     for dataset, number in pairs.items():
         for model in models:
             found = known_cell(cell_path(output, model, dataset))
-            done = found if isinstance(found, Cell) else None
+            done = found if isinstance(found, Cell) and found.outdated is None else None
             cells.append(Planned(model, dataset, number if done is None else done.pairs, done))
     return cells
 

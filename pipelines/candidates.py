@@ -77,6 +77,9 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
     else:
         source = of_files(options.corpus, options.queries, options.qrels)
     source = replace(source, language=options.language or source.language)
+    kind, name = options.retriever
+    read = [file.path for file in (*source.corpus, *source.queries, *source.qrels)]
+    job.check_inputs(output, [*read, name] if kind == "run" else read)
     exclude = options.exclude_identical_ids
     settings = Settings(
         output,
@@ -193,13 +196,15 @@ def finish(output: str, current: job.Job, settings: Settings, seconds: float) ->
     """Write candidates.json and _SUCCESS, the latter last.
 
     Raises:
-        UserError: there are no documents, or no hit's document is among them.
+        UserError: there are no documents, no hit's document is among them, or the run has none of the queries.
     """
     counts = count(output, settings.depth)
     if not counts["corpus_documents"]:
         raise UserError("the corpus has no documents; give one that has")
     if counts["hits_not_in_corpus"] and not counts["pairs"]:
         raise UserError("none of the documents that the first stage names is in the corpus; do they belong together?")
+    if current.model["kind"] == "run" and not counts["pairs"]:
+        raise UserError("none of the queries is in the run; do they belong together?")
     options = dict(current.options)
     report = {
         **{name: options.pop(name) for name in ("dataset", "split")},

@@ -75,6 +75,7 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
             raise UserError(f"--{name}: it is for --dry_run alone; leave it out")
     output = files.absolute(options.output)
     inputs = inspect(files.expand(options.input), options.keep_columns)
+    job.check_inputs(output, (file.path for file in inputs))
     if options.run_file is not None:
         check_run_file(options.run_file, inputs, output)
     if options.extend and any(file.layout == "flat" for file in inputs):

@@ -61,7 +61,7 @@ def test_a_data_set_is_a_name_a_directory_or_files(tmp_path: Path) -> None:
         ("mkqa/de=.", "MKQA is measured by answers, which BEIR's layout has not"),
         ("mkqa/xx=.", "MKQA is measured by answers, which BEIR's layout has not"),
         ("README.md", "is a file; give its judgements too, NAME=README.md,QRELS"),
-        ("x=README.md", "there is no directory README.md; check the path"),
+        ("x=README.md", "README.md is a file; give its judgements too, NAME=README.md,QRELS"),
         ("x=nowhere", "there is no directory nowhere; check the path"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from eval.cells import cell_path
@@ -18,9 +19,11 @@ def test_cells_that_are_done_are_told_from_those_to_do(tmp_path: Path) -> None:
     damaged = Path(cell_path(str(tmp_path), "small-cross-encoder", "damaged"))
     damaged.parent.mkdir()
     damaged.write_text("{")
-    pairs = {"own": 7, "failed": 20, "damaged": 30, "to make": None}
+    write(tmp_path, replace(PLAIN, dataset="outdated", outdated="begun anew"))
+    pairs = {"own": 7, "outdated": 8, "failed": 20, "damaged": 30, "to make": None}
     assert planned(str(tmp_path), ["small-cross-encoder"], pairs) == [
         Planned("small-cross-encoder", "own", 900, PLAIN),
+        Planned("small-cross-encoder", "outdated", 8, None),
         Planned("small-cross-encoder", "failed", 20, None),
         Planned("small-cross-encoder", "damaged", 30, None),
         Planned("small-cross-encoder", "to make", None, None),

@@ -282,6 +282,24 @@ def test_hits_that_are_not_in_the_corpus(data: Path, tmp_path: Path, capsys: pyt
         "error: none of the documents that the first stage names is in the corpus; do they belong together?\n"
     )
     assert not (tmp_path / "all/_SUCCESS").exists()
+    (data / "others.txt").write_text("q99 Q0 d1 1 2 t\n")
+    assert make(data, tmp_path / "others", f"run:{data}/others.txt") == 2
+    assert capsys.readouterr().err == "error: none of the queries is in the run; do they belong together?\n"
+
+
+def test_an_output_is_no_input_of_its_own_job(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "out"
+    assert make(data, output, "bm25") == 0
+    before = (output / "qrels.txt").read_bytes()
+    (output / "run.txt").write_text(RUN)
+    for mistake in (["--qrels", f"{output}/qrels.txt"], ["--retriever", f"run:{output}/run.txt"]):
+        capsys.readouterr()
+        assert make(data, output, "bm25", *mistake, "--overwrite") == 2
+        path = mistake[1].removeprefix("run:")
+        told = f"error: input {path} lies in the job's own directory; give another --output\n"
+        assert capsys.readouterr().err == told
+    assert (output / "qrels.txt").read_bytes() == before
+    assert (output / "_SUCCESS").exists()
 
 
 def test_output_in_an_object_store(data: Path, tmp_path: Path) -> None:

@@ -304,6 +304,10 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "a missing run": (["base", "absent"], "absent: not found; give a job's output directory or a TREC run"),
     "no qrels": ([], "the following arguments are required: OUT_OR_RUN"),
     "another collection": (["base", "foreign"], "foreign and qrels have no query in common: it has ids like 'x'"),
+    "a run with a column's name": (
+        ["base", "measure", "--per_query", "v.csv"],
+        "--per_query has a column measure beside those of the runs; rename the run",
+    ),
     "a bad table name": (["base", "better", "--per_query", "v.txt"], "--per_query v.txt: the name must end in"),
 }
 

@@ -335,6 +335,10 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
         ["measure", "RUN", "--qrels", "QRELS", "--json", "QRELS"],
         "--json QRELS: is a file that is read here; give the name of another",
     ),
+    "a part as the table": (
+        ["measure", "EMPTY_JOB", "--qrels", "QRELS", "--per_query", "EMPTY_JOB/scored/part-00000-00000-00000.parquet"],
+        "--per_query EMPTY_JOB/scored/part-00000-00000-00000.parquet: is a file that is read here; give the name of",
+    ),
     "one name for both": (
         ["measure", "RUN", "--qrels", "QRELS", "--json", "x.csv", "--per_query", "x.csv"],
         "--per_query and --json x.csv: give each a name of its own",

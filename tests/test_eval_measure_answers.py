@@ -222,6 +222,10 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
         ["RUN", "--answers", "ANSWERS", "--candidates", "absent"],
         "input 'absent' matches no file",
     ),
+    "the job's candidates as the table": (
+        ["OUT", "--answers", "ANSWERS", "--per_query", "CANDIDATES"],
+        "--per_query CANDIDATES: is a file that is read here; give the name of another",
+    ),
     "answers as candidates": (
         ["RUN", "--answers", "ANSWERS", "--candidates", "ANSWERS"],
         "ANSWERS: not a Parquet file",
@@ -250,7 +254,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     (tmp_path / "OTHER_RUN").write_text("x Q0 a 1 1 t\n")
     (tmp_path / "DEEP_RUN").write_text("q3 Q0 a 1 2 t\nq3 Q0 b 2 1 t\n")
     pq.write_table(nested({"q3": [("a", None, "text")], "q1": [("b", None, "")]}), tmp_path / "OTHER.parquet")
-    places = {"OUT": str(out), "ANSWERS": answers}
+    places = {"OUT": str(out), "ANSWERS": answers, "CANDIDATES": str(candidates)}
     assert main(["measure", *(places.get(argument, argument) for argument in arguments)]) == 2
     printed = capsys.readouterr().err
     expected = message.replace("CANDIDATES", str(candidates)).replace("ANSWERS", answers)

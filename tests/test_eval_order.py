@@ -33,7 +33,11 @@ def write(folder: Path, rankings: Mapping[str, str], order: str | None, **fields
     ]
     write_scored(folder, rows)
     finish(folder)
-    job = {"options": {"candidate_order": order}, "inputs": ["i"], "model": {"model": "m"}} | fields
+    job = {
+        "options": {"candidate_order": order},
+        "inputs": [{"path": "i", "footer_hash": "h"}],
+        "model": {"model": "m"},
+    } | fields
     (folder / "job.json").write_text(json.dumps(job))
     return str(folder)
 
@@ -127,6 +131,14 @@ def test_tells_what_one_output_lacks(tmp_path: Path, qrels: str, capsys: pytest.
         ),
         (["--input", "i", "--model", "m"], "--input runs the jobs first: give --model and --output with it"),
         (["1", "--input", "i", "--model", "m", "--output", "o"], "--input runs the jobs first"),
+        (
+            ["--input", "i", "--model", "m", "--output", "o", "--job_options", "--dtype 'float32"],
+            "--job_options --dtype 'float32: No closing quotation; mend the quotation marks",
+        ),
+        (
+            ["--input", "i", "--model", "m", "--output", "o", "--job_options", "--top_k 3 --output=p"],
+            "--job_options: --output=p is given by this command; leave it out",
+        ),
         (["--input", "i", "--model", "m", "--output", "o", "--orders", "given"], "give two or more different ones"),
         (
             ["--input", "i", "--model", "m", "--output", "o", "--orders", "given", "best"],
@@ -146,7 +158,7 @@ def test_mistakes_are_told_in_one_line(
     write(tmp_path / "1", BEST, "best_first")
     write(tmp_path / "2", WORST, "worst_first")
     write(tmp_path / "other_model", WORST, "worst_first", model={"model": "n"})
-    write(tmp_path / "other_input", WORST, "worst_first", inputs=["j"])
+    write(tmp_path / "other_input", WORST, "worst_first", inputs=[{"path": "j", "footer_hash": "h"}])
     write(tmp_path / "other_queries", {"q7": "ab"}, "worst_first")
     write(tmp_path / "no_order", BEST, None)
     assert main(["order", "--qrels", qrels, *arguments]) == 2
@@ -159,8 +171,9 @@ JOB = """
 import shutil, sys
 print(*sys.argv[1:])
 values = dict(zip(sys.argv, sys.argv[1:]))
-if values["--candidate_order"] == values.get("--fail"):
-    sys.exit(3)
+order, _, code = values.get("--fail", "").partition(":")
+if values["--candidate_order"] == order:
+    sys.exit(int(code))
 shutil.copytree(values["--candidate_order"], values["--output"])
 """
 
@@ -172,6 +185,8 @@ def test_runs_jobs(
     monkeypatch.setattr(order, "JOB", (sys.executable, "-c", JOB))
     write(tmp_path / "given", BEST, "given")
     write(tmp_path / "random:5", RANDOM, "random:5")
+    for name in ("a", "b"):
+        (tmp_path / name).touch()
     command = ["order", "--qrels", qrels, "--input", "a", "b", "--model", "m", "--output", "out/", "--orders", "given"]
     assert main([*command, "random:5", "--job_options", "--dtype 'float 32'"]) == 0
     printed = capfd.readouterr().out.splitlines()
@@ -179,11 +194,12 @@ def test_runs_jobs(
     assert printed[1] == "--input a b --model m --output out/random_5 --candidate_order random:5 --dtype float 32"
     assert printed[3:5] == ["given      0.6667", "random:5   0.2103"]
 
-    assert main([*command, "best_first", "--output", "out1", "--job_options=--fail given"]) == 2  # which runs first
+    assert main([*command, "best_first", "--output", "out1", "--job_options=--fail given:2"]) == 2  # which runs first
     assert not (tmp_path / "out1" / "best_first").exists()
     capfd.readouterr()
 
-    assert main([*command, "random:5", "--output", "out2", "--job_options=--fail given"]) == 2
+    assert main([*command, "random:5", "--output", "out2", "--job_options=--fail given:1"]) == 1
     assert capfd.readouterr().err == (
-        "error: --candidate_order given: the job ended with exit code 3; its own message says why\n"
+        "error: --candidate_order given: the job ended with exit code 1; its own message says why\n"
     )
+    assert main([*command, "random:5", "--output", "out3", "--job_options=--fail given:130"]) == 130

@@ -172,7 +172,13 @@ def test_damaged_and_impossible_parts_are_refused(tmp_path: Path) -> None:
     (tmp_path / "json" / "job.json").write_text("{")
     with pytest.raises(UserError, match=r"job\.json: not JSON"):
         open_source(str(tmp_path / "json"))
-    for text in ("[1]", '{"options": 1}', '{"inputs": {}}', '{"inputs": [1]}', '{"inputs": [{"path": "a"}]}'):
+    for text in (
+        "[1]",
+        '{"options": 1}',
+        '{"inputs": {}}',
+        '{"inputs": [1]}',
+        '{"inputs": [{"path": 1, "footer_hash": "a"}]}',
+    ):
         (tmp_path / "json" / "job.json").write_text(text)
         with pytest.raises(UserError, match=r"job\.json: not what a job writes; is this a job's output directory\?$"):
             open_source(str(tmp_path / "json"))

@@ -206,6 +206,17 @@ def check_free(output: str, overwrite: bool, layout: Layout = RERANKING) -> None
             _refuse_unexplained_parts(output, layout)
 
 
+def check_inputs(output: str, paths: Iterable[str]) -> None:
+    """Refuse inputs in the job's own directory: --overwrite would delete them, or the job read what it writes.
+
+    Raises:
+        UserError: one lies there.
+    """
+    for path in paths:
+        if files.absolute(path).startswith(f"{output.rstrip('/')}/"):
+            raise UserError(f"input {path} lies in the job's own directory; give another --output")
+
+
 def read_job(output: str) -> Job | None:
     """What job.json says; None where there is none.
 

@@ -1,4 +1,4 @@
-"""Lines of a TREC run, for whatever reads one."""
+"""Lines of TREC's files, for whatever reads one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 
 from transforms.errors import UserError
 
+# trec_eval fills an array of this length for each query, so a document number read as a grade would cost gigabytes.
+MAX_GRADE = 1000
 RUN_FIELDS = ("query", "Q0", "document", "rank", "score", "tag")
 
 

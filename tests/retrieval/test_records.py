@@ -116,7 +116,12 @@ def test_real_questions(fixtures: Path) -> None:
         (records.documents, "c.tsv", b"a\n", ": line 1: expected 2 or 3 columns between tabs, found 1; mend"),
         (records.documents, "c.tsv", b"1\t\xff\n", ": line 1: not UTF-8; convert the file"),
         (records.queries, "q.jsonl", b'{"_id": "1", "text": null}\n', ": line 1: the query's text is null; mend"),
-        (records.judgements, "q.tsv", b"1\td\tx\n", ": line 1: the grade 'x' is no whole number; mend the file"),
+        (
+            records.judgements,
+            "q.tsv",
+            b"1\td\tx\n",
+            ": line 1: the grade 'x' is no whole number to 1000; ",
+        ),
         (
             records.judgements,
             "q.jsonl",

@@ -122,8 +122,9 @@ def test_another_sequence_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("causal", [False, True])
-def test_an_overflow_in_float16_stays_in_its_sequence(causal: bool) -> None:
-    query, key, value = (tensor.half() for tensor in states(2, 2))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_what_is_no_number_stays_in_its_sequence(causal: bool, dtype: torch.dtype) -> None:
+    query, key, value = (tensor.to(dtype) for tensor in states(2, 2))
     before = packed_attention(query, key, value, causal=causal)
     for tensor in (query, key, value):
         tensor[:, :, 7:10] = torch.nan

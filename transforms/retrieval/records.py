@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from transforms import files
 from transforms.errors import UserError, one_line
+from transforms.trec import MAX_GRADE
 
 _BATCH_ROWS = 1024
 
@@ -121,10 +122,12 @@ def judgements(path: str) -> Iterator[Judgement]:
     for where, row in _rows(path, JUDGEMENTS):
         try:
             grade = int(row["grade"])
-            if grade != float(row["grade"]):
+            if grade != float(row["grade"]) or abs(grade) > MAX_GRADE:
                 raise ValueError
         except (TypeError, ValueError, OverflowError):
-            raise UserError(f"{where}: the grade {row['grade']!r} is no whole number; mend the file") from None
+            raise UserError(
+                f"{where}: the grade {row['grade']!r} is no whole number to {MAX_GRADE}; mend the file"
+            ) from None
         judgement = Judgement(_identifier(row["query"], where), _identifier(row["document"], where), grade)
         for identifier in judgement[:2]:
             if not _BETWEEN_FIELDS.isdisjoint(identifier):

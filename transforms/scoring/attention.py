@@ -2,7 +2,7 @@
 
 The models are built with one of the implementations registered here and called with `packed=Packed(...)`; transformers
 hands that keyword through, and builds no mask for an implementation that it has no mask for. No sequence sees another,
-and nothing is padded.
+and nothing is padded but, on a CPU, to whole vectors.
 """
 
 from __future__ import annotations
@@ -23,9 +23,6 @@ from transforms.scoring.packing import Packed, Run
 # than all the others of a short text: measured 1.2 to 3 times as long. Queries are padded for another reason: oneDNN
 # keeps code for each length that it has met.
 VECTOR = 16
-# The number formats in which they are filled up with whatever tokens come after, at a weight of 0: no hidden state
-# leaves the range of these. In float16 one may, and its NaN would reach the sequence before.
-FILLABLE = (torch.float32, torch.bfloat16)
 
 # Query, key and value of shapes [E, heads, head size] and, where heads are shared, [E, key-value heads, head size];
 # where the sequences lie; whether a token sees only earlier ones; the factor on the products, None for
@@ -39,13 +36,14 @@ def sdpa(
     """torch's scaled_dot_product_attention, once for each run of equally long sequences; works on every device."""
     output = torch.empty_like(query, memory_format=torch.contiguous_format)
     for run in packed.runs:
-        extra = -run.length % VECTOR if query.device.type == "cpu" and query.dtype in FILLABLE else 0
-        queries, keys, values = (_rectangle(tensor, run, extra) for tensor in (query, key, value))
+        queries, keys, values = (_rectangle(tensor, run) for tensor in (query, key, value))
         mask = None
-        if extra and not causal:  # with causal attention no token sees what comes after it
-            mask = query.new_zeros(run.length + extra)
-            mask[run.length :] = -torch.inf
-            mask = mask.expand(1, 1, run.length + extra, -1)
+        if query.device.type == "cpu" and (extra := -run.length % VECTOR):
+            queries, keys, values = (pad(states, (0, 0, 0, extra)) for states in (queries, keys, values))
+            if not causal:  # with causal attention no token sees the padding, which comes last
+                mask = query.new_zeros(run.length + extra)
+                mask[run.length :] = -torch.inf
+                mask = mask.expand(1, 1, run.length + extra, -1)
         attended = scaled_dot_product_attention(
             queries,
             keys,
@@ -59,16 +57,10 @@ def sdpa(
     return output
 
 
-def _rectangle(tensor: torch.Tensor, run: Run, extra: int = 0) -> torch.Tensor:
-    """The run's part of [E, heads, head size] as [sequences, heads, length + extra, head size].
-
-    What is extra are the tokens after a sequence, whosesoever they are, so that nothing is copied but at the end.
-    """
-    tokens = run.sequences * run.length + extra
-    part = tensor[run.start : run.start + tokens]
-    if len(part) < tokens:
-        part = pad(part, (0, 0, 0, 0, 0, tokens - len(part)))
-    return part.unfold(0, run.length + extra, run.length).transpose(2, 3)
+def _rectangle(tensor: torch.Tensor, run: Run) -> torch.Tensor:
+    """The run's part of [E, heads, head size] as [sequences, heads, length, head size], without copying."""
+    part = tensor.narrow(0, run.start, run.sequences * run.length)
+    return part.view(run.sequences, run.length, *part.shape[1:]).transpose(1, 2)
 
 
 def torch_varlen(
