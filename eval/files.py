@@ -25,8 +25,10 @@ def locate(location: str) -> tuple[fs.FileSystem, str]:
     """The filesystem of a path or URI (gs://, s3://, hdfs://, file://), and the path there, without a slash at its end.
 
     Raises:
-        UserError: the URI is of no filesystem that Arrow knows.
+        UserError: the URI is of no filesystem that Arrow knows, or the name is no text (bytes that are not UTF-8).
     """
+    if not location.isprintable():
+        raise UserError(f"{location!r}: its name cannot be written down; rename it")
     if "://" not in location:
         return fs.LocalFileSystem(), location.rstrip("/") or location
     try:

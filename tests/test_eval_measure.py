@@ -344,6 +344,7 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
         "--per_query and --json x.csv: give each a name of its own",
     ),
     "a missing run": (["measure", "absent", "--qrels", "QRELS"], "absent: not found; give a job's output directory or"),
+    "a name that is no text": (["measure", "RUN", "--qrels", "\udcff"], "'\\udcff': its name cannot be written down; "),
     "missing qrels": (["measure", "RUN", "--qrels", "absent"], "absent: cannot be read"),
     "swapped files": (["measure", "QRELS", "--qrels", "RUN"], "RUN: line 1: expected 4 fields"),
     "an empty run": (
