@@ -72,7 +72,7 @@ def read_answers(location: str) -> dict[str, tuple[str, ...]]:
 def _parse(line: bytes, where: str) -> tuple[str, list[str]]:
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise UserError(f"{where}: not JSON in UTF-8; give a file of lines {EXPECTED}") from None
     query_id, answers = (record.get(name) for name in ("query_id", "answers")) if isinstance(record, dict) else (0, 0)
     if isinstance(query_id, int) and not isinstance(query_id, bool):

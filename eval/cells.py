@@ -122,7 +122,7 @@ def read_cell(location: str) -> Cell | Failure:
             return Failure(str(told["model"]), str(told["dataset"]), str(told["failed"]))
         cell = Cell(**{field.name: told[field.name] for field in fields(Cell)})
         _check(cell)
-    except (ValueError, TypeError, KeyError) as problem:
+    except (ValueError, RecursionError, TypeError, KeyError) as problem:
         raise UserError(
             f"{location}: not a cell of a benchmark ({one_line(problem)}); delete it and run the benchmark again"
         ) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace) -> None:
     from eval import comparison  # scipy and statsmodels, which take seconds and other commands do without
 
     names = comparison.labels(args.inputs)
-    if len(set(names)) < max(2, len(names)):
+    if len({os.path.normpath(location) for location in args.inputs}) < max(2, len(names)):
         raise UserError(f"{' '.join(args.inputs)}: give a baseline and others to compare with it, each once")
     if args.per_query and (taken := {"query_id", "measure"}.intersection(names)):
         raise UserError(f"--per_query has a column {taken.pop()} beside those of the runs; rename the run")

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,16 +26,20 @@ def locate(location: str) -> tuple[fs.FileSystem, str]:
     """The filesystem of a path or URI (gs://, s3://, hdfs://, file://), and the path there, without a slash at its end.
 
     Raises:
-        UserError: the URI is of no filesystem that Arrow knows, or the name is no text (bytes that are not UTF-8).
+        UserError: the URI is of no filesystem that Arrow knows or names nothing there, or the name is no text (bytes
+            that are not UTF-8).
     """
     if not location.isprintable():
         raise UserError(f"{location!r}: its name cannot be written down; rename it")
     if "://" not in location:
-        return fs.LocalFileSystem(), location.rstrip("/") or location
+        # Absolute, since Arrow takes a relative name with a colon for the address of a filesystem.
+        return fs.LocalFileSystem(), os.path.abspath(location) if location else location
     try:
         filesystem, path = fs.FileSystem.from_uri(location)
     except pa.ArrowException as problem:
         raise UserError(f"{location}: {one_line(problem)}; give a path or a gs://, s3:// or hdfs:// address") from None
+    if not path.strip("/"):
+        raise UserError(f"{location}: names no file; give its whole address")
     return filesystem, path.rstrip("/")
 
 

@@ -210,7 +210,7 @@ def _read_json(filesystem: fs.FileSystem, path: str) -> dict[str, Any]:
         content = stream.read()
     try:
         told = json.loads(content)
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         raise UserError(f"{path}: not JSON ({one_line(problem)}); is this a job's output directory?") from None
     if not isinstance(told, dict) or not _as_a_job_writes(told):
         raise UserError(f"{path}: not what a job writes; is this a job's output directory?")

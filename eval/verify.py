@@ -40,8 +40,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         found = checkpoint.locate(args.model, revision)
     except UserError as problem:
-        print(f"weights not available: {problem}")
-        return 2
+        raise UserError(f"weights not available: {problem}") from None
     agree = True
     for published in published_of(catalogue.recognise(found, args.model_like).name):
         reranker = Reranker.load(

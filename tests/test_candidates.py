@@ -247,7 +247,7 @@ def test_another_jobs_output_is_refused(data: Path, tmp_path: Path, capsys: pyte
     assert make(data, output, "bm25", "--depth", "3") == 2
     assert capsys.readouterr().err == (
         f"error: output {output} is another job's: depth: 4 there, 3 here; "
-        "give another --output, or --overwrite to delete what is there\n"
+        "give another --output, or delete what is there (--overwrite)\n"
     )
     (data / "qrels.tsv").write_text("q0\t0\td0\t0\n")
     assert make(data, output, "bm25") == 2

@@ -116,6 +116,7 @@ def test_answers_are_read_as_tokens_each_once(tmp_path: Path, compress: type[byt
 
 MALFORMED = {
     "no JSON": ("q\tanswer\n", "line 1: not JSON in UTF-8; give a file of lines"),
+    "nested beyond reading": ("[" * 100_000, "line 1: not JSON in UTF-8; give a file of lines"),
     "Latin-1": (b'{"query_id": "q", "answers": ["caf\xe9"]}\n', "line 1: not JSON in UTF-8"),
     "a list": ('["q", "a"]\n', 'line 1: expected {"query_id": "...", "answers": ["...", ...]}; mend the line'),
     "no answers": ('{"query_id": "q"}\n', "line 1: expected"),

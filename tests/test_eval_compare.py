@@ -301,6 +301,7 @@ def test_labels(locations: list[str], expected: list[str]) -> None:
 MISTAKES: dict[str, tuple[list[str], str]] = {
     "one run": (["base"], "base: give a baseline and others to compare with it, each once"),
     "a run twice": (["base", "better", "base"], "base better base: give a baseline and others"),
+    "a run by two names": (["base", "./base"], "base ./base: give a baseline and others"),
     "a missing run": (["base", "absent"], "absent: not found; give a job's output directory or a TREC run"),
     "no qrels": ([], "the following arguments are required: OUT_OR_RUN"),
     "another collection": (["base", "foreign"], "foreign and qrels have no query in common: it has ids like 'x'"),

@@ -223,7 +223,7 @@ def test_another_job_is_refused_with_what_differs(output: str) -> None:
     assert str(error.value) == (
         f"output {output} is another job's: top_k: not set there, 3 here; "
         "2 input files are not given here: /in/a.parquet, /in/b.parquet; "
-        "give another --output, or --overwrite to delete what is there"
+        "give another --output, or delete what is there (--overwrite)"
     )
     assert all_files(output) == ["_SUCCESS", "job.json", f"scored/{PART}"]
 

@@ -166,7 +166,7 @@ def test_another_jobs_output_is_refused_with_what_differs(
     assert rerank(source, out, model, "--max_length", "16") == 2
     assert capsys.readouterr().err == (
         f"error: output {out} is another job's: settings.max_length: 24 there, 16 here; "
-        "give another --output, or --overwrite to delete what is there\n"
+        "give another --output, or delete what is there (--overwrite)\n"
     )
     assert parts(out) == before
     assert rerank(source, out, model, "--max_length", "16", "--overwrite") == 0

@@ -232,7 +232,7 @@ def read_job(output: str) -> Job | None:
         if not all(isinstance(part, dict) for part in (found.model, found.options, found.execution)):
             raise TypeError("sections that are no objects")
         return found
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, RecursionError, TypeError, KeyError) as error:
         raise UserError(f"{path} is damaged; give --overwrite to begin again, or another --output") from error
 
 
@@ -285,7 +285,7 @@ def _continued(output: str, stored: Job, wanted: Job, requested: Mapping[str, An
     if lines:
         raise UserError(
             f"output {output} is another job's: {_listed(lines, '; ')}; "
-            "give another --output, or --overwrite to delete what is there"
+            "give another --output, or delete what is there (--overwrite)"
         )
     if added and not extend:
         paths = _listed([file.path for file in added])

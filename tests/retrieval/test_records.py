@@ -104,6 +104,7 @@ def test_real_questions(fixtures: Path) -> None:
     ("read", "name", "content", "said"),
     [
         (records.documents, "c.jsonl", b'{"_id": "1"\n', ": line 1: no JSON ("),
+        (records.documents, "c.jsonl", b"[" * 100_000, ": line 1: no JSON ("),
         (records.documents, "c.jsonl", b"[]\n", ": line 1: no JSON object; give one object a line"),
         (records.documents, "c.jsonl", b'{"text": "a"}\n', ": line 1: a document has no _id or doc_id or "),
         (records.documents, "c.jsonl", b'{"_id": " ", "text": "a"}\n', ": line 1: the id ' ' can name nothing; "),

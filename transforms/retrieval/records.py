@@ -206,7 +206,7 @@ def _json_rows(
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{where}: no JSON ({one_line(error)}); give one object a line") from None
         if not isinstance(row, dict):
             raise UserError(f"{where}: no JSON object; give one object a line")

@@ -273,7 +273,7 @@ def _read_json(path: Path, name: str) -> dict[str, Any]:
         raise UserError(f"model {name}: no {path.name} in {path.parent}; give the directory of a checkpoint") from None
     except OSError as error:
         raise UserError(f"model {name}: {path} cannot be read ({error.strerror})") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"model {name}: {path} is not valid JSON ({error}); fetch it again") from error
     if not isinstance(content, dict):
         raise UserError(f"model {name}: {path} holds no JSON object; fetch it again")

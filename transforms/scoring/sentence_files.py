@@ -116,7 +116,7 @@ def _json(checkpoint: Checkpoint, file: str, otherwise: Any = None) -> Any:
         return {} if otherwise is None else otherwise
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"model {checkpoint.name}: {path} is not valid JSON ({error}); fetch it again") from error
 
 
