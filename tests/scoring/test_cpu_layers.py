@@ -137,9 +137,10 @@ def test_sliced_norm_gives_the_same_numbers(shape: tuple[int, ...]) -> None:
     "model",
     [
         BertModel(BertConfig(**SIZES), add_pooling_layer=False),
-        Qwen3Model(Qwen3Config(**SIZES, num_key_value_heads=2, head_dim=8)),
+        Qwen2Model(Qwen2Config(**SIZES, num_key_value_heads=2)),
+        Qwen3Model(Qwen3Config(**SIZES, num_key_value_heads=2, head_dim=8, attention_bias=True)),
     ],
-    ids=["bert", "qwen3"],
+    ids=["bert", "qwen2", "qwen3 with biases"],
 )
 def test_same_hidden_states(model: torch.nn.Module) -> None:
     torch.manual_seed(0)
