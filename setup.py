@@ -38,7 +38,7 @@ setup(
         "statsmodels>=0.14.2",
         "tenacity>=9",
         "tokenizers>=0.22",
-        "torch>=2.10",
+        "torch>=2.11",
         "tqdm>=4.66",
         "transformers>=5",
     ],

@@ -13,7 +13,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -84,11 +84,13 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
     specification = specify_model(options, begun, elsewhere=not local and not options.dry_run)
     if isinstance(specification, Specification) and (notice := licence_notice(specification.model)):
         print(notice, file=sys.stderr)
+    batch_is_open = begun is None and not is_given(options, "batch_tokens")
     if options.dry_run:
+        specification = with_batch_size(specification) if batch_is_open else specification
         planned = dry_run.Wanted(options.workers or 1, options.throughput, options.price_per_hour)
         print(dry_run.report(specification, inputs, reading, planned))
         return 0
-    if local and begun is None and not is_given(options, "batch_tokens"):
+    if local and batch_is_open:
         job.check_free(output, options.overwrite)
         specification = with_batch_size(specification)
 
@@ -168,14 +170,8 @@ def specify_model(
 
 
 def with_batch_size(specification: Specification | EndpointSpecification) -> Specification | EndpointSpecification:
-    """The specification with the batch size that was measured as the best, where the model runs on a GPU.
-
-    On a CPU the speed hardly depends on it, and what hardly matters should not differ from one job to the next.
-    """
-    if isinstance(specification, EndpointSpecification) or specification.execution.device == "cpu":
-        return specification
-    best = specification.load().best_batch_tokens()
-    return replace(specification, execution=replace(specification.execution, batch_tokens=best))
+    """The specification with the batch size that was measured as the best, see `Specification.with_best_batch`."""
+    return specification.with_best_batch() if isinstance(specification, Specification) else specification
 
 
 def use_all_gpus(specification: Specification | EndpointSpecification, options: PipelineOptions) -> None:

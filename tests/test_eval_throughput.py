@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,7 +23,7 @@ from eval.throughput.arms import Work
 from eval.throughput.random_models import Sizes, _qwen, _xlm_roberta
 from eval.throughput.tasks import read, resized, take
 from transforms.errors import UserError
-from transforms.scoring import RankingTask, Reranker
+from transforms.scoring import RankingTask, Reranker, attention
 
 TASKS = [RankingTask("what is a thing", ["a thing is " * words for words in range(1, 40)])]
 SMALL_QWEN: dict[str, Any] = {**_qwen("qwen3", 2, 32, 2, 1, 64, head_dim=16), "max_position_embeddings": 131_072}
@@ -106,6 +107,20 @@ def test_least_time_counts_what_runs_on_every_token(tmp_path: Path) -> None:
     assert least_time.linear_shapes(decoder) == Counter({(32, 32): 3, (16, 32): 4, (64, 32): 2, (32, 64): 1})
 
 
+def test_least_time_takes_the_faster_attention(monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes: list[tuple[int, ...]] = []
+
+    def least(work: Callable[[], torch.Tensor], device: torch.device) -> float:
+        shapes.append(tuple(work().shape))
+        return (0.5, 0.25)[len(shapes) - 1]
+
+    monkeypatch.setattr(least_time, "least", least)
+    monkeypatch.setitem(attention.KERNELS, "another", attention.KERNELS["sdpa"])
+    rate = least_time._attention_rate(16, 40, 2, 8, torch.zeros(1), False, "another")
+    assert shapes == [(2, 2, 16, 8), (32, 2, 8)]
+    assert rate == 4 * 2 * 16 * 16 * 2 * 8 / 0.25
+
+
 def test_least_time_adds_products_and_attention(monkeypatch: pytest.MonkeyPatch) -> None:
     reranker = Reranker.load("small-cross-encoder", device="cpu", dtype="float32")
     batches = reranker.batches([RankingTask("a", ["b"] * 3)])
@@ -113,7 +128,8 @@ def test_least_time_adds_products_and_attention(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(least_time, "_product", lambda shape, rows, like: rows * shape[0] * shape[1] * 1e-9)
     monkeypatch.setattr(least_time, "_attention_rate", lambda *_: 1e9)
     # A family need not have a backbone by its protocol; a cross-encoder has one.
-    found = least_time.measure(reranker.family.backbone.model, batches, causal=False)  # type: ignore[attr-defined]
+    model: Any = reranker.family
+    found = least_time.measure(model.backbone.model, batches, causal=False, kernel="sdpa")
     weights = 3 * (4 * 384 * 384 + 2 * 384 * 1536) + 3 * 384 * 384
     assert found.matrix_rate == pytest.approx(2e9)
     assert found.seconds == pytest.approx(15 * weights * 1e-9 + 4 * 3 * 5 * 5 * 384 * 4 / 1e9)

@@ -50,7 +50,9 @@ def test_random_weights_in_a_vendors_layout_fail(
 def test_weights_that_are_not_available(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", "--model", "jinaai/jina-reranker-m0"]) == 2
     [line] = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: weights not available: model jinaai/jina-reranker-m0 at revision 94bfe0aeb2d4dd79783626")
+    assert line.startswith(
+        "error: weights not available: model jinaai/jina-reranker-m0 at revision 94bfe0aeb2d4dd79783626"
+    )
 
 
 @pytest.mark.parametrize(

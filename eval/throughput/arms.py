@@ -56,7 +56,8 @@ def ceiling(reranker: Reranker) -> Arm:
         # A family need not have a backbone by its protocol; each that can be timed here has one.
         model = reranker.family.backbone.model  # type: ignore[attr-defined]
         causal = reranker.specification.model.family != "cross_encoder"
-        found = least_time.measure(model, batches, causal=causal)
+        kernel = reranker.specification.execution.attention
+        found = least_time.measure(model, batches, causal=causal, kernel=kernel)
         tokens = sum(len(batch.ids) for batch in batches)
         return Work(tokens, tokens, found.seconds, {"matrix": found.matrix_rate, "attention": found.attention_rate})
 
@@ -118,21 +119,19 @@ def sentence_transformers(folder: Path, device: str, dtype: torch.dtype) -> Arm 
         return None
     with quiet():
         encoder = CrossEncoder(str(folder), device=device, model_kwargs={"dtype": dtype})
-    counted = [0, 0]
+    batches: list[tuple[torch.Tensor, int]] = []  # tokens, left on the device so as not to wait for it, and padding too
     padding = encoder.tokenizer.pad_token_id
 
     def count(module: Any, arguments: tuple[torch.Tensor]) -> None:
-        counted[0] += int((arguments[0] != padding).sum())
-        counted[1] += arguments[0].numel()
+        batches.append(((arguments[0] != padding).sum(), arguments[0].numel()))
 
     encoder.model.get_input_embeddings().register_forward_pre_hook(count)
 
     def run(tasks: Sequence[RankingTask]) -> Work:
-        counted[:] = [0, 0]
+        batches.clear()
         pairs = [(task.query, document) for task in tasks for document in task.documents]
         encoder.predict(pairs, batch_size=PEER_BATCH, show_progress_bar=False)
-        tokens, computed = counted
-        return Work(tokens, computed)
+        return Work(int(sum(tokens for tokens, _ in batches)), sum(computed for _, computed in batches))
 
     return run
 
@@ -145,10 +144,9 @@ def sequences_of(reranker: Reranker, tasks: Sequence[RankingTask]) -> list[Token
 
 def _plain(kind: Any, folder: Path, reranker: Reranker, dtype: torch.dtype) -> tuple[Any, torch.device]:
     """transformers' own model on the device of the core."""
-    device = torch.device(reranker.specification.execution.device)
     with quiet():
         model = kind.from_pretrained(folder, dtype=dtype).eval()
-    return model.to(device), device
+    return model.to(reranker.device), reranker.device
 
 
 def padded_language_model(folder: Path, reranker: Reranker, dtype: torch.dtype) -> Arm:

@@ -41,7 +41,7 @@ def measure(args: argparse.Namespace, lists: Sequence[RankingTask], folder: Path
     specification = reranker.specification
     found = all_arms(args, reranker, place, folder)
     chosen = {name: arm for name, arm in found.items() if name not in args.without}
-    device = torch.device(specification.execution.device)
+    device = reranker.device
     first, *further = args.pairs
     tasks = take(lists, first)
     rows = rounds(chosen, tasks, args.repeats, device)
@@ -81,25 +81,27 @@ def load(args: argparse.Namespace, folder: Path) -> tuple[Reranker, str]:
     specification = specify(place, like=like, options=options, **choices)
     if not isinstance(specification, Specification) or specification.model.family == "embedding":
         raise UserError(f"--model {args.model}: give a reranker that is loaded here")
+    if args.batch_tokens is None:
+        specification = specification.with_best_batch()  # as the job does
     return Reranker(specification), place
 
 
 def all_arms(args: argparse.Namespace, reranker: Reranker, place: str, folder: Path) -> dict[str, Arm]:
     """What can be measured of a model, by name; the first is the core."""
     specification, run = reranker.specification, reranker.specification.execution
-    directory, dtype = specification.checkpoint.directory, DTYPES[run.dtype]
+    directory, dtype, device = specification.checkpoint.directory, DTYPES[run.dtype], str(reranker.device)
     found: dict[str, Arm | None] = {CORE: arms.core(reranker), CEILING: arms.ceiling(reranker)}
     if specification.model.family == "cross_encoder":
-        found[DEFAULT] = arms.sentence_transformers(directory, run.device, torch.float32)
+        found[DEFAULT] = arms.sentence_transformers(directory, device, torch.float32)
         if dtype != torch.float32:
-            found[SAME_DTYPE] = arms.sentence_transformers(directory, run.device, dtype)
+            found[SAME_DTYPE] = arms.sentence_transformers(directory, device, dtype)
     if specification.model.family == "yes_no":
         found[APART] = arms.core_apart(reranker)
         found[PLAIN] = arms.padded_language_model(directory, reranker, dtype)
     if specification.model.family == "listwise":
         found[PLAIN] = arms.one_query_at_a_time(directory, reranker, dtype)
     options = {
-        "device": run.device,
+        "device": device,  # by its number where there are several, so that the job takes that one alone too
         "dtype": run.dtype,
         "attention": run.attention,
         "batch_tokens": run.batch_tokens,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import torch
 from tests.scoring import tiny, tiny_causal
 from transforms.errors import UserError
 from transforms.scoring import backbones, checkpoint
+from transforms.scoring.attention import implementation
 from transforms.scoring.execution import Placement
-from transforms.scoring.packing import NO_PREFIX, Packed, Prefix, TokenSequence, pack
+from transforms.scoring.packing import NO_PREFIX, Packed, Prefix, Shared, TokenSequence, pack
 
 CPU = torch.device("cpu")
 
@@ -76,6 +78,25 @@ def test_hidden_states_at_the_reads_are_those_of_the_whole_last_layer(tmp_path: 
     at_reads = backbones.load(found, kinds, tensors, FLOAT32)(inputs)
     assert len(everywhere) == 9
     torch.testing.assert_close(at_reads, everywhere[[1, 3, 4, 8]])
+
+
+@pytest.mark.parametrize("make", [tiny.bert, tiny.xlm_roberta, tiny_causal.qwen2, tiny_causal.qwen3])
+def test_a_pass_asks_for_no_number_that_a_gpu_would_have_to_be_waited_for(tmp_path: Path, make: Any) -> None:
+    """On the device without numbers, where none can be asked for."""
+    found = checkpoint.locate(str(make(tmp_path)))
+    kind = backbones.kind_of(found)
+    with torch.device("meta"):
+        config = backbones.described(found, (kind,))
+        config._attn_implementation = implementation("sdpa")
+        backbone = backbones.Backbone(backbones.ARCHITECTURES[kind].model(config), kind)
+    prefix = Prefix(0, 2) if kind.startswith("qwen") else NO_PREFIX
+    sequence = TokenSequence(np.array([5, 6, 7], dtype=np.int32), np.array([0, 2], dtype=np.int32), 3, prefix)
+    here = pack([sequence] * 2, CPU)
+    tensors: dict[str, Any] = {
+        name: part.to("meta") for name, part in vars(here).items() if isinstance(part, torch.Tensor)
+    }
+    shared = None if here.shared is None else Shared(*(places.to("meta") for places in here.shared))
+    assert backbone(replace(here, **tensors, shared=shared)).shape == (4, backbone.size)
 
 
 def test_a_common_prefix_changes_no_hidden_state(tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from transforms.scoring import engine as engine_module
 from transforms.scoring.engine import Forward, Rows, is_out_of_memory, run
-from transforms.scoring.packing import Packed, TokenSequence
+from transforms.scoring.packing import Packed, TokenSequence, pack
 
 CPU = torch.device("cpu")
 
@@ -92,12 +93,40 @@ def test_a_sequence_that_does_not_fit_alone_has_no_rows_and_the_others_have_thei
         MemoryError(),
         RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: not enough memory: you tried to ..."),
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
+        torch.AcceleratorError("CUDA error: out of memory"),
     ],
 )
 def test_every_lack_of_memory_is_survived(error: Exception) -> None:
     rows, counts = engine((2, 2), Echo(memory=2, error=error), 4)
     assert rows == [[0, 0], [1, 1]]
     assert counts["oom_splits"] == 1
+
+
+def test_a_gpu_is_given_the_next_batch_before_it_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only for the batch whose rows are wanted, where events tell the end of each."""
+    done: list[str] = []
+
+    class Event:
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def synchronize(self) -> None:
+            done.append(f"wait for {self.number}")
+
+    class Stream:
+        def record_event(self) -> Event:
+            return Event(sum(entry.startswith("give") for entry in done) - 1)
+
+    def forward(packed: Packed, /) -> torch.Tensor:
+        done.append(f"give {packed.lengths}")
+        return packed.ids[packed.reads].float()[:, None]
+
+    monkeypatch.setattr(engine_module, "pack", lambda batch, device: pack(batch, CPU))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Stream())
+    found = run(sequences(3, 4, 5), forward, budget=5, device=torch.device("cuda:1"), counts=Counter())
+    assert values(found) == [[0, 0], [1, 1], [2, 2]]
+    assert done == ["give (5,)", "give (4,)", "wait for 0", "give (3,)", "wait for 1", "wait for 2"]
 
 
 def test_the_cpu_allocator_lacks_memory_in_the_way_that_is_recognised() -> None:

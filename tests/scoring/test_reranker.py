@@ -37,6 +37,26 @@ def pairs_of(file: str, queries: int, documents: int) -> list[tuple[str, str]]:
     return [(row["query"], doc["text"]) for row in rows for doc in row["candidates"][:documents]]
 
 
+def test_the_batch_size_is_measured_on_a_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[str] = []
+
+    class Loaded:
+        def best_batch_tokens(self) -> int:
+            return 16_384
+
+    def load(specification: Specification) -> Loaded:
+        loaded.append(specification.execution.device)
+        return Loaded()
+
+    monkeypatch.setattr(Specification, "load", load)
+    on_cpu = specify("small-cross-encoder", device="cpu")
+    assert isinstance(on_cpu, Specification)
+    assert on_cpu.with_best_batch() is on_cpu
+    on_gpu = replace(on_cpu, execution=replace(on_cpu.execution, device="cuda:1", batch_tokens=65_536))
+    assert on_gpu.with_best_batch() == replace(on_gpu, execution=replace(on_gpu.execution, batch_tokens=16_384))
+    assert loaded == ["cuda:1"]
+
+
 def test_the_embedded_model_gives_the_scores_of_its_readme(small: Reranker) -> None:
     scores = small.score("what is the capital of France?", CAPITALS)
     assert scores == pytest.approx([8.73695, 0.85471, -11.45503], abs=1e-5)

@@ -41,7 +41,14 @@ def tokenizer(words: str = QWEN_WORDS) -> Tokenizer:
     return backend
 
 
-def checkpoint(folder: Path, prefix: str = "model.", words: str = QWEN_WORDS, **fields: object) -> Path:
+def checkpoint(
+    folder: Path,
+    prefix: str = "model.",
+    words: str = QWEN_WORDS,
+    head_size: int = 4,
+    scale: float = 0.5,
+    **fields: object,
+) -> Path:
     """A Qwen3 with a projector in the layout of jina-reranker-v3; `fields` are put into its config.json."""
     config = Qwen3Config(
         vocab_size=len(BYTES) + len(MERGES) + len(SPECIAL),
@@ -49,13 +56,13 @@ def checkpoint(folder: Path, prefix: str = "model.", words: str = QWEN_WORDS, **
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
-        head_dim=4,
+        head_dim=head_size,
         intermediate_size=24,
         max_position_embeddings=32_768,
     )
     torch.manual_seed(0)
     tensors = {
-        f"{prefix}{key}": torch.randn(tensor.shape) / 2 for key, tensor in Qwen3Model(config).state_dict().items()
+        f"{prefix}{key}": torch.randn(tensor.shape) * scale for key, tensor in Qwen3Model(config).state_dict().items()
     }
     tensors |= {"projector.0.weight": torch.randn(12, 16), "projector.2.weight": torch.randn(WIDTH, 12)}
     folder.mkdir(parents=True)

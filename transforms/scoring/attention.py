@@ -8,6 +8,7 @@ and nothing is padded but, on a CPU, to whole vectors.
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
@@ -70,6 +71,12 @@ def torch_varlen(
     from torch.nn.attention.varlen import varlen_attn
 
     longest = max(packed.lengths)
+    shared = query.shape[1] // key.shape[1]
+    further: dict[str, Any] = {}
+    if "enable_gqa" in inspect.signature(varlen_attn).parameters:  # from torch 2.12 on
+        further["enable_gqa"] = shared > 1
+    elif shared > 1:
+        key, value = (states.repeat_interleave(shared, dim=1) for states in (key, value))
     attended = varlen_attn(
         query,
         key,
@@ -80,7 +87,7 @@ def torch_varlen(
         longest,
         scale=scale,
         window_size=(-1, 0) if causal else (-1, -1),
-        enable_gqa=key.shape[1] != query.shape[1],
+        **further,
     )
     assert isinstance(attended, torch.Tensor)  # a pair only where more is asked for
     return attended
@@ -204,8 +211,11 @@ def lack(kernel: Kernel, device: str, dtype: torch.dtype, head_size: int) -> str
 
 
 def implementation(kernel: str) -> str:
-    """The name under which transformers knows a kernel: `attn_implementation`."""
-    return f"packed_{kernel}"
+    """The name under which transformers knows a kernel: `attn_implementation`.
+
+    Without the word "flash", since transformers takes each name that has it for one of its own or of a hub's.
+    """
+    return f"packed_{kernel.replace('flash_attn', 'fa')}"
 
 
 def _attention(

@@ -207,7 +207,8 @@ def roberta_positions(packed: Packed, padding: int) -> torch.Tensor:
     counted = (packed.ids != padding).long()
     before = torch.cumsum(counted, 0)
     starts = packed.offsets[:-1].long()
-    base = (before - counted)[starts].repeat_interleave(packed.offsets.diff())
+    # The size is told, since else a GPU would be waited for.
+    base = (before - counted)[starts].repeat_interleave(packed.offsets.diff(), output_size=len(counted))
     return (before - base) * counted + padding
 
 

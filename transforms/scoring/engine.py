@@ -53,10 +53,12 @@ def run(
         # A GPU computes this batch while the one before it is fetched and the one after it is packed.
         launched = _launch(todo, sequences, forward, device, counts) if todo else None
         if running is not None:
-            batch, rows, padding = running
+            batch, rows, ready, padding = running
+            if ready is not None:
+                ready.synchronize()
             tokens = sum(len(sequences[index].ids) for index in batch)
             ends = np.cumsum([len(sequences[index].reads) for index in batch])
-            for index, part in zip(batch, np.split(rows.cpu().numpy(), ends[:-1]), strict=True):
+            for index, part in zip(batch, np.split(rows.numpy(), ends[:-1]), strict=True):
                 outputs[index] = part
             counts["forward_passes"] += 1
             counts["forward_tokens"] += tokens
@@ -76,7 +78,8 @@ class Launched(NamedTuple):
     """A batch whose rows may still be in the making."""
 
     batch: NDArray[np.int64]
-    rows: torch.Tensor
+    rows: torch.Tensor  # on the host
+    ready: torch.cuda.Event | None  # from when on the rows are there; None where they are already
     padding: int  # tokens
 
 
@@ -92,7 +95,10 @@ def _launch(
     try:
         with torch.inference_mode():
             packed = pack([sequences[index] for index in batch], device)
-            return Launched(batch, forward(packed), filler(len(packed.ids), device))
+            # The copy is asked for here: one that is asked for later would wait for the batch after this one too.
+            rows = forward(packed).to("cpu", non_blocking=True)
+            ready = torch.cuda.current_stream(device).record_event() if device.type == "cuda" else None
+            return Launched(batch, rows, ready, filler(len(packed.ids), device))
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -109,8 +115,8 @@ def _launch(
 def is_out_of_memory(error: Exception) -> bool:
     """Whether the device or the host had no memory for a batch.
 
-    torch has a type of its own for what its allocators on accelerators lack; its CPU allocator, and cuBLAS where it
-    asks for a workspace, raise a plain RuntimeError, told by its words.
+    torch has a type of its own for what its allocators on accelerators lack; its CPU allocator, CUDA itself (pinned
+    memory, code that is loaded late), and cuBLAS and cuDNN where they ask for a workspace raise others, told by words.
     """
-    words = ("DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED")
+    words = ("DefaultCPUAllocator", "CUDA error: out of memory", "_ALLOC_FAILED", "_ALLOCATION_FAILED")
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(word in str(error) for word in words)

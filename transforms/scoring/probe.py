@@ -28,9 +28,7 @@ class Measured(NamedTuple):
 
 def best_budget(forward: Forward, device: torch.device, longest: int) -> int:
     """The batch size for a model on a device; see `choose`. `longest` is how many tokens the model reads at once."""
-    found = choose(list(measure(forward, device, min(SEQUENCE_TOKENS, longest))))
-    torch.cuda.empty_cache()  # this process may leave the device to its workers
-    return found
+    return choose(list(measure(forward, device, min(SEQUENCE_TOKENS, longest))))
 
 
 def choose(measured: Sequence[Measured]) -> int:

@@ -119,6 +119,18 @@ class Specification:
             "settings": asdict(self.settings),
         }
 
+    def with_best_batch(self) -> Specification:
+        """The same with the batch size that serves the model best on its GPU, measured; see `probe.best_budget`.
+
+        On a CPU the same: the speed there hardly depends on it, and what hardly matters should not differ from one job
+        to the next.
+        """
+        if self.execution.device == "cpu":
+            return self
+        best = self.load().best_batch_tokens()
+        torch.cuda.empty_cache()  # the model's memory too, since the device may be left to workers
+        return replace(self, execution=replace(self.execution, batch_tokens=best))
+
     def load(self) -> Reranker:
         """The loaded model; on another machine than the one that specified it, its files are fetched first."""
         return Reranker(replace(self, checkpoint=checkpoint.locate(self.checkpoint.name, self.checkpoint.revision)))
@@ -173,13 +185,19 @@ def specify(
 
 
 class Reranker(Scorer):
-    """A loaded model that scores (query, document) pairs."""
+    """A loaded model that scores (query, document) pairs.
+
+    Attributes:
+        specification: what it was loaded from.
+        device: the one that it is on; of several GPUs the one that this process has taken.
+        family: the model and how it is used.
+    """
 
     def __init__(self, specification: Specification) -> None:
         """Load the weights; see `specify` for what can be chosen and `checkpoint.build` for the errors."""
         self.specification = specification
         placement = specification.execution.begin()
-        self._device = placement.device
+        self.device = placement.device
         self.family: Family = FAMILIES[specification.model.family].load(
             specification.checkpoint, specification.settings, placement
         )
@@ -214,13 +232,13 @@ class Reranker(Scorer):
 
     def best_batch_tokens(self) -> int:
         """The batch size that serves this model best on its device, measured; see `probe.best_budget`."""
-        return probe.best_budget(self.family.forward, self._device, self.specification.settings.max_length)
+        return probe.best_budget(self.family.forward, self.device, self.specification.settings.max_length)
 
     def batches(self, tasks: Sequence[RankingTask]) -> list[Packed]:
         """What the model is given for the tasks, tokenised together: its forward passes in turn."""
         sequences: list[TokenSequence] = self.family.prepare(tasks, Tokens(self.family.tokenizer)).sequences
         batches = engine.plan(sequences, self.specification.execution.batch_tokens)
-        return [pack([sequences[index] for index in batch], self._device) for batch in batches]
+        return [pack([sequences[index] for index in batch], self.device) for batch in batches]
 
     def score_tasks(self, tasks: Sequence[RankingTask], progress: Callable[[float, int], None] = no_progress) -> Scores:
         """Scores of all pairs with the ledger of what was cut and what failed.
@@ -258,7 +276,7 @@ class Reranker(Scorer):
             prepared.sequences,
             self.family.forward,
             budget=self.specification.execution.batch_tokens,
-            device=self._device,
+            device=self.device,
             counts=counts,
             progress=lambda sequences, tokens: progress(sequences * pairs_a_sequence, tokens),
         )
