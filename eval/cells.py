@@ -43,6 +43,7 @@ class Cell:
         measures: all that was measured: measure, first_stage, reranked and difference in each row.
         candidates: where they are from: files with their size and hash, retriever, judgements.
         reranker: which model: what it was loaded from, what identifies its files, family, settings, licence.
+        departures: settings that are not those of the published comparison's protocol, by name; else the model's own.
         execution: device, dtype, kernel and so on.
         run: seconds, pairs in them, pairs_per_second, price_per_hour, and cost of all pairs at that speed. A job that
             was interrupted knows its last run alone.
@@ -71,6 +72,7 @@ class Cell:
     measures: Sequence[Mapping[str, Any]]
     candidates: Mapping[str, Any]
     reranker: Mapping[str, Any]
+    departures: Mapping[str, Any]
     execution: Mapping[str, Any]
     run: Mapping[str, Any]
     truncated: Mapping[str, Any]

@@ -70,6 +70,7 @@ class Row:
         candidate_order: in which it read the candidates, as of pipelines.rerank; best_first, the first stage's, means
             nothing for a first stage.
         scores: name of a data set -> score.
+        first_stage: whether they are of the model as one that finds candidates in the whole corpus, not of a reranker.
     """
 
     source: str
@@ -78,6 +79,7 @@ class Row:
     benchmark: str
     candidate_order: str
     scores: Mapping[str, float]
+    first_stage: bool
 
 
 def _benchmark(name: str, fields: Mapping[str, Any]) -> Benchmark:
@@ -99,6 +101,7 @@ def _row(cells: Mapping[str, Any]) -> Row:
         cells["benchmark"],
         cells.get("candidate_order", "best_first"),
         {f"{cells['benchmark']}/{dataset}": score for dataset, score in cells["values"].items()},
+        cells.get("first_stage", False),
     )
 
 
@@ -137,6 +140,22 @@ def notes(model: str, benchmark: str) -> list[str]:
     return [note["note"] for note in TABLE["notes"] if (note["model"], note["benchmark"]) == (model, benchmark)]
 
 
+def with_wholes(benchmark: Benchmark, scores: Mapping[str, float]) -> dict[str, float]:
+    """Scores, and those of data sets in parts of which all are there: the mean, unless the whole's is given itself."""
+    wholes = {
+        dataset: fmean(scores[part] for part in parts)
+        for dataset, parts in benchmark.parts.items()
+        if all(part in scores for part in parts)
+    }
+    return {**wholes, **scores}
+
+
+def whole_of(dataset: str) -> str | None:
+    """The data set of a benchmark of which this one is a part; None where it is none's."""
+    known = BENCHMARKS.get(benchmark_of(dataset))
+    return next((whole for whole, parts in known.parts.items() if dataset in parts), None) if known else None
+
+
 def benchmark_of(dataset: str) -> str:
     """The benchmark's name in that of a data set, whether it is one of that benchmark's own or not."""
     return dataset.partition("/")[0]
@@ -151,12 +170,7 @@ def average(benchmark: str, scores: Mapping[str, float]) -> Average:
             data set in parts is the mean over all of them, unless it is given itself.
     """
     known = BENCHMARKS[benchmark]
-    whole = {
-        dataset: fmean(scores[part] for part in parts)
-        for dataset, parts in known.parts.items()
-        if all(part in scores for part in parts)
-    }
-    present = {dataset: score for dataset, score in {**whole, **scores}.items() if dataset in known.datasets}
+    present = {dataset: score for dataset, score in with_wholes(known, scores).items() if dataset in known.datasets}
     missing = tuple(dataset for dataset in known.datasets if dataset not in present)
     mean = None if missing else fmean(present.values())
     return Average(mean, len(present), len(known.datasets), missing)

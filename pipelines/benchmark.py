@@ -21,9 +21,19 @@ from apache_beam.io.filesystems import FileSystems
 from eval.cells import Cell, Failure, cell_path
 from pipelines.apart import ApartError, run_apart
 from pipelines.benchmark_candidates import Candidates, candidates_of, ready
-from pipelines.benchmark_cell import RUN_OPTIONS, Machine, Work, check_asked, make_cell, priced, rerank, work_of
-from pipelines.benchmark_options import DataSet, Entrant, build_parser, data_set, entrant
-from pipelines.benchmark_plan import known_cell, planned, render
+from pipelines.benchmark_cell import (
+    RUN_OPTIONS,
+    Machine,
+    Work,
+    check_asked,
+    make_cell,
+    priced,
+    rerank,
+    settled,
+    work_of,
+)
+from pipelines.benchmark_options import DataSet, Entrant, build_parser, data_sets, entrant
+from pipelines.benchmark_plan import known_cell, plan
 from pipelines.options import parse
 from pipelines.rerank_options import MODEL_OPTIONS
 from pipelines.running import runner_of, set_up_logging
@@ -45,16 +55,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _, beam = parser.parse_known_args(words)
         _, local = runner_of(beam_options)
         entrants = distinct("--models", [entrant(text) for text in options.models])
-        sets = distinct("--datasets", [data_set(text) for text in options.datasets])
+        sets = distinct("--datasets", [data for text in options.datasets for data in data_sets(text)])
         output = files.absolute(options.output)
         there = {data: ready(data, options, output) for data in sets}  # a mistyped path shows before hours of work
         machine = Machine(options.device, options.dtype, options.attention, elsewhere=not local)
-        check_asked(entrants, asked(options), machine)
         if options.plan:
-            pairs = {data.name: None if found is None else found.pairs for data, found in there.items()}
-            cells = planned(output, [model.name for model in entrants], pairs)
-            print(render(cells, options.throughput, options.price_per_hour))
+            print(plan(output, entrants, there, options, beam, machine))
             return 0
+        check_asked(entrants, asked(options), machine)
         with lock(output):
             return do_benchmark(output, entrants, sets, options, beam, machine)
     except UserError as error:
@@ -110,16 +118,21 @@ def do_benchmark(
     """
     run = {name: getattr(options, name) for name in RUN_OPTIONS}
     failures: list[Failure] = []
+    lacking = not_to_be_had(entrants, machine)  # before hours of work for them
     number, total = 0, len(sets) * len(entrants)
     for data in sets:
+        candidates: Candidates | str = "no candidates: none of the models can be had"
         try:
-            candidates: Candidates | str = candidates_of(data, options, output, beam)
+            if len(lacking) < len(entrants):
+                candidates = candidates_of(data, options, output, beam)
         except Exception as error:
             candidates = f"no candidates: {reason(error)}"
         for model in entrants:
             number += 1
             print(f"[{number}/{total}] {model.name} on {data.name}", flush=True)
             try:
+                if model in lacking:
+                    raise ApartError(lacking[model])
                 if isinstance(candidates, str):
                     raise ApartError(candidates)
                 work = work_of(model, candidates, asked(options), run, beam, machine)
@@ -133,6 +146,18 @@ def do_benchmark(
         print(f"error: {failure.model} on {failure.dataset}: {failure.failed}", file=sys.stderr)
     print(f"{total - len(failures)} of {total} cells done; python -m eval table {options.output} shows them")
     return 1 if failures else 0
+
+
+def not_to_be_had(entrants: Sequence[Entrant], machine: Machine) -> dict[Entrant, str]:
+    """The models that cannot be had or cannot run here, and why, which is told on stderr."""
+    found: dict[Entrant, str] = {}
+    for model in entrants:
+        try:
+            settled(model, machine)
+        except Exception as error:
+            found[model] = reason(error)
+            print(f"{model.name} cannot be had: {found[model]}", file=sys.stderr, flush=True)
+    return found
 
 
 def reason(error: Exception) -> str:

@@ -86,22 +86,38 @@ def look_at(
         data: the data set.
         candidates: path or glob of Parquet files.
         judgements: path of the judgements.
-        retriever: what made the candidates, where this program did.
-        directory: in which it told what it did.
+        retriever: what made the candidates, where the benchmark did.
+        directory: in which it told what it did; where it is not given it is looked for.
 
     Raises:
         UserError: something is not there, is malformed, or does not belong together.
     """
     if not files.exists(judgements):
         raise UserError(f"data set {data.name}: no judgements {judgements}; check the path")
-    told = json.loads(files.read_text(files.join(directory, REPORT))) if directory else {}
     inputs = tuple(inspect(files.expand([candidates])))
+    directory = directory or made_in(inputs)
+    told = json.loads(files.read_text(files.join(directory, REPORT))) if directory else {}
+    retriever = retriever or (named_by(told["retriever"]) if told else None)
     judged = judged_queries(judgements)
     if not any(query in judged for (query,) in texts(inputs, "query_id")):
         raise UserError(
             f"data set {data.name}: {judgements} has no query in common with the candidates; give its own judgements"
         )
     return Candidates(data, inputs, files.absolute(judgements), retriever, told)
+
+
+def made_in(inputs: Sequence[InputFile]) -> str | None:
+    """The output of pipelines.candidates in which all the files lie as that wrote them; None where there is none."""
+    folders = {file.path.rpartition("/")[0] for file in inputs}
+    output, _, name = folders.pop().rpartition("/") if len(folders) == 1 else ("", "", "")
+    return output if name == CANDIDATES_DIRECTORY and files.exists(files.join(output, REPORT)) else None
+
+
+def named_by(retriever: Mapping[str, Any]) -> str:
+    """A first stage's name in the table, from what candidates.json says of it."""
+    kind = retriever["kind"]
+    name = {"run": retriever.get("path"), "dense": retriever.get("like") or retriever.get("name")}.get(kind)
+    return f"{kind}:{name}" if name else kind
 
 
 def ready(data: DataSet, options: argparse.Namespace, output: str) -> Candidates | None:

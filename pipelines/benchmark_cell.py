@@ -22,7 +22,7 @@ from pipelines.running import prepare
 from transforms import files, job
 from transforms.errors import UserError
 from transforms.scoring import catalogue
-from transforms.scoring.checkpoint import outline
+from transforms.scoring.checkpoint import EMBEDDED, locate, outline
 from transforms.scoring.endpoint import EndpointSpecification
 from transforms.scoring.execution import resolve
 from transforms.scoring.reranker import Specification, specify
@@ -73,6 +73,13 @@ class Work:
         """The model, settled; raises UserError where it cannot be had."""
         return _settled(*self._model)
 
+    @property
+    def departures(self) -> dict[str, Any]:
+        """Settings that are other ones than the published comparison's protocol has."""
+        protocol = model_options(model_of(self.specification), self.candidates.data.name, {})
+        usual = asdict(_settled(self.entrant, tuple(sorted(protocol.items())), self.machine).settings)
+        return {name: value for name, value in asdict(self.specification.settings).items() if value != usual[name]}
+
     @cached_property
     def scores_fingerprint(self) -> str:
         """Of all that decides the job's scores, wherever the files lie."""
@@ -120,8 +127,13 @@ def work_of(
     Raises:
         UserError: the model cannot be had, or cannot run so.
     """
-    model = model_of(_settled(entrant, (), machine))
+    model = model_of(settled(entrant, machine))
     return Work(entrant, candidates, model_options(model, candidates.data.name, asked), run, tuple(beam), machine)
+
+
+def settled(entrant: Entrant, machine: Machine) -> Specification | EndpointSpecification:
+    """A model with its own settings; raises UserError where it cannot be had, or cannot run so."""
+    return _settled(entrant, (), machine)
 
 
 def check_asked(entrants: Sequence[Entrant], asked: Mapping[str, Any], machine: Machine) -> None:
@@ -135,7 +147,7 @@ def check_asked(entrants: Sequence[Entrant], asked: Mapping[str, Any], machine: 
     if not given:
         return
     try:
-        models = [model_of(_settled(entrant, (), machine)) for entrant in entrants]
+        models = [model_of(settled(entrant, machine)) for entrant in entrants]
     except UserError:
         return
     known = {name for model in models for name in type(model.settings).__dataclass_fields__}
@@ -183,7 +195,7 @@ def make_cell(work: Work, output: str, price_per_hour: float | None) -> Cell:
         value=main["reranked"],
         first_stage=main.get("first_stage"),
         list_recall=recall.get("first_stage", recall["reranked"]),
-        trained_on=trained_on(model.name, data.name) or trained_on(work.entrant.name, data.name),
+        trained_on=next(filter(None, (trained_on(name, data.name) for name in names_of(work, done.model))), None),
         parameters=billions(work.specification),
         queries={name.removeprefix("queries_"): measured.counts[name] for name in QUERY_COUNTS},
         pairs=report["pairs"]["total"],
@@ -199,6 +211,7 @@ def make_cell(work: Work, output: str, price_per_hour: float | None) -> Cell:
             "identical_ids_left_out": data.benchmark in WITHOUT_IDENTICAL_IDS,
         },
         reranker={"loaded_from": work.entrant.where, "licence": model.licence, **done.model},
+        departures=work.departures,
         execution=done.execution,
         run=priced(speed(report), report["pairs"]["total"], price_per_hour),
         truncated={
@@ -214,6 +227,23 @@ def make_cell(work: Work, output: str, price_per_hour: float | None) -> Cell:
         fingerprint=work.fingerprint,
         outdated=None,
     )
+
+
+def names_of(work: Work, model: Mapping[str, Any]) -> list[str]:
+    """What a cell's model is known by: its names, and that of an embedded model whose weights it has.
+
+    Args:
+        work: the cell.
+        model: what job.json says of its model.
+    """
+    weights = _weights(model["model"])
+    embedded = [name for name in EMBEDDED if weights and weights == _weights(locate(name).identity())]
+    return [model_of(work.specification).name, work.entrant.name, *embedded]
+
+
+def _weights(identity: Mapping[str, Any]) -> set[str]:
+    """The hashes of a directory's weights."""
+    return {digest for file, digest in identity.get("files", {}).items() if file.endswith(".safetensors")}
 
 
 def billions(specification: Specification | EndpointSpecification) -> float | None:

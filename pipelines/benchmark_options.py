@@ -104,6 +104,18 @@ def entrant(text: str) -> Entrant:
     return Entrant(name, where, name if known else None)
 
 
+def data_sets(text: str) -> list[DataSet]:
+    """What `data_set` makes of a text; of a data set in parts, coir/codesearchnet, all of them.
+
+    Raises:
+        UserError: as `data_set`.
+    """
+    name, equals, value = text.partition("=")
+    known = BENCHMARKS.get(name.lower().partition("/")[0])
+    parts = known.parts.get(name.lower(), ()) if known and "," not in value else ()
+    return [data_set(f"{part}{equals}{value}") for part in parts or (name,)]
+
+
 def data_set(text: str) -> DataSet:
     """A data set from "NAME", "NAME=DIRECTORY" or "NAME=CANDIDATES,QRELS".
 
@@ -116,6 +128,8 @@ def data_set(text: str) -> DataSet:
     if not equals:
         found = datasets.in_directory(text) if files.exists(text) else datasets.named(text)
         return DataSet(found.name, source=text)
+    known = datasets.DATASETS.get(name.lower())
+    name = name if known is None else known.name
     candidates, comma, judgements = value.rpartition(",")
     if not name or not value or (comma and not (candidates and judgements)):
         raise UserError(f"--datasets {text}: give NAME, NAME=DIRECTORY or NAME=CANDIDATES,QRELS")
@@ -125,7 +139,6 @@ def data_set(text: str) -> DataSet:
         raise UserError(f"--datasets {text}: {value} is a file; give its judgements too, NAME={value},QRELS")
     if not Path(value).is_dir():
         raise UserError(f"--datasets {text}: there is no directory {value}; check the path")
-    known = datasets.DATASETS.get(name.lower())
     if known is not None and Path(value, known.corpus.repository).is_dir():
         return DataSet(known.name, source=known.name, copies=files.absolute(value))
     if name.lower().startswith("mkqa/"):
@@ -133,7 +146,7 @@ def data_set(text: str) -> DataSet:
             f"--datasets {text}: MKQA is measured by answers, which BEIR's layout has not; give mkqa/de, say, with a "
             "directory of copies in the hub's layout (apple/mkqa and BeIR/nq), or NAME=CANDIDATES,ANSWERS.jsonl"
         )
-    return DataSet(name if known is None else known.name, source=files.absolute(value))
+    return DataSet(name, source=files.absolute(value))
 
 
 def first_stage(data: DataSet, retriever: str | None) -> FirstStage:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from eval.cells import Cell, Failure, cell_path, read_cell
+from eval.cells import Cell, Failure, cell_path, read_cell, read_cells
 from eval.summary import align
+from pipelines.benchmark_candidates import Candidates
+from pipelines.benchmark_cell import RUN_OPTIONS, Machine, check_asked, settled, work_of
+from pipelines.benchmark_options import DataSet, Entrant
 from pipelines.dry_run import duration
+from pipelines.rerank_options import MODEL_OPTIONS
 from transforms import files
-from transforms.errors import UserError
+from transforms.errors import UnavailableError, UserError
+from transforms.scoring.hub import from_cache_alone
 
 
 class Planned(NamedTuple):
@@ -19,31 +25,101 @@ class Planned(NamedTuple):
     Attributes:
         model: its name.
         dataset: its name.
-        pairs: of the candidates; None where these are not made yet.
+        pairs: of the candidates; None where these are not made yet, and their number cannot be told before.
         done: what is known of it, where there is a file.
+        at_most: whether there may be fewer pairs, since the candidates are not made yet.
     """
 
     model: str
     dataset: str
     pairs: int | None
     done: Cell | None
+    at_most: bool = False
 
 
-def planned(output: str, models: Iterable[str], pairs: Mapping[str, int | None]) -> list[Planned]:
+class Pairs(NamedTuple):
+    """Pairs of a data set's candidates: counted, or the most that there can be of candidates not made yet."""
+
+    number: int | None
+    counted: bool
+
+
+def plan(
+    output: str,
+    entrants: Sequence[Entrant],
+    there: Mapping[DataSet, Candidates | None],
+    options: argparse.Namespace,
+    beam: Sequence[str],
+    machine: Machine,
+) -> str:
+    """What would be done, in lines for people, as far as it can be told from what is on this machine.
+
+    Args:
+        output: directory of the results.
+        entrants: the models.
+        there: data sets, and their candidates where these are made.
+        options: of the command.
+        beam: options of Beam's runner, as given.
+        machine: where the models would run.
+
+    Raises:
+        UserError: a model is not there, or an option fits none.
+    """
+    asked = {name: getattr(options, name) for name in MODEL_OPTIONS}
+    with from_cache_alone():
+        check_asked(entrants, asked, machine)
+    run = {name: getattr(options, name) for name in RUN_OPTIONS}
+    fingerprints: dict[tuple[str, str], str] = {}
+    for model in entrants:
+        with from_cache_alone(), suppress(UnavailableError):  # its files are still to be fetched
+            settled(model, machine)
+            for data, found in there.items():
+                if found is not None:
+                    work = work_of(model, found, asked, run, beam, machine)
+                    fingerprints[model.name, data.name] = work.fingerprint
+    pairs = {
+        data.name: Pairs(most_pairs(data, options.depth), False) if found is None else Pairs(found.pairs, True)
+        for data, found in there.items()
+    }
+    names = [model.name for model in entrants]
+    speed = speeds(names, finished(output), options.throughput)
+    return render(planned(output, names, pairs, fingerprints), speed, options.price_per_hour)
+
+
+def most_pairs(data: DataSet, depth: int) -> int | None:
+    """The most pairs that a data set's candidates can have; None where its queries are not known yet."""
+    return None if data.known is None or data.known.judged_queries is None else data.known.judged_queries * depth
+
+
+def planned(
+    output: str, models: Iterable[str], pairs: Mapping[str, Pairs], fingerprints: Mapping[tuple[str, str], str]
+) -> list[Planned]:
     """All cells.
 
     Args:
         output: directory of the results.
         models: their names.
-        pairs: data set -> pairs of its candidates, None where they are not made yet.
+        pairs: data set -> pairs of its candidates.
+        fingerprints: model and data set -> what a cell that is done has for its own; without those that cannot be told
+            before something is fetched or made, of which each cell that is there is taken for done.
     """
     cells = []
-    for dataset, number in pairs.items():
+    for dataset, (number, counted) in pairs.items():
         for model in models:
             found = known_cell(cell_path(output, model, dataset))
             done = found if isinstance(found, Cell) and found.outdated is None else None
-            cells.append(Planned(model, dataset, number if done is None else done.pairs, done))
+            if done is not None and done.fingerprint == fingerprints.get((model, dataset), done.fingerprint):
+                cells.append(Planned(model, dataset, done.pairs, done))
+            else:
+                cells.append(Planned(model, dataset, number, None, not counted))
     return cells
+
+
+def finished(output: str) -> list[Cell]:
+    """All cells of a directory of results; none where it has none, or one of them is damaged."""
+    with suppress(UserError, OSError):
+        return read_cells(output)[0]
+    return []
 
 
 def known_cell(path: str) -> Cell | Failure | None:
@@ -53,20 +129,25 @@ def known_cell(path: str) -> Cell | Failure | None:
     return None
 
 
-def speeds(cells: Sequence[Planned], given: float | None) -> dict[str, float | None]:
+def speeds(models: Iterable[str], cells: Sequence[Cell], given: float | None) -> dict[str, float | None]:
     """Model -> pairs a second: over all its finished cells together, else what is given."""
     found: dict[str, float | None] = {}
-    for model in dict.fromkeys(cell.model for cell in cells):
-        runs = [cell.done.run for cell in cells if cell.model == model and cell.done is not None]
+    for model in models:
+        runs = [cell.run for cell in cells if cell.model == model]
         timed = [run for run in runs if run["pairs_per_second"]]
         seconds = sum(run["pairs"] / run["pairs_per_second"] for run in timed)
         found[model] = sum(run["pairs"] for run in timed) / seconds if seconds else given
     return found
 
 
-def render(cells: Sequence[Planned], throughput: float | None, price_per_hour: float | None) -> str:
-    """The plan for people: a table with a row a cell, the sum of what is to do, and what is not known."""
-    speed = speeds(cells, throughput)
+def render(cells: Sequence[Planned], speed: Mapping[str, float | None], price_per_hour: float | None) -> str:
+    """The plan for people: a table with a row a cell, the sum of what is to do, and what is not known.
+
+    Args:
+        cells: all of them.
+        speed: model -> pairs a second.
+        price_per_hour: of the machine, in any currency.
+    """
     rows = [["model", "data set", "state", "pairs", "time", "cost"]]
     for cell in cells:
         seconds = None if cell.done else seconds_of(cell, speed)
@@ -75,7 +156,7 @@ def render(cells: Sequence[Planned], throughput: float | None, price_per_hour: f
                 cell.model,
                 cell.dataset,
                 "done" if cell.done else "to do",
-                "?" if cell.pairs is None else f"{cell.pairs:,}",
+                "?" if cell.pairs is None else f"{'at most ' if cell.at_most else ''}{cell.pairs:,}",
                 "-" if cell.done else "?" if seconds is None else duration(seconds),
                 "-" if cell.done else cost(seconds, price_per_hour),
             ]
@@ -89,13 +170,13 @@ def render(cells: Sequence[Planned], throughput: float | None, price_per_hour: f
         lines[-1] += f", {duration(sum(known))}"
         lines[-1] += f", cost {cost(sum(known), price_per_hour)}" if price_per_hour is not None else ""
     if any(cell.pairs is None for cell in missing):
-        lines.append("not in the sums: data sets whose candidates are not made yet, and the making of them")
+        lines.append("not in the sums: data sets of which the number of queries is known only with their candidates")
+    if any(cell.pairs is None or cell.at_most for cell in missing):
+        lines.append("not in the sums: the making of candidates, which are not there yet")
     if unknown := [model for model, value in speed.items() if value is None]:
         lines.append(f"speed not known of {', '.join(unknown)}: give --throughput, in pairs a second")
     if price_per_hour is None:
         lines.append("cost not known: give --price_per_hour")
-    if len(missing) < len(cells):
-        lines.append("done cells whose model, options or data have changed since are done again")
     return "\n".join(lines)
 
 

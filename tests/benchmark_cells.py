@@ -35,6 +35,7 @@ PLAIN = Cell(
         "identical_ids_left_out": False,
     },
     reranker={"loaded_from": "small-cross-encoder", "licence": "Apache-2.0", "family": "cross_encoder"},
+    departures={},
     execution={"device": "cpu", "dtype": "float32", "kernel": "packed_sdpa"},
     run={"seconds": 9.0, "pairs": 900, "pairs_per_second": 100.0, "price_per_hour": 2.0, "cost": 0.005},
     truncated={"documents": 0, "queries": 0, "tokens": 0, "documents_in_windows": None},

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 from eval.cells import Cell, read_cells
 from pipelines import benchmark
@@ -31,6 +32,8 @@ from tests.scoring import tiny, tiny_encoder
 from tests.scoring.stub_endpoint import Hold, RerankServer, unless
 from transforms.errors import UnavailableError, UserError
 from transforms.lock import lock
+from transforms.scoring import hub
+from transforms.scoring.checkpoint import EMBEDDED
 
 RUNNER = "--runner=FnApiRunner"
 
@@ -248,6 +251,8 @@ def wait_until_unlocked(job: Path) -> None:
         ),
         (["--group_size", "9"], "--group_size: applies to none of the models; leave it out"),
         (["--device", "cuda:99"], "--device cuda:99: there are "),
+        (["--models", "x=nowhere", "--plan"], "model nowhere: no such directory; give a directory, a hub id"),
+        (["--datasets", "coir/codesearchnet-ccr=nowhere"], "--datasets coir/codesearchnet-ccr-go=nowhere: there is no"),
         (["--frobnicate"], "--frobnicate: neither this command nor Beam has such an option"),
     ],
 )
@@ -309,6 +314,61 @@ def test_a_plan_runs_nothing(material: Path, tmp_path: Path, capsys: pytest.Capt
     assert main(arguments(material, tmp_path / "results", "--plan", "--throughput", "2")) == 0
     assert "to do: 4 of 4 cells, 48 pairs, 24 s" in capsys.readouterr().out.splitlines()
     assert not (tmp_path / "results").exists()
+
+
+def test_a_plan_does_what_changed_again(
+    done: tuple[Path, int], material: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments(material, done[0], "--plan")) == 0
+    assert "to do: 0 of 4 cells, 0 pairs" in capsys.readouterr().out.splitlines()
+    # The encoder has no --max_query_length.
+    assert main(arguments(material, done[0], "--plan", "--max_query_length", "4")) == 0
+    states = [line.split()[:4] for line in capsys.readouterr().out.splitlines()[1:5]]
+    assert states == [
+        ["classifier", "a", "to", "do"],
+        ["encoder", "a", "done", "12"],
+        ["classifier", "b/<i>", "to", "do"],
+        ["encoder", "b/<i>", "done", "12"],
+    ]
+
+
+def test_a_plan_fetches_nothing(
+    material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[bool] = []
+
+    def refuse(name: str, *, local_files_only: bool, **_: object) -> NoReturn:
+        seen.append(local_files_only)
+        raise LocalEntryNotFoundError("not in the cache")
+
+    monkeypatch.setattr(hub, "snapshot_download", refuse)
+    words = arguments(material, tmp_path / "results", "--models", "nobody/model", "--max_length", "16", "--plan")
+    assert main(words) == 0
+    assert "to do: 6 of 6 cells, 72 pairs" in capsys.readouterr().out.splitlines()
+    assert set(seen) == {True}
+
+
+def test_no_candidates_are_made_for_models_that_are_not_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "set").mkdir()
+    words = ["--models", "m=nowhere", "--datasets", f"beir/nfcorpus={tmp_path}/set", "--output", f"{tmp_path}/results"]
+    assert main([*words, "--retriever", "bm25", RUNNER]) == 1
+    told = capsys.readouterr().err.splitlines()
+    assert told[0].startswith("m cannot be had: model nowhere: no such directory")
+    assert [failure.failed[:37] for failure in read_cells(f"{tmp_path}/results")[1]] == [
+        "model nowhere: no such directory; giv"
+    ]
+    assert not (tmp_path / "results" / "candidates").exists()
+
+
+def test_weights_of_the_embedded_model_are_known_wherever_they_lie(material: Path, tmp_path: Path) -> None:
+    shutil.copytree(EMBEDDED["small-cross-encoder"], tmp_path / "copy")
+    sets = f"SciFact={material}/a.parquet,{material}/a.qrels"
+    words = ["--models", f"ours={tmp_path}/copy", "--datasets", sets, "--output", str(tmp_path / "results"), RUNNER]
+    assert main(words) == 0
+    [found] = cells_of(tmp_path / "results").values()
+    assert found.trained_on == "trained on data of this set, says the model's README"
 
 
 def die(number: int) -> int:
@@ -393,10 +453,22 @@ def test_candidates_are_made_where_there_are_none(
     words = ["--models", f"m={material}/classifier", "--datasets", f"beir/nfcorpus={folder}", "--output", str(output)]
     words += ["--retriever", "bm25", "--depth", "3", RUNNER]
     assert main([*words, "--plan"]) == 0
-    assert "not in the sums: data sets whose candidates are not made yet" in capsys.readouterr().out
+    planned = capsys.readouterr().out.splitlines()
+    assert planned[1].split() == ["m", "beir/nfcorpus", "to", "do", "at", "most", "969", "?", "?"]  # 323 queries
+    assert "not in the sums: the making of candidates, which are not there yet" in planned
     assert main(words) == 0
     cell = cells_of(output)["m", "beir/nfcorpus"]
     assert cell.candidates["retriever"] == "bm25"
     assert cell.candidates["provenance"]["corpus_documents"] == 4
     assert cell.candidates["identical_ids_left_out"]
     assert (cell.depth, cell.list_recall, cell.queries["with_candidates"]) == (2, 1.0, 2)
+    assert cell.departures == {}
+    # The same candidates, named as files, are known for what they are.
+    [made] = (output / "candidates").iterdir()
+    files = f"BEIR/NFCorpus={made}/candidates/*.parquet,{made}/qrels.txt"
+    words = ["--models", f"m={material}/classifier", "--datasets", files, "--output", str(tmp_path / "again"), RUNNER]
+    assert main([*words, "--max_length", "16"]) == 0
+    again = cells_of(tmp_path / "again")["m", "beir/nfcorpus"]
+    assert again.candidates["retriever"] == "bm25"
+    assert again.candidates["provenance"] == cell.candidates["provenance"]
+    assert again.departures == {"max_length": 16}

@@ -16,6 +16,7 @@ from pipelines.benchmark_options import (
     build_parser,
     code_task,
     data_set,
+    data_sets,
     entrant,
     first_stage,
     model_options,
@@ -48,7 +49,21 @@ def test_a_data_set_is_a_name_a_directory_or_files(tmp_path: Path) -> None:
     (tmp_path / "BeIR" / "nq").mkdir(parents=True)
     assert data_set(f"mkqa/de={tmp_path}") == DataSet("mkqa/de", source="mkqa/de", copies=str(tmp_path))
     assert data_set(str(tmp_path)) == DataSet(str(tmp_path), source=str(tmp_path))
+    assert data_set("BEIR/ArguAna=a.parquet,c.qrels") == DataSet("beir/arguana", None, "a.parquet", "c.qrels")
     assert data_set("XQuAD-R=a,b.parquet,c.qrels") == DataSet("XQuAD-R", None, "a,b.parquet", "c.qrels")
+
+
+def test_a_data_set_in_parts_is_all_of_them(tmp_path: Path) -> None:
+    languages = ("go", "java", "javascript", "php", "python", "ruby")
+    names = [f"coir/codesearchnet-{language}" for language in languages]
+    assert data_sets("CoIR/CodeSearchNet") == [DataSet(name, source=name) for name in names]
+    for name in names:
+        (tmp_path / f"CoIR-Retrieval/CodeSearchNet-{name.rpartition('-')[2]}-queries-corpus").mkdir(parents=True)
+    copies = str(tmp_path)
+    assert data_sets(f"coir/codesearchnet={copies}") == [DataSet(name, name, copies=copies) for name in names]
+    whole = DataSet("coir/codesearchnet", None, "a.parquet", "a.qrels")
+    assert data_sets("coir/codesearchnet=a.parquet,a.qrels") == [whole]
+    assert data_sets("coir/cosqa") == [DataSet("coir/cosqa", source="coir/cosqa")]
 
 
 @pytest.mark.parametrize(

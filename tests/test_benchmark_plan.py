@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from eval.cells import cell_path
-from pipelines.benchmark_plan import Planned, planned, render, speeds
+from pipelines.benchmark_plan import Pairs, Planned, finished, planned, render, speeds
 from tests.benchmark_cells import PLAIN, cell, write, write_failure
 
 SLOW = {"pairs": 100, "pairs_per_second": 10.0}
@@ -20,48 +20,59 @@ def test_cells_that_are_done_are_told_from_those_to_do(tmp_path: Path) -> None:
     damaged.parent.mkdir()
     damaged.write_text("{")
     write(tmp_path, replace(PLAIN, dataset="outdated", outdated="begun anew"))
-    pairs = {"own": 7, "outdated": 8, "failed": 20, "damaged": 30, "to make": None}
-    assert planned(str(tmp_path), ["small-cross-encoder"], pairs) == [
-        Planned("small-cross-encoder", "own", 900, PLAIN),
-        Planned("small-cross-encoder", "outdated", 8, None),
-        Planned("small-cross-encoder", "failed", 20, None),
-        Planned("small-cross-encoder", "damaged", 30, None),
-        Planned("small-cross-encoder", "to make", None, None),
+    write(tmp_path, changed := replace(PLAIN, dataset="changed", fingerprint="old"))
+    write(tmp_path, same := replace(PLAIN, dataset="same", fingerprint="f"))
+    pairs = {name: Pairs(7, True) for name in ("own", "outdated", "failed", "damaged", "changed", "same")}
+    pairs |= {"to make": Pairs(5000, False), "not known": Pairs(None, False)}
+    fingerprints = {("small-cross-encoder", name): "f" for name in ("changed", "same", "failed")}
+    model = "small-cross-encoder"
+    assert planned(str(tmp_path), [model], pairs, fingerprints) == [
+        Planned(model, "own", 900, PLAIN),
+        Planned(model, "outdated", 7, None),
+        Planned(model, "failed", 7, None),
+        Planned(model, "damaged", 7, None),
+        Planned(model, "changed", 7, None),
+        Planned(model, "same", 900, same),
+        Planned(model, "to make", 5000, None, at_most=True),
+        Planned(model, "not known", None, None, at_most=True),
     ]
+    assert changed.pairs == 900
 
 
 def test_a_model_s_speed_is_that_of_all_its_cells_together() -> None:
-    cells = [
-        Planned("m", "a", 100, cell("m", "a", 0.5, run=SLOW)),
-        Planned("m", "b", 900, cell("m", "b", 0.5, run=FAST)),
-        Planned("new", "a", 100, None),
-    ]
-    assert speeds(cells, None) == {"m": 50.0, "new": None}
-    assert speeds(cells, 7.0) == {"m": 50.0, "new": 7.0}
+    cells = [cell("m", "a", 0.5, run=SLOW), cell("m", "b", 0.5, run=FAST), cell("other", "a", 0.5, run=FAST)]
+    assert speeds(["m", "new"], cells, None) == {"m": 50.0, "new": None}
+    assert speeds(["m", "new"], cells, 7.0) == {"m": 50.0, "new": 7.0}
+
+
+def test_finished_cells_of_other_data_sets_tell_the_speed_too(tmp_path: Path) -> None:
+    assert finished(str(tmp_path / "absent")) == []
+    write(tmp_path, PLAIN, replace(PLAIN, dataset="another"))
+    assert [each.dataset for each in finished(str(tmp_path))] == ["another", "own"]
 
 
 def test_the_plan_sums_up_what_is_to_do() -> None:
     cells = [
         Planned("m", "a", 100, cell("m", "a", 0.5, run=SLOW)),
         Planned("m", "b", 36_000, None),
-        Planned("m", "c", None, None),
-        Planned("new", "b", 36_000, None),
+        Planned("m", "c", None, None, at_most=True),
+        Planned("new", "b", 36_000, None, at_most=True),
     ]
-    assert render(cells, throughput=20.0, price_per_hour=2.5).splitlines() == [
-        "model  data set  state   pairs         time  cost",
-        "m             a   done     100            -     -",
-        "m             b  to do  36,000   1 h 00 min  2.50",
-        "m             c  to do       ?            ?     ?",
-        "new           b  to do  36,000  30 min 00 s  1.25",
+    assert render(cells, {"m": 10.0, "new": 20.0}, price_per_hour=2.5).splitlines() == [
+        "model  data set  state           pairs         time  cost",
+        "m             a   done             100            -     -",
+        "m             b  to do          36,000   1 h 00 min  2.50",
+        "m             c  to do               ?            ?     ?",
+        "new           b  to do  at most 36,000  30 min 00 s  1.25",
         "",
         "to do: 3 of 4 cells, 72,000 pairs, 1 h 30 min, cost 3.75",
-        "not in the sums: data sets whose candidates are not made yet, and the making of them",
-        "done cells whose model, options or data have changed since are done again",
+        "not in the sums: data sets of which the number of queries is known only with their candidates",
+        "not in the sums: the making of candidates, which are not there yet",
     ]
 
 
 def test_what_a_plan_cannot_know_is_said() -> None:
-    lines = render([Planned("m", "a", 100, None)], throughput=None, price_per_hour=None).splitlines()
+    lines = render([Planned("m", "a", 100, None)], {"m": None}, price_per_hour=None).splitlines()
     assert lines[3:] == [
         "to do: 1 of 1 cells, 100 pairs",
         "speed not known of m: give --throughput, in pairs a second",

@@ -84,6 +84,10 @@ def test_results_without_cells_are_an_error(tmp_path: Path) -> None:
         ("small-cross-encoder", "ci_dbpedia_graded_40x50", False),
         ("small-cross-encoder", "dbpedia_entity_40x50", False),
         ("small-cross-encoder", "bench_cosqa", False),
+        ("small-cross-encoder", "trec-dl20", True),
+        ("small-cross-encoder", "TREC DL 2021", True),
+        ("small-cross-encoder", "trec-dl-2019", False),
+        ("small-cross-encoder", "dl19", False),
         ("cross-encoder/ms-marco-MiniLM-L12-v2", "beir/scifact", False),
     ],
 )

@@ -15,10 +15,14 @@ V3 = "jinaai/jina-reranker-v3"
 BGE = "BAAI/bge-reranker-v2-m3"
 
 
+def section_of(name: str, cells: list[Cell]) -> dict[str, Any]:
+    """A benchmark's section."""
+    return dict(next(section for section in contents(cells, [])["benchmarks"] if section["name"] == name))
+
+
 def row(cells: list[Cell], name: str, model: str) -> dict[str, Any]:
     """A model's row of a benchmark's averages."""
-    section = next(section for section in contents(cells, [])["benchmarks"] if section["name"] == name)
-    return dict(next(each for each in section["rows"] if each["model"] == model))
+    return dict(next(each for each in section_of(name, cells)["rows"] if each["model"] == model))
 
 
 def marks(*cells: Cell) -> dict[tuple[str, str], list[str]]:
@@ -85,10 +89,41 @@ def test_a_data_set_is_compared_with_what_is_published_of_it() -> None:
         cell(V3, "beir/nq", 0.7, None),
         cell(V3, "beir/nq", 0.7, TABLE_FIRST_STAGE, depth=50),
         cell(V3, "coir/apps", 0.7, TABLE_FIRST_STAGE),  # CoIR's first stage is another
+        cell(V3, "beir/nq", 0.7, TABLE_FIRST_STAGE, departures={"group_size": 4}),
     ],
 )
 def test_another_protocol_than_the_published_one_is_marked(other: Cell) -> None:
     assert marks(other)[other.dataset, V3] == ["†"]
+
+
+def test_a_first_stage_is_compared_with_what_is_published_of_it() -> None:
+    [section] = contents([cell(V3, "beir/trec-covid", 0.8, "bm25", first_stage=0.6)], [])["datasets"]
+    assert (section["first_stage"], section["first_stage_published"]) == (60.0, 59.47)
+    assert section["first_stage_source"] == "anserini, regressions beir-v1.0.0-*.flat"
+    assert len(section["notes"]) == 1
+    assert "TREC-COVID" in section["notes"][0]
+    [dense] = contents([cell(V3, "beir/nq", 0.8, TABLE_FIRST_STAGE)], [])["datasets"]
+    assert (dense["first_stage_published"], dense["first_stage_source"]) == (64.31, "paper, Table 3")
+    assert contents([cell(V3, "beir/nq", 0.8, "run:a.trec")], [])["datasets"][0]["first_stage_published"] is None
+
+
+def test_a_reranker_is_not_compared_with_itself_as_a_first_stage() -> None:
+    [section] = contents([cell("sentence-transformers/all-MiniLM-L6-v2", "beir/scifact", 0.66, "bm25")], [])["datasets"]
+    assert (section["rows"][0]["published"], section["rows"][0]["difference"]) == (None, None)
+
+
+def test_a_data_set_in_parts_has_a_row_of_their_means() -> None:
+    languages = ("go", "java", "javascript", "php", "python", "ruby")
+    cells = [cell(V3, f"coir/codesearchnet-{each}", 0.1 * place) for place, each in enumerate(languages)]
+    cells += [cell(BGE, f"coir/codesearchnet-{each}", 0.1) for each in languages[1:]]
+    *parts, whole = section_of("coir", cells)["matrix"]["rows"]
+    assert [part["title"] for part in parts] == [f"CodeSearchNet, {each}" for each in languages]
+    assert (whole["title"], whole["mean"], whole["first_stage"]) == ("CodeSearchNet, mean of 6", True, 40.0)
+    of_v3, of_bge = whole["values"]
+    assert of_bge is None
+    assert (of_v3["measured"], of_v3["gain"]) == (pytest.approx(25.0), pytest.approx(-15.0))
+    seen = [replace(each, trained_on="seen") for each in cells[:1]] + cells[1:]
+    assert section_of("coir", seen)["matrix"]["rows"][-1]["values"] == [None, None]
 
 
 def test_an_average_bears_the_marks_of_what_is_in_it() -> None:

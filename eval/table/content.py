@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from statistics import fmean
 from typing import Any
 
 from eval.cells import Cell, Failure
@@ -19,15 +20,15 @@ from eval.published_scores import (
     average,
     benchmark_of,
     notes,
-    published,
     published_averages,
     published_row,
+    whole_of,
 )
 
 # What a reader must know of a figure, by the sign that stands beside it.
 MARKS = {
     "‡": "The model was trained on data of this set: no measure of its quality, and in no average.",
-    "†": "Not the published protocol: other first-stage candidates, or not the best 100 of them.",
+    "†": "Not the published protocol: other first-stage candidates, not the best 100 of them, or other settings.",
     "§": "Pairs were rejected; each lost place counts against the model.",
     "‖": "An older figure: it was to be done again with other options or data, which has not been achieved.",
     "¶": "The models of this data set did not read the same candidates, or were not held to the same judgements.",
@@ -82,7 +83,7 @@ def benchmark_section(benchmark: Benchmark, cells: Sequence[Cell]) -> dict[str, 
         "measure": benchmark.measure,
         "first_stage": benchmark.first_stage,
         "rows": rows,
-        "matrix": matrix(ours),
+        "matrix": with_wholes_of(benchmark, matrix(ours)),
     }
 
 
@@ -115,14 +116,12 @@ def average_row(
 
 def _first_stage_row(benchmark: Benchmark, cells: Sequence[Cell]) -> dict[str, Any]:
     """The published first stage against the same one measured here, where it made the candidates."""
-    scores = {
-        cell.dataset: hundred(cell.first_stage)
-        for cell in cells
-        if cell.first_stage is not None and cell.candidates.get("retriever") == f"dense:{benchmark.first_stage}"
-    }
+    found = [cell for cell in cells if cell.candidates.get("retriever") == f"dense:{benchmark.first_stage}"]
+    scores = {cell.dataset: hundred(cell.first_stage) for cell in found if cell.first_stage is not None}
     printed = published_averages(benchmark.first_stage, benchmark.name)
     row = average_row(benchmark, benchmark.first_stage, printed, scores)
-    return row | {"role": "first stage", "size": size_of(benchmark.first_stage, cells), "marks": []}
+    marks = ["†"] if any(cell.depth != DEPTH for cell in found) else []
+    return row | {"role": "first stage", "size": size_of(benchmark.first_stage, cells), "marks": marks}
 
 
 def matrix(cells: Sequence[Cell]) -> dict[str, Any]:
@@ -139,15 +138,48 @@ def matrix(cells: Sequence[Cell]) -> dict[str, Any]:
                 "title": title_of(name),
                 "first_stage": _shared([cell.first_stage for cell in found if cell is not None]),
                 "values": [_value(cell) for cell in found],
+                "mean": False,
             }
         )
     return {"models": models, "rows": rows}
 
 
+def with_wholes_of(benchmark: Benchmark, values: dict[str, Any]) -> dict[str, Any]:
+    """A matrix with a row more after the parts of each data set in parts of which some model has all: their means."""
+    rows = []
+    for row in values["rows"]:
+        rows.append(row)
+        whole = whole_of(row["dataset"])
+        parts = [each for each in rows if whole and each["dataset"] in benchmark.parts[whole]]
+        if whole and len(parts) == len(benchmark.parts[whole]):
+            means = [_mean([part["values"][place] for part in parts]) for place in range(len(values["models"]))]
+            stages = [part["first_stage"] for part in parts]
+            title = f"{title_of(whole)}, mean of {len(parts)}"
+            first_stage = None if None in stages else fmean(stages)
+            rows.append({"dataset": whole, "title": title, "first_stage": first_stage, "values": means, "mean": True})
+    return values | {"rows": rows}
+
+
+def _mean(values: Sequence[Mapping[str, Any] | None]) -> dict[str, Any] | None:
+    """What `_value` says of a model on all parts of a data set, as means; None where one lacks or is in no average."""
+    found = [value for value in values if value is not None and "‡" not in value["marks"]]
+    if len(found) < len(values):
+        return None
+    gains = [value["gain"] for value in found]
+    marks = {mark for value in found for mark in value["marks"]}
+    return {
+        "measured": fmean(value["measured"] for value in found),
+        "published": None,
+        "difference": None,
+        "gain": None if None in gains else fmean(gains),
+        "marks": [mark for mark in MARKS if mark in marks],
+    }
+
+
 def _value(cell: Cell | None) -> dict[str, Any] | None:
     if cell is None:
         return None
-    printed = published(cell.model, cell.dataset)
+    printed, _ = _published(cell.model, cell.dataset, first_stage=False)
     measured = hundred(cell.value)
     return {
         "measured": measured,
@@ -167,20 +199,26 @@ def dataset_section(cells: Sequence[Cell]) -> dict[str, Any]:
     cells = sorted(cells, key=lambda cell: _model_order(cell.model))
     first, unequal = cells[0], len({_material(cell) for cell in cells}) > 1
     known = known_benchmark(first.dataset)
+    retriever = first.candidates.get("retriever")
+    finder = retriever.removeprefix("dense:") if retriever else None
+    printed, source = _published(finder, first.dataset, first_stage=True)
+    said = notes(finder, known.name) if known and finder else []
     return {
         "name": first.dataset,
         "title": title_of(first.dataset),
         "benchmark": known.title if known else None,
         "measure": first.measure,
-        "retriever": first.candidates.get("retriever"),
+        "retriever": retriever,
         "first_stage": _shared([cell.first_stage for cell in cells]),
+        "first_stage_published": printed,
+        "first_stage_source": source,
         "list_recall": _shared([cell.list_recall for cell in cells]),
         "queries": dict(first.queries),
         "pairs": first.pairs,
         "depth": first.depth,
         "rows": [dataset_row(cell, unequal) for cell in cells],
         "languages": languages(cells),
-        "notes": list(dict.fromkeys(note for cell in cells for note in cell.notes)),
+        "notes": [*dict.fromkeys(note for cell in cells for note in cell.notes), *said],
     }
 
 
@@ -191,15 +229,14 @@ def dataset_row(cell: Cell, unequal: bool) -> dict[str, Any]:
         cell: what was measured.
         unequal: whether the models of this data set read different candidates, or were judged differently.
     """
-    row = published_row(cell.model, benchmark_of(cell.dataset))
-    printed = published(cell.model, cell.dataset)
+    printed, source = _published(cell.model, cell.dataset, first_stage=False)
     measured = hundred(cell.value)
     return {
         "model": cell.model,
         "size": size_of(cell.model, [cell]),
         "measured": measured,
         "published": printed,
-        "source": None if row is None or printed is None else f"{row.source}, {row.place}",
+        "source": source,
         "difference": difference(measured, printed),
         "first_stage": _hundred(cell.first_stage),
         "gain": difference(measured, _hundred(cell.first_stage)),
@@ -210,6 +247,14 @@ def dataset_row(cell: Cell, unequal: bool) -> dict[str, Any]:
         "rejected": cell.rejected["pairs"],
         "marks": marks_of(cell) + (["¶"] if unequal else []),
     }
+
+
+def _published(model: str | None, dataset: str, *, first_stage: bool) -> tuple[float | None, str | None]:
+    """A model's published score on a data set, as a first stage or as a reranker, and where it stands."""
+    row = published_row(model, benchmark_of(dataset)) if model else None
+    if row is None or row.first_stage != first_stage or dataset not in row.scores:
+        return None, None
+    return row.scores[dataset], f"{row.source}, {row.place}"
 
 
 def languages(cells: Sequence[Cell]) -> dict[str, Any] | None:
@@ -236,7 +281,7 @@ def marks_of(cell: Cell) -> list[str]:
     """The signs of MARKS that belong to a cell by itself."""
     known = known_benchmark(cell.dataset)
     protocol = known is None or (
-        cell.candidates.get("retriever") == f"dense:{known.first_stage}" and cell.depth == DEPTH
+        cell.candidates.get("retriever") == f"dense:{known.first_stage}" and cell.depth == DEPTH and not cell.departures
     )
     found = {"‡": cell.trained_on, "†": not protocol, "§": cell.rejected["pairs"], "‖": cell.outdated}
     return [mark for mark, applies in found.items() if applies]
@@ -275,7 +320,9 @@ def known_benchmark(dataset: str) -> Benchmark | None:
 
 def title_of(dataset: str) -> str:
     """How a data set is written."""
-    known = known_benchmark(dataset)
+    known, whole = known_benchmark(dataset), whole_of(dataset)
+    if known and whole:
+        return f"{known.datasets[whole]}, {dataset.removeprefix(f'{whole}-')}"
     return known.datasets.get(dataset, dataset) if known else dataset
 
 
@@ -318,5 +365,5 @@ def _dataset_order(dataset: str) -> tuple[int, int, str]:
     known = known_benchmark(dataset)
     if known is None:
         return len(BENCHMARKS), 0, dataset
-    order = list(known.datasets)
-    return list(BENCHMARKS).index(known.name), order.index(dataset) if dataset in order else len(order), dataset
+    order, place = list(known.datasets), whole_of(dataset) or dataset
+    return list(BENCHMARKS).index(known.name), order.index(place) if place in order else len(order), dataset

@@ -45,6 +45,7 @@ def test_names_in_any_case() -> None:
     ("name", "hint"),
     [
         ("beir/scifacts", "did you mean beir/scifact?"),
+        ("coir/codetrans", "give one of its parts, coir/codetrans-contest, coir/codetrans-dl"),
         ("nothing", "give beir/scifact, miracl/yo, mkqa/de, coir/cosqa and so on"),
     ],
 )

@@ -34,6 +34,7 @@ class Dataset:
         qrels: None where there are answers instead.
         question_language: of the queries, where one file holds questions in many languages, with answers (MKQA).
         exclude_identical_ids: whether a document that has the query's own id is no candidate of it.
+        judged_queries: how many queries are used, for plans; None where it is not known before they are read.
     """
 
     name: str
@@ -44,15 +45,22 @@ class Dataset:
     qrels: Place | None
     question_language: str | None = None
     exclude_identical_ids: bool = False
+    judged_queries: int | None = None
 
 
-BEIR = (
-    *("trec-covid", "nfcorpus", "nq", "hotpotqa", "fiqa", "arguana", "webis-touche2020"),
-    *("dbpedia-entity", "scidocs", "fever", "climate-fever", "scifact", "quora"),
-)
-_MIRACL = "ar bn en es fa fi fr hi id ja ko ru sw te th zh de yo"
+# Name -> queries of the split that is used, as told on the page of BEIR's code and in MIRACL's paper (Table 1).
+BEIR = {
+    "trec-covid": 50, "nfcorpus": 323, "nq": 3452, "hotpotqa": 7405, "fiqa": 648, "arguana": 1406,
+    "webis-touche2020": 49, "dbpedia-entity": 400, "scidocs": 1000, "fever": 6666, "climate-fever": 1535,
+    "scifact": 300, "quora": 10000,
+}  # fmt: skip
+MIRACL = {
+    "ar": 2896, "bn": 411, "en": 799, "es": 648, "fa": 632, "fi": 1271, "fr": 343, "hi": 350, "id": 960, "ja": 860,
+    "ko": 213, "ru": 1252, "sw": 482, "te": 828, "th": 733, "zh": 393, "de": 305, "yo": 119,
+}  # fmt: skip
 _MKQA = "en ar fi ja ko ru es sv he th da de fr it nl pl pt hu vi ms km no tr zh_cn zh_hk zh_tw"
-MIRACL, MKQA = tuple(_MIRACL.split()), tuple(_MKQA.split())
+MKQA = tuple(_MKQA.split())
+MKQA_QUERIES = 6619  # of a language, with an answer that is searched for
 # Ten tasks, of which CodeSearchNet and CodeSearchNet-ccr are each the mean over six languages (coir/data_loader.py of
 # github.com/CoIR-team/coir).
 _CODE = ("go", "java", "javascript", "ruby", "python", "php")
@@ -71,7 +79,7 @@ def _beir_layout(kind: str, repository: str = "") -> Place:
 
 
 def _all() -> Iterator[Dataset]:
-    for name in BEIR:
+    for name, queries in BEIR.items():
         yield Dataset(
             f"beir/{name}",
             language="en",
@@ -82,8 +90,9 @@ def _all() -> Iterator[Dataset]:
             # BEIR's code drops such documents in every set (exact_search.py, and evaluation.py by default). It matters
             # in ArguAna and Quora, whose queries are documents; elsewhere numbers may meet by chance.
             exclude_identical_ids=True,
+            judged_queries=queries,
         )
-    for language in MIRACL:
+    for language, queries in MIRACL.items():
         folder = f"miracl-v1.0-{language}"
         # A query's id is that of the passage it was written for, which may well be a candidate of it.
         yield Dataset(
@@ -93,6 +102,7 @@ def _all() -> Iterator[Dataset]:
             corpus=Place("miracl/miracl-corpus", (f"miracl-corpus-v1.0-{language}/docs-*.jsonl.gz",)),
             queries=Place("miracl/miracl", (f"{folder}/topics/topics.{folder}-{{split}}.tsv",)),
             qrels=Place("miracl/miracl", (f"{folder}/qrels/qrels.{folder}-{{split}}.tsv",)),
+            judged_queries=queries,
         )
     for language in MKQA:
         yield Dataset(
@@ -103,6 +113,7 @@ def _all() -> Iterator[Dataset]:
             queries=Place("apple/mkqa", ("mkqa.jsonl.gz", "mkqa.jsonl", "mkqa/*.parquet", "data/*.parquet")),
             qrels=None,
             question_language=language,
+            judged_queries=MKQA_QUERIES,
         )
     for task in COIR:
         yield Dataset(
@@ -126,8 +137,10 @@ def named(name: str) -> Dataset:
     """
     found = DATASETS.get(name.lower())
     if found is None:
+        parts = [known for known in DATASETS if known.startswith(f"{name.lower()}-")]
         near = difflib.get_close_matches(name.lower(), DATASETS, n=1)
         hint = f"did you mean {near[0]}?" if near else "give beir/scifact, miracl/yo, mkqa/de, coir/cosqa and so on"
+        hint = f"give one of its parts, {', '.join(parts)}" if parts else hint
         raise UserError(f"--dataset {name}: neither a directory nor a data set that is known; {hint}")
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Literal
 
@@ -35,6 +36,19 @@ _MEANINGS: tuple[tuple[type[Exception], str], ...] = (
 _NOT_ALLOWED = {401, 403}
 
 
+_from_cache_alone = ContextVar("from_cache_alone", default=False)
+
+
+@contextmanager
+def from_cache_alone() -> Iterator[None]:
+    """Inside of it nothing is fetched: what is not in the cache cannot be had."""
+    token = _from_cache_alone.set(True)
+    try:
+        yield
+    finally:
+        _from_cache_alone.reset(token)
+
+
 def fetch(
     name: str,
     revision: str | None,
@@ -54,15 +68,22 @@ def fetch(
 
     Raises:
         UserError: it is not there, or not allowed.
-        UnavailableError: the hub does not answer as it should, and not all of it is in the cache.
+        UnavailableError: the hub does not answer as it should, or is not asked, and not all of it is in the cache.
     """
     try:
         with _errors_alone():
-            path = Path(snapshot_download(name, repo_type=kind, revision=revision, allow_patterns=list(wanted)))
+            folder = snapshot_download(
+                name,
+                repo_type=kind,
+                revision=revision,
+                allow_patterns=list(wanted),
+                local_files_only=_from_cache_alone.get(),
+            )
     except Exception as error:  # the transport underneath has errors of its own, others in each version
         at = f" at revision {revision}" if revision else ""
         kind_of_error, meaning = _meaning(error)
         raise kind_of_error(f"{kind} {name}{at}: {meaning}") from error
+    path = Path(folder)
     return path, path.name  # the cache keeps each commit in a folder of that name
 
 
