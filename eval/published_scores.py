@@ -135,9 +135,18 @@ def published_averages(model: str, benchmark: str) -> dict[str, float]:
     return {source: value for source, value in printed.items() if value is not None}
 
 
-def notes(model: str, benchmark: str) -> list[str]:
-    """What is known to be inconsistent, or to be minded, in a model's published scores."""
-    return [note["note"] for note in TABLE["notes"] if (note["model"], note["benchmark"]) == (model, benchmark)]
+def notes(model: str, benchmark: str, dataset: str | None = None) -> list[str]:
+    """What is known to be inconsistent, or to be minded, in a model's published scores.
+
+    Args:
+        model: its name.
+        benchmark: beir, miracl, mkqa or coir.
+        dataset: beir/scifact, say, for what is about that data set alone; None for all.
+    """
+    found = [note for note in TABLE["notes"] if (note["model"], note["benchmark"]) == (model, benchmark)]
+    if dataset is not None:
+        found = [note for note in found if f"{benchmark}/{note.get('dataset')}" == dataset]
+    return [note["note"] for note in found]
 
 
 def with_wholes(benchmark: Benchmark, scores: Mapping[str, float]) -> dict[str, float]:

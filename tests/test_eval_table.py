@@ -102,6 +102,8 @@ def test_a_first_stage_is_compared_with_what_is_published_of_it() -> None:
     assert section["first_stage_source"] == "anserini, regressions beir-v1.0.0-*.flat"
     assert len(section["notes"]) == 1
     assert "TREC-COVID" in section["notes"][0]
+    [other] = contents([cell(V3, "beir/nq", 0.8, "bm25")], [])["datasets"]
+    assert (other["first_stage_published"], other["notes"]) == (30.55, [])
     [dense] = contents([cell(V3, "beir/nq", 0.8, TABLE_FIRST_STAGE)], [])["datasets"]
     assert (dense["first_stage_published"], dense["first_stage_source"]) == (64.31, "paper, Table 3")
     assert contents([cell(V3, "beir/nq", 0.8, "run:a.trec")], [])["datasets"][0]["first_stage_published"] is None

@@ -202,7 +202,7 @@ def dataset_section(cells: Sequence[Cell]) -> dict[str, Any]:
     retriever = first.candidates.get("retriever")
     finder = retriever.removeprefix("dense:") if retriever else None
     printed, source = _published(finder, first.dataset, first_stage=True)
-    said = notes(finder, known.name) if known and finder else []
+    said = notes(finder, known.name, first.dataset) if known and finder else []
     return {
         "name": first.dataset,
         "title": title_of(first.dataset),
