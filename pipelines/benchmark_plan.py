@@ -14,7 +14,8 @@ from pipelines.benchmark_cell import RUN_OPTIONS, Machine, check_asked, settled,
 from pipelines.benchmark_options import DataSet, Entrant
 from pipelines.dry_run import duration
 from pipelines.rerank_options import MODEL_OPTIONS
-from transforms import files
+from transforms import files, job
+from transforms.commit import committed
 from transforms.errors import UnavailableError, UserError
 from transforms.scoring.hub import from_cache_alone
 
@@ -25,9 +26,11 @@ class Planned(NamedTuple):
     Attributes:
         model: its name.
         dataset: its name.
-        pairs: of the candidates; None where these are not made yet, and their number cannot be told before.
-        done: what is known of it, where there is a file.
+        pairs: of a done cell, else those left to score; None where candidates are not made yet, and their number cannot
+            be told before.
+        done: what is known of it, where it is done.
         at_most: whether there may be fewer pairs, since the candidates are not made yet.
+        begun: whether some of its pairs are scored already.
     """
 
     model: str
@@ -35,6 +38,14 @@ class Planned(NamedTuple):
     pairs: int | None
     done: Cell | None
     at_most: bool = False
+    begun: bool = False
+
+
+class Asked(NamedTuple):
+    """A cell as it is asked for: the fingerprint that it has when done, and the pairs scored already."""
+
+    fingerprint: str
+    scored: int
 
 
 class Pairs(NamedTuple):
@@ -65,25 +76,25 @@ def plan(
     Raises:
         UserError: a model is not there, or an option fits none.
     """
-    asked = {name: getattr(options, name) for name in MODEL_OPTIONS}
+    choices = {name: getattr(options, name) for name in MODEL_OPTIONS}
     with from_cache_alone():
-        check_asked(entrants, asked, machine)
+        check_asked(entrants, choices, machine)
     run = {name: getattr(options, name) for name in RUN_OPTIONS}
-    fingerprints: dict[tuple[str, str], str] = {}
+    asked: dict[tuple[str, str], Asked] = {}
     for model in entrants:
         with from_cache_alone(), suppress(UnavailableError):  # its files are still to be fetched
             settled(model, machine)
             for data, found in there.items():
                 if found is not None:
-                    work = work_of(model, found, asked, run, beam, machine)
-                    fingerprints[model.name, data.name] = work.fingerprint
+                    work = work_of(model, found, choices, run, beam, machine)
+                    asked[model.name, data.name] = Asked(work.fingerprint, scored_pairs(work.job_directory(output)))
     pairs = {
         data.name: Pairs(most_pairs(data, options.depth), False) if found is None else Pairs(found.pairs, True)
         for data, found in there.items()
     }
     names = [model.name for model in entrants]
     speed = speeds(names, finished(output), options.throughput)
-    return render(planned(output, names, pairs, fingerprints), speed, options.price_per_hour)
+    return render(planned(output, names, pairs, asked), speed, options.price_per_hour)
 
 
 def most_pairs(data: DataSet, depth: int) -> int | None:
@@ -91,8 +102,14 @@ def most_pairs(data: DataSet, depth: int) -> int | None:
     return None if data.known is None or data.known.judged_queries is None else data.known.judged_queries * depth
 
 
+def scored_pairs(directory: str) -> int:
+    """The pairs that the job of a cell has scored; none where there is no such job."""
+    begun = job.read_job(directory)
+    return sum(part.counts["pairs"] for part in committed(directory, begun.fingerprint).values()) if begun else 0
+
+
 def planned(
-    output: str, models: Iterable[str], pairs: Mapping[str, Pairs], fingerprints: Mapping[tuple[str, str], str]
+    output: str, models: Iterable[str], pairs: Mapping[str, Pairs], asked: Mapping[tuple[str, str], Asked]
 ) -> list[Planned]:
     """All cells.
 
@@ -100,18 +117,21 @@ def planned(
         output: directory of the results.
         models: their names.
         pairs: data set -> pairs of its candidates.
-        fingerprints: model and data set -> what a cell that is done has for its own; without those that cannot be told
-            before something is fetched or made, of which each cell that is there is taken for done.
+        asked: model and data set -> the cell; without those that cannot be told before something is fetched or made, of
+            which each that is there is taken for done.
     """
     cells = []
     for dataset, (number, counted) in pairs.items():
         for model in models:
             found = known_cell(cell_path(output, model, dataset))
             done = found if isinstance(found, Cell) and found.outdated is None else None
-            if done is not None and done.fingerprint == fingerprints.get((model, dataset), done.fingerprint):
+            wanted = asked.get((model, dataset))
+            if done is not None and (wanted is None or wanted.fingerprint == done.fingerprint):
                 cells.append(Planned(model, dataset, done.pairs, done))
             else:
-                cells.append(Planned(model, dataset, number, None, not counted))
+                scored = wanted.scored if wanted else 0
+                left = None if number is None else number - scored
+                cells.append(Planned(model, dataset, left, None, not counted, scored > 0))
     return cells
 
 
@@ -155,7 +175,7 @@ def render(cells: Sequence[Planned], speed: Mapping[str, float | None], price_pe
             [
                 cell.model,
                 cell.dataset,
-                "done" if cell.done else "to do",
+                "done" if cell.done else "begun" if cell.begun else "to do",
                 "?" if cell.pairs is None else f"{'at most ' if cell.at_most else ''}{cell.pairs:,}",
                 "-" if cell.done else "?" if seconds is None else duration(seconds),
                 "-" if cell.done else cost(seconds, price_per_hour),

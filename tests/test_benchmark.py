@@ -196,7 +196,7 @@ def run_main(words: list[str]) -> None:
     sys.exit(main(words))
 
 
-def test_a_killed_benchmark_goes_on_within_the_cell(tmp_path: Path) -> None:
+def test_a_killed_benchmark_goes_on_within_the_cell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It is killed while the model, an API, holds the answer for the sixth of eight shards."""
     lists = [query(f"q{q}", [candidate("d0", f"0.{q}1"), candidate("d1", f"0.{q}2")]) for q in range(8)]
     write(tmp_path / "in.parquet", nested_table(lists))
@@ -216,6 +216,8 @@ def test_a_killed_benchmark_goes_on_within_the_cell(tmp_path: Path) -> None:
         kept = parts(job)
         assert len(kept) == 5
         assert not (results / "cells").exists()
+        assert main([*words, "--plan"]) == 0
+        assert capsys.readouterr().out.splitlines()[1].split() == ["m", "x", "begun", "6", "?", "?"]
 
         hold.let_go()
         assert main(words) == 0

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from eval.cells import cell_path
-from pipelines.benchmark_plan import Pairs, Planned, finished, planned, render, speeds
+from pipelines.benchmark_plan import Asked, Pairs, Planned, finished, planned, render, speeds
 from tests.benchmark_cells import PLAIN, cell, write, write_failure
 
 SLOW = {"pairs": 100, "pairs_per_second": 10.0}
@@ -24,12 +24,13 @@ def test_cells_that_are_done_are_told_from_those_to_do(tmp_path: Path) -> None:
     write(tmp_path, same := replace(PLAIN, dataset="same", fingerprint="f"))
     pairs = {name: Pairs(7, True) for name in ("own", "outdated", "failed", "damaged", "changed", "same")}
     pairs |= {"to make": Pairs(5000, False), "not known": Pairs(None, False)}
-    fingerprints = {("small-cross-encoder", name): "f" for name in ("changed", "same", "failed")}
+    asked = {("small-cross-encoder", name): Asked("f", 0) for name in ("changed", "same")}
+    asked["small-cross-encoder", "failed"] = Asked("f", 3)
     model = "small-cross-encoder"
-    assert planned(str(tmp_path), [model], pairs, fingerprints) == [
+    assert planned(str(tmp_path), [model], pairs, asked) == [
         Planned(model, "own", 900, PLAIN),
         Planned(model, "outdated", 7, None),
-        Planned(model, "failed", 7, None),
+        Planned(model, "failed", 4, None, begun=True),
         Planned(model, "damaged", 7, None),
         Planned(model, "changed", 7, None),
         Planned(model, "same", 900, same),
@@ -56,6 +57,7 @@ def test_the_plan_sums_up_what_is_to_do() -> None:
         Planned("m", "a", 100, cell("m", "a", 0.5, run=SLOW)),
         Planned("m", "b", 36_000, None),
         Planned("m", "c", None, None, at_most=True),
+        Planned("m", "d", 360, None, begun=True),
         Planned("new", "b", 36_000, None, at_most=True),
     ]
     assert render(cells, {"m": 10.0, "new": 20.0}, price_per_hour=2.5).splitlines() == [
@@ -63,9 +65,10 @@ def test_the_plan_sums_up_what_is_to_do() -> None:
         "m             a   done             100            -     -",
         "m             b  to do          36,000   1 h 00 min  2.50",
         "m             c  to do               ?            ?     ?",
+        "m             d  begun             360         36 s  0.03",
         "new           b  to do  at most 36,000  30 min 00 s  1.25",
         "",
-        "to do: 3 of 4 cells, 72,000 pairs, 1 h 30 min, cost 3.75",
+        "to do: 4 of 5 cells, 72,360 pairs, 1 h 30 min, cost 3.77",
         "not in the sums: data sets of which the number of queries is known only with their candidates",
         "not in the sums: the making of candidates, which are not there yet",
     ]
