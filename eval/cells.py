@@ -18,6 +18,13 @@ from eval.files import locate
 from transforms.errors import UserError, one_line
 
 CELLS = "cells"
+# What is read of a cell by others.
+_READ_LATER = {
+    "queries": ("in_qrels", "without_candidates"),
+    "candidates": ("files", "judgements_sha256"),
+    "run": ("pairs", "pairs_per_second", "price_per_hour", "cost"),
+    "rejected": ("pairs",),
+}
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 
@@ -133,6 +140,10 @@ def read_cell(location: str) -> Cell | Failure:
 
 def _check(cell: Cell) -> None:
     """Finds what would break a table that is made of the cell long after it was read."""
+    for name, keys in _READ_LATER.items():
+        for key in keys:
+            if key not in getattr(cell, name):
+                raise ValueError(f"{name} lacks {key}")
     for name in ("model", "dataset", "measure"):
         if not isinstance(getattr(cell, name), str):
             raise TypeError(f"{name} is no text")
@@ -144,17 +155,22 @@ def _check(cell: Cell) -> None:
             raise ValueError(f"{name} is not between 0 and 1")
 
 
+def cell_files(directory: str) -> list[str]:
+    """The files of a directory of results that hold cells or failures, in the order of their names."""
+    filesystem, path = locate(directory)
+    selector = fs.FileSelector(f"{path}/{CELLS}", recursive=True, allow_not_found=True)
+    found = sorted(info.path for info in filesystem.get_file_info(selector) if info.base_name.endswith(".json"))
+    scheme = directory.partition("://")[0] + "://" if "://" in directory else ""
+    return [scheme + file for file in found if not file.rpartition("/")[2].startswith(".")]
+
+
 def read_cells(directory: str) -> tuple[list[Cell], list[Failure]]:
     """All cells of a directory of results, and what failed, each in the order of the files' names.
 
     Raises:
         UserError: there is none, or one is damaged.
     """
-    filesystem, path = locate(directory)
-    selector = fs.FileSelector(f"{path}/{CELLS}", recursive=True, allow_not_found=True)
-    found = sorted(info.path for info in filesystem.get_file_info(selector) if info.base_name.endswith(".json"))
-    scheme = directory.partition("://")[0] + "://" if "://" in directory else ""
-    read = [read_cell(scheme + file) for file in found if not file.rpartition("/")[2].startswith(".")]
+    read = [read_cell(file) for file in cell_files(directory)]
     if not read:
         raise UserError(f"{directory}: no {CELLS}/*/*.json in it; give the --output of pipelines.benchmark")
     cells = [each for each in read if isinstance(each, Cell)]

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import fs
 
-from transforms.errors import UnavailableError, UserError, one_line
+from transforms.errors import UnavailableError, UserError, can_be_told, one_line
 
 GZIP_MAGIC = b"\x1f\x8b"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -29,7 +29,7 @@ def locate(location: str) -> tuple[fs.FileSystem, str]:
         UserError: the URI is of no filesystem that Arrow knows or names nothing there, or the name is no text (bytes
             that are not UTF-8).
     """
-    if not location.isprintable():
+    if not can_be_told(location):
         raise UserError(f"{location!r}: its name cannot be written down; rename it")
     if "://" not in location:
         # Absolute, since Arrow takes a relative name with a colon for the address of a filesystem.

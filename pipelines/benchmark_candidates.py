@@ -25,6 +25,7 @@ from transforms.errors import UserError
 from transforms.inputs import InputFile, inspect, total_pairs
 from transforms.retrieval import datasets
 from transforms.retrieval.join import CANDIDATES_DIRECTORY
+from transforms.scoring import catalogue
 
 CANDIDATES = "candidates"  # of all data sets, in the directory of results
 EMBEDDINGS = "embeddings"
@@ -95,9 +96,10 @@ def look_at(
     if not files.exists(judgements):
         raise UserError(f"data set {data.name}: no judgements {judgements}; check the path")
     inputs = tuple(inspect(files.expand([candidates])))
-    directory = directory or made_in(inputs)
-    told = json.loads(files.read_text(files.join(directory, REPORT))) if directory else {}
-    retriever = retriever or (named_by(told["retriever"]) if told else None)
+    told = told_in(directory or made_in(inputs))
+    if directory and not told:
+        raise UserError(f"{files.join(directory, REPORT)} is damaged; delete {directory} to make the candidates anew")
+    retriever = retriever or (named_by(told["retriever"], data.name) if told else None)
     judged = judged_queries(judgements)
     if not any(query in judged for (query,) in texts(inputs, "query_id")):
         raise UserError(
@@ -113,11 +115,39 @@ def made_in(inputs: Sequence[InputFile]) -> str | None:
     return output if name == CANDIDATES_DIRECTORY and files.exists(files.join(output, REPORT)) else None
 
 
-def named_by(retriever: Mapping[str, Any]) -> str:
-    """A first stage's name in the table, from what candidates.json says of it."""
-    kind = retriever["kind"]
-    name = {"run": retriever.get("path"), "dense": retriever.get("like") or retriever.get("name")}.get(kind)
-    return f"{kind}:{name}" if name else kind
+def told_in(directory: str | None) -> dict[str, Any]:
+    """What pipelines.candidates tells in its output; empty where there is none, or another program's file."""
+    if directory is None:
+        return {}
+    try:
+        told = dict(json.loads(files.read_text(files.join(directory, REPORT))))
+        named_by(told["retriever"], "")
+    except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
+        return {}
+    return told
+
+
+def named_by(retriever: Mapping[str, Any], dataset: str) -> str:
+    """A first stage's name in the table, from what candidates.json says of it.
+
+    A model of the catalogue that was used otherwise than the benchmark uses it for the data set is named with that.
+    """
+    kind: str = retriever["kind"]
+    if kind != "dense":
+        return f"run:{retriever['path']}" if kind == "run" else kind
+    name, model = retriever["name"], catalogue.named(retriever["name"])
+    other = []
+    if model is not None:
+        sizes = getattr(model.settings, "sizes", ())
+        usual = {
+            "revision": model.revision,
+            "max_length": model.settings.max_length,
+            "size": max(sizes, default=None),
+            "task": code_task(dataset) if name == CODE_MODEL else None,
+        }
+        found = {"revision": retriever["model"].get("revision"), **retriever["settings"]}
+        other = [f"{key} {found[key]}" for key, value in usual.items() if value is not None and found[key] != value]
+    return f"dense:{name} ({', '.join(other)})" if other else f"dense:{name}"
 
 
 def ready(data: DataSet, options: argparse.Namespace, output: str) -> Candidates | None:

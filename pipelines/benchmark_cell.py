@@ -77,8 +77,9 @@ class Work:
     def departures(self) -> dict[str, Any]:
         """Settings that are other ones than the published comparison's protocol has."""
         protocol = model_options(model_of(self.specification), self.candidates.data.name, {})
-        usual = asdict(_settled(self.entrant, tuple(sorted(protocol.items())), self.machine).settings)
-        return {name: value for name, value in asdict(self.specification.settings).items() if value != usual[name]}
+        usual = _settled(self.entrant, tuple(sorted(protocol.items())), self.machine).fingerprint()["settings"]
+        found = self.specification.fingerprint()["settings"]
+        return {name: value for name, value in found.items() if value != usual[name]}
 
     @cached_property
     def scores_fingerprint(self) -> str:

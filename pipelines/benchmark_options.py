@@ -23,6 +23,8 @@ PROTOCOL: Mapping[str, Mapping[str, Any]] = {
     "jinaai/jina-reranker-v3": {"group_size": 125},
     "jinaai/jina-reranker-v2-base-multilingual": {"long_documents": "truncate"},
 }
+# Data set in parts, by its name -> the names of these.
+PARTS = {whole: parts for benchmark in BENCHMARKS.values() for whole, parts in benchmark.parts.items()}
 # The tasks of jina-code-embeddings for the data sets of CoIR, as on its model card; the longest beginning that fits.
 CODE_MODEL = "jinaai/jina-code-embeddings-0.5b"
 CODE_TASKS = {
@@ -105,15 +107,17 @@ def entrant(text: str) -> Entrant:
 
 
 def data_sets(text: str) -> list[DataSet]:
-    """What `data_set` makes of a text; of a data set in parts, coir/codesearchnet, all of them.
+    """What `data_set` makes of a text; of the name of a data set in parts, coir/codesearchnet, all of them.
 
     Raises:
         UserError: as `data_set`.
     """
     name, equals, value = text.partition("=")
-    known = BENCHMARKS.get(name.lower().partition("/")[0])
-    parts = known.parts.get(name.lower(), ()) if known and "," not in value else ()
-    return [data_set(f"{part}{equals}{value}") for part in parts or (name,)]
+    parts = PARTS.get(name.lower(), ())
+    copied = any(Path(value, datasets.DATASETS[part].corpus.repository).is_dir() for part in parts)
+    if parts and (copied or not equals):
+        return [data_set(f"{part}{equals}{value}") for part in parts]
+    return [data_set(text)]
 
 
 def data_set(text: str) -> DataSet:
@@ -129,7 +133,7 @@ def data_set(text: str) -> DataSet:
         found = datasets.in_directory(text) if files.exists(text) else datasets.named(text)
         return DataSet(found.name, source=text)
     known = datasets.DATASETS.get(name.lower())
-    name = name if known is None else known.name
+    name = name.lower() if known is not None or name.lower() in PARTS else name
     candidates, comma, judgements = value.rpartition(",")
     if not name or not value or (comma and not (candidates and judgements)):
         raise UserError(f"--datasets {text}: give NAME, NAME=DIRECTORY or NAME=CANDIDATES,QRELS")

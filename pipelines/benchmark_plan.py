@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
-from eval.cells import Cell, Failure, cell_path, read_cell, read_cells
+from eval.cells import Cell, Failure, cell_files, cell_path, read_cell
 from eval.summary import align
 from pipelines.benchmark_candidates import Candidates
 from pipelines.benchmark_cell import RUN_OPTIONS, Machine, check_asked, settled, work_of
@@ -16,7 +17,8 @@ from pipelines.dry_run import duration
 from pipelines.rerank_options import MODEL_OPTIONS
 from transforms import files, job
 from transforms.commit import committed
-from transforms.errors import UnavailableError, UserError
+from transforms.errors import UserError
+from transforms.scoring.checkpoint import is_hub_id
 from transforms.scoring.hub import from_cache_alone
 
 
@@ -82,8 +84,9 @@ def plan(
     run = {name: getattr(options, name) for name in RUN_OPTIONS}
     asked: dict[tuple[str, str], Asked] = {}
     for model in entrants:
-        with from_cache_alone(), suppress(UnavailableError):  # its files are still to be fetched
-            settled(model, machine)
+        with from_cache_alone():
+            if not is_here(model, machine):
+                continue
             for data, found in there.items():
                 if found is not None:
                     work = work_of(model, found, choices, run, beam, machine)
@@ -95,6 +98,17 @@ def plan(
     names = [model.name for model in entrants]
     speed = speeds(names, finished(output), options.throughput)
     return render(planned(output, names, pairs, asked), speed, options.price_per_hour)
+
+
+def is_here(model: Entrant, machine: Machine) -> bool:
+    """Whether a model need not be fetched; raises UserError where it can neither be."""
+    try:
+        settled(model, machine)
+    except UserError:
+        if Path(model.where).exists() or not is_hub_id(model.where):
+            raise
+        return False  # nothing of it is in the cache, or a part
+    return True
 
 
 def most_pairs(data: DataSet, depth: int) -> int | None:
@@ -136,9 +150,9 @@ def planned(
 
 
 def finished(output: str) -> list[Cell]:
-    """All cells of a directory of results; none where it has none, or one of them is damaged."""
-    with suppress(UserError, OSError):
-        return read_cells(output)[0]
+    """All cells of a directory of results, without damaged ones."""
+    with suppress(OSError):
+        return [cell for path in cell_files(output) if isinstance(cell := known_cell(path), Cell)]
     return []
 
 

@@ -254,7 +254,7 @@ def wait_until_unlocked(job: Path) -> None:
         (["--group_size", "9"], "--group_size: applies to none of the models; leave it out"),
         (["--device", "cuda:99"], "--device cuda:99: there are "),
         (["--models", "x=nowhere", "--plan"], "model nowhere: no such directory; give a directory, a hub id"),
-        (["--datasets", "coir/codesearchnet-ccr=nowhere"], "--datasets coir/codesearchnet-ccr-go=nowhere: there is no"),
+        (["--datasets", "coir/codesearchnet-ccr=nowhere"], "--datasets coir/codesearchnet-ccr=nowhere: there is no"),
         (["--frobnicate"], "--frobnicate: neither this command nor Beam has such an option"),
     ],
 )
@@ -348,6 +348,15 @@ def test_a_plan_fetches_nothing(
     assert main(words) == 0
     assert "to do: 6 of 6 cells, 72 pairs" in capsys.readouterr().out.splitlines()
     assert set(seen) == {True}
+
+
+def test_a_plan_counts_a_model_of_which_a_part_is_in_the_cache_as_still_to_be_fetched(
+    material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "part").mkdir()
+    monkeypatch.setattr(hub, "snapshot_download", lambda *_, **__: str(tmp_path / "part"))
+    assert main(arguments(material, tmp_path / "results", "--models", "nobody/model", "--plan")) == 0
+    assert "to do: 6 of 6 cells, 72 pairs" in capsys.readouterr().out.splitlines()
 
 
 def test_no_candidates_are_made_for_models_that_are_not_there(

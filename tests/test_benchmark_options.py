@@ -62,7 +62,10 @@ def test_a_data_set_in_parts_is_all_of_them(tmp_path: Path) -> None:
     copies = str(tmp_path)
     assert data_sets(f"coir/codesearchnet={copies}") == [DataSet(name, name, copies=copies) for name in names]
     whole = DataSet("coir/codesearchnet", None, "a.parquet", "a.qrels")
-    assert data_sets("coir/codesearchnet=a.parquet,a.qrels") == [whole]
+    assert data_sets("CoIR/CodeSearchNet=a.parquet,a.qrels") == [whole]
+    (tmp_path / "beir").mkdir()
+    one = DataSet("coir/codesearchnet", source=f"{tmp_path}/beir")  # in BEIR's layout
+    assert data_sets(f"coir/codesearchnet={tmp_path}/beir") == [one]
     assert data_sets("coir/cosqa") == [DataSet("coir/cosqa", source="coir/cosqa")]
 
 

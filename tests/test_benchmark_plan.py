@@ -48,7 +48,7 @@ def test_a_model_s_speed_is_that_of_all_its_cells_together() -> None:
 
 def test_finished_cells_of_other_data_sets_tell_the_speed_too(tmp_path: Path) -> None:
     assert finished(str(tmp_path / "absent")) == []
-    write(tmp_path, PLAIN, replace(PLAIN, dataset="another"))
+    write(tmp_path, PLAIN, replace(PLAIN, dataset="another"), replace(PLAIN, dataset="damaged", run={}))
     assert [each.dataset for each in finished(str(tmp_path))] == ["another", "own"]
 
 

@@ -345,7 +345,7 @@ def test_output_in_an_object_store(data: Path, tmp_path: Path) -> None:
             ["--dataset", "beir/nq", "--retriever", "bm25", "--depth", "16385"],
             "argument --depth: 16385 is more than a ",
         ),
-        (["--dataset", "beir/sciFacts", "--retriever", "bm25"], "--dataset beir/sciFacts: neither a directory nor a "),
+        (["--dataset", "beir/sciFacts", "--retriever", "bm25"], "data set beir/sciFacts: neither a directory nor a "),
         (["--dataset", "{here}", "--retriever", "run:no"], "--retriever run:no: [Errno 2] No such file or directory"),
         (["--dataset", "{here}", "--retriever", "run:{here}"], "--retriever run:{here}: [Errno 21] Is a directory"),
         (

@@ -51,6 +51,9 @@ def test_cells_and_failures_are_read_back(tmp_path: Path) -> None:
         ({"value": None}, "value is not between 0 and 1"),
         ({"value": float("nan")}, "value is not between 0 and 1"),
         ({"model": 3}, "model is no text"),
+        ({"run": {}}, "run lacks pairs"),
+        ({"candidates": {"files": []}}, "candidates lacks judgements_sha256"),
+        ({"rejected": 3}, "argument of type 'int' is not iterable"),
     ],
 )
 def test_a_damaged_cell_is_named(tmp_path: Path, change: dict[str, object], told: str) -> None:
@@ -84,7 +87,12 @@ def test_results_without_cells_are_an_error(tmp_path: Path) -> None:
         ("small-cross-encoder", "ci_dbpedia_graded_40x50", False),
         ("small-cross-encoder", "dbpedia_entity_40x50", False),
         ("small-cross-encoder", "bench_cosqa", False),
+        ("small-cross-encoder", "beir/webis-touche2020", True),
+        ("small-cross-encoder", "bench_webis_touche2020_sample", True),
+        ("small-cross-encoder", "ci_scifact_40x30", True),
+        ("small-cross-encoder", "FiQA-2018", True),
         ("small-cross-encoder", "trec-dl20", True),
+        ("small-cross-encoder", "dl21", True),
         ("small-cross-encoder", "TREC DL 2021", True),
         ("small-cross-encoder", "trec-dl-2019", False),
         ("small-cross-encoder", "dl19", False),

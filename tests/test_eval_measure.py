@@ -345,6 +345,8 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     ),
     "a missing run": (["measure", "absent", "--qrels", "QRELS"], "absent: not found; give a job's output directory or"),
     "a name that is no text": (["measure", "RUN", "--qrels", "\udcff"], "'\\udcff': its name cannot be written down; "),
+    "a name with a line break": (["measure", "RUN", "--qrels", "a\nb"], "'a\\nb': its name cannot be written down; "),
+    "a name with a wide space": (["measure", "RUN", "--qrels", "a\u3000b"], "a b: cannot be read"),
     "a name with a colon": (["measure", "gs:", "--qrels", "QRELS"], "gs:: not found; give a job's output directory or"),
     "an address of nothing": (["measure", "gs://", "--qrels", "QRELS"], "gs://: names no file; give its whole address"),
     "missing qrels": (["measure", "RUN", "--qrels", "absent"], "absent: cannot be read"),

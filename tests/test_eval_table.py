@@ -63,7 +63,10 @@ def test_a_model_without_cells_keeps_its_published_average() -> None:
 
 def test_the_first_stage_is_measured_where_it_made_the_candidates() -> None:
     cells = [replace(each, first_stage=0.55) for each in benchmark(V3, "miracl")]
+    shorter = [replace(cells[0], depth=5), *cells[1:]]
+    assert row(shorter, "miracl", "jinaai/jina-embeddings-v3")["marks"] == ["†"]
     found = row(cells, "miracl", "jinaai/jina-embeddings-v3")
+    assert found["marks"] == []
     assert (found["role"], found["paper"], found["measured"]) == ("first stage", 58.9, pytest.approx(55.0))
     others = [cell(V3, each.dataset, each.value, "bm25") for each in cells]
     assert row(others, "miracl", "jinaai/jina-embeddings-v3")["count"] == 0
@@ -116,11 +119,19 @@ def test_a_reranker_is_not_compared_with_itself_as_a_first_stage() -> None:
 
 def test_a_data_set_in_parts_has_a_row_of_their_means() -> None:
     languages = ("go", "java", "javascript", "php", "python", "ruby")
-    cells = [cell(V3, f"coir/codesearchnet-{each}", 0.1 * place) for place, each in enumerate(languages)]
-    cells += [cell(BGE, f"coir/codesearchnet-{each}", 0.1) for each in languages[1:]]
+    cells = [
+        cell(V3, f"coir/codesearchnet-{each}", 0.1 * place, first_stage=0.3 + 0.04 * place)
+        for place, each in enumerate(languages)
+    ]
+    cells += [replace(each, model=BGE, value=0.1) for each in cells[1:]]
     *parts, whole = section_of("coir", cells)["matrix"]["rows"]
     assert [part["title"] for part in parts] == [f"CodeSearchNet, {each}" for each in languages]
-    assert (whole["title"], whole["mean"], whole["first_stage"]) == ("CodeSearchNet, mean of 6", True, 40.0)
+    assert (whole["title"], whole["mean"], whole["first_stage"]) == (
+        "CodeSearchNet, mean of 6",
+        True,
+        pytest.approx(40.0),
+    )
+    assert "CoIR" not in contents(cells[:1], [])["missing"]["untouched"]
     of_v3, of_bge = whole["values"]
     assert of_bge is None
     assert (of_v3["measured"], of_v3["gain"]) == (pytest.approx(25.0), pytest.approx(-15.0))

@@ -1,5 +1,9 @@
 """The exception that means "you can mend this yourself", and its one exception."""
 
+from __future__ import annotations
+
+import unicodedata
+
 
 class UserError(Exception):
     """A mistake or a circumstance that the user can mend.
@@ -18,6 +22,11 @@ class UnavailableError(UserError):
     """
 
     exit_code = 1
+
+
+def can_be_told(name: str) -> bool:
+    """Whether a name can stand in a line of text: UTF-8, without control characters and line breaks."""
+    return not any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in name)
 
 
 def one_line(error: BaseException) -> str:

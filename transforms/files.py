@@ -21,7 +21,7 @@ from typing import BinaryIO
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from transforms.errors import UnavailableError, UserError, one_line
+from transforms.errors import UnavailableError, UserError, can_be_told, one_line
 
 # How Beam tells that a filesystem failed (its BeamIOError is an OSError), is unknown, or is not installed.
 FAILURES = (OSError, ValueError, ImportError)
@@ -69,7 +69,7 @@ def expand(patterns: Sequence[str]) -> list[str]:
     """
     paths = sorted({path for pattern in patterns for path in _expand_one(pattern)})
     for path in paths:
-        if not path.isprintable():  # bytes that are no UTF-8 too, which no Parquet column could tell the name of
+        if not can_be_told(path):  # bytes that are no UTF-8 too, which no Parquet column could tell the name of
             raise UserError(f"input {path!r}: its name cannot be written down; rename it")
     return paths
 

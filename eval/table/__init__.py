@@ -40,6 +40,8 @@ def run(args: argparse.Namespace) -> None:
     from eval.table.page import headline, html, markdown
     from eval.table.plots import draw
 
+    if output.exists() and not output.is_dir():
+        raise UserError(f"--output {output}: is a file; give a directory")
     with writing(output):
         output.mkdir(parents=True, exist_ok=True)
     texts = {

@@ -30,7 +30,7 @@ MARKS = {
     "‡": "The model was trained on data of this set: no measure of its quality, and in no average.",
     "†": "Not the published protocol: other first-stage candidates, not the best 100 of them, or other settings.",
     "§": "Pairs were rejected; each lost place counts against the model.",
-    "‖": "An older figure: it was to be done again with other options or data, which has not been achieved.",
+    "‖": "An older figure: when it was last asked for, it could not be looked at again or not be done again.",
     "¶": "The models of this data set did not read the same candidates, or were not held to the same judgements.",
 }
 
@@ -305,7 +305,7 @@ def missing(
             for row in section["rows"]
             if 0 < row["count"] < row["total"]
         ],
-        "untouched": [section["title"] for section in benchmarks if not any(row["count"] for row in section["rows"])],
+        "untouched": [section["title"] for section in benchmarks if not section["matrix"]["rows"]],
     }
 
 

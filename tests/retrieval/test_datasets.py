@@ -52,4 +52,4 @@ def test_names_in_any_case() -> None:
 def test_unknown_names(name: str, hint: str) -> None:
     with pytest.raises(UserError) as refused:
         named(name)
-    assert str(refused.value) == f"--dataset {name}: neither a directory nor a data set that is known; {hint}"
+    assert str(refused.value) == f"data set {name}: neither a directory nor a data set that is known; {hint}"

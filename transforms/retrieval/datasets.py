@@ -141,7 +141,7 @@ def named(name: str) -> Dataset:
         near = difflib.get_close_matches(name.lower(), DATASETS, n=1)
         hint = f"did you mean {near[0]}?" if near else "give beir/scifact, miracl/yo, mkqa/de, coir/cosqa and so on"
         hint = f"give one of its parts, {', '.join(parts)}" if parts else hint
-        raise UserError(f"--dataset {name}: neither a directory nor a data set that is known; {hint}")
+        raise UserError(f"data set {name}: neither a directory nor a data set that is known; {hint}")
     return found
 
 

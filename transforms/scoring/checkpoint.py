@@ -86,7 +86,7 @@ def locate(name: str, revision: str | None = None) -> Checkpoint:
     if not directory.is_dir():
         if directory.exists():
             raise UserError(f"model {name}: a file; give the directory that it is in")
-        if name.count("/") != 1 or name.startswith((".", "/", "~")):
+        if not is_hub_id(name):
             raise UserError(
                 f"model {name}: no such directory; give a directory, a hub id (owner/name) or {', '.join(EMBEDDED)}"
             )
@@ -105,6 +105,11 @@ def locate(name: str, revision: str | None = None) -> Checkpoint:
     _read_json(directory / "tokenizer.json", name)  # a damaged one shows before anything is planned
     told = directory / "tokenizer_config.json"
     return Checkpoint(name, directory, commit, config, _read_json(told, name) if told.is_file() else {})
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether a name that is no directory's may be one of the hub's: owner/name."""
+    return name.count("/") == 1 and not name.startswith((".", "/", "~"))
 
 
 def outline(checkpoint: Checkpoint) -> Tensors:
