@@ -6,7 +6,6 @@ A passage holds an answer if the answer's tokens stand in it one after the other
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from collections.abc import Sequence
 
@@ -14,6 +13,7 @@ import regex
 
 from eval.files import read_lines
 from transforms.errors import UserError
+from transforms.json_text import parse
 
 # Letters, digits and combining marks in a row, or any other character that is neither space nor control.
 TOKEN = regex.compile(r"[\p{L}\p{N}\p{M}]+|[^\p{Z}\p{C}]")
@@ -71,8 +71,8 @@ def read_answers(location: str) -> dict[str, tuple[str, ...]]:
 
 def _parse(line: bytes, where: str) -> tuple[str, list[str]]:
     try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
+        record = parse(line)
+    except ValueError:
         raise UserError(f"{where}: not JSON in UTF-8; give a file of lines {EXPECTED}") from None
     query_id, answers = (record.get(name) for name in ("query_id", "answers")) if isinstance(record, dict) else (0, 0)
     if isinstance(query_id, int) and not isinstance(query_id, bool):

@@ -6,7 +6,6 @@ DIRECTORY/cells/DATASET/MODEL.json holds a `Cell`, or a `Failure` where the mode
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -16,6 +15,7 @@ from pyarrow import fs
 
 from eval.files import locate
 from transforms.errors import UserError, one_line
+from transforms.json_text import parse
 
 CELLS = "cells"
 # What is read of a cell by others.
@@ -126,12 +126,12 @@ def read_cell(location: str) -> Cell | Failure:
     with filesystem.open_input_stream(path, compression=None) as stream:
         content = stream.read()
     try:
-        told = dict(json.loads(content))
+        told = dict(parse(content))
         if "failed" in told:
             return Failure(str(told["model"]), str(told["dataset"]), str(told["failed"]))
         cell = Cell(**{field.name: told[field.name] for field in fields(Cell)})
         _check(cell)
-    except (ValueError, RecursionError, TypeError, KeyError) as problem:
+    except (ValueError, TypeError, KeyError) as problem:
         raise UserError(
             f"{location}: not a cell of a benchmark ({one_line(problem)}); delete it and run the benchmark again"
         ) from None

@@ -106,6 +106,9 @@ def _row(cells: Mapping[str, Any]) -> Row:
 
 
 BENCHMARKS = {name: _benchmark(name, fields) for name, fields in TABLE["benchmarks"].items()}
+# Data set in parts -> the names of these, and the other way round.
+PARTS = {whole: parts for benchmark in BENCHMARKS.values() for whole, parts in benchmark.parts.items()}
+WHOLES = {part: whole for whole, parts in PARTS.items() for part in parts}
 SOURCES = {name: Source(**fields) for name, fields in TABLE["sources"].items()}
 ROWS = tuple(map(_row, TABLE["cells"]))
 SIZES: Mapping[str, str] = TABLE["sizes"]  # the models of the table, in its order -> size as printed
@@ -149,22 +152,6 @@ def notes(model: str, benchmark: str, dataset: str | None = None) -> list[str]:
     return [note["note"] for note in found]
 
 
-def with_wholes(benchmark: Benchmark, scores: Mapping[str, float]) -> dict[str, float]:
-    """Scores, and those of data sets in parts of which all are there: the mean, unless the whole's is given itself."""
-    wholes = {
-        dataset: fmean(scores[part] for part in parts)
-        for dataset, parts in benchmark.parts.items()
-        if all(part in scores for part in parts)
-    }
-    return {**wholes, **scores}
-
-
-def whole_of(dataset: str) -> str | None:
-    """The data set of a benchmark of which this one is a part; None where it is none's."""
-    known = BENCHMARKS.get(benchmark_of(dataset))
-    return next((whole for whole, parts in known.parts.items() if dataset in parts), None) if known else None
-
-
 def benchmark_of(dataset: str) -> str:
     """The benchmark's name in that of a data set, whether it is one of that benchmark's own or not."""
     return dataset.partition("/")[0]
@@ -179,7 +166,12 @@ def average(benchmark: str, scores: Mapping[str, float]) -> Average:
             data set in parts is the mean over all of them, unless it is given itself.
     """
     known = BENCHMARKS[benchmark]
-    present = {dataset: score for dataset, score in with_wholes(known, scores).items() if dataset in known.datasets}
+    whole = {
+        dataset: fmean(scores[part] for part in parts)
+        for dataset, parts in known.parts.items()
+        if all(part in scores for part in parts)
+    }
+    present = {dataset: score for dataset, score in {**whole, **scores}.items() if dataset in known.datasets}
     missing = tuple(dataset for dataset in known.datasets if dataset not in present)
     mean = None if missing else fmean(present.values())
     return Average(mean, len(present), len(known.datasets), missing)

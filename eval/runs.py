@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,7 @@ from pyarrow import fs
 
 from eval.files import locate, read_lines
 from transforms.errors import UserError, one_line
+from transforms.json_text import parse
 from transforms.trec import parse_run_line
 
 FIRST_STAGE, RERANKED, RUN = "first_stage", "reranked", "run"
@@ -209,8 +209,8 @@ def _read_json(filesystem: fs.FileSystem, path: str) -> dict[str, Any]:
     with filesystem.open_input_stream(path) as stream:
         content = stream.read()
     try:
-        told = json.loads(content)
-    except (ValueError, RecursionError) as problem:
+        told = parse(content)
+    except ValueError as problem:
         raise UserError(f"{path}: not JSON ({one_line(problem)}); is this a job's output directory?") from None
     if not isinstance(told, dict) or not _as_a_job_writes(told):
         raise UserError(f"{path}: not what a job writes; is this a job's output directory?")

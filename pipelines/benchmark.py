@@ -12,8 +12,9 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
@@ -40,6 +41,7 @@ from pipelines.running import runner_of, set_up_logging
 from transforms import files, job
 from transforms.errors import UserError, one_line
 from transforms.lock import lock
+from transforms.scoring.hub import from_cache_alone
 
 NOT_FINISHED = "begun anew with other options or data, and not finished"
 
@@ -59,12 +61,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         output = files.absolute(options.output)
         there = {data: ready(data, options, output) for data in sets}  # a mistyped path shows before hours of work
         machine = Machine(options.device, options.dtype, options.attention, elsewhere=not local)
+        asked = {name: getattr(options, name) for name in MODEL_OPTIONS}
+        run = {name: getattr(options, name) for name in RUN_OPTIONS}
+        work = partial(work_of, asked=asked, run=run, beam=beam, machine=machine)
         if options.plan:
-            print(plan(output, entrants, there, options, beam, machine))
+            with from_cache_alone():
+                check_asked(entrants, asked, machine)
+                print(plan(output, entrants, there, options, work, machine))
             return 0
-        check_asked(entrants, asked(options), machine)
+        check_asked(entrants, asked, machine)
         with lock(output):
-            return do_benchmark(output, entrants, sets, options, beam, machine)
+            return do_benchmark(output, entrants, sets, options, beam, work, machine)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -75,11 +82,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging.exception("the benchmark failed")
         print("error: the benchmark failed, see above; what is done is kept", file=sys.stderr)
         return 1
-
-
-def asked(options: argparse.Namespace) -> dict[str, Any]:
-    """The options of models, None where they are not given."""
-    return {name: getattr(options, name) for name in MODEL_OPTIONS}
 
 
 def distinct(option: str, named: list[Any]) -> list[Any]:
@@ -101,6 +103,7 @@ def do_benchmark(
     sets: Sequence[DataSet],
     options: argparse.Namespace,
     beam: Sequence[str],
+    work: Callable[[Entrant, Candidates], Work],
     machine: Machine,
 ) -> int:
     """Do all cells, or what is missing of them; returns the exit code.
@@ -111,12 +114,12 @@ def do_benchmark(
         sets: the data sets.
         options: of the command.
         beam: options of Beam's runner, as given.
+        work: the cell of a model and candidates.
         machine: where the models run.
 
     Raises:
         KeyboardInterrupt: the user stopped it, after the shard in hand.
     """
-    run = {name: getattr(options, name) for name in RUN_OPTIONS}
     failures: list[Failure] = []
     lacking = not_to_be_had(entrants, machine)  # before hours of work for them
     number, total = 0, len(sets) * len(entrants)
@@ -135,8 +138,7 @@ def do_benchmark(
                     raise ApartError(lacking[model])
                 if isinstance(candidates, str):
                     raise ApartError(candidates)
-                work = work_of(model, candidates, asked(options), run, beam, machine)
-                cell, old = do_cell(work, output, options.price_per_hour)
+                cell, old = do_cell(work(model, candidates), output, options.price_per_hour)
                 print(f"{told(cell)}{', done before' if old else ''}", flush=True)
             except Exception as error:
                 failures.append(Failure(model.name, data.name, reason(error)))

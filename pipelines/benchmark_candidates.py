@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from pipelines.running import prepare
 from transforms import files, job
 from transforms.errors import UserError
 from transforms.inputs import InputFile, inspect, total_pairs
+from transforms.json_text import parse
 from transforms.retrieval import datasets
 from transforms.retrieval.join import CANDIDATES_DIRECTORY
 from transforms.scoring import catalogue
@@ -120,9 +120,9 @@ def told_in(directory: str | None) -> dict[str, Any]:
     if directory is None:
         return {}
     try:
-        told = dict(json.loads(files.read_text(files.join(directory, REPORT))))
+        told = dict(parse(files.read_text(files.join(directory, REPORT))))
         named_by(told["retriever"], "")
-    except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         return {}
     return told
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from eval.published_scores import BENCHMARKS, DEPTH
+from eval.published_scores import BENCHMARKS, DEPTH, PARTS
 from pipelines.candidates_options import depth, retriever
 from pipelines.options import Parser
 from pipelines.rerank_options import MODEL_OPTIONS, RUN_OPTIONS, add_options, given, positive, price, share, speed
@@ -23,8 +23,6 @@ PROTOCOL: Mapping[str, Mapping[str, Any]] = {
     "jinaai/jina-reranker-v3": {"group_size": 125},
     "jinaai/jina-reranker-v2-base-multilingual": {"long_documents": "truncate"},
 }
-# Data set in parts, by its name -> the names of these.
-PARTS = {whole: parts for benchmark in BENCHMARKS.values() for whole, parts in benchmark.parts.items()}
 # The tasks of jina-code-embeddings for the data sets of CoIR, as on its model card; the longest beginning that fits.
 CODE_MODEL = "jinaai/jina-code-embeddings-0.5b"
 CODE_TASKS = {

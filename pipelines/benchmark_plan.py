@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from eval.cells import Cell, Failure, cell_files, cell_path, read_cell
+from eval.cells import Cell, Failure, cell_files, read_cell
 from eval.summary import align
 from pipelines.benchmark_candidates import Candidates
-from pipelines.benchmark_cell import RUN_OPTIONS, Machine, check_asked, settled, work_of
+from pipelines.benchmark_cell import Machine, Work, settled
 from pipelines.benchmark_options import DataSet, Entrant
 from pipelines.dry_run import duration
-from pipelines.rerank_options import MODEL_OPTIONS
 from transforms import files, job
 from transforms.commit import committed
 from transforms.errors import UserError
 from transforms.scoring.checkpoint import is_hub_id
-from transforms.scoring.hub import from_cache_alone
 
 
 class Planned(NamedTuple):
@@ -62,7 +60,7 @@ def plan(
     entrants: Sequence[Entrant],
     there: Mapping[DataSet, Candidates | None],
     options: argparse.Namespace,
-    beam: Sequence[str],
+    work: Callable[[Entrant, Candidates], Work],
     machine: Machine,
 ) -> str:
     """What would be done, in lines for people, as far as it can be told from what is on this machine.
@@ -72,32 +70,28 @@ def plan(
         entrants: the models.
         there: data sets, and their candidates where these are made.
         options: of the command.
-        beam: options of Beam's runner, as given.
+        work: the cell of a model and candidates.
         machine: where the models would run.
 
     Raises:
-        UserError: a model is not there, or an option fits none.
+        UserError: a model is not there.
     """
-    choices = {name: getattr(options, name) for name in MODEL_OPTIONS}
-    with from_cache_alone():
-        check_asked(entrants, choices, machine)
-    run = {name: getattr(options, name) for name in RUN_OPTIONS}
     asked: dict[tuple[str, str], Asked] = {}
     for model in entrants:
-        with from_cache_alone():
-            if not is_here(model, machine):
-                continue
-            for data, found in there.items():
-                if found is not None:
-                    work = work_of(model, found, choices, run, beam, machine)
-                    asked[model.name, data.name] = Asked(work.fingerprint, scored_pairs(work.job_directory(output)))
+        if not is_here(model, machine):
+            continue
+        for data, found in there.items():
+            if found is not None:
+                cell = work(model, found)
+                asked[model.name, data.name] = Asked(cell.fingerprint, scored_pairs(cell.job_directory(output)))
     pairs = {
         data.name: Pairs(most_pairs(data, options.depth), False) if found is None else Pairs(found.pairs, True)
         for data, found in there.items()
     }
     names = [model.name for model in entrants]
-    speed = speeds(names, finished(output), options.throughput)
-    return render(planned(output, names, pairs, asked), speed, options.price_per_hour)
+    cells = finished(output)
+    speed = speeds(names, cells, options.throughput)
+    return render(planned(names, pairs, asked, cells), speed, options.price_per_hour)
 
 
 def is_here(model: Entrant, machine: Machine) -> bool:
@@ -123,23 +117,25 @@ def scored_pairs(directory: str) -> int:
 
 
 def planned(
-    output: str, models: Iterable[str], pairs: Mapping[str, Pairs], asked: Mapping[tuple[str, str], Asked]
+    models: Iterable[str],
+    pairs: Mapping[str, Pairs],
+    asked: Mapping[tuple[str, str], Asked],
+    there: Iterable[Cell],
 ) -> list[Planned]:
     """All cells.
 
     Args:
-        output: directory of the results.
         models: their names.
         pairs: data set -> pairs of its candidates.
         asked: model and data set -> the cell; without those that cannot be told before something is fetched or made, of
             which each that is there is taken for done.
+        there: those that are.
     """
+    known = {(cell.model, cell.dataset): cell for cell in there if cell.outdated is None}
     cells = []
     for dataset, (number, counted) in pairs.items():
         for model in models:
-            found = known_cell(cell_path(output, model, dataset))
-            done = found if isinstance(found, Cell) and found.outdated is None else None
-            wanted = asked.get((model, dataset))
+            done, wanted = known.get((model, dataset)), asked.get((model, dataset))
             if done is not None and (wanted is None or wanted.fingerprint == done.fingerprint):
                 cells.append(Planned(model, dataset, done.pairs, done))
             else:

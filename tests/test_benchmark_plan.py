@@ -27,7 +27,7 @@ def test_cells_that_are_done_are_told_from_those_to_do(tmp_path: Path) -> None:
     asked = {("small-cross-encoder", name): Asked("f", 0) for name in ("changed", "same")}
     asked["small-cross-encoder", "failed"] = Asked("f", 3)
     model = "small-cross-encoder"
-    assert planned(str(tmp_path), [model], pairs, asked) == [
+    assert planned([model], pairs, asked, finished(str(tmp_path))) == [
         Planned(model, "own", 900, PLAIN),
         Planned(model, "outdated", 7, None),
         Planned(model, "failed", 4, None, begun=True),

@@ -19,6 +19,7 @@ from transforms import files
 from transforms.commit import REJECTED_DIRECTORY, SCORED_DIRECTORY, parquet_names
 from transforms.errors import UnavailableError, UserError, one_line
 from transforms.inputs import InputFile
+from transforms.json_text import parse
 from transforms.lock import LOCK_NAMES, lock
 
 JOB, REPORT, SUCCESS, PLAN, REGROUPED = "job.json", "report.json", "_SUCCESS", "_plan.parquet", "_regrouped"
@@ -227,12 +228,12 @@ def read_job(output: str) -> Job | None:
     if not files.exists(path):
         return None
     try:
-        fields = json.loads(files.read_text(path))
+        fields = parse(files.read_text(path))
         found = Job(**fields | {"inputs": tuple(Input(**entry) for entry in fields["inputs"])})
         if not all(isinstance(part, dict) for part in (found.model, found.options, found.execution)):
             raise TypeError("sections that are no objects")
         return found
-    except (ValueError, RecursionError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"{path} is damaged; give --overwrite to begin again, or another --output") from error
 
 

@@ -14,15 +14,16 @@ from eval.cells import Cell, Failure
 from eval.published_scores import (
     BENCHMARKS,
     DEPTH,
+    PARTS,
     SIZES,
     SOURCES,
+    WHOLES,
     Benchmark,
     average,
     benchmark_of,
     notes,
     published_averages,
     published_row,
-    whole_of,
 )
 
 # What a reader must know of a figure, by the sign that stands beside it.
@@ -83,7 +84,7 @@ def benchmark_section(benchmark: Benchmark, cells: Sequence[Cell]) -> dict[str, 
         "measure": benchmark.measure,
         "first_stage": benchmark.first_stage,
         "rows": rows,
-        "matrix": with_wholes_of(benchmark, matrix(ours)),
+        "matrix": with_wholes(matrix(ours)),
     }
 
 
@@ -144,14 +145,14 @@ def matrix(cells: Sequence[Cell]) -> dict[str, Any]:
     return {"models": models, "rows": rows}
 
 
-def with_wholes_of(benchmark: Benchmark, values: dict[str, Any]) -> dict[str, Any]:
+def with_wholes(values: dict[str, Any]) -> dict[str, Any]:
     """A matrix with a row more after the parts of each data set in parts of which some model has all: their means."""
     rows = []
     for row in values["rows"]:
         rows.append(row)
-        whole = whole_of(row["dataset"])
-        parts = [each for each in rows if whole and each["dataset"] in benchmark.parts[whole]]
-        if whole and len(parts) == len(benchmark.parts[whole]):
+        whole = WHOLES.get(row["dataset"])
+        parts = [each for each in rows if whole and WHOLES.get(each["dataset"]) == whole]
+        if whole and len(parts) == len(PARTS[whole]):
             means = [_mean([part["values"][place] for part in parts]) for place in range(len(values["models"]))]
             stages = [part["first_stage"] for part in parts]
             title = f"{title_of(whole)}, mean of {len(parts)}"
@@ -320,7 +321,7 @@ def known_benchmark(dataset: str) -> Benchmark | None:
 
 def title_of(dataset: str) -> str:
     """How a data set is written."""
-    known, whole = known_benchmark(dataset), whole_of(dataset)
+    known, whole = known_benchmark(dataset), WHOLES.get(dataset)
     if known and whole:
         return f"{known.datasets[whole]}, {dataset.removeprefix(f'{whole}-')}"
     return known.datasets.get(dataset, dataset) if known else dataset
@@ -365,5 +366,5 @@ def _dataset_order(dataset: str) -> tuple[int, int, str]:
     known = known_benchmark(dataset)
     if known is None:
         return len(BENCHMARKS), 0, dataset
-    order, place = list(known.datasets), whole_of(dataset) or dataset
+    order, place = list(known.datasets), WHOLES.get(dataset, dataset)
     return list(BENCHMARKS).index(known.name), order.index(place) if place in order else len(order), dataset

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 
 from transforms import files
 from transforms.errors import UserError, one_line
+from transforms.json_text import parse
 from transforms.trec import MAX_GRADE
 
 _BATCH_ROWS = 1024
@@ -205,8 +205,8 @@ def _json_rows(
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            row = parse(line)
+        except ValueError as error:
             raise UserError(f"{where}: no JSON ({one_line(error)}); give one object a line") from None
         if not isinstance(row, dict):
             raise UserError(f"{where}: no JSON object; give one object a line")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import torch
@@ -73,7 +73,7 @@ def torch_varlen(
     longest = max(packed.lengths)
     shared = query.shape[1] // key.shape[1]
     further: dict[str, Any] = {}
-    if "enable_gqa" in inspect.signature(varlen_attn).parameters:  # from torch 2.12 on
+    if _shares_heads(varlen_attn):
         further["enable_gqa"] = shared > 1
     elif shared > 1:
         key, value = (states.repeat_interleave(shared, dim=1) for states in (key, value))
@@ -91,6 +91,12 @@ def torch_varlen(
     )
     assert isinstance(attended, torch.Tensor)  # a pair only where more is asked for
     return attended
+
+
+@cache
+def _shares_heads(varlen_attn: Callable[..., Any]) -> bool:
+    """Whether it takes fewer heads of keys and values than of queries, as from torch 2.12 on."""
+    return "enable_gqa" in inspect.signature(varlen_attn).parameters
 
 
 def flash_attention(

@@ -6,7 +6,6 @@ Weights come from safetensors files alone, and no code that lies beside them is 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTr
 from transformers.utils import logging
 
 from transforms.errors import UserError, one_line
+from transforms.json_text import parse
 from transforms.scoring import hub
 from transforms.scoring.attention import implementation
 from transforms.scoring.execution import Placement
@@ -273,12 +273,12 @@ def _open(path: Path, name: str) -> Any:
 
 def _read_json(path: Path, name: str) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"model {name}: no {path.name} in {path.parent}; give the directory of a checkpoint") from None
     except OSError as error:
         raise UserError(f"model {name}: {path} cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UserError(f"model {name}: {path} is not valid JSON ({error}); fetch it again") from error
     if not isinstance(content, dict):
         raise UserError(f"model {name}: {path} holds no JSON object; fetch it again")

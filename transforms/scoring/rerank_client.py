@@ -18,6 +18,7 @@ from typing import NamedTuple
 import httpx
 
 from transforms.errors import UserError, one_line
+from transforms.json_text import parse
 from transforms.scoring.rerank_api import Api, read_scores, read_tokens, request_body
 
 KEY_VARIABLE = "RERANK_API_KEY"
@@ -117,9 +118,9 @@ class Client:
             raise FaultError(f"connection lost: {one_line(error)}") from None
         self._check_status(response)
         try:
-            content = response.json()
+            content = parse(response.content)
             scores = read_scores(self._api, content, len(documents))
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise FaultError(self._clear(f"wrong answer: {error}")) from None
         self.answered = time.monotonic()
         return Answer(scores, read_tokens(content))

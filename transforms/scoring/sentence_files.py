@@ -5,13 +5,13 @@ Source of the file formats: the package sentence-transformers, version 6 and bef
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from transforms.errors import UserError
+from transforms.json_text import parse
 from transforms.scoring.checkpoint import Checkpoint
 
 Pooling = Literal["mean", "cls", "last"]
@@ -115,8 +115,8 @@ def _json(checkpoint: Checkpoint, file: str, otherwise: Any = None) -> Any:
     if not path.is_file():
         return {} if otherwise is None else otherwise
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+        return parse(path.read_text(encoding="utf-8"))
+    except ValueError as error:
         raise UserError(f"model {checkpoint.name}: {path} is not valid JSON ({error}); fetch it again") from error
 
 
