@@ -15,7 +15,7 @@ setup(
     packages=find_packages(include=["pipelines", "pipelines.*", "transforms", "transforms.*", "eval", "eval.*"]),
     package_data={
         "transforms.scoring": ["models/*/*"],
-        "eval": ["published_table.json"],
+        "eval.published": ["table.json"],
         "eval.table": ["templates/*"],
     },
     python_requires="==3.11.*",

@@ -7,8 +7,9 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from eval import compare, measure, order, table, throughput, verify
-from transforms.errors import UserError, one_line
+from eval import table, throughput
+from eval.commands import compare, measure, order, verify
+from transforms.base.errors import UserError, one_line
 
 COMMANDS = {
     "compare": compare,

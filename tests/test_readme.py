@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from eval.__main__ import parser as eval_parser
-from pipelines import benchmark_options, candidates_options, rerank_options
-from pipelines.options import parse
+from pipelines.benchmark import options as benchmark_options
+from pipelines.candidates import options as candidates_options
+from pipelines.rerank import options as rerank_options
+from pipelines.running.options import parse
 from scripts.walk_readme import NEEDS, README, REPOSITORY, Block, blocks
 
 BLOCKS = blocks(README.read_text(encoding="utf-8"))

@@ -14,8 +14,9 @@ import pyarrow as pa
 import pytest
 
 from eval.__main__ import parser as eval_parser
-from pipelines import benchmark_options, candidates_options
-from pipelines.rerank_options import build_parser
+from pipelines.benchmark import options as benchmark_options
+from pipelines.candidates import options as candidates_options
+from pipelines.rerank.options import build_parser
 from transforms.schema import REASONS, REJECTED, SCORED
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -106,7 +107,7 @@ def test_package_carries_its_data(tmp_path: Path) -> None:
         "tokenizer.json",
         "tokenizer_config.json",
     }
-    assert (tmp_path / "eval" / "published_table.json").is_file()
+    assert (tmp_path / "eval" / "published" / "table.json").is_file()
     assert {path.name for path in tmp_path.iterdir()} == {"eval", "pipelines", "transforms"}
 
 

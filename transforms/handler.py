@@ -9,10 +9,10 @@ import numpy as np
 from apache_beam.ml.inference.base import ModelHandler
 from numpy.typing import NDArray
 
-from transforms.order import candidate_order
-from transforms.progress import progress_writer
+from transforms.input.candidate_order import candidate_order
+from transforms.job.progress import progress_writer
 from transforms.schema import Shard
-from transforms.scoring.endpoint import EndpointSpecification
+from transforms.scoring.hosted.endpoint import EndpointSpecification
 from transforms.scoring.reranker import Specification
 from transforms.scoring.results import RankingTask, Scores, take
 from transforms.scoring.scorer import Scorer
@@ -36,8 +36,8 @@ class RerankerHandler(ModelHandler[Shard, ScoredShard, Scorer]):
 
         Args:
             specification: the model.
-            order: in which a listwise model reads the candidates, see `transforms.order`.
-            progress_folder: where to account for progress, see `transforms.progress`.
+            order: in which a listwise model reads the candidates, see `transforms.input.candidate_order`.
+            progress_folder: where to account for progress, see `transforms.job.progress`.
         """
         super().__init__()
         self._specification = specification
@@ -73,7 +73,7 @@ class RerankerHandler(ModelHandler[Shard, ScoredShard, Scorer]):
 
 
 def tasks_of(shard: Shard, order: str = "best_first") -> tuple[list[RankingTask], NDArray[np.int64]]:
-    """The shard's queries with their documents in a candidate order; see `transforms.order.candidate_order`.
+    """The shard's queries with their documents in a candidate order; see `candidate_order`.
 
     Returns:
         The tasks; and for each of their documents in turn the row of `shard.pairs` that it is from, shape [pairs].

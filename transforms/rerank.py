@@ -18,15 +18,15 @@ import apache_beam as beam
 from apache_beam.metrics.metric import Metrics
 from apache_beam.ml.inference.base import RunInference
 
-from transforms.commit import commit
 from transforms.handler import RerankerHandler, ScoredShard
-from transforms.plan import Unit
-from transforms.progress import stop_requested
-from transforms.reader import read_shards
+from transforms.input.plan import Unit
+from transforms.input.reader import read_shards
+from transforms.input.template import Template
+from transforms.job.progress import stop_requested
+from transforms.output.commit import commit
 from transforms.schema import Shard
-from transforms.scoring.endpoint import EndpointSpecification
+from transforms.scoring.hosted.endpoint import EndpointSpecification
 from transforms.scoring.reranker import Specification
-from transforms.template import Template
 
 NAMESPACE = "rerank"
 _MICROSECONDS = "_microseconds"
@@ -123,10 +123,10 @@ class Rerank(beam.PTransform):  # type: ignore[type-arg]  # its parameters are n
             output: the job's output directory, on any filesystem that Beam reads.
             specification: the model.
             reading: how input files become shards.
-            order: in which a listwise model reads the candidates, see `transforms.order`.
+            order: in which a listwise model reads the candidates, see `transforms.input.candidate_order`.
             top_k: pairs of each query to keep in the output; None for all.
             fingerprint: of the job, for its part files to bear.
-            progress_folder: local folder for progress, see `transforms.progress`; None where workers are elsewhere.
+            progress_folder: local folder for progress, see `transforms.job.progress`; None where workers are elsewhere.
             resource_hints: of Beam, by name, for the workers that do it. All steps have them, since a runner puts steps
                 with different hints on different machines: a shard would be committed when all are scored, not each.
         """

@@ -7,10 +7,10 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from eval.cells import read_cells
-from eval.files import writing
+from eval.ranking.files import writing
+from eval.table.cells import read_cells
 from eval.table.content import contents
-from transforms.errors import UserError
+from transforms.base.errors import UserError
 
 TITLE = "Comparison of rerankers"
 

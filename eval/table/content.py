@@ -10,8 +10,7 @@ from dataclasses import asdict
 from statistics import fmean
 from typing import Any
 
-from eval.cells import Cell, Failure
-from eval.published_scores import (
+from eval.published.scores import (
     BENCHMARKS,
     DEPTH,
     PARTS,
@@ -25,6 +24,7 @@ from eval.published_scores import (
     published_averages,
     published_row,
 )
+from eval.table.cells import Cell, Failure
 
 # What a reader must know of a figure, by the sign that stands beside it.
 MARKS = {

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from eval.summary import align
+from eval.ranking.summary import align
 from eval.table.plots import Plot
 
 NONE = "–"  # noqa: RUF001

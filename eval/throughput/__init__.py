@@ -9,9 +9,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from eval.files import write_json
-from eval.measure import check_outputs
-from transforms.errors import UserError
+from eval.commands.measure import check_outputs
+from eval.ranking.files import write_json
+from transforms.base.errors import UserError
 
 CORE, CEILING = "core", "ceiling"
 APART, JOB, PLAIN = "core, prefixes apart", "whole job", "plain forward"
@@ -46,7 +46,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: the model or the candidates cannot be had, or a number is out of range.
     """
-    from eval.throughput import measured, tasks  # torch, which other commands do without
+    from eval.throughput import rounds as measured
+    from eval.throughput import tasks
 
     numbers = {"pairs": min(args.pairs), "repeats": args.repeats, "list_size": args.list_size or 1}
     for name, value in numbers.items():

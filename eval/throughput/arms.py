@@ -17,11 +17,11 @@ import torch
 from transformers import AutoModel, AutoModelForCausalLM
 
 from eval.throughput import least_time
-from transforms.errors import UserError
+from transforms.base.errors import UserError
 from transforms.scoring import RankingTask, Reranker
-from transforms.scoring.checkpoint import quiet
-from transforms.scoring.packing import TokenSequence
-from transforms.scoring.tokenise import Tokens
+from transforms.scoring.families.tokenise import Tokens
+from transforms.scoring.packed.packing import TokenSequence
+from transforms.scoring.weights.checkpoint import quiet
 
 PEER_BATCH = 32  # sentence-transformers' default
 

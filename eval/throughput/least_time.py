@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch.nn.functional import linear, scaled_dot_product_attention
 
-from transforms.scoring.attention import KERNELS
-from transforms.scoring.last_layer import LastPostNorm, LastPreNorm
-from transforms.scoring.packing import Packed, TokenSequence, pack
+from transforms.scoring.packed.attention import KERNELS
+from transforms.scoring.packed.packing import Packed, TokenSequence, pack
+from transforms.scoring.weights.last_layer import LastPostNorm, LastPreNorm
 
 REPEATS = 7
 LAUNCHES = 20  # in a row on a GPU, which is done with a single product before the next is asked for

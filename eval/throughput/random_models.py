@@ -14,9 +14,9 @@ from transformers import AutoModelForSequenceClassification as Classifier
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.models.auto.configuration_auto import AutoConfig
 
-from transforms.errors import UserError
-from transforms.scoring import checkpoint
-from transforms.scoring.listwise_prompt import DOCUMENT_TOKEN, QUERY_TOKEN
+from transforms.base.errors import UserError
+from transforms.scoring.families.listwise_prompt import DOCUMENT_TOKEN, QUERY_TOKEN
+from transforms.scoring.weights import checkpoint
 
 TOKENIZER = "small-cross-encoder"  # texts are tokenised by the embedded model's, and never by the model's own
 SPECIAL = ("<|im_start|>", "<|im_end|>", "<think>", "</think>", DOCUMENT_TOKEN, QUERY_TOKEN)  # of Qwen's tokenizers

@@ -8,8 +8,8 @@ from itertools import chain, cycle, islice
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from eval.files import locate
-from transforms.errors import UserError, one_line
+from eval.ranking.files import locate
+from transforms.base.errors import UserError, one_line
 from transforms.scoring import RankingTask
 
 

@@ -8,14 +8,14 @@ import pyarrow as pa
 import pytest
 from ir_measures import R, nDCG
 
-from transforms.retrieval import bm25, records, work
+from transforms.retrieval import bm25, records, step_files
 from transforms.retrieval.analysis import analyser
 
 ENGLISH = analyser("en")
 
 
 def corpus(*rows: tuple[str, str | None, str]) -> pa.Table:
-    return pa.table(list(zip(*rows, strict=True)), schema=work.CORPUS)
+    return pa.table(list(zip(*rows, strict=True)), schema=step_files.CORPUS)
 
 
 def found(index: bm25.Index, query: str, k: int = 10) -> list[tuple[str, float]]:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.retrieval import copies
-from transforms.errors import UserError
-from transforms.retrieval import corpus, work
+from tests.support import copies
+from transforms.base.errors import UserError
+from transforms.retrieval import corpus, step_files
 from transforms.retrieval.source import SourceFile
 
 
@@ -21,13 +21,13 @@ def test_shards(tmp_path: Path) -> None:
     rows = [{"_id": number, "title": "T" if number else None, "text": f"t{number}"} for number in range(3)]
     names = shards(tmp_path, rows)
     assert names == ["part-00003-00000", "part-00003-00001"]
-    paths = [work.corpus_path(str(tmp_path / "out"), name) for name in names]
-    assert [row for path in paths for row in work.read(path).to_pylist()] == [
+    paths = [step_files.corpus_path(str(tmp_path / "out"), name) for name in names]
+    assert [row for path in paths for row in step_files.read(path).to_pylist()] == [
         {"doc_id": "0", "title": None, "text": "t0"},
         {"doc_id": "1", "title": "T", "text": "t1"},
         {"doc_id": "2", "title": "T", "text": "t2"},
     ]
-    assert [work.record(path) for path in paths] == [
+    assert [step_files.record(path) for path in paths] == [
         {"documents": 2, "without_text": 0, "last": False},
         {"documents": 1, "without_text": 0, "last": True},
     ]
@@ -42,15 +42,15 @@ def test_long_texts_make_small_shards(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_documents_without_a_text_are_counted(tmp_path: Path) -> None:
     [name] = shards(tmp_path, [{"_id": "a", "text": None}])
-    path = work.corpus_path(str(tmp_path / "out"), name)
-    assert work.record(path) == {"documents": 0, "without_text": 1, "last": True}
-    assert work.read(path).num_rows == 0
+    path = step_files.corpus_path(str(tmp_path / "out"), name)
+    assert step_files.record(path) == {"documents": 0, "without_text": 1, "last": True}
+    assert step_files.read(path).num_rows == 0
 
 
 def test_a_second_try_does_what_is_missing(tmp_path: Path) -> None:
     rows = [{"_id": number, "text": "t"} for number in range(6)]
     names = shards(tmp_path, rows)
-    paths = [Path(work.corpus_path(str(tmp_path / "out"), name)) for name in names]
+    paths = [Path(step_files.corpus_path(str(tmp_path / "out"), name)) for name in names]
     before = [path.read_bytes() for path in paths]
     paths[2].unlink()
     paths[0].write_bytes(b"as it was")  # a shard that is there is passed over

@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from eval.published_scores import BENCHMARKS
-from transforms.errors import UserError
+from eval.published.scores import BENCHMARKS
+from transforms.base.errors import UserError
 from transforms.retrieval.datasets import DATASETS, named
 
 

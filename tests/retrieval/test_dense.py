@@ -7,15 +7,15 @@ import pyarrow as pa
 import pytest
 from apache_beam.internal import pickler
 
-from tests.scoring import tiny_encoder
-from transforms.retrieval import work
+from tests.support import tiny_encoder
+from transforms.retrieval import step_files
 from transforms.retrieval.dense import Searcher, search_shard
 from transforms.retrieval.transform import Dense, Settings, _SearchShard
-from transforms.scoring.encoder import Encoder
 from transforms.scoring.reranker import Specification, specify
+from transforms.scoring.text_encoder import Encoder
 
 TEXTS = {f"d{number}": " ".join("abcdefghijklmnopqrst"[number % 7 :: 1 + number % 5]) for number in range(12)}
-QUERIES = pa.table([[0, 1], ["q0", "q1"], ["a b c", "t s r"]], schema=work.QUERIES)
+QUERIES = pa.table([[0, 1], ["q0", "q1"], ["a b c", "t s r"]], schema=step_files.QUERIES)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def search(specification: Specification, rows: pa.Table, k: int, queries: pa.Tab
 
 
 def documents(texts: dict[str, str]) -> pa.Table:
-    return pa.table([list(texts), [None] * len(texts), list(texts.values())], schema=work.CORPUS)
+    return pa.table([list(texts), [None] * len(texts), list(texts.values())], schema=step_files.CORPUS)
 
 
 def test_exact_best_of_each_query(specification: Specification) -> None:
@@ -47,7 +47,7 @@ def test_exact_best_of_each_query(specification: Specification) -> None:
 
 
 def test_title_is_read_and_equal_scores_stand_by_document(specification: Specification) -> None:
-    rows = pa.table([["9", "10", "a"], ["b", None, ""], ["c", "b c", "b c"]], schema=work.CORPUS)
+    rows = pa.table([["9", "10", "a"], ["b", None, ""], ["c", "b c", "b c"]], schema=step_files.CORPUS)
     found = search(specification, rows, 2, QUERIES.slice(0, 1))
     assert found["doc_id"].to_pylist() == ["a", "9"]
     assert len(set(found["score"].to_pylist())) == 1
@@ -68,22 +68,22 @@ def test_document_that_cannot_be_embedded_is_never_found(
         return rows
 
     monkeypatch.setattr(Encoder, "embed", without_d3)
-    work.write(work.corpus_path(str(tmp_path), "part"), documents(TEXTS))
+    step_files.write(step_files.corpus_path(str(tmp_path), "part"), documents(TEXTS))
     search_shard(Searcher(specification, QUERIES), str(tmp_path), "part", 12)
-    found = work.hits_path(str(tmp_path), "part")
-    assert work.record(found) == {"not_embedded": 1, "queries_not_embedded": 0}
-    assert sorted(work.read(found)["doc_id"].to_pylist()) == sorted([d for d in TEXTS if d != "d3"] * 2)
+    found = step_files.hits_path(str(tmp_path), "part")
+    assert step_files.record(found) == {"not_embedded": 1, "queries_not_embedded": 0}
+    assert sorted(step_files.read(found)["doc_id"].to_pylist()) == sorted([d for d in TEXTS if d != "d3"] * 2)
 
 
 def test_threads_of_a_worker_share_a_model(specification: Specification, tmp_path: Path) -> None:
-    work.write(work.queries_path(str(tmp_path)), QUERIES)
+    step_files.write(step_files.queries_path(str(tmp_path)), QUERIES)
     for name in ("one", "other"):
-        work.write(work.corpus_path(str(tmp_path), name), documents(TEXTS), {"documents": len(TEXTS)})
+        step_files.write(step_files.corpus_path(str(tmp_path), name), documents(TEXTS), {"documents": len(TEXTS)})
     step = _SearchShard(Settings(str(tmp_path), 5, False, 100), Dense(specification))
     first, second = (pickler.loads(pickler.dumps(step)) for _ in range(2))  # as a runner gives one to each thread
     assert [*first.process("one"), *second.process("other")] == ["one", "other"]
     assert first._searcher is second._searcher is not None
-    hits = [work.read(work.hits_path(str(tmp_path), name)) for name in ("one", "other")]
+    hits = [step_files.read(step_files.hits_path(str(tmp_path), name)) for name in ("one", "other")]
     assert hits[0].equals(hits[1])
 
 
@@ -92,17 +92,17 @@ def test_damaged_embeddings_are_computed_again(
     specification: Specification, tmp_path: Path, keep: slice | None
 ) -> None:
     searcher, kept = Searcher(specification, QUERIES), str(tmp_path / "kept")
-    work.write(work.corpus_path(str(tmp_path), "part"), documents(TEXTS))
+    step_files.write(step_files.corpus_path(str(tmp_path), "part"), documents(TEXTS))
     search_shard(searcher, str(tmp_path), "part", 5, kept)
     whole = (tmp_path / "kept" / "part.npy").read_bytes()
-    hits = work.read(work.hits_path(str(tmp_path), "part"))
+    hits = step_files.read(step_files.hits_path(str(tmp_path), "part"))
     if keep is None:  # those of another shard
         np.save(tmp_path / "kept" / "part.npy", np.zeros((3, 8), np.float32))
     else:
         (tmp_path / "kept" / "part.npy").write_bytes(whole[keep])
     search_shard(searcher, str(tmp_path), "part", 5, kept)
     assert (tmp_path / "kept" / "part.npy").read_bytes() == whole
-    assert work.read(work.hits_path(str(tmp_path), "part")).equals(hits)
+    assert step_files.read(step_files.hits_path(str(tmp_path), "part")).equals(hits)
 
 
 def test_kept_embeddings_are_read_instead_of_computed(
@@ -110,10 +110,10 @@ def test_kept_embeddings_are_read_instead_of_computed(
 ) -> None:
     searcher, kept = Searcher(specification, QUERIES), str(tmp_path / "kept")
     for output in ("first", "second"):
-        work.write(work.corpus_path(str(tmp_path / output), "part"), documents(TEXTS))
+        step_files.write(step_files.corpus_path(str(tmp_path / output), "part"), documents(TEXTS))
         search_shard(searcher, str(tmp_path / output), "part", 5, kept)
         monkeypatch.setattr(Encoder, "embed", None)  # called no more
     assert [path.name for path in (tmp_path / "kept").iterdir()] == ["part.npy"]
-    hits = [work.read(work.hits_path(str(tmp_path / output), "part")) for output in ("first", "second")]
+    hits = [step_files.read(step_files.hits_path(str(tmp_path / output), "part")) for output in ("first", "second")]
     assert hits[0].equals(hits[1])
     assert hits[0].num_rows == 10

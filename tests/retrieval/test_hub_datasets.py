@@ -14,16 +14,16 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.candidates import main
-from tests.retrieval import copies
-from tests.scoring.stub_hub import COMMIT, Fault, Hub, serving
+from pipelines.candidates.job import main
+from tests.support import copies
+from tests.support.stub_hub import COMMIT, Fault, Hub, serving
 
 NAMES = ("beir/scifact", "miracl/yo", "mkqa/de", "coir/cosqa")
 BAD_NAMES = ("beir/nfcorpus", "beir/fever", "beir/fiqa", "beir/quora")
 MAKE = """
 import json, sys, time
 time.sleep = lambda seconds: None
-from pipelines.candidates import main
+from pipelines.candidates.job import main
 folder, names = json.loads(sys.argv[1])
 for name in names:
     code = main(["--dataset", name, "--retriever", "bm25", "--output", f"{folder}/{name}", "--runner=FnApiRunner"])

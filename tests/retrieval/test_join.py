@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from transforms.retrieval import join, work
+from transforms.retrieval import join, step_files
 
 Rows = Sequence[tuple[Any, ...]]
 
@@ -21,11 +21,11 @@ def prepare(folder: Path, queries: int, hits: Sequence[Rows], corpus: Sequence[R
     """A job's steps before the join, with hits (query, document, score) and documents (id, title, text)."""
     output = str(folder)
     asked = [(number, f"q{number}", f"text {number}") for number in range(queries)]
-    work.write(work.queries_path(output), table_of(asked, work.QUERIES))
+    step_files.write(step_files.queries_path(output), table_of(asked, step_files.QUERIES))
     for place, rows in enumerate(corpus):
-        work.write(work.corpus_path(output, f"part-{place}"), table_of(rows, work.CORPUS))
+        step_files.write(step_files.corpus_path(output, f"part-{place}"), table_of(rows, step_files.CORPUS))
     for place, rows in enumerate(hits):
-        work.write(work.hits_path(output, f"hits-{place}"), table_of(rows, work.HITS))
+        step_files.write(step_files.hits_path(output, f"hits-{place}"), table_of(rows, step_files.HITS))
     return output
 
 
@@ -58,7 +58,7 @@ def test_lists_with_texts_scores_and_ranks(tmp_path: Path) -> None:
         ],
         "q1": [{"doc_id": "d1", "text": "one", "title": "T", "score": -2.0, "rank": 1}],
     }
-    assert work.record(join.part_path(output, 0)) == {
+    assert step_files.record(join.part_path(output, 0)) == {
         "queries": 2,
         "pairs": 3,
         "without_candidates": 0,
@@ -85,14 +85,14 @@ def test_queries_without_hits_have_empty_lists_and_unknown_ones_none(tmp_path: P
     output = prepare(tmp_path, 3, [[("q1", "d1", 1.0), ("other", "d1", 1.0)], []], [DOCUMENTS, []])
     run(output)
     assert ids(output) == {"q0": [], "q1": ["d1"], "q2": []}
-    assert work.record(join.part_path(output, 0))["without_candidates"] == 2
+    assert step_files.record(join.part_path(output, 0))["without_candidates"] == 2
 
 
 def test_documents_that_are_not_there_are_counted(tmp_path: Path) -> None:
     output = prepare(tmp_path, 1, [[("q0", "gone", 3.0), ("q0", "d1", 2.0), ("q0", "d2", 1.0)]], [DOCUMENTS])
     run(output)
     assert [(entry["doc_id"], entry["rank"]) for entry in lists(output)["q0"]] == [("d1", 2)]
-    assert work.record(join.part_path(output, 0))["not_in_corpus"] == 1
+    assert step_files.record(join.part_path(output, 0))["not_in_corpus"] == 1
 
 
 def test_what_comes_twice_counts_once(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.retrieval import copies
-from transforms.errors import UserError
+from tests.support import copies
+from transforms.base.errors import UserError
 from transforms.retrieval import queries, source
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.retrieval import copies
-from transforms.errors import UserError
+from tests.support import copies
+from transforms.base.errors import UserError
 from transforms.retrieval import records
 from transforms.retrieval.records import Document, Judgement, Question
 

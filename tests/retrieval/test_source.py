@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.retrieval import copies
-from transforms.errors import UserError
+from tests.support import copies
+from transforms.base import hub
+from transforms.base.errors import UserError
 from transforms.retrieval import source
-from transforms.scoring import hub
 
 
 def test_local_copy_in_the_hubs_layout(tmp_path: Path) -> None:

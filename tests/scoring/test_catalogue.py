@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.scoring import tiny, tiny_causal, tiny_encoder
-from transforms.errors import UserError
-from transforms.scoring import catalogue, checkpoint
+from tests.support import tiny, tiny_causal, tiny_encoder
+from transforms.base.errors import UserError
+from transforms.scoring import catalogue
 from transforms.scoring.catalogue import MODELS, UNLISTED, UNLISTED_ENCODER, licence_notice, named, recognise, table
 from transforms.scoring.reranker import FAMILIES
+from transforms.scoring.weights import checkpoint
 
 
 def test_every_entry_is_complete() -> None:

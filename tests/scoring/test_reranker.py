@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from tests.scoring import tiny
-from transforms.errors import UserError
+from tests.support import tiny
+from transforms.base.errors import UserError
 from transforms.scoring import RankingTask, Reranker
 from transforms.scoring import reranker as reranker_module
 from transforms.scoring.reranker import Specification, chunks_of, specify

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from transforms.retrieval import hits, work
+from transforms.input.template import render
+from transforms.retrieval import hits, step_files
 from transforms.retrieval.analysis import Analyse, analyser, describe
-from transforms.template import render
 
 logging.getLogger("bm25s").setLevel(logging.WARNING)  # it tells each step otherwise
 
@@ -28,7 +28,7 @@ class Index:
         """Index all documents.
 
         Args:
-            shards: tables of schema `work.CORPUS`.
+            shards: tables of schema `step_files.CORPUS`.
             analyse: what makes terms of a text.
         """
         self._analyse = analyse
@@ -67,4 +67,4 @@ def settings(language: str) -> dict[str, object]:
 
 def index(output: str, shards: Iterable[str], language: str) -> Index:
     """The index of a job's committed shards."""
-    return Index((work.read(work.corpus_path(output, name)) for name in sorted(shards)), analyser(language))
+    return Index((step_files.read(step_files.corpus_path(output, name)) for name in sorted(shards)), analyser(language))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 
-from transforms.retrieval import work
+from transforms.retrieval import step_files
 from transforms.retrieval.records import Document, documents
 from transforms.retrieval.source import SourceFile
 
@@ -29,7 +29,7 @@ def write_shards(source: SourceFile, index: int, output: str, shard_documents: i
         UserError: the file cannot be read, or is no corpus.
     """
     there = shards_of(output).get(f"part-{index:05d}", [])
-    if there and work.record(work.corpus_path(output, there[-1]))["last"]:
+    if there and step_files.record(step_files.corpus_path(output, there[-1]))["last"]:
         yield from there
         return
     for piece, (rows, last) in enumerate(_with_last(_slices(documents(source.path), shard_documents))):
@@ -37,9 +37,9 @@ def write_shards(source: SourceFile, index: int, output: str, shard_documents: i
         if name not in there:
             kept = [row for row in rows if row.text is not None]
             columns = [pa.array(column, pa.string()) for column in zip(*kept, strict=True)] or [[], [], []]
-            table = pa.table(dict(zip(Document._fields, columns, strict=True))).select(work.CORPUS.names)
+            table = pa.table(dict(zip(Document._fields, columns, strict=True))).select(step_files.CORPUS.names)
             counts = {"documents": len(kept), "without_text": len(rows) - len(kept), "last": last}
-            work.write(work.corpus_path(output, name), table.cast(work.CORPUS), counts)
+            step_files.write(step_files.corpus_path(output, name), table.cast(step_files.CORPUS), counts)
         yield name
 
 
@@ -49,7 +49,7 @@ def shards_of(output: str) -> dict[str, list[str]]:
     They are written in order, so where one is there those before it are.
     """
     found: dict[str, list[str]] = defaultdict(list)
-    for name in work.corpus_files(output):
+    for name in step_files.corpus_files(output):
         if told := _NAME.fullmatch(name):
             found[told[1]].append(name.removesuffix(".parquet"))
     return found

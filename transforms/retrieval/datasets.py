@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from transforms.errors import UserError
+from transforms.base.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from transforms import files
-from transforms.retrieval import hits, work
-from transforms.scoring import checkpoint
-from transforms.scoring.encoder import Encoder
+from transforms.base import files
+from transforms.input.template import render
+from transforms.retrieval import hits, step_files
 from transforms.scoring.reranker import Specification
-from transforms.template import render
+from transforms.scoring.text_encoder import Encoder
+from transforms.scoring.weights import checkpoint
 
 _QUERIES_AT_ONCE = 256
 
@@ -33,15 +33,15 @@ class Searcher:
         self.lost_queries = _lost(self._queries)  # which find nothing
 
     def embed(self, documents: pa.Table) -> NDArray[np.float32]:
-        """Embeddings of documents of schema `work.CORPUS`, shape [documents, size]; NaN where there is none."""
+        """Embeddings of documents of schema `step_files.CORPUS`, shape [documents, size]; NaN where there is none."""
         texts = render(None, documents["title"].combine_chunks(), documents["text"].combine_chunks())
         return self._encoder.embed(texts.to_pylist(), "document")
 
     def search(self, documents: pa.Table, embedded: NDArray[np.float32], k: int) -> pa.Table:
-        """The k best documents of each query, as a table of schema `work.HITS`.
+        """The k best documents of each query, as a table of schema `step_files.HITS`.
 
         Args:
-            documents: of schema `work.CORPUS`.
+            documents: of schema `step_files.CORPUS`.
             embedded: their embeddings.
             k: how many, at most.
         """
@@ -69,7 +69,7 @@ def search_shard(searcher: Searcher, output: str, name: str, k: int, embeddings:
         k: hits of a query, at most.
         embeddings: a directory for jobs of the same corpus and encoder to share; None to keep none.
     """
-    documents = work.read(work.corpus_path(output, name))
+    documents = step_files.read(step_files.corpus_path(output, name))
     kept = None if embeddings is None else files.join(embeddings, f"{name}.npy")
     embedded = None if kept is None else _read(kept, len(documents))
     if embedded is None:
@@ -77,7 +77,7 @@ def search_shard(searcher: Searcher, output: str, name: str, k: int, embeddings:
         if kept is not None:
             files.write_atomically(kept, lambda stream: np.save(stream, made, allow_pickle=False))
     counts = {"not_embedded": _lost(embedded), "queries_not_embedded": searcher.lost_queries}
-    work.write(work.hits_path(output, name), searcher.search(documents, embedded, k), counts)
+    step_files.write(step_files.hits_path(output, name), searcher.search(documents, embedded, k), counts)
 
 
 def _read(path: str, documents: int) -> NDArray[np.float32] | None:

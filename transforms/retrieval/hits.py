@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from transforms.retrieval import work
+from transforms.retrieval import step_files
 
 
 def best(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
@@ -29,7 +29,7 @@ def best(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
 
 
 def table(found: Iterable[tuple[str, NDArray[np.int64], NDArray[np.float32]]], doc_ids: Sequence[str]) -> pa.Table:
-    """Hits of queries as a table of schema `work.HITS`.
+    """Hits of queries as a table of schema `step_files.HITS`.
 
     Args:
         found: a query's id, the places of its documents in `doc_ids`, and their scores.
@@ -40,7 +40,7 @@ def table(found: Iterable[tuple[str, NDArray[np.int64], NDArray[np.float32]]], d
         pa.table([pa.array([query_id] * len(places), pa.string()), ids.take(pa.array(places)), scores], names=_NAMES)
         for query_id, places, scores in found
     ]
-    return pa.concat_tables([work.HITS.empty_table(), *(part.cast(work.HITS) for part in parts)])
+    return pa.concat_tables([step_files.HITS.empty_table(), *(part.cast(step_files.HITS) for part in parts)])
 
 
-_NAMES = work.HITS.names
+_NAMES = step_files.HITS.names

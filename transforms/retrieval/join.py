@@ -12,15 +12,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms import files
-from transforms.retrieval import work
+from transforms.base import files
+from transforms.retrieval import step_files
 
 CANDIDATES_DIRECTORY = "candidates"
 # A part is a shard of the reranking job.
 PART_PAIRS = 16_384
 _MEMORY = "512MB"  # of the database; Arrow and Python take about as much again
 _BATCH_ROWS = 2048
-_CORPUS = work.CORPUS.append(pa.field("place", pa.int64()))
+_CORPUS = step_files.CORPUS.append(pa.field("place", pa.int64()))
 
 
 def part_path(output: str, part: int) -> str:
@@ -53,7 +53,7 @@ def write_parts(
         depth: candidates of a query, at most.
         exclude_identical_ids: whether a document that has the query's own id is no candidate of it.
     """
-    queries = work.read(work.queries_path(output))
+    queries = step_files.read(step_files.queries_path(output))
     size = queries_of_part(depth)
     missing = [
         part for part in range(number_of_parts(len(queries), depth)) if not files.exists(part_path(output, part))
@@ -72,7 +72,7 @@ def write_parts(
                 "without_candidates": int(pc.sum(pc.equal(pc.list_value_length(lists["candidates"]), 0)).as_py()),
                 "not_in_corpus": expected.get(part, 0) - len(rows),
             }
-            work.write(part_path(output, part), lists, counts)
+            step_files.write(part_path(output, part), lists, counts)
             yield part
 
 
@@ -98,7 +98,8 @@ def _select_best(
 ) -> None:
     """Makes the table best(number, doc_id, score, rank)."""
     database.register("queries", queries)
-    database.register("hits", work.batches([work.hits_path(output, name) for name in hits], work.HITS))
+    paths = [step_files.hits_path(output, name) for name in hits]
+    database.register("hits", step_files.batches(paths, step_files.HITS))
     other = "hits.doc_id <> hits.query_id" if exclude_identical_ids else "true"
     database.execute(
         "CREATE TABLE found AS SELECT number, doc_id, max(score) AS score"
@@ -116,7 +117,7 @@ def _joined(
     database: duckdb.DuckDBPyConnection, output: str, shards: Sequence[str], missing: Sequence[int], size: int
 ) -> pa.RecordBatchReader:
     """The pairs of the missing parts with their texts, by number of the query, rank, and place in the corpus."""
-    paths = [work.corpus_path(output, name) for name in sorted(shards)]
+    paths = [step_files.corpus_path(output, name) for name in sorted(shards)]
     database.register("corpus", pa.RecordBatchReader.from_batches(_CORPUS, _with_place(paths)))
     database.register("missing", pa.table({"part": pa.array(missing, pa.int64())}))
     pairs = database.sql(
@@ -128,7 +129,7 @@ def _joined(
 
 def _with_place(paths: list[str]) -> Iterator[pa.RecordBatch]:
     place = 0
-    for batch in work.batches(paths, work.CORPUS):
+    for batch in step_files.batches(paths, step_files.CORPUS):
         places = pa.array(np.arange(place, place + len(batch)))
         yield pa.RecordBatch.from_arrays([*batch.columns, places], schema=_CORPUS)
         place += len(batch)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from transforms.errors import UserError
-from transforms.retrieval import records, work
+from transforms.base.errors import UserError
+from transforms.retrieval import records, step_files
 from transforms.retrieval.source import Source
 
 
@@ -18,7 +18,7 @@ class Queries:
     """The queries of a job.
 
     Attributes:
-        table: of schema `work.QUERIES`, numbered from 0 in the order of their file.
+        table: of schema `step_files.QUERIES`, numbered from 0 in the order of their file.
         judgements: query id -> document id -> grade; empty where the set has none.
         answers: query id -> answer strings (MKQA); empty for other sets.
     """
@@ -77,4 +77,4 @@ def _unique(pairs: list[tuple[str, str]], source: Source) -> dict[str, str]:
 def _table(texts: Mapping[str, str], source: Source) -> pa.Table:
     if not texts:
         raise UserError(f"{source.name}: no queries in {', '.join(file.name for file in source.queries)}")
-    return pa.table([range(len(texts)), list(texts), list(texts.values())], schema=work.QUERIES)
+    return pa.table([range(len(texts)), list(texts), list(texts.values())], schema=step_files.QUERIES)

@@ -11,10 +11,10 @@ from typing import Any, BinaryIO, NamedTuple, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from transforms import files
-from transforms.errors import UserError, one_line
-from transforms.json_text import parse
-from transforms.trec import MAX_GRADE
+from transforms.base import files
+from transforms.base.errors import UserError, one_line
+from transforms.base.json_text import parse
+from transforms.base.trec import MAX_GRADE
 
 _BATCH_ROWS = 1024
 

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from transforms import files
-from transforms.errors import UserError, one_line
+from transforms.base import files, hub
+from transforms.base.errors import UserError, one_line
 from transforms.retrieval import datasets
 from transforms.retrieval.datasets import Dataset, Place
-from transforms.scoring import hub
 
 _TAIL_BYTES = 64 << 10
 _TOLD_BY_THE_TAIL = (".gz", ".parquet")

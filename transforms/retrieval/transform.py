@@ -14,9 +14,10 @@ import apache_beam as beam
 from apache_beam.pvalue import AsList, PBegin, PCollection
 from apache_beam.utils.shared import Shared
 
-from transforms import files
-from transforms.progress import progress_writer, stop_requested
-from transforms.retrieval import bm25, corpus, hits, join, run, work
+from transforms.base import files
+from transforms.job.progress import progress_writer, stop_requested
+from transforms.retrieval import bm25, corpus, hits, join, step_files
+from transforms.retrieval import trec_run as run
 from transforms.retrieval.dense import Searcher, search_shard
 from transforms.retrieval.source import SourceFile
 from transforms.scoring.reranker import Specification
@@ -34,7 +35,7 @@ class Settings:
         depth: candidates of a query, at most.
         exclude_identical_ids: whether a document that has the query's own id is no candidate of it.
         shard_documents: documents of a shard of the corpus, at most.
-        progress_folder: see `transforms.progress`; None where workers are elsewhere.
+        progress_folder: see `transforms.job.progress`; None where workers are elsewhere.
     """
 
     output: str
@@ -83,7 +84,7 @@ class _ReadRun(beam.DoFn):
         self._settings = settings
 
     def process(self, path: str) -> Iterator[str]:
-        target = work.hits_path(self._settings.output, "run")
+        target = step_files.hits_path(self._settings.output, "run")
         if not files.exists(target):
             run.write_hits(path, target)
         yield "run"
@@ -111,17 +112,19 @@ class _SearchIndex(beam.DoFn):
         settings = self._settings
         if settings.stopped():
             return
-        queries = work.read(work.queries_path(settings.output))
+        queries = step_files.read(step_files.queries_path(settings.output))
         slices = {f"queries-{first:09d}": first for first in range(0, len(queries), _QUERIES)}
         missing = {
-            name: first for name, first in slices.items() if not files.exists(work.hits_path(settings.output, name))
+            name: first
+            for name, first in slices.items()
+            if not files.exists(step_files.hits_path(settings.output, name))
         }
         index = bm25.index(settings.output, shards, language) if missing else None
         for name, first in slices.items():
             if index is not None and name in missing:
                 rows = queries.slice(first, _QUERIES).to_pylist()
                 found = ((row["query_id"], *index.search(row["query"], settings.hits)) for row in rows)
-                work.write(work.hits_path(settings.output, name), hits.table(found, index.doc_ids))
+                step_files.write(step_files.hits_path(settings.output, name), hits.table(found, index.doc_ids))
             yield name
             if settings.stopped():
                 return
@@ -158,17 +161,17 @@ class _SearchShard(beam.DoFn):
     def process(self, name: str) -> Iterator[str]:
         if self._settings.stopped():
             return
-        if not files.exists(work.hits_path(self._settings.output, name)):
+        if not files.exists(step_files.hits_path(self._settings.output, name)):
             if self._searcher is None:
                 self._searcher = self._shared.acquire(self._load)
             settings = self._settings
             search_shard(self._searcher, settings.output, name, settings.hits, self._stage.embeddings)
-        documents = work.record(work.corpus_path(self._settings.output, name))["documents"]
+        documents = step_files.record(step_files.corpus_path(self._settings.output, name))["documents"]
         progress_writer(self._settings.progress_folder).add(documents, 0)
         yield name
 
     def _load(self) -> Searcher:
-        return Searcher(self._stage.specification, work.read(work.queries_path(self._settings.output)))
+        return Searcher(self._stage.specification, step_files.read(step_files.queries_path(self._settings.output)))
 
 
 class _Join(beam.DoFn):

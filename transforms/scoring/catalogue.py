@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from transforms.errors import UserError
-from transforms.scoring import backbones, cross_encoder, embedding, endpoint, listwise, m0, sentence_files, yes_no
-from transforms.scoring.checkpoint import Checkpoint
+from transforms.base.errors import UserError
+from transforms.scoring.families import cross_encoder, embedding, listwise, m0, yes_no
+from transforms.scoring.families import sentence_transformers_config as sentence_files
+from transforms.scoring.hosted import endpoint
+from transforms.scoring.weights import backbones
+from transforms.scoring.weights.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True)

@@ -17,29 +17,22 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from transforms.errors import UserError
-from transforms.scoring import (
-    backbones,
-    catalogue,
-    checkpoint,
-    cross_encoder,
-    embedding,
-    endpoint,
-    engine,
-    execution,
-    listwise,
-    m0,
-    probe,
-    yes_no,
-)
-from transforms.scoring.checkpoint import Checkpoint
-from transforms.scoring.endpoint import EndpointSpecification
-from transforms.scoring.engine import Rows
-from transforms.scoring.execution import Execution, Placement
-from transforms.scoring.packing import Packed, TokenSequence, pack
+from transforms.base.errors import UserError
+from transforms.scoring import catalogue
+from transforms.scoring.families import cross_encoder, embedding, listwise, m0, yes_no
+from transforms.scoring.families.tokenise import Tokens
+from transforms.scoring.hosted import endpoint
+from transforms.scoring.hosted.endpoint import EndpointSpecification
+from transforms.scoring.packed import best_batch as probe
+from transforms.scoring.packed import execution
+from transforms.scoring.packed import run_batches as engine
+from transforms.scoring.packed.execution import Execution, Placement
+from transforms.scoring.packed.packing import Packed, TokenSequence, pack
+from transforms.scoring.packed.run_batches import Rows
 from transforms.scoring.results import Failure, RankingTask, Scores, concatenate
 from transforms.scoring.scorer import Scorer, no_progress
-from transforms.scoring.tokenise import Tokens
+from transforms.scoring.weights import backbones, checkpoint
+from transforms.scoring.weights.checkpoint import Checkpoint
 
 # Pairs that are tokenised and planned together: enough to sort by length, few enough that tokenising the next ones
 # hides behind scoring these.

@@ -1,0 +1,111 @@
+"""Compare runs with a baseline: by how much do they differ, on which queries, and by more than chance?"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from importlib.metadata import version
+from pathlib import Path
+from statistics import fmean
+
+import pyarrow as pa
+
+from eval.commands.measure import (
+    TABLE_WRITERS,
+    add_relevance_arguments,
+    check_outputs,
+    evaluate_source,
+    files_read,
+    read_relevance,
+)
+from eval.ranking.files import write_json, writing
+from eval.ranking.report import grade_notes
+from eval.ranking.runs import open_source
+from transforms.base.errors import UserError
+
+# One measure, since each one more makes it harder for all comparisons to stand the correction for their number.
+DEFAULT_MEASURES = ("nDCG@10",)
+PACKAGES = ("ir_measures", "pytrec-eval-terrier", "scipy", "statsmodels")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command's arguments."""
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        metavar="OUT_OR_RUN",
+        help="the baseline, then what to compare with it: output directories of jobs, whose reranked order is taken, "
+        "or TREC runs, plain or gzip",
+    )
+    add_relevance_arguments(parser, DEFAULT_MEASURES)
+    parser.add_argument(
+        "--per_query",
+        metavar="FILE",
+        type=Path,
+        help="also write the values of each query and measure, a column a run; the name ends in "
+        f"{', '.join(TABLE_WRITERS)}",
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the report as JSON, with its provenance")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Compares, prints the summary, and writes the files asked for.
+
+    Raises:
+        UserError: an argument or an input is wrong.
+        OSError: a file cannot be read or written.
+    """
+    from eval.ranking import comparison
+
+    names = comparison.labels(args.inputs)
+    if len({os.path.normpath(location) for location in args.inputs}) < max(2, len(names)):
+        raise UserError(f"{' '.join(args.inputs)}: give a baseline and others to compare with it, each once")
+    if args.per_query and (taken := {"query_id", "measure"}.intersection(names)):
+        raise UserError(f"--per_query has a column {taken.pop()} beside those of the runs; rename the run")
+    sources = [open_source(location) for location in args.inputs]
+    check_outputs(args.per_query, args.json, files_read(args, args.inputs, sources))
+    inputs = [entry for source in sources for entry in source.job.get("inputs", [])]
+    relevance = read_relevance(args, DEFAULT_MEASURES, {"inputs": inputs})
+    found = [
+        evaluate_source(location, source, source.stages[-1:], relevance, args.exclude_identical_ids)
+        for location, source in zip(args.inputs, sources, strict=True)
+    ]
+    answered = set().union(*(evaluation.answered for evaluation in found))
+    queries = [query for query in relevance.judgements.grades if query in answered or not args.only_run_queries]
+    runs = {
+        name: {measure: evaluation.values[source.stages[-1]][key] for measure, key in relevance.measures.items()}
+        for name, source, evaluation in zip(names, sources, found, strict=True)
+    }
+    # What tells of the candidates and not of their order is shown, and tested if nothing else is asked for.
+    measures = [name for name in relevance.measures if name != relevance.whole_list] or [relevance.whole_list]
+    rows = comparison.comparison_rows(measures, runs, queries)
+    report = {
+        "baseline": names[0],
+        **relevance.provenance,
+        "only_run_queries": args.only_run_queries,
+        "exclude_identical_ids": args.exclude_identical_ids,
+        "queries": len(queries),
+        "runs": [
+            {
+                "run": name,
+                "location": location,
+                "stage": source.stages[-1],
+                "means": {measure: fmean(values[query] for query in queries) for measure, values in runs[name].items()},
+                "queries_without_candidates": sum(query not in evaluation.answered for query in queries),
+                "notes": source.notes,
+                "job": source.job,
+            }
+            for name, location, source, evaluation in zip(names, args.inputs, sources, found, strict=True)
+        ],
+        "comparisons": rows,
+        "tests": comparison.tests(len(rows)),
+        "notes": grade_notes(relevance.judgements),
+        "versions": {package: version(package) for package in PACKAGES},
+    }
+    print(comparison.render_comparison(report))
+    if args.per_query:
+        table = pa.Table.from_pylist(comparison.query_rows(measures, runs, queries))
+        with writing(args.per_query):
+            TABLE_WRITERS[args.per_query.suffix](table, args.per_query)
+    if args.json:
+        write_json(args.json, report)

@@ -1,0 +1,225 @@
+"""Measure a job's output or a TREC run against relevance judgements, or by the answers in its passages."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from eval.ranking.evaluation import EXAMPLES, Evaluation, evaluate
+from eval.ranking.files import write_json, writing
+from eval.ranking.relevance import ANSWERS_MEASURES, DEFAULT_MEASURES, Relevance, by_answers, by_qrels
+from eval.ranking.report import count, count_notes, grade_notes, mean_rows, query_rows
+from eval.ranking.runs import JOB, Candidates, Source, open_source
+from eval.ranking.summary import render
+from transforms.base.errors import UserError
+
+JOB_PARTS = ("scored", "rejected")
+JOB_FILES = (JOB, "report.json", "_SUCCESS", "_plan.parquet")  # of a job, in its directory
+TABLE_WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {
+    ".parquet": pq.write_table,
+    ".csv": lambda table, path: pa.csv.write_csv(table, path),
+    ".tsv": lambda table, path: pa.csv.write_csv(table, path, pa.csv.WriteOptions(delimiter="\t")),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command's arguments."""
+    parser.add_argument(
+        "input",
+        metavar="OUT_OR_RUN",
+        help="a job's output directory, whose first stage and reranked order are measured side by side, or a TREC run, "
+        "plain or gzip",
+    )
+    add_relevance_arguments(parser, DEFAULT_MEASURES)
+    parser.add_argument(
+        "--per_query",
+        metavar="FILE",
+        type=Path,
+        help=f"also write the value of each query and measure; the name ends in {', '.join(TABLE_WRITERS)}",
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the report as JSON, with its provenance")
+
+
+def add_relevance_arguments(parser: argparse.ArgumentParser, measures: Sequence[str]) -> None:
+    """Declares what says which documents are relevant, and how to measure by them; by default `measures`."""
+    relevant = parser.add_mutually_exclusive_group(required=True)
+    relevant.add_argument(
+        "--qrels",
+        metavar="FILE",
+        help="relevance judgements in TREC's form or BEIR's (query-id, corpus-id, score between tabs), plain or gzip",
+    )
+    relevant.add_argument(
+        "--answers",
+        metavar="FILE",
+        help='for MKQA: lines {"query_id": "...", "answers": ["...", ...]}, plain or gzip; a candidate is relevant if '
+        "an answer stands in its title or text",
+    )
+    parser.add_argument(
+        "--candidates",
+        nargs="+",
+        metavar="PATH",
+        help="with --answers: the candidates in Parquet, for their texts (default: those that the job read)",
+    )
+    parser.add_argument(
+        "--measures",
+        nargs="+",
+        metavar="MEASURE",
+        help="in the notation of ir-measures, R(rel=2)@100 say; SetR, the recall of the whole list, is always added "
+        f"(default: {' '.join(measures)}). With --answers Recall@k, the share of the queries with an answer in the "
+        f"first k passages (default: {' '.join(ANSWERS_MEASURES)})",
+    )
+    parser.add_argument(
+        "--only_run_queries",
+        action="store_true",
+        help="average over the queries that have candidates, as BEIR's own script does; by default over all queries "
+        "of the qrels, those without candidates counting 0",
+    )
+    parser.add_argument(
+        "--exclude_identical_ids",
+        action="store_true",
+        help="leave out candidates whose id is that of their query, as BEIR does (it matters for ArguAna and Quora)",
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measures, prints the summary, and writes the files asked for.
+
+    Raises:
+        UserError: an argument or an input is wrong.
+        OSError: a file cannot be read or written.
+    """
+    source = open_source(args.input)
+    check_outputs(args.per_query, args.json, files_read(args, [args.input], [source]))
+    relevance = read_relevance(args, DEFAULT_MEASURES, source.job)
+    measures = relevance.measures
+    evaluation = evaluate_source(args.input, source, source.stages, relevance, args.exclude_identical_ids)
+
+    queries = [
+        query for query in relevance.judgements.grades if query in evaluation.answered or not args.only_run_queries
+    ]
+    counts = count(evaluation, relevance.judgements) | relevance.counts
+    report = {
+        "input": args.input,
+        **relevance.provenance,
+        "only_run_queries": args.only_run_queries,
+        "exclude_identical_ids": args.exclude_identical_ids,
+        "measures": mean_rows(evaluation, measures, queries),
+        "counts": counts,
+        "notes": source.notes + count_notes(counts, relevance.kind) + grade_notes(relevance.judgements),
+        "versions": {package: version(package) for package in ("ir_measures", "pytrec-eval-terrier")},
+        "job": source.job,
+    }
+    print(render(report))
+    if args.per_query:
+        table = pa.Table.from_pylist(query_rows(evaluation, measures, queries))
+        with writing(args.per_query):
+            TABLE_WRITERS[args.per_query.suffix](table, args.per_query)
+    if args.json:
+        write_json(args.json, report)
+
+
+def read_relevance(args: argparse.Namespace, measures: Sequence[str], job: Mapping[str, Any]) -> Relevance:
+    """What the arguments of `add_relevance_arguments` say, with the candidates of `job` where they name none.
+
+    Raises:
+        UserError: an argument or a file is wrong.
+    """
+    if args.answers:
+        return by_answers(args.answers, args.measures, args.candidates, job)
+    if args.candidates:
+        raise UserError("--candidates: is of use with --answers alone; leave it out")
+    return by_qrels(args.qrels, args.measures or measures)
+
+
+def evaluate_source(
+    location: str, source: Source, stages: Sequence[str], relevance: Relevance, exclude_identical_ids: bool
+) -> Evaluation:
+    """Measures stages of a source; `location` is what it is called.
+
+    Raises:
+        UserError: no query of it is known, or the text of a document is not.
+    """
+    grades = relevance.judgements.grades
+
+    def checked() -> Iterator[Candidates]:
+        for candidates in source.lists:
+            if relevance.listed is not None and candidates.query_id in grades:
+                documents = [document for _, document in candidates.stages[stages[0]]]
+                missing = relevance.listed.missing(candidates.query_id, documents)
+                if missing:
+                    raise UserError(
+                        f"{location}: query {candidates.query_id!r} lists {missing[0]!r}, which the candidate files do "
+                        "not; give all files that it was made from as --candidates"
+                    )
+            yield candidates
+
+    evaluation = evaluate(checked(), stages, [*relevance.measures.values()], grades, exclude_identical_ids)
+    if not evaluation.answered:
+        raise _nothing_in_common(location, relevance, evaluation.unjudged, list(islice(grades, EXAMPLES)))
+    return evaluation
+
+
+def files_read(args: argparse.Namespace, locations: Sequence[str], sources: Sequence[Source]) -> list[str | None]:
+    """What a command reads, or would by another one of its options: what its outputs may not replace."""
+    candidates = []
+    if args.answers and args.candidates:
+        from transforms.base.files import expand  # Beam, which measuring by qrels does without
+
+        candidates = expand(args.candidates)
+    jobs = [entry["path"] for source in sources for entry in source.job.get("inputs", [])]
+    return [*locations, args.qrels, args.answers, *candidates, *jobs]
+
+
+def check_outputs(per_query: Path | None, report: Path | None, inputs: Iterable[str | None]) -> None:
+    """Finds before the work what would stop the files from being written after it, or have one replace another.
+
+    Args:
+        per_query: as --per_query.
+        report: as --json.
+        inputs: what the command reads, files and outputs of jobs; None for what is not given.
+
+    Raises:
+        UserError: a file cannot be written, or is one that is read or written already.
+    """
+    read = {Path(location).resolve() for location in inputs if location}
+    if per_query and per_query.suffix not in TABLE_WRITERS:
+        raise UserError(f"--per_query {per_query}: the name must end in {' or '.join(TABLE_WRITERS)}")
+    for option, path in (("--per_query", per_query), ("--json", report)):
+        if path and path.is_dir():
+            raise UserError(f"{option} {path}: is a directory; name a file")
+        if path and not path.parent.is_dir():
+            raise UserError(f"{option} {path}: there is no directory {path.parent}; make it first")
+        if path and _is_read(path.resolve(), read):
+            raise UserError(f"{option} {path}: is a file that is read here; give the name of another")
+    if per_query and report and per_query.resolve() == report.resolve():
+        raise UserError(f"--per_query and --json {report}: give each a name of its own")
+
+
+def _is_read(path: Path, read: Collection[Path]) -> bool:
+    """Whether a file is among what is read, or what a job keeps in a directory that is."""
+    folder = path.parent
+    return (
+        path in read
+        or (folder in read and path.name in JOB_FILES)
+        or (folder.parent in read and folder.name in JOB_PARTS)
+    )
+
+
+def _nothing_in_common(location: str, relevance: Relevance, theirs: Sequence[str], ours: Sequence[str]) -> UserError:
+    """Why there is nothing to average: the means would be zeros that look like a result."""
+    if not theirs:
+        return UserError(f"{location}: no candidates in it; is this the right directory or run?")
+    kind = relevance.kind
+    return UserError(
+        f"{location} and {relevance.provenance[kind]} have no query in common: it has ids like "
+        f"{', '.join(map(repr, theirs))}, the {kind} like {', '.join(map(repr, ours))}; give the {kind} of this "
+        "collection"
+    )

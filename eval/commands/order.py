@@ -1,0 +1,240 @@
+"""Tell how much the order matters in which a listwise model reads the candidates.
+
+Reads the outputs of jobs that differ in --candidate_order alone, or runs these jobs first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from statistics import fmean
+from typing import Any, NamedTuple
+
+from scipy.stats import kendalltau
+
+from eval.commands.measure import check_outputs
+from eval.ranking.evaluation import evaluate
+from eval.ranking.files import sha256, write_json
+from eval.ranking.measures import mean, parse_measures, trec_order
+from eval.ranking.qrels import read_qrels
+from eval.ranking.runs import Candidates, open_source
+from eval.ranking.summary import align
+from transforms.base.errors import UnavailableError, UserError, one_line
+from transforms.input.candidate_order import check_order
+
+MEASURE = "nDCG@10"
+DEPTHS = (1, 5, 10)
+# The orders for which the vendor of jina-reranker-v3 reports nDCG@10 on BEIR.
+DEFAULT_ORDERS = ("best_first", "worst_first", "random:1")
+JOB = (sys.executable, "-m", "pipelines.rerank")
+OWN_OPTIONS = ("--input", "--model", "--output", "--candidate_order")
+INTERRUPTED = 130  # the exit code of a job that was
+
+Rankings = Mapping[str, Sequence[str]]  # query id -> document ids, best first
+
+
+class Comparison(NamedTuple):
+    """How two rankings of the same candidates differ.
+
+    Attributes:
+        queries: that both have.
+        one_sided: documents of these queries that one of the two lacks, rejected ones say.
+        kendall_tau: rank correlation over the documents that both have, averaged over the queries with at least two
+            such; None where there is no such query.
+        changed: for each of DEPTHS, the share of the queries whose best so many documents are not the same, in
+            whatever order.
+    """
+
+    queries: int
+    one_sided: int
+    kendall_tau: float | None
+    changed: dict[int, float]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one order led to."""
+
+    order: str
+    location: str
+    value: float  # mean of MEASURE
+    rankings: Rankings
+    notes: list[str]
+    job: Mapping[str, Any]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command's arguments."""
+    parser.add_argument(
+        "outputs", nargs="*", metavar="OUT", help="output directories of finished jobs on one input, at least two"
+    )
+    parser.add_argument("--qrels", required=True, metavar="FILE", help="relevance judgements in TREC's or BEIR's form")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the report as JSON")
+    run = parser.add_argument_group("to run the jobs first")
+    run.add_argument("--input", nargs="+", metavar="PATH", help="candidates in Parquet, as for pipelines.rerank")
+    run.add_argument("--model", help="as for pipelines.rerank")
+    run.add_argument("--output", metavar="DIR", help="the jobs write to directories in it, named by their orders")
+    run.add_argument(
+        "--orders",
+        nargs="+",
+        metavar="ORDER",
+        help=f"values of --candidate_order to compare (default: {' '.join(DEFAULT_ORDERS)})",
+    )
+    run.add_argument("--job_options", default="", metavar="TEXT", help='more of its options, "--dtype float32" say')
+
+
+def run(args: argparse.Namespace) -> None:
+    """Runs jobs if asked to, compares each two orders, prints the summary, and writes the report if asked to.
+
+    Raises:
+        UserError: an argument or an output is wrong, or a job did not end well.
+        OSError: a file cannot be read or written.
+    """
+    _check(args)
+    grades = read_qrels(args.qrels).grades
+    locations = _run_jobs(args) if args.input else args.outputs
+    outcomes = [read_outcome(location, grades) for location in locations]
+    for first, second in combinations(outcomes, 2):
+        _check_comparable(first, second)
+    report = {
+        "qrels": args.qrels,
+        "qrels_sha256": sha256(args.qrels),
+        "orders": [
+            {"order": outcome.order, "location": outcome.location, MEASURE: outcome.value, "notes": outcome.notes}
+            for outcome in outcomes
+        ],
+        "comparisons": [
+            {"orders": [first.order, second.order], **compare(first.rankings, second.rankings)._asdict()}
+            for first, second in combinations(outcomes, 2)
+        ],
+    }
+    print(render(report))
+    if args.json:
+        write_json(args.json, report)
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Finds before the work what would stop it."""
+    if args.input:
+        if args.outputs or not (args.model and args.output):
+            raise UserError("--input runs the jobs first: give --model and --output with it, and no other outputs")
+        orders = [check_order(order) for order in args.orders or DEFAULT_ORDERS]
+        if len(set(orders)) < max(2, len(orders)):
+            raise UserError(f"--orders {' '.join(orders)}: give two or more different ones")
+    elif args.model or args.output or args.orders or args.job_options:
+        raise UserError("--model, --output, --orders and --job_options are for jobs to run: give --input with them")
+    elif len(args.outputs) < 2:
+        raise UserError("nothing to compare: give two or more output directories, or --input to run the jobs first")
+    _job_options(args.job_options)
+    inputs = []
+    if args.input:
+        from transforms.base.files import expand  # Beam, which comparing finished outputs does without
+
+        inputs = expand(args.input)
+    check_outputs(None, args.json, [args.qrels, *args.outputs, *inputs])
+
+
+def _job_options(text: str) -> list[str]:
+    """The words of --job_options."""
+    try:
+        words = shlex.split(text)
+    except ValueError as problem:
+        raise UserError(f"--job_options {text}: {one_line(problem)}; mend the quotation marks") from None
+    if own := [word for word in words if word.partition("=")[0] in OWN_OPTIONS]:
+        raise UserError(f"--job_options: {own[0]} is given by this command; leave it out")
+    return words
+
+
+def _check_comparable(first: Outcome, second: Outcome) -> None:
+    """Finds what would make a difference that the order has no part in."""
+    where = f"{first.location} and {second.location}"
+    if first.order == second.order:
+        raise UserError(f"{where} have the same order, {first.order}; give one output of each order")
+    for part in ("inputs", "model"):
+        if first.job.get(part) != second.job.get(part):
+            raise UserError(f"{where}: their job.json differ in {part}; give outputs of one input by one model")
+    if not first.rankings.keys() & second.rankings.keys():
+        raise UserError(f"{where} have no query in common; give outputs of one input")
+
+
+def _run_jobs(args: argparse.Namespace) -> list[str]:
+    """One job an order, each in a process of its own; returns their output directories. What is done is not redone.
+
+    best_first comes last: a model that has no order, to which every other one is a mistake, is found before any work.
+    """
+    orders = args.orders or DEFAULT_ORDERS
+    locations = {order: f"{args.output.rstrip('/')}/{order.replace(':', '_')}" for order in orders}
+    for order in sorted(orders, key=lambda order: order == "best_first"):
+        options = ["--model", args.model, "--output", locations[order], "--candidate_order", order]
+        command = [*JOB, "--input", *args.input, *options, *_job_options(args.job_options)]
+        code = subprocess.run(command, check=False).returncode
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
+        if code:
+            kind = UserError if code == UserError.exit_code else UnavailableError
+            raise kind(f"--candidate_order {order}: the job ended with exit code {code}; its own message says why")
+    return list(locations.values())
+
+
+def read_outcome(location: str, grades: Mapping[str, Mapping[str, int]]) -> Outcome:
+    """A job's rankings and what they are worth.
+
+    Args:
+        location: its output directory.
+        grades: query id -> document id -> grade.
+
+    Raises:
+        UserError: it is no output of a job that had an order.
+    """
+    source = open_source(location)
+    order = source.job.get("options", {}).get("candidate_order")
+    if order is None:
+        raise UserError(f"{location}: its job.json has no candidate_order; give outputs of a listwise model")
+    stage = source.stages[-1]
+    rankings: dict[str, list[str]] = {}
+
+    def remembered() -> Iterator[Candidates]:
+        for candidates in source.lists:
+            rankings[candidates.query_id] = trec_order(candidates.stages[stage])
+            yield candidates
+
+    [measure] = parse_measures([MEASURE])
+    values = evaluate(remembered(), (stage,), [measure], grades).values[stage][measure]
+    return Outcome(order, location, mean(measure, values.values()), rankings, source.notes, source.job)
+
+
+def compare(first: Rankings, second: Rankings) -> Comparison:
+    """How two rankings of the same candidates differ; they must have a query in common."""
+    common = [query_id for query_id in first if query_id in second]
+    correlations, one_sided = [], 0
+    for query_id in common:
+        places = {document: place for place, document in enumerate(second[query_id])}
+        shared = [places[document] for document in first[query_id] if document in places]
+        one_sided += len(first[query_id]) + len(second[query_id]) - 2 * len(shared)
+        if len(shared) > 1:
+            correlations.append(float(kendalltau(range(len(shared)), shared).statistic))
+    changed = {
+        depth: fmean(set(first[query_id][:depth]) != set(second[query_id][:depth]) for query_id in common)
+        for depth in DEPTHS
+    }
+    return Comparison(len(common), one_sided, fmean(correlations) if correlations else None, changed)
+
+
+def render(report: Mapping[str, Any]) -> str:
+    """Two tables and the notes, without a newline at the end."""
+    means = [["order", MEASURE], *([row["order"], f"{row[MEASURE]:.4f}"] for row in report["orders"])]
+    pairs = [["orders", "queries", "Kendall's tau", *(f"top {depth} changed" for depth in DEPTHS)]]
+    notes = [f"{row['order']}: {note}" for row in report["orders"] for note in row["notes"]]
+    for row in report["comparisons"]:
+        names = ", ".join(row["orders"])
+        tau = "none" if row["kendall_tau"] is None else f"{row['kendall_tau']:.4f}"
+        pairs.append([names, f"{row['queries']:,}", tau, *(f"{row['changed'][depth]:.1%}" for depth in DEPTHS)])
+        if row["one_sided"]:
+            notes.append(f"{names}: documents that one of the two lacks: {row['one_sided']:,}; not in tau")
+    return "\n".join([*align(means), "", *align(pairs), *(f"\nnote: {note}" for note in notes)])

@@ -1,0 +1,86 @@
+"""Check a model's weights, and this program with them, against the scores that the vendor has published.
+
+Exit code 0: they agree; 1: they do not; 2: the weights are not available, or no scores of the model are published.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from eval.published.verification import PUBLISHED, Published
+from eval.ranking.summary import align
+from transforms.base.errors import UserError
+
+SHOWN = 50  # characters of a document
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", required=True, help="hub id, directory or embedded model")
+    parser.add_argument("--model_like", help="the model of the catalogue that a directory holds, if it does not tell")
+    parser.add_argument("--revision", help="hub revision; by default the catalogue's")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--dtype", default="float32", help="float32 (default), bfloat16, float16 or auto")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Scores what is published of the model; returns the exit code.
+
+    Raises:
+        UserError: nothing is published, or an option does not fit.
+    """
+    from transforms.scoring import Reranker, catalogue
+    from transforms.scoring.weights import checkpoint
+
+    known = catalogue.named(args.model_like or args.model)
+    if known is not None:
+        published_of(known.name)  # before a download that may take long
+    own = None if Path(args.model).is_dir() else catalogue.named(args.model)
+    revision = args.revision or (own.revision if own else None)
+    try:
+        found = checkpoint.locate(args.model, revision)
+    except UserError as problem:
+        raise UserError(f"weights not available: {problem}") from None
+    agree = True
+    for published in published_of(catalogue.recognise(found, args.model_like).name):
+        reranker = Reranker.load(
+            args.model,
+            revision=revision,
+            like=args.model_like,
+            device=args.device,
+            dtype=args.dtype,
+            **published.options,
+        )
+        scores = [reranker.score(query, [document])[0] for query, document, _ in published.pairs]
+        lines, agrees = compare(published, scores)
+        print("\n".join(lines))
+        print(f"{'pass' if agrees else 'FAIL'}: {args.model} against {published.source}")
+        agree = agree and agrees
+    return 0 if agree else 1
+
+
+def published_of(model: str) -> list[Published]:
+    """What is published of a model of the catalogue.
+
+    Raises:
+        UserError: nothing.
+    """
+    found = [published for published in PUBLISHED if published.model == model]
+    if not found:
+        known = ", ".join(dict.fromkeys(published.model for published in PUBLISHED))
+        raise UserError(f"--model: no published scores of {model or 'this model'} are known, but of {known}")
+    return found
+
+
+def compare(published: Published, scores: Sequence[float]) -> tuple[list[str], bool]:
+    """A table of what was published and what came out, and whether that agrees; NaN never does."""
+    rows = [["document", "published", "here", "difference"]]
+    for (_, document, expected), score in zip(published.pairs, scores, strict=True):
+        shown = document if len(document) <= SHOWN else document[: SHOWN - 3] + "..."
+        rows.append([shown, f"{expected:.5f}", f"{score:.5f}", f"{score - expected:+.5f}"])
+    agrees = all(
+        abs(score - expected) <= published.tolerance
+        for (_, _, expected), score in zip(published.pairs, scores, strict=True)
+    )
+    return [*align(rows), f"A difference of {published.tolerance:g} is tolerated."], agrees

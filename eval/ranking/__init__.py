@@ -1,0 +1,1 @@
+"""Measures of rankings: qrels, runs, measures, comparison and significance."""

@@ -1,0 +1,228 @@
+"""Reads what is to be measured: a job's output directory or a TREC run. Knows nothing of judgements or measures."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from eval.ranking.files import locate, read_lines
+from transforms.base.errors import UserError, one_line
+from transforms.base.json_text import parse
+from transforms.base.trec import parse_run_line
+
+FIRST_STAGE, RERANKED, RUN = "first_stage", "reranked", "run"
+
+PART, JOB = "part-*.parquet", "job.json"
+SCORED = pa.schema(
+    [
+        pa.field("query_id", pa.string(), nullable=False),
+        pa.field("doc_id", pa.string(), nullable=False),
+        pa.field("score", pa.float32(), nullable=False),
+        pa.field("first_stage_rank", pa.int32()),
+    ]
+)
+REJECTED = pa.schema([pa.field("query_id", pa.string()), pa.field("doc_id", pa.string())])
+
+
+class Candidates(NamedTuple):
+    """One query's candidates: for each stage its (score, document id) pairs, in any order, higher scores better."""
+
+    query_id: str
+    stages: dict[str, list[tuple[float, str]]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Candidate lists to measure.
+
+    Attributes:
+        stages: the rankings that every list has, earlier ones first.
+        lists: one for each query; can be read once.
+        notes: what a reader of the figures must know of the source.
+        job: what job.json says; empty where there is none.
+    """
+
+    stages: tuple[str, ...]
+    lists: Iterator[Candidates]
+    notes: list[str] = field(default_factory=list)
+    job: dict[str, Any] = field(default_factory=dict)
+
+
+def open_source(location: str) -> Source:
+    """The candidate lists of a job's output directory, or of a TREC run (plain or gzip).
+
+    Raises:
+        UserError: nothing is there, or it is neither; and, while the lists are read, what is wrong with them.
+    """
+    filesystem, path = locate(location)
+    kind = filesystem.get_file_info(path).type
+    if kind == fs.FileType.NotFound:
+        raise UserError(f"{location}: not found; give a job's output directory or a TREC run")
+    if kind == fs.FileType.Directory:
+        return _open_job(filesystem, path, location)
+    return Source((RUN,), _read_run(location))
+
+
+def _open_job(filesystem: fs.FileSystem, path: str, location: str) -> Source:
+    """A job's lists: the reranked order and, where the output has it whole, the first stage's."""
+    scored = _parts(filesystem, f"{path}/scored")
+    if not scored and filesystem.get_file_info(f"{path}/{JOB}").type != fs.FileType.NotFound:
+        raise UserError(f"{location}: its job has scored no pair; give one that has")
+    if not scored:
+        raise UserError(f"{location}: no scored/{PART} in it; give the directory that the job's --output named")
+    # A rejected part without its scored part is not yet committed.
+    rejected = {name: part for name, part in _parts(filesystem, f"{path}/rejected").items() if name in scored}
+    rejected_rows = sum(_open_part(filesystem, part).metadata.num_rows for part in rejected.values())
+    unranked = sum(_unranked(filesystem, part) for part in scored.values())
+    job = _read_json(filesystem, f"{path}/{JOB}")
+    top_k = job.get("options", {}).get("top_k")
+
+    notes = []
+    if filesystem.get_file_info(f"{path}/_SUCCESS").type == fs.FileType.NotFound:
+        notes.append("the job has not finished (no _SUCCESS): queries not yet scored count as without candidates")
+    if rejected_rows:
+        notes.append(
+            f"rejected input rows: {rejected_rows:,}; the first stage keeps rejected candidates, last in their lists; "
+            "the reranked lists lack them"
+        )
+    if top_k is not None:
+        notes.append(
+            f"the job kept the best {top_k} of each list (--top_k): recall ends there, and the first stage, whose "
+            "other candidates are not in the output, is not shown"
+        )
+    elif unranked:
+        notes.append(f"candidates without first_stage_rank: {unranked}; the first stage is not shown")
+    stages = (RERANKED,) if unranked or top_k is not None else (FIRST_STAGE, RERANKED)
+    return Source(stages, _read_job(filesystem, scored, rejected, stages), notes, job)
+
+
+def _read_job(
+    filesystem: fs.FileSystem, scored: Mapping[str, str], rejected: Mapping[str, str], stages: tuple[str, ...]
+) -> Iterator[Candidates]:
+    """The lists of all parts; a query's rows stand together in one of them."""
+    seen: set[str] = set()
+    for name, part in scored.items():
+        lost: dict[str, set[str]] = defaultdict(set)
+        for query_id, doc_id in _rows(filesystem, rejected[name], REJECTED) if name in rejected else ():
+            if query_id is not None and doc_id is not None:
+                lost[query_id].add(doc_id)
+        for query_id, rows in groupby(_rows(filesystem, part, SCORED), key=itemgetter(0)):
+            if query_id in seen:
+                raise UserError(f"{part}: query {query_id!r} is elsewhere in scored/ too; is this one job's output?")
+            seen.add(query_id)
+            yield _job_list(query_id, [row[1:] for row in rows], lost.pop(query_id, set()), stages, part)
+        for query_id, doc_ids in lost.items():
+            if query_id not in seen:
+                yield _job_list(query_id, [], doc_ids, stages, part)
+
+
+def _job_list(
+    query_id: str, rows: list[tuple[str, float, int]], lost: set[str], stages: tuple[str, ...], part: str
+) -> Candidates:
+    """One query's list from its scored rows (document id, score, first-stage rank) and its rejected documents.
+
+    Rejected candidates were in the list that the job was given, so the first stage has them: last, since their ranks
+    are not recorded. A rejected duplicate of a scored document adds nothing.
+    """
+    doc_ids = [doc_id for doc_id, _, _ in rows]
+    _check_distinct(doc_ids, query_id, part)
+    if not all(math.isfinite(score) for _, score, _ in rows):
+        raise UserError(f"{part}: query {query_id!r} has a score that is not a finite number; is this a job's output?")
+    lists = {RERANKED: [(score, doc_id) for doc_id, score, _ in rows]}
+    if FIRST_STAGE in stages:
+        ranked = [(-float(rank), doc_id) for doc_id, _, rank in rows]
+        lists[FIRST_STAGE] = ranked + [(-math.inf, doc_id) for doc_id in lost.difference(doc_ids)]
+    return Candidates(query_id, lists)
+
+
+def _read_run(location: str) -> Iterator[Candidates]:
+    """A TREC run's lists. As for trec_eval the score alone counts, neither the rank field nor the order of lines."""
+    lists: dict[str, list[tuple[float, str]]] = defaultdict(list)
+    for number, line in read_lines(location):
+        query_id, doc_id, score = parse_run_line(line, f"{location}: line {number}")
+        lists[query_id].append((score, doc_id))
+    for query_id, documents in lists.items():
+        _check_distinct([doc_id for _, doc_id in documents], query_id, location)
+        yield Candidates(query_id, {RUN: documents})
+
+
+def _check_distinct(doc_ids: list[str], query_id: str, where: str) -> None:
+    if len(set(doc_ids)) < len(doc_ids):
+        doc_id, times = Counter(doc_ids).most_common(1)[0]
+        raise UserError(f"{where}: query {query_id!r} lists document {doc_id!r} {times} times; keep it once")
+
+
+def _parts(filesystem: fs.FileSystem, directory: str) -> dict[str, str]:
+    """Part files of a directory, name -> path, sorted by name."""
+    found = filesystem.get_file_info(fs.FileSelector(directory, allow_not_found=True))
+    parts = {info.base_name: info.path for info in found if fnmatch(info.base_name, PART)}
+    return dict(sorted(parts.items()))
+
+
+def _open_part(filesystem: fs.FileSystem, part: str) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(part, filesystem=filesystem)
+    except (OSError, pa.ArrowException) as problem:
+        raise _unreadable(part, problem) from None
+
+
+def _unranked(filesystem: fs.FileSystem, part: str) -> int:
+    """How many rows of a scored part have no first-stage rank."""
+    with _open_part(filesystem, part) as file:
+        missing = set(SCORED.names).difference(file.schema_arrow.names)
+        if missing:
+            raise UserError(f"{part}: no column {', '.join(sorted(missing))}; is this a job's output directory?")
+        try:
+            return int(file.read(["first_stage_rank"]).column(0).null_count)
+        except (OSError, pa.ArrowException) as problem:
+            raise _unreadable(part, problem) from None
+
+
+def _rows(filesystem: fs.FileSystem, part: str, columns: pa.Schema) -> Iterator[tuple[Any, ...]]:
+    """Rows of a part, of the given columns alone, a batch in memory at a time."""
+    with _open_part(filesystem, part) as file:
+        try:
+            for batch in file.iter_batches(columns=columns.names):
+                table = pa.Table.from_batches([batch]).select(columns.names).cast(columns)
+                yield from zip(*(column.to_pylist() for column in table.columns), strict=True)
+        except (OSError, KeyError, ValueError, pa.ArrowException) as problem:
+            raise _unreadable(part, problem) from None
+
+
+def _unreadable(part: str, problem: Exception) -> UserError:
+    return UserError(f"{part}: cannot be read ({one_line(problem)}); delete it and run the job's command again")
+
+
+def _read_json(filesystem: fs.FileSystem, path: str) -> dict[str, Any]:
+    if filesystem.get_file_info(path).type == fs.FileType.NotFound:
+        return {}
+    with filesystem.open_input_stream(path) as stream:
+        content = stream.read()
+    try:
+        told = parse(content)
+    except ValueError as problem:
+        raise UserError(f"{path}: not JSON ({one_line(problem)}); is this a job's output directory?") from None
+    if not isinstance(told, dict) or not _as_a_job_writes(told):
+        raise UserError(f"{path}: not what a job writes; is this a job's output directory?")
+    return told
+
+
+def _as_a_job_writes(told: Mapping[str, Any]) -> bool:
+    """What is read of job.json has the kinds that it is written with."""
+    options, inputs = told.get("options", {}), told.get("inputs", [])
+    return (
+        isinstance(options, dict)
+        and isinstance(inputs, list)
+        and all(isinstance(entry, dict) for entry in inputs)
+        and all(isinstance(entry.get(key), str) for entry in inputs for key in ("path", "footer_hash"))
+    )

@@ -1,0 +1,177 @@
+"""Cells of a comparison: one JSON file for each model and data set, with all that is needed to trust its figures.
+
+DIRECTORY/cells/DATASET/MODEL.json holds a `Cell`, or a `Failure` where the model could not be measured on the data set.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+from pyarrow import fs
+
+from eval.ranking.files import locate
+from transforms.base.errors import UserError, one_line
+from transforms.base.json_text import parse
+
+CELLS = "cells"
+# What is read of a cell by others.
+_READ_LATER = {
+    "queries": ("in_qrels", "without_candidates"),
+    "candidates": ("files", "judgements_sha256"),
+    "run": ("pairs", "pairs_per_second", "price_per_hour", "cost"),
+    "rejected": ("pairs",),
+}
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A model on a data set, measured.
+
+    Attributes:
+        model: the name that the table shows.
+        dataset: likewise; beir/scifact, say, is the data set of that benchmark, other names are the user's own.
+        measure: in ir-measures' notation, or Recall@10 (by answers) for MKQA.
+        value: its mean over all queries of the judgements, 0 to 1, those without candidates counting 0.
+        first_stage: the same of the candidates' order as it was given; None where it is not known.
+        list_recall: what the candidates hold, in whatever order: the share of the relevant documents or, by answers, of
+            the queries with an answer.
+        trained_on: what of this data set the model is known to have been trained on; None where nothing is known.
+        parameters: of the model, in billions; None where they are not known.
+        queries: counts: in_qrels, with_candidates, without_candidates.
+        pairs: (query, document) pairs.
+        depth: candidates of the query that has most.
+        languages: language -> queries, value and first_stage, where the candidates tell a query's language and there is
+            more than one; queries without candidates are in none.
+        measures: all that was measured: measure, first_stage, reranked and difference in each row.
+        candidates: where they are from: files with their size and hash, retriever, judgements.
+        reranker: which model: what it was loaded from, what identifies its files, family, settings, licence.
+        departures: settings that are not those of the published comparison's protocol, by name; else the model's own.
+        execution: device, dtype, kernel and so on.
+        run: seconds, pairs in them, pairs_per_second, price_per_hour, and cost of all pairs at that speed. A job that
+            was interrupted knows its last run alone.
+        truncated: documents and queries that were cut, the tokens lost, and documents read in windows.
+        rejected: pairs without a score, by reason.
+        notes: what a reader of the figures must know.
+        versions: of Python and the packages that matter.
+        made: when, ISO 8601.
+        fingerprint: of all that decides the value; a cell that has it need not be done again.
+        outdated: why there is nothing newer, where it was to be done again with other options or data; None for a cell
+            that is as it was last asked for.
+    """
+
+    model: str
+    dataset: str
+    measure: str
+    value: float
+    first_stage: float | None
+    list_recall: float
+    trained_on: str | None
+    parameters: float | None
+    queries: Mapping[str, int]
+    pairs: int
+    depth: int
+    languages: Mapping[str, Mapping[str, Any]]
+    measures: Sequence[Mapping[str, Any]]
+    candidates: Mapping[str, Any]
+    reranker: Mapping[str, Any]
+    departures: Mapping[str, Any]
+    execution: Mapping[str, Any]
+    run: Mapping[str, Any]
+    truncated: Mapping[str, Any]
+    rejected: Mapping[str, Any]
+    notes: Sequence[str]
+    versions: Mapping[str, str]
+    made: str
+    fingerprint: str
+    outdated: str | None
+
+
+class Failure(NamedTuple):
+    """A model that could not be measured on a data set, and why, in one line."""
+
+    model: str
+    dataset: str
+    failed: str
+
+
+def safe_name(name: str) -> str:
+    """A file name for any name: itself where it is plain, else its plain characters and a hash of it.
+
+    What comes out has only ASCII letters, digits, ".", "_" and "-", does not begin with ".", and different names get
+    different ones.
+    """
+    if _PLAIN.fullmatch(name) and not re.search(r"-[0-9a-f]{8}$", name):
+        return name
+    slug = re.sub(r"[^A-Za-z0-9-]+", "_", name).strip("_-")[:60]
+    return f"{slug or 'x'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def cell_path(directory: str, model: str, dataset: str) -> str:
+    """Where a cell's file is in a directory of results."""
+    return "/".join([directory.rstrip("/"), CELLS, safe_name(dataset), f"{safe_name(model)}.json"])
+
+
+def read_cell(location: str) -> Cell | Failure:
+    """The contents of a cell's file.
+
+    Raises:
+        UserError: it is damaged, or no such file.
+    """
+    filesystem, path = locate(location)
+    with filesystem.open_input_stream(path, compression=None) as stream:
+        content = stream.read()
+    try:
+        told = dict(parse(content))
+        if "failed" in told:
+            return Failure(str(told["model"]), str(told["dataset"]), str(told["failed"]))
+        cell = Cell(**{field.name: told[field.name] for field in fields(Cell)})
+        _check(cell)
+    except (ValueError, TypeError, KeyError) as problem:
+        raise UserError(
+            f"{location}: not a cell of a benchmark ({one_line(problem)}); delete it and run the benchmark again"
+        ) from None
+    return cell
+
+
+def _check(cell: Cell) -> None:
+    """Finds what would break a table that is made of the cell long after it was read."""
+    for name, keys in _READ_LATER.items():
+        for key in keys:
+            if key not in getattr(cell, name):
+                raise ValueError(f"{name} lacks {key}")
+    for name in ("model", "dataset", "measure"):
+        if not isinstance(getattr(cell, name), str):
+            raise TypeError(f"{name} is no text")
+    for name in ("value", "first_stage", "list_recall"):
+        number = getattr(cell, name)
+        if number is None and name == "first_stage":
+            continue
+        if not isinstance(number, int | float) or not 0 <= number <= 1:
+            raise ValueError(f"{name} is not between 0 and 1")
+
+
+def cell_files(directory: str) -> list[str]:
+    """The files of a directory of results that hold cells or failures, in the order of their names."""
+    filesystem, path = locate(directory)
+    selector = fs.FileSelector(f"{path}/{CELLS}", recursive=True, allow_not_found=True)
+    found = sorted(info.path for info in filesystem.get_file_info(selector) if info.base_name.endswith(".json"))
+    scheme = directory.partition("://")[0] + "://" if "://" in directory else ""
+    return [scheme + file for file in found if not file.rpartition("/")[2].startswith(".")]
+
+
+def read_cells(directory: str) -> tuple[list[Cell], list[Failure]]:
+    """All cells of a directory of results, and what failed, each in the order of the files' names.
+
+    Raises:
+        UserError: there is none, or one is damaged.
+    """
+    read = [read_cell(file) for file in cell_files(directory)]
+    if not read:
+        raise UserError(f"{directory}: no {CELLS}/*/*.json in it; give the --output of pipelines.benchmark")
+    cells = [each for each in read if isinstance(each, Cell)]
+    return cells, [each for each in read if isinstance(each, Failure)]

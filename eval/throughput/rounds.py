@@ -1,0 +1,223 @@
+"""The measurement itself: all arms in turns, and the table that is made of it."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from eval.ranking.summary import align
+from eval.throughput import APART, CEILING, CORE, DEFAULT, JOB, PLAIN, SAME_DTYPE, arms, least_time, random_models
+from eval.throughput.arms import Arm
+from eval.throughput.tasks import take
+from transforms.base.errors import UserError
+from transforms.scoring import RankingTask, Reranker, catalogue
+from transforms.scoring.packed.execution import DTYPES
+from transforms.scoring.reranker import Specification, specify
+
+WARM_UP = 8  # documents
+LARGE = 0.7  # billions of parameters, above which a CPU is asked for by --large
+
+
+def measure(args: argparse.Namespace, lists: Sequence[RankingTask], folder: Path) -> dict[str, Any]:
+    """All figures of a command line, as JSON can hold them.
+
+    Args:
+        args: see `eval.throughput.add_arguments`.
+        lists: what to score.
+        folder: for checkpoints, and what the job reads and writes.
+
+    Raises:
+        UserError: the model cannot be had or run so.
+    """
+    reranker, place = load(args, folder)
+    specification = reranker.specification
+    found = all_arms(args, reranker, place, folder)
+    chosen = {name: arm for name, arm in found.items() if name not in args.without}
+    device = reranker.device
+    first, *further = args.pairs
+    tasks = take(lists, first)
+    rows = rounds(chosen, tasks, args.repeats, device)
+    for pairs in further:
+        more = rounds({name: chosen[name] for name in (CORE, JOB) if name in chosen}, take(lists, pairs), 1, device)
+        rows |= {f"{name}, {pairs:,} pairs": row for name, row in more.items()}
+    for row in rows.values():
+        row["cost_per_1000"] = (
+            None if args.price_per_hour is None else args.price_per_hour / 3.6 / row["pairs_per_second"]
+        )
+    return {
+        "model": args.model,
+        "pairs": first,
+        "tokens_per_pair": rows[CORE]["tokens"] / first,
+        "lists": len(tasks),
+        "execution": {**vars(specification.execution)},
+        "settings": {"group_size": getattr(specification.settings, "group_size", None)},
+        "machine": machine(device),
+        "arms": rows,
+    }
+
+
+def load(args: argparse.Namespace, folder: Path) -> tuple[Reranker, str]:
+    """The model, and the directory or name that it was loaded from."""
+    choices = {name: getattr(args, name) for name in ("device", "dtype", "attention", "batch_tokens")}
+    options = {"group_size": args.group_size}
+    entry = catalogue.named(args.model)
+    place, like = args.model, args.model_like
+    if not Path(args.model).is_dir() and args.model != random_models.TOKENIZER:  # that one is here with its weights
+        waits = args.large or (torch.cuda.is_available() and args.device != "cpu")
+        if entry is not None and entry.parameters > LARGE and not waits:
+            raise UserError(
+                f"--model {args.model}: {entry.parameters}B parameters on a CPU; say --large to wait for it"
+            )
+        like = random_models.make(args.model, folder / "model").like
+        place = str(folder / "model")
+    specification = specify(place, like=like, options=options, **choices)
+    if not isinstance(specification, Specification) or specification.model.family == "embedding":
+        raise UserError(f"--model {args.model}: give a reranker that is loaded here")
+    if args.batch_tokens is None:
+        specification = specification.with_best_batch()  # as the job does
+    return Reranker(specification), place
+
+
+def all_arms(args: argparse.Namespace, reranker: Reranker, place: str, folder: Path) -> dict[str, Arm]:
+    """What can be measured of a model, by name; the first is the core."""
+    specification, run = reranker.specification, reranker.specification.execution
+    directory, dtype, device = specification.checkpoint.directory, DTYPES[run.dtype], str(reranker.device)
+    found: dict[str, Arm | None] = {CORE: arms.core(reranker), CEILING: arms.ceiling(reranker)}
+    if specification.model.family == "cross_encoder":
+        found[DEFAULT] = arms.sentence_transformers(directory, device, torch.float32)
+        if dtype != torch.float32:
+            found[SAME_DTYPE] = arms.sentence_transformers(directory, device, dtype)
+    if specification.model.family == "yes_no":
+        found[APART] = arms.core_apart(reranker)
+        found[PLAIN] = arms.padded_language_model(directory, reranker, dtype)
+    if specification.model.family == "listwise":
+        found[PLAIN] = arms.one_query_at_a_time(directory, reranker, dtype)
+    options = {
+        "device": device,  # by its number where there are several, so that the job takes that one alone too
+        "dtype": run.dtype,
+        "attention": run.attention,
+        "batch_tokens": run.batch_tokens,
+        "group_size": args.group_size,
+        "model_like": specification.model.name if place != specification.model.name else None,
+    }
+    given = [f"--{name}={value}" for name, value in options.items() if value]
+    found[JOB] = arms.job(place, given, folder)
+    return {name: arm for name, arm in found.items() if arm is not None}
+
+
+def rounds(
+    chosen: Mapping[str, Arm], tasks: Sequence[RankingTask], repeats: int, device: torch.device
+) -> dict[str, dict[str, Any]]:
+    """Figures of each arm; all take turns, so that each meets whatever else the machine does.
+
+    Every round's seconds and rates are kept; the ratio to the core is the median of those within a round.
+    """
+    pairs = sum(len(task.documents) for task in tasks)
+    rows: dict[str, dict[str, Any]] = {
+        name: {"pairs": pairs, "seconds": [], "rates": [], "peak_memory": 0} for name in chosen
+    }
+    for name, arm in chosen.items():
+        if name != JOB:  # whose start is not counted
+            arm([tasks[0]._replace(documents=tasks[0].documents[:WARM_UP])])
+    for _ in range(repeats):
+        for name, arm in chosen.items():
+            work, seconds, memory = timed(lambda arm=arm: arm(tasks), device)  # type: ignore[misc]
+            row = rows[name]
+            row["seconds"].append(seconds if work.seconds is None else work.seconds)
+            row["rates"].append(dict(work.rates))
+            not_here = work.seconds is not None or memory is None
+            row["peak_memory"] = None if not_here else max(row["peak_memory"], memory)
+            row |= {"tokens": work.tokens, "padding_share": 1 - work.tokens / work.computed}
+    for row in rows.values():
+        seconds = median(row["seconds"])
+        row |= {"pairs_per_second": pairs / seconds, "tokens_per_second": row["tokens"] / seconds}
+        row["core_is_faster"] = median(
+            mine / core for mine, core in zip(row["seconds"], rows[CORE]["seconds"], strict=True)
+        )
+    return rows
+
+
+def timed(work: Callable[[], arms.Work], device: torch.device) -> tuple[arms.Work, float, int | None]:
+    """What the work gave, its seconds, and the most bytes in use meanwhile: on the GPU, else of this process."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    else:
+        _forget_peak()
+    least_time.synchronise(device)
+    start = time.perf_counter()
+    done = work()
+    least_time.synchronise(device)
+    seconds = time.perf_counter() - start
+    return done, seconds, torch.cuda.max_memory_allocated(device) if device.type == "cuda" else _peak()
+
+
+def _forget_peak() -> None:
+    """Have Linux count the process' peak memory anew."""
+    if Path("/proc/self/clear_refs").exists():
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak() -> int | None:
+    """Bytes; None where the system does not tell."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """What the figures were measured on."""
+    processor = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        processor = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), processor)
+    return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else processor,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "transformers": metadata.version("transformers"),
+    }
+
+
+def table(told: Mapping[str, Any]) -> str:
+    """The figures as text."""
+    run, ceiling = told["execution"], told["arms"].get(CEILING)
+    lines = [
+        f"{told['model']}: {told['pairs']:,} pairs in {told['lists']:,} lists, {told['tokens_per_pair']:.0f} tokens "
+        f"a pair; {run['dtype']}, {run['attention']}, {run['batch_tokens']:,} tokens a pass",
+        f"on {told['machine']['device']}, {told['machine']['threads']} threads, torch {told['machine']['torch']}",
+        "",
+    ]
+    priced = any(row["cost_per_1000"] is not None for row in told["arms"].values())
+    cells = [
+        ["", "pairs/s", "least", "most", "tokens/s", "padding", "memory", "core is faster"] + ["cost of 1,000"] * priced
+    ]
+    for name, row in told["arms"].items():
+        speeds = [row["pairs"] / seconds for seconds in row["seconds"]]
+        memory = "" if row["peak_memory"] is None else f"{row['peak_memory'] / 2**30:.2f} GiB"
+        figures = [f"{row['pairs_per_second']:,.1f}", f"{min(speeds):,.1f}", f"{max(speeds):,.1f}"]
+        figures += [f"{row['tokens_per_second']:,.0f}", f"{row['padding_share']:.1%}", memory]
+        cost = [f"{row['cost_per_1000']:.5f}"] if priced else []
+        cells.append([name, *figures, f"{row['core_is_faster']:.2f}", *cost])
+    lines += align(cells)
+    if ceiling is None:
+        return "\n".join(lines)
+    lines += [
+        "",
+        f"the core reaches {ceiling['core_is_faster']:.0%} of the ceiling, which is made of",
+        *(f"  {kind} at {rate_of(ceiling['rates'], kind)} GFLOP/s" for kind in ceiling["rates"][0]),
+    ]
+    return "\n".join(lines)
+
+
+def rate_of(rounds: Sequence[Mapping[str, float]], kind: str) -> str:
+    """A rate in GFLOP/s, from the slowest round's to the fastest's."""
+    rates = [rates[kind] / 1e9 for rates in rounds]
+    return f"{min(rates):,.0f} to {max(rates):,.0f}"

@@ -1,0 +1,1 @@
+"""The benchmark: data sets times models, each cell a job, and the table of their results."""

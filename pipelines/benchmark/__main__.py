@@ -1,0 +1,7 @@
+"""`python -m pipelines.benchmark`."""
+
+import sys
+
+from pipelines.benchmark.job import main
+
+sys.exit(main())

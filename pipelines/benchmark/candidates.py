@@ -1,0 +1,232 @@
+"""A data set's candidates for a benchmark: those that the user names, or those that pipelines.candidates makes."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from eval.ranking.job_output import judged_queries
+from eval.table.cells import safe_name
+from pipelines.benchmark.options import CODE_MODEL, DataSet, FirstStage, code_task, first_stage
+from pipelines.benchmark.subprocess_job import ApartError, run_apart
+from pipelines.candidates.options import ANSWERS, QRELS, REPORT
+from pipelines.rerank.options import RUN_OPTIONS
+from pipelines.running.runner import prepare
+from transforms.base import files
+from transforms.base.errors import UserError
+from transforms.base.json_text import parse
+from transforms.input.inputs import InputFile, inspect, total_pairs
+from transforms.job import record as job
+from transforms.retrieval import datasets
+from transforms.retrieval.join import CANDIDATES_DIRECTORY
+from transforms.scoring import catalogue
+
+CANDIDATES = "candidates"  # of all data sets, in the directory of results
+EMBEDDINGS = "embeddings"
+LANGUAGE = "lang"  # a column of the queries that tells their language
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """A data set's candidates, there and looked at.
+
+    Attributes:
+        data: the data set.
+        inputs: the files as their footers describe them.
+        judgements: path of the judgements.
+        retriever: what made the candidates; None where they were there.
+        provenance: what made them says of them; empty likewise.
+    """
+
+    data: DataSet
+    inputs: tuple[InputFile, ...]
+    judgements: str
+    retriever: str | None
+    provenance: Mapping[str, Any]
+
+    @property
+    def pairs(self) -> int | None:
+        """Pairs of all lists; None if the files do not tell."""
+        return total_pairs(self.inputs)
+
+    @cached_property
+    def judgements_sha256(self) -> str:
+        return files.sha256(self.judgements)
+
+    @cached_property
+    def languages(self) -> dict[str, str]:
+        """Query id -> language, where the candidates have a column of it."""
+        return {query: language for query, language in texts(self.inputs, "query_id", LANGUAGE) if query and language}
+
+
+def texts(inputs: Iterable[InputFile], *columns: str) -> Iterator[tuple[str | None, ...]]:
+    """The rows of some columns as text; none of files that lack one of them."""
+    for file in inputs:
+        with files.open_input(file.path) as stream:
+            parquet = pq.ParquetFile(stream)
+            if not set(columns) <= set(parquet.schema_arrow.names):
+                continue
+            for number in range(parquet.num_row_groups):
+                with suppress(OSError, pa.ArrowException):  # a damaged row group, which the job tells of
+                    table = parquet.read_row_group(number, list(columns))
+                    yield from zip(*(table[name].cast(pa.string()).to_pylist() for name in columns), strict=True)
+
+
+def look_at(
+    data: DataSet, candidates: str, judgements: str, retriever: str | None = None, directory: str | None = None
+) -> Candidates:
+    """A data set's candidates and judgements.
+
+    Args:
+        data: the data set.
+        candidates: path or glob of Parquet files.
+        judgements: path of the judgements.
+        retriever: what made the candidates, where the benchmark did.
+        directory: in which it told what it did; where it is not given it is looked for.
+
+    Raises:
+        UserError: something is not there, is malformed, or does not belong together.
+    """
+    if not files.exists(judgements):
+        raise UserError(f"data set {data.name}: no judgements {judgements}; check the path")
+    inputs = tuple(inspect(files.expand([candidates])))
+    told = told_in(directory or made_in(inputs))
+    if directory and not told:
+        raise UserError(f"{files.join(directory, REPORT)} is damaged; delete {directory} to make the candidates anew")
+    retriever = retriever or (named_by(told["retriever"], data.name) if told else None)
+    judged = judged_queries(judgements)
+    if not any(query in judged for (query,) in texts(inputs, "query_id")):
+        raise UserError(
+            f"data set {data.name}: {judgements} has no query in common with the candidates; give its own judgements"
+        )
+    return Candidates(data, inputs, files.absolute(judgements), retriever, told)
+
+
+def made_in(inputs: Sequence[InputFile]) -> str | None:
+    """The output of pipelines.candidates in which all the files lie as that wrote them; None where there is none."""
+    folders = {file.path.rpartition("/")[0] for file in inputs}
+    output, _, name = folders.pop().rpartition("/") if len(folders) == 1 else ("", "", "")
+    return output if name == CANDIDATES_DIRECTORY and files.exists(files.join(output, REPORT)) else None
+
+
+def told_in(directory: str | None) -> dict[str, Any]:
+    """What pipelines.candidates tells in its output; empty where there is none, or another program's file."""
+    if directory is None:
+        return {}
+    try:
+        told = dict(parse(files.read_text(files.join(directory, REPORT))))
+        named_by(told["retriever"], "")
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return {}
+    return told
+
+
+def named_by(retriever: Mapping[str, Any], dataset: str) -> str:
+    """A first stage's name in the table, from what candidates.json says of it.
+
+    A model of the catalogue that was used otherwise than the benchmark uses it for the data set is named with that.
+    """
+    kind: str = retriever["kind"]
+    if kind != "dense":
+        return f"run:{retriever['path']}" if kind == "run" else kind
+    name, model = retriever["name"], catalogue.named(retriever["name"])
+    other = []
+    if model is not None:
+        sizes = getattr(model.settings, "sizes", ())
+        usual = {
+            "revision": model.revision,
+            "max_length": model.settings.max_length,
+            "size": max(sizes, default=None),
+            "task": code_task(dataset) if name == CODE_MODEL else None,
+        }
+        found = {"revision": retriever["model"].get("revision"), **retriever["settings"]}
+        other = [f"{key} {found[key]}" for key, value in usual.items() if value is not None and found[key] != value]
+    return f"dense:{name} ({', '.join(other)})" if other else f"dense:{name}"
+
+
+def ready(data: DataSet, options: argparse.Namespace, output: str) -> Candidates | None:
+    """A data set's candidates if they are there; None where they are still to be made.
+
+    Raises:
+        UserError: candidates that the user named, or the run to make them from, are not there.
+    """
+    if data.source is None:
+        return look_at(data, data.candidates, data.judgements)
+    directory = candidates_directory(data, options, output)
+    stage = first_stage(data, options.retriever)
+    if not files.exists(files.join(directory, job.SUCCESS)):
+        kind, _, run = stage.retriever.partition(":")
+        if kind == "run" and not files.exists(run):
+            raise UserError(f"--retriever {stage.retriever}: no file {run}; give a TREC run")
+        return None
+    made = files.join(directory, ANSWERS if data.benchmark == "mkqa" else QRELS)
+    return look_at(data, files.join(directory, CANDIDATES_DIRECTORY), made, stage.name, directory)
+
+
+def candidates_directory(data: DataSet, options: argparse.Namespace, output: str) -> str:
+    """Where the candidates of a data set are made; another first stage or depth has another directory."""
+    name = f"{data.name} {first_stage(data, options.retriever).name} {options.depth}"
+    return files.join(output, CANDIDATES, safe_name(name))
+
+
+def candidates_of(data: DataSet, options: argparse.Namespace, output: str, beam: Sequence[str]) -> Candidates:
+    """A data set's candidates, made if need be.
+
+    Raises:
+        UserError: they cannot be made, or have changed since they were looked at.
+        ApartError: what makes them failed or died.
+        KeyboardInterrupt: the user stopped it.
+    """
+    if data.source is not None:
+        print(f"candidates of {data.name}", flush=True)
+        # Also where they are there: the job finds that they are done, or that they were made of something else.
+        run_apart(make_candidates, [*candidates_arguments(data, options, output), *beam])
+    found = ready(data, options, output)
+    if found is None:
+        raise ApartError("the job ended without an error, but left no _SUCCESS")
+    return found
+
+
+def candidates_arguments(data: DataSet, options: argparse.Namespace, output: str) -> list[str]:
+    """The command line of the job that makes a data set's candidates."""
+    stage = first_stage(data, options.retriever)
+    named = {
+        "dataset": data.source,
+        "data_dir": data.copies or options.data_dir,
+        "retriever": stage.retriever,
+        "depth": options.depth,
+        "output": candidates_directory(data, options, output),
+    }
+    if stage.retriever.startswith("dense:"):
+        named |= {name: getattr(options, name) for name in RUN_OPTIONS}
+        named["model_like"] = stage.like
+        named["embeddings"] = files.join(output, EMBEDDINGS)  # data sets can have one corpus
+    if stage.name == f"dense:{CODE_MODEL}":
+        named["task"] = code_task(data.name)
+    words = [f"--{name}={value}" for name, value in named.items() if value is not None]
+    return words if data.known is None else words + rules(data.known, stage)
+
+
+def rules(known: datasets.Dataset, stage: FirstStage) -> list[str]:
+    """A known data set's own rules as options, which a directory in BEIR's layout does not tell."""
+    identical = "--exclude_identical_ids" if known.exclude_identical_ids else "--no-exclude_identical_ids"
+    return [identical, f"--language={known.language}"] if stage.retriever == "bm25" else [identical]
+
+
+def make_candidates(arguments: Sequence[str]) -> int:
+    """The job that makes candidates, in whatever process; returns its exit code.
+
+    Raises:
+        UserError: a mistake that the user can mend.
+    """
+    from pipelines.candidates import job as candidates
+    from pipelines.candidates import options as candidates_options
+
+    return candidates.do_job(*prepare(candidates_options.build_parser(), arguments))

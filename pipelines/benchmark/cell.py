@@ -1,0 +1,291 @@
+"""One cell of a benchmark: which job reranks a data set with a model, and what its output says."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cache, cached_property
+from importlib import metadata
+from typing import Any, NamedTuple
+
+from eval.published.training_data import trained_on
+from eval.ranking.job_output import measure_job
+from eval.table.cells import Cell, safe_name
+from pipelines.benchmark.candidates import Candidates
+from pipelines.benchmark.options import Entrant, model_options
+from pipelines.rerank import options as rerank_options
+from pipelines.rerank.job import do_job
+from pipelines.running.runner import prepare
+from transforms.base import files
+from transforms.base.errors import UserError
+from transforms.job import record as job
+from transforms.scoring import catalogue
+from transforms.scoring.hosted.endpoint import EndpointSpecification
+from transforms.scoring.packed.execution import resolve
+from transforms.scoring.reranker import Specification, specify
+from transforms.scoring.weights.checkpoint import EMBEDDED, locate, outline
+
+JOBS = "jobs"
+# BEIR's own evaluation leaves out a candidate whose id is that of its query.
+WITHOUT_IDENTICAL_IDS = frozenset({"beir"})
+RUN_OPTIONS = (*rerank_options.RUN_OPTIONS, "shard_pairs", "max_rejected")
+QUERY_COUNTS = ("queries_in_qrels", "queries_with_candidates", "queries_without_candidates")
+MEASURING_PACKAGES = ("ir_measures", "pytrec-eval-terrier")
+
+
+class Machine(NamedTuple):
+    """What a cell runs on: options of the job by their names, and whether it is not this machine."""
+
+    device: str
+    dtype: str
+    attention: str
+    elsewhere: bool
+
+
+@dataclass(frozen=True)
+class Work:
+    """A cell to do.
+
+    Attributes:
+        entrant: the model.
+        candidates: of the data set.
+        options: of the model, by name.
+        run: other options of the job, by name.
+        beam: options of Beam's runner, as given.
+        machine: what it runs on.
+    """
+
+    entrant: Entrant
+    candidates: Candidates
+    options: Mapping[str, Any]
+    run: Mapping[str, Any]
+    beam: tuple[str, ...]
+    machine: Machine
+
+    @property
+    def _model(self) -> tuple[Entrant, tuple[tuple[str, Any], ...], Machine]:
+        return self.entrant, tuple(sorted(self.options.items())), self.machine
+
+    @property
+    def specification(self) -> Specification | EndpointSpecification:
+        """The model, settled; raises UserError where it cannot be had."""
+        return _settled(*self._model)
+
+    @property
+    def departures(self) -> dict[str, Any]:
+        """Settings that are other ones than the published comparison's protocol has."""
+        protocol = model_options(model_of(self.specification), self.candidates.data.name, {})
+        usual = _settled(self.entrant, tuple(sorted(protocol.items())), self.machine).fingerprint()["settings"]
+        found = self.specification.fingerprint()["settings"]
+        return {name: value for name, value in found.items() if value != usual[name]}
+
+    @cached_property
+    def scores_fingerprint(self) -> str:
+        """Of all that decides the job's scores, wherever the files lie."""
+        inputs = [(file.size, file.footer_hash) for file in self.candidates.inputs]
+        return _hash({"model": _identity(*self._model), "inputs": inputs, "dtype": self.run["dtype"]})
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of all that decides the cell's value: the scores, and what they are measured by."""
+        identical_ids = self.candidates.data.benchmark in WITHOUT_IDENTICAL_IDS
+        judgements = self.candidates.judgements_sha256
+        return _hash({"scores": self.scores_fingerprint, "judgements": judgements, "identical_ids": identical_ids})
+
+    def job_directory(self, output: str) -> str:
+        """The job's own directory in that of the results; other scores have another, other judgements have not."""
+        name = f"{safe_name(self.entrant.name)}-{self.scores_fingerprint}"
+        return files.join(output, JOBS, safe_name(self.candidates.data.name), name)
+
+    def arguments(self, output: str) -> list[str]:
+        """The main job's command line."""
+        named = {"model": self.entrant.where, "model_like": self.entrant.like, **self.options, **self.run}
+        settings = [f"--{name}={value}" for name, value in named.items() if value is not None]
+        inputs = [file.path for file in self.candidates.inputs]
+        return [f"--output={self.job_directory(output)}", *settings, *self.beam, "--input", *inputs]
+
+
+def work_of(
+    entrant: Entrant,
+    candidates: Candidates,
+    asked: Mapping[str, Any],
+    run: Mapping[str, Any],
+    beam: Sequence[str],
+    machine: Machine,
+) -> Work:
+    """The cell of a model and a data set.
+
+    Args:
+        entrant: the model.
+        candidates: of the data set.
+        asked: options of models, each taken where the model has it; None stands for one that is not given.
+        run: RUN_OPTIONS by name.
+        beam: options of Beam's runner.
+        machine: what it runs on.
+
+    Raises:
+        UserError: the model cannot be had, or cannot run so.
+    """
+    model = model_of(settled(entrant, machine))
+    return Work(entrant, candidates, model_options(model, candidates.data.name, asked), run, tuple(beam), machine)
+
+
+def settled(entrant: Entrant, machine: Machine) -> Specification | EndpointSpecification:
+    """A model with its own settings; raises UserError where it cannot be had, or cannot run so."""
+    return _settled(entrant, (), machine)
+
+
+def check_asked(entrants: Sequence[Entrant], asked: Mapping[str, Any], machine: Machine) -> None:
+    """Refuses a device that is not here, and an option that no model has; where a model cannot be had, no option.
+
+    Raises:
+        UserError: it is not here, or does not apply.
+    """
+    resolve(machine.device, machine.dtype, attention=machine.attention, elsewhere=machine.elsewhere)
+    given = [name for name, value in asked.items() if value is not None]
+    if not given:
+        return
+    try:
+        models = [model_of(settled(entrant, machine)) for entrant in entrants]
+    except UserError:
+        return
+    known = {name for model in models for name in type(model.settings).__dataclass_fields__}
+    if foreign := [f"--{name}" for name in given if name not in known]:
+        raise UserError(f"{', '.join(foreign)}: applies to none of the models; leave it out")
+
+
+def model_of(specification: Specification | EndpointSpecification) -> catalogue.Model:
+    return specification.model if isinstance(specification, Specification) else catalogue.ENDPOINT
+
+
+def rerank(arguments: Sequence[str]) -> int:
+    """The main job, in whatever process; returns its exit code.
+
+    Raises:
+        UserError: a mistake that the user can mend.
+    """
+    return do_job(*prepare(rerank_options.build_parser(), arguments))
+
+
+def make_cell(work: Work, output: str, price_per_hour: float | None) -> Cell:
+    """The cell of a finished job.
+
+    Args:
+        work: the cell to do, its job done.
+        output: directory of the results.
+        price_per_hour: of the machine, in any currency.
+
+    Raises:
+        UserError: the job's output and the judgements do not go together.
+    """
+    directory, candidates, data = work.job_directory(output), work.candidates, work.candidates.data
+    done = job.read_job(directory)
+    assert done is not None
+    report = json.loads(files.read_text(files.join(directory, job.REPORT)))
+    measured = measure_job(
+        directory, candidates.judgements, candidates.languages, data.benchmark in WITHOUT_IDENTICAL_IDS
+    )
+    main, recall = measured.rows[0], measured.rows[-1]
+    model = model_of(work.specification)
+    return Cell(
+        model=work.entrant.name,
+        dataset=data.name,
+        measure=main["measure"],
+        value=main["reranked"],
+        first_stage=main.get("first_stage"),
+        list_recall=recall.get("first_stage", recall["reranked"]),
+        trained_on=next(filter(None, (trained_on(name, data.name) for name in names_of(work, done.model))), None),
+        parameters=billions(work.specification),
+        queries={name.removeprefix("queries_"): measured.counts[name] for name in QUERY_COUNTS},
+        pairs=report["pairs"]["total"],
+        depth=measured.depth,
+        languages=measured.languages,
+        measures=measured.rows,
+        candidates={
+            "retriever": candidates.retriever,
+            "files": [asdict(entry) for entry in done.inputs],
+            "judgements": candidates.judgements,
+            "judgements_sha256": candidates.judgements_sha256,
+            "provenance": candidates.provenance,
+            "identical_ids_left_out": data.benchmark in WITHOUT_IDENTICAL_IDS,
+        },
+        reranker={"loaded_from": work.entrant.where, "licence": model.licence, **done.model},
+        departures=work.departures,
+        execution=done.execution,
+        run=priced(speed(report), report["pairs"]["total"], price_per_hour),
+        truncated={
+            "documents": report["pairs"]["truncated"],
+            "queries": report["queries"]["truncated"],
+            "tokens": report["tokens"]["truncated"],
+            "documents_in_windows": report["pairs"]["windowed"],
+        },
+        rejected={"pairs": report["pairs"]["rejected"], "by_reason": report["rejected"]},
+        notes=measured.notes,
+        versions=dict(done.versions) | {name: metadata.version(name) for name in MEASURING_PACKAGES},
+        made=datetime.now(UTC).isoformat(timespec="seconds"),
+        fingerprint=work.fingerprint,
+        outdated=None,
+    )
+
+
+def names_of(work: Work, model: Mapping[str, Any]) -> list[str]:
+    """What a cell's model is known by: its names, and that of an embedded model whose weights it has.
+
+    Args:
+        work: the cell.
+        model: what job.json says of its model.
+    """
+    weights = _weights(model["model"])
+    embedded = [name for name in EMBEDDED if weights and weights == _weights(locate(name).identity())]
+    return [model_of(work.specification).name, work.entrant.name, *embedded]
+
+
+def _weights(identity: Mapping[str, Any]) -> set[str]:
+    """The hashes of a directory's weights."""
+    return {digest for file, digest in identity.get("files", {}).items() if file.endswith(".safetensors")}
+
+
+def billions(specification: Specification | EndpointSpecification) -> float | None:
+    """A model's parameters in billions: the catalogue's figure, else as counted; None where it runs elsewhere."""
+    if not isinstance(specification, Specification):
+        return None
+    return specification.model.parameters or sum(t.numel() for t in outline(specification.checkpoint).values()) / 1e9
+
+
+def speed(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The speed of a job's last run, from the contents of its report.json."""
+    run = report["last_run"]
+    return {"seconds": run["seconds"], "pairs": run["pairs"], "pairs_per_second": run["pairs_per_second"] or None}
+
+
+def priced(run: Mapping[str, Any], pairs: int, price_per_hour: float | None) -> dict[str, Any]:
+    """A cell's `run` with what all its pairs cost at its speed.
+
+    Args:
+        run: what `speed` says, or a cell's `run` with another price.
+        pairs: of the cell.
+        price_per_hour: of the machine, in any currency; None for no cost.
+    """
+    rate = run["pairs_per_second"]
+    cost = None if price_per_hour is None or rate is None else pairs / rate / 3600 * price_per_hour
+    return {**run, "price_per_hour": price_per_hour, "cost": cost}
+
+
+def _hash(decisive: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@cache
+def _settled(
+    entrant: Entrant, options: tuple[tuple[str, Any], ...], machine: Machine
+) -> Specification | EndpointSpecification:
+    return specify(entrant.where, like=entrant.like, options=dict(options), **machine._asdict())
+
+
+@cache
+def _identity(entrant: Entrant, options: tuple[tuple[str, Any], ...], machine: Machine) -> dict[str, Any]:
+    """What identifies the model and its settings; takes a hash of all files of a directory, so it is kept."""
+    return _settled(entrant, options, machine).fingerprint()

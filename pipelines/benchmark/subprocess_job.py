@@ -1,0 +1,102 @@
+"""Runs work in a process of its own, so that its memory ends with it and its death does not end ours."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from pipelines.running.runner import WorkerDiedError, set_up_logging
+from transforms.base.errors import UserError, one_line
+
+# Processes are forked from a server that has imported all that is large, and has neither threads nor a device in use.
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["pipelines.rerank.job"])
+
+
+class ApartError(Exception):
+    """Work that failed; the message is one line."""
+
+
+def run_apart(work: Callable[..., int], *arguments: Any) -> int:
+    """What `work(*arguments)` returns, from another process.
+
+    A Ctrl-C that comes meanwhile is passed on to that process, which also ends when this one does, however it ends.
+
+    Raises:
+        UserError: the work raised it.
+        ApartError: the work raised something else, which is told on stderr in full, or its process died.
+        KeyboardInterrupt: it was interrupted.
+    """
+    ours, theirs = _CONTEXT.Pipe(duplex=False)
+    process = _CONTEXT.Process(target=_do, args=(theirs, work, arguments))
+
+    pressed = False
+
+    def pass_on(*_: object) -> None:
+        nonlocal pressed
+        pressed = True
+        if process.pid is not None:
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(process.pid, signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, pass_on)
+    try:
+        process.start()
+        theirs.close()
+        if pressed:  # before there was a process to pass it on to
+            pass_on()
+        try:
+            kind, told = ours.recv()
+        except EOFError:
+            kind, told = "dead", 0
+        process.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    # One that is interrupted while it starts dies of it in its own ways.
+    if pressed or kind == "interrupted" or process.exitcode == 130:
+        raise KeyboardInterrupt
+    if kind == "user error":
+        raise UserError(told)
+    if kind != "done":
+        raise ApartError(_death(process.exitcode) if kind == "dead" else told)
+    return int(told)
+
+
+def _do(connection: Connection, work: Callable[..., int], arguments: tuple[Any, ...]) -> None:
+    """The body of the other process."""
+    os.setpgid(0, 0)  # so that Ctrl-C on the terminal reaches it once, through us
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    set_up_logging()
+    try:
+        connection.send(("done", work(*arguments)))
+    except UserError as error:
+        connection.send(("user error", str(error)))
+        if isinstance(error, WorkerDiedError):
+            sys.stdout.flush()
+            os._exit(error.exit_code)  # threads that wait for the dead one would hold this process for ever
+    except KeyboardInterrupt:
+        connection.send(("interrupted", ""))
+    except Exception as error:
+        logging.exception("failed")
+        connection.send(("failed", one_line(error)))
+
+
+def _end_with(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)
+
+
+def _death(exit_code: int | None) -> str:
+    if exit_code == -signal.SIGKILL:
+        return "its process was killed, as systems do to one that takes too much memory"
+    return f"its process ended with exit code {exit_code}"

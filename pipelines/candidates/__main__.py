@@ -1,0 +1,7 @@
+"""`python -m pipelines.candidates`."""
+
+import sys
+
+from pipelines.candidates.job import main
+
+sys.exit(main())

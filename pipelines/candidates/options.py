@@ -1,0 +1,138 @@
+"""The options of the job that makes candidates."""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+from eval.published.scores import DEPTH
+from pipelines.rerank.options import MODEL_OPTIONS, RUN_OPTIONS, add_options, given, is_given, positive
+from pipelines.running.options import Parser
+from transforms.base.errors import UserError
+from transforms.retrieval.datasets import DATASETS
+from transforms.retrieval.join import PART_PAIRS
+
+RETRIEVERS = {
+    "bm25": "BM25 by bm25s, k1 0.9 and b 0.4, over title and text",
+    "dense:MODEL": "exact search with the embeddings of a model of the embedding family",
+    "run:FILE": "a TREC run, plain or .gz",
+}
+# What the job leaves beside the candidates.
+REPORT, QRELS, ANSWERS = "candidates.json", "qrels.txt", "answers.jsonl"
+# Of a dense first stage: how its model reads a text.
+DENSE_OPTIONS = ("max_length", "task", "size")
+
+
+class ListDatasets(argparse.Action):
+    """Prints the names of the data sets and ends, as --help does."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print("\n".join(DATASETS))
+        parser.exit()
+
+
+def retriever(text: str) -> tuple[str, str]:
+    """The kind of first stage, and its model or file."""
+    kind, _, rest = text.partition(":")
+    if kind not in {name.partition(":")[0] for name in RETRIEVERS} or bool(rest) == (kind == "bm25"):
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(RETRIEVERS)}")
+    return kind, rest
+
+
+def language(text: str) -> str:
+    """A code of two or three letters (ISO 639)."""
+    if not re.fullmatch("[a-z]{2,3}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no code of a language, such as en")
+    return text
+
+
+def depth(text: str) -> int:
+    """How many candidates a query has: a list is never split over part files."""
+    number = positive(text)
+    if number > PART_PAIRS:
+        raise argparse.ArgumentTypeError(f"{text} is more than a part file holds, {PART_PAIRS}")
+    return number
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All options of the job; Beam's runners add theirs."""
+    parser = Parser(
+        prog="python -m pipelines.candidates",
+        description="Make candidate lists: from a data set and a first stage to the input of pipelines.rerank.",
+        epilog="First stages: " + "; ".join(f"{name}: {what}" for name, what in RETRIEVERS.items()) + ".",
+    )
+    data = parser.add_argument_group("data")
+    data.add_argument(
+        "--dataset",
+        type=given,
+        metavar="NAME",
+        help="beir/scifact, miracl/yo, mkqa/de, coir/cosqa and so on, or a directory in BEIR's layout",
+    )
+    data.add_argument("--list_datasets", action=ListDatasets, nargs=0, help="print the names of all, and end")
+    data.add_argument("--split", type=given, help="of the queries, where it is not the benchmark's own")
+    data.add_argument("--data_dir", type=given, metavar="DIR", help="holds copies in the hub's layout, OWNER/NAME/...")
+    for name, what in (("queries", "queries"), ("corpus", "documents"), ("qrels", "judgements, if there are any")):
+        data.add_argument(
+            f"--{name}",
+            nargs="+",
+            action="extend",
+            type=given,
+            default=[],
+            metavar="PATH",
+            help=f"instead of --dataset: your own {what}, Parquet, JSON lines or TSV, plain or .gz",
+        )
+    data.add_argument(
+        "--language",
+        type=language,
+        metavar="CODE",
+        help="of the corpus, for BM25's analysis: ar, de, fr ...; en where neither you nor the data set tell",
+    )
+
+    stage = parser.add_argument_group("first stage")
+    stage.add_argument("--retriever", required=True, type=retriever, metavar="STAGE", help=", ".join(RETRIEVERS))
+    stage.add_argument("--depth", type=depth, default=DEPTH, metavar="K", help="candidates of a query, at most")
+    stage.add_argument(
+        "--exclude_identical_ids",
+        action=argparse.BooleanOptionalAction,
+        help="drop a document that has the query's own id; on for BEIR, as in its own code, and off for all else",
+    )
+    stage.add_argument("--revision", help="of a dense model: commit, tag or branch on the hub")
+    stage.add_argument("--model_like", metavar="NAME", help="treat a dense checkpoint as this model of the catalogue")
+    stage.add_argument(
+        "--embeddings",
+        type=given,
+        metavar="DIR",
+        help="keep a dense first stage's embeddings there, for jobs of one corpus (MKQA's 26) to share",
+    )
+    add_options(stage, {name: MODEL_OPTIONS[name] for name in DENSE_OPTIONS})
+
+    running = parser.add_argument_group("running")
+    running.add_argument("--output", required=True, type=given, metavar="DIR", help="the job's own directory")
+    add_options(running, RUN_OPTIONS)
+    running.add_argument(
+        "--shard_documents", type=positive, default=16_384, metavar="N", help="documents of a shard, at most"
+    )
+    running.add_argument("--overwrite", action="store_true", help="delete what an earlier job left in the output")
+    return parser
+
+
+def check(options: argparse.Namespace) -> None:
+    """Refuse options that do not go together.
+
+    Raises:
+        UserError: they do not.
+    """
+    own = [name for name in ("queries", "corpus") if getattr(options, name)]
+    if bool(options.dataset) == bool(own or options.qrels):
+        raise UserError("give either --dataset or your own --queries and --corpus, with --qrels if there are any")
+    if not options.dataset and len(own) < 2:
+        raise UserError(f"--{own[0] if own else 'qrels'} alone: give --queries and --corpus both")
+    if not options.dataset and (options.split or options.data_dir):
+        raise UserError("--split and --data_dir apply to --dataset; leave them out")
+    kind, _ = options.retriever
+    unused = [name for name in ("revision", "model_like", "embeddings", *DENSE_OPTIONS) if getattr(options, name)]
+    unused += [name for name in RUN_OPTIONS if is_given(options, name)]
+    if kind != "bm25" and options.language:
+        raise UserError("--language applies to bm25; leave it out")
+    if kind != "dense" and unused:
+        raise UserError(f"--{unused[0]} applies to a dense first stage; leave it out")

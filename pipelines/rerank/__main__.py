@@ -1,0 +1,7 @@
+"""`python -m pipelines.rerank`."""
+
+import sys
+
+from pipelines.rerank.job import main
+
+sys.exit(main())

@@ -1,0 +1,174 @@
+"""What a job would do, from a sample: pairs, tokens, truncation, time and cost. Nothing is written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from transforms.base.errors import UserError
+from transforms.handler import tasks_of
+from transforms.input.inputs import InputFile, total_pairs
+from transforms.input.plan import Unit, plan
+from transforms.input.reader import read_shards
+from transforms.rerank import Reading
+from transforms.scoring.hosted.endpoint import EndpointSpecification
+from transforms.scoring.reranker import Specification
+from transforms.scoring.results import RankingTask, Scores, concatenate
+
+SAMPLED_UNITS = 8
+SECONDS_OF_SCORING = 10.0
+HOSTED_PRICE = 0.008  # dollars for 1,000 documents: jina-reranker-v2 on its provider's page
+
+
+class Wanted(NamedTuple):
+    """What to plan for.
+
+    Attributes:
+        workers: machines.
+        throughput: pairs a second of each; None for what this machine does on the sample.
+        price_per_hour: of each, in any currency; None where no cost is asked for.
+    """
+
+    workers: int = 1
+    throughput: float | None = None
+    price_per_hour: float | None = None
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Figures of a sample.
+
+    Attributes:
+        pairs: in the sample.
+        tokens: of the sample's pairs, all that the model would read.
+        truncated: pairs whose document or query would be cut.
+        rejected: pairs that would get no score.
+        seconds: that the sample took on this machine, tokenising and scoring.
+    """
+
+    pairs: int
+    tokens: int
+    truncated: int
+    rejected: int
+    seconds: float
+
+
+def report(
+    specification: Specification | EndpointSpecification,
+    inputs: Sequence[InputFile],
+    reading: Reading,
+    wanted: Wanted,
+) -> str:
+    """The plan of a job, in lines for people.
+
+    Raises:
+        UserError: the model is asked over the network, where a sample would cost what scoring costs.
+    """
+    if isinstance(specification, EndpointSpecification):
+        raise UserError("--dry_run: asking the endpoint would cost; give a model that runs here")
+    made = plan(inputs)
+    # Scattered rows are not regrouped for an estimate: the beginning of each file will do.
+    units = (
+        made.units if made.contiguous else [Unit(file, 0, 0, 0, min(file.rows, 1024)) for file in inputs if file.rows]
+    )
+    return describe(
+        estimate(specification, units, reading),
+        rows=sum(file.rows for file in inputs),
+        pairs=total_pairs(inputs),
+        units=len(units) if made.contiguous else None,
+        wanted=wanted,
+    )
+
+
+def sample_tasks(units: Sequence[Unit], reading: Reading) -> list[list[RankingTask]]:
+    """The tasks of the first shard of some units that are spread evenly over the input."""
+    places = sorted({int(place) for place in np.linspace(0, len(units) - 1, min(SAMPLED_UNITS, len(units)))})
+    tasks: list[list[RankingTask]] = []
+    for place in places:
+        shards = read_shards(
+            units[place],
+            keep_columns=reading.keep_columns,
+            text_template=reading.text_template,
+            shard_pairs=1024,
+        )
+        tasks.append(tasks_of(next(shards))[0])
+    return tasks
+
+
+def estimate(specification: Specification, units: Sequence[Unit], reading: Reading) -> Estimate:
+    """Score sampled lists for some seconds, taking one from each sampled place in turn."""
+    places = sample_tasks(units, reading)
+    turns = [place[turn] for turn in range(max(map(len, places), default=0)) for place in places if turn < len(place)]
+    reranker = specification.load()
+    reranker.score("warm up", ["the first pass is slower"])
+    parts: list[Scores] = []
+    start = time.perf_counter()
+    for first in range(0, len(turns), 4):
+        parts.append(reranker.score_tasks(turns[first : first + 4]))
+        if time.perf_counter() - start > SECONDS_OF_SCORING:
+            break
+    seconds = time.perf_counter() - start
+    scores = concatenate(parts)
+    cut = [column for column in (scores.truncated_tokens, scores.query_truncated_tokens) if column is not None]
+    return Estimate(
+        pairs=len(scores.score),
+        tokens=scores.counts["forward_tokens"],
+        truncated=int(np.any([column > 0 for column in cut], axis=0).sum()) if cut and len(scores.score) else 0,
+        rejected=len(scores.failures),
+        seconds=seconds,
+    )
+
+
+def describe(sample: Estimate, *, rows: int, pairs: int | None, units: int | None, wanted: Wanted) -> str:
+    """What the sample says of the whole job.
+
+    Args:
+        sample: what was measured.
+        rows: of the input.
+        pairs: of the input; None where its footers do not tell.
+        units: row groups of the input, which can be read side by side; None where it is to be regrouped.
+        wanted: what to plan for.
+    """
+    lines = [f"input     {rows:,} rows, {pairs:,} pairs" if pairs is not None else f"input     {rows:,} rows"]
+    if not sample.pairs:
+        return "\n".join([*lines, "sample    empty: no pair can be scored"])
+    tokens_a_pair, pairs_a_second = sample.tokens / sample.pairs, sample.pairs / sample.seconds
+    truncated, tokens_a_second = sample.truncated / sample.pairs, sample.tokens / sample.seconds
+    lines.append(
+        f"sample    {sample.pairs:,} pairs: {tokens_a_pair:,.1f} tokens a pair, {truncated:.1%} of them truncated, "
+        f"{sample.rejected:,} rejected"
+    )
+    lines.append(f"speed     {pairs_a_second:,.1f} pairs/s, {tokens_a_second:,.0f} tokens/s on this machine")
+    if pairs is None:
+        return "\n".join(lines)
+    seconds = pairs / (wanted.throughput or pairs_a_second)
+    machine = "on this machine" if wanted.throughput is None else f"at {wanted.throughput:,.1f} pairs/s"
+    lines.append(f"job       {pairs * tokens_a_pair:,.0f} tokens, {duration(seconds)} {machine}")
+    if wanted.workers > 1:
+        busy = wanted.workers if units is None else min(wanted.workers, max(units, 1))
+        few = "" if busy == wanted.workers else f", with work for {busy:,}, one for each row group of the input"
+        lines.append(f"workers   {wanted.workers:,}{few}: {duration(seconds / busy)}")
+    if wanted.price_per_hour is not None:
+        cost = seconds / 3600 * wanted.price_per_hour
+        lines.append(
+            f"cost      {cost:,.2f} at {wanted.price_per_hour:,.2f} an hour; a hosted API at ${HOSTED_PRICE} for "
+            f"1,000 documents: ${pairs / 1000 * HOSTED_PRICE:,.2f}"
+        )
+    return "\n".join(lines)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the two largest units that fit: "2 h 05 min"; from a hundred hours on in days."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds >= 100 * 3600:
+        return f"{seconds / 86_400:,.1f} days"
+    minutes, seconds = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {seconds:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min"

@@ -1,0 +1,246 @@
+"""The main job: candidate lists in, scored Parquet out.
+
+    python -m pipelines.rerank --input 'cands/*.parquet' --output out/ --model MODEL --runner=DirectRunner
+
+Everything that can be checked is checked before the model is loaded. The same command again does what is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import apache_beam as beam
+import torch
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
+
+from pipelines.rerank import dry_run
+from pipelines.rerank.options import (
+    MODEL_OPTIONS,
+    OUTPUT_OPTIONS,
+    PLAN_OPTIONS,
+    RUN_OPTIONS,
+    build_parser,
+    is_given,
+)
+from pipelines.running import dataflow
+from pipelines.running.model import specify_for_job
+from pipelines.running.progress_line import progress_line
+from pipelines.running.runner import run_command, run_graph, runner_of, stop_on_interrupt
+from transforms.base import files
+from transforms.base.errors import UserError
+from transforms.input.candidate_order import check_order
+from transforms.input.inputs import InputFile, inspect, total_pairs
+from transforms.input.plan import Unit, load_plan, plan, save_plan
+from transforms.input.regroup import regroup
+from transforms.input.template import parse_template
+from transforms.job import record as job
+from transforms.output import report
+from transforms.output.commit import Part, committed, complete_row_groups, uncommit
+from transforms.rerank import NAMESPACE, Reading, Rerank, Work, stage_seconds
+from transforms.scoring.catalogue import licence_notice
+from transforms.scoring.hosted.endpoint import EndpointSpecification
+from transforms.scoring.reranker import Specification
+
+RUN_TAG = "rerank"  # the run's name in a TREC run file
+
+
+def build(pipeline: beam.Pipeline, work: Sequence[Work], rerank: Rerank) -> beam.pvalue.PCollection[Counter[str]]:
+    """The job's graph: work to committed shards; puts out each shard's counts."""
+    counts: beam.pvalue.PCollection[Counter[str]] = pipeline | "Work" >> beam.Create(work) | "Rerank" >> rerank
+    return counts
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    return run_command(build_parser(), do_job, arguments)
+
+
+def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
+    """Do the job, or what is missing of it; returns the exit code.
+
+    Raises:
+        UserError: a mistake that the user can mend.
+        KeyboardInterrupt: the user stopped it, after the shard in hand.
+    """
+    runner, local = runner_of(beam_options)
+    template = None if options.text_template is None else parse_template(options.text_template)
+    reading = Reading(options.keep_columns, template, options.shard_pairs)
+    for name in PLAN_OPTIONS:
+        if getattr(options, name) is not None and not options.dry_run:
+            raise UserError(f"--{name}: it is for --dry_run alone; leave it out")
+    output = files.absolute(options.output)
+    inputs = inspect(files.expand(options.input), options.keep_columns)
+    job.check_inputs(output, (file.path for file in inputs))
+    if options.run_file is not None:
+        check_run_file(options.run_file, inputs, output)
+    if options.extend and any(file.layout == "flat" for file in inputs):
+        raise UserError("--extend: a new file of flat input may hold more pairs of an old query; give another --output")
+    begun = None if options.overwrite else job.read_job(output)
+    specification = specify_model(options, begun, elsewhere=not local and not options.dry_run)
+    if isinstance(specification, Specification) and (notice := licence_notice(specification.model)):
+        print(notice, file=sys.stderr)
+    batch_is_open = begun is None and not is_given(options, "batch_tokens")
+    if options.dry_run:
+        specification = with_batch_size(specification) if batch_is_open else specification
+        planned = dry_run.Wanted(options.workers or 1, options.throughput, options.price_per_hour)
+        print(dry_run.report(specification, inputs, reading, planned))
+        return 0
+    if local and batch_is_open:
+        job.check_free(output, options.overwrite)
+        specification = with_batch_size(specification)
+
+    wanted = job.new_job(
+        inputs,
+        model=specification.fingerprint(),
+        options={name: getattr(options, name) for name in OUTPUT_OPTIONS},
+        execution=asdict(specification.execution),
+        command=vars(options),
+    )
+    requested = {name: getattr(specification.execution, name) for name in RUN_OPTIONS if is_given(options, name)}
+    flags = {"overwrite": options.overwrite, "extend": options.extend}
+    with job.open_job(output, wanted, requested=requested, **flags) as current:
+        start = time.monotonic()
+        units = plan_units(output, job.in_job_order(current, inputs), options.keep_columns)
+        if options.retry_rejected is not None:
+            files.delete([files.join(output, job.SUCCESS)])
+            uncommit(output, options.retry_rejected, current.fingerprint)
+        before = parts = committed(output, current.fingerprint)
+        metrics: dict[str, int] = {}
+        if work := missing_work(units, before):
+            files.delete([files.join(output, job.SUCCESS)])
+            done = sum(part.counts["pairs"] for part in before.values())
+            with stop_on_interrupt(local) as folder, progress_line(folder, total_pairs(inputs), done):
+                rerank = Rerank(
+                    output,
+                    specification,
+                    reading,
+                    order=options.candidate_order,
+                    top_k=options.top_k,
+                    fingerprint=current.fingerprint,
+                    progress_folder=folder,
+                    resource_hints=dataflow.take_scoring_hints(beam_options),
+                )
+                use_all_gpus(specification, beam_options)
+                graph = partial(build, work=work, rerank=rerank)
+                metrics = run_graph(graph, runner, beam_options, NAMESPACE)
+            parts = committed(output, current.fingerprint)
+            if lost := missing_work(units, parts):
+                raise RuntimeError(f"the run ended without an error, but {lost[0].unit.name} was not committed")
+        return finish(output, parts, before, metrics, time.monotonic() - start, options)
+
+
+def check_run_file(path: str, inputs: Sequence[InputFile], output: str) -> None:
+    """Refuse a run file that would take the place of something else, before hours of work lead up to it.
+
+    Raises:
+        UserError: it is a directory, an input file, or lies in the job's own directory, or it cannot be written.
+    """
+    where, own, *taken = (
+        str(Path(name).resolve()) if files.is_local(name) else name
+        for name in (files.absolute(path), output, *(file.path for file in inputs))
+    )
+    directory = files.is_local(where) and Path(where).is_dir()
+    if directory or where in {own, *taken} or where.startswith(f"{own}/"):
+        raise UserError(f"--run_file {path}: it is a directory, an input or the job's own; give the name of a new file")
+    if files.is_local(where):
+        folder = next(folder for folder in Path(where).parents if folder.exists())
+        if not folder.is_dir() or not os.access(folder, os.W_OK):
+            raise UserError(f"--run_file {path}: {folder} is no directory that can be written to; give another name")
+
+
+def specify_model(
+    options: argparse.Namespace, begun: job.Job | None, elsewhere: bool = False
+) -> Specification | EndpointSpecification:
+    """The model that the options name, see `specify_for_job`, checked against the order of candidates.
+
+    Raises:
+        UserError: the model cannot be had, cannot run so, or scores each document alone where an order is given.
+    """
+    specification = specify_for_job(options.model, options, MODEL_OPTIONS, begun, elsewhere)
+    order = check_order(options.candidate_order)
+    listwise = isinstance(specification, Specification) and specification.model.family == "listwise"
+    if order != "best_first" and not listwise:
+        raise UserError(f"--candidate_order {order}: {options.model} scores each document alone; leave it out")
+    return specification
+
+
+def with_batch_size(specification: Specification | EndpointSpecification) -> Specification | EndpointSpecification:
+    """The specification with the batch size that was measured as the best, see `Specification.with_best_batch`."""
+    return specification.with_best_batch() if isinstance(specification, Specification) else specification
+
+
+def use_all_gpus(specification: Specification | EndpointSpecification, options: PipelineOptions) -> None:
+    """Ask Beam's own engine for a worker process for each GPU of this machine, where neither is chosen by the user."""
+    direct = options.view_as(DirectOptions)
+    unsaid = (direct.direct_running_mode, direct.direct_num_workers) == ("in_memory", 1)
+    several = isinstance(specification, Specification) and specification.execution.device == "cuda"
+    if unsaid and several and (gpus := torch.cuda.device_count()) > 1:
+        direct.direct_running_mode, direct.direct_num_workers = "multi_processing", gpus
+
+
+def plan_units(output: str, inputs: Sequence[InputFile], keep_columns: Sequence[str]) -> tuple[Unit, ...]:
+    """The units of the job, from its committed plan if there is one; regroups flat input whose queries are scattered.
+
+    Raises:
+        UserError: an input file has changed since it was looked at.
+    """
+    made = load_plan(output, inputs)
+    if made is None:
+        made = plan(inputs)
+        save_plan(output, inputs, made)
+    if made.contiguous:
+        return made.units
+    print("the rows of a query do not stand together: regrouping the input on disk", file=sys.stderr)
+    return plan(inspect(regroup(inputs, output, keep_columns), keep_columns)).units
+
+
+def missing_work(units: Sequence[Unit], parts: Mapping[str, Part]) -> list[Work]:
+    """The units that are not committed whole, each with the names of its shards that are."""
+    complete = complete_row_groups(parts)
+    names: dict[str, set[str]] = defaultdict(set)
+    for name in parts:
+        names[name.rpartition("-")[0]].add(name)
+    missing = (unit for unit in units if (unit.file.index, unit.row_group) not in complete)
+    return [Work(unit, frozenset(names[unit.name])) for unit in missing]
+
+
+def finish(
+    output: str,
+    parts: Mapping[str, Part],
+    before: Mapping[str, Part],
+    metrics: Mapping[str, int],
+    seconds: float,
+    options: argparse.Namespace,
+) -> int:
+    """Write the run file, report.json and _SUCCESS, and say how it went; returns the exit code.
+
+    Raises:
+        UserError: an id cannot stand in a TREC run.
+    """
+    told = report.summarise(
+        parts,
+        before=before,
+        seconds=seconds,
+        stage_seconds=stage_seconds(metrics),
+        price_per_hour=options.price_per_hour,
+    )
+    report.write_report(output, told)
+    print(report.five_line_summary(output, told))
+    if options.run_file is not None:
+        report.write_run_file(output, options.run_file, tag=RUN_TAG)
+    rejected = report.rejected_fraction(report.total(parts))
+    if rejected > options.max_rejected:
+        files.delete([files.join(output, job.SUCCESS)])
+        allowed = f"--max_rejected allows {options.max_rejected:.2%}"
+        print(f"error: {rejected:.2%} of the pairs were rejected, {allowed}; no _SUCCESS is written", file=sys.stderr)
+        return 1
+    report.write_success(output)
+    return 0

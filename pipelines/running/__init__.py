@@ -1,0 +1,1 @@
+"""What all jobs share: options, the model, the runner, worker processes and progress."""

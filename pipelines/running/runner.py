@@ -1,0 +1,264 @@
+"""Running a job: its command line, which runner, what it counted, and how it is stopped without losing a shard."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import re
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
+from types import FrameType
+from typing import Any
+
+import apache_beam as beam
+import grpc
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.metrics.metric import MetricsFilter
+from apache_beam.options.pipeline_options import (
+    DirectOptions,
+    GoogleCloudOptions,
+    PipelineOptions,
+    PortableOptions,
+    StandardOptions,
+)
+from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
+from apache_beam.runners.runner import PipelineResult, PipelineRunner, create_runner
+from apache_beam.transforms.environments import SubprocessSDKEnvironment
+from apache_beam.transforms.resources import resource_hints_from_options
+
+from pipelines.running import dataflow, worker
+from pipelines.running.options import parse
+from transforms.base.errors import UnavailableError, UserError, one_line
+from transforms.job.progress import request_stop, stop_requested
+
+LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner")
+RUNNERS_THAT_LOSE_DATA = {"DaskRunner": "it drops what a step puts out when a bundle ends"}
+# Beam's name of the threads that wait for its worker processes (SubprocessSdkWorkerHandler); one fails as its process
+# does, while Beam itself waits for that process' answers for ever.
+_WAITS_FOR_WORKER = "run_worker"
+SECONDS_AFTER_A_DEATH = 5.0
+
+
+class WorkerDiedError(UnavailableError):
+    """A worker process of this machine is gone. Beam's threads wait for it still, even when this process is to end."""
+
+
+def set_up_logging() -> None:
+    """Warnings alone, and what workers raise only once: where it is caught."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("apache_beam.runners").setLevel(logging.CRITICAL)
+
+
+def run_command(
+    parser: argparse.ArgumentParser,
+    do_job: Callable[[argparse.Namespace, PipelineOptions], int],
+    arguments: Sequence[str] | None,
+) -> int:
+    """Run a job's command line (None: the process' own), and tell in a line what went wrong; returns the exit code."""
+    set_up_logging()
+    again = ""
+    try:
+        options, beam_options = prepare(parser, sys.argv[1:] if arguments is None else arguments)
+        again = "without --overwrite " if options.overwrite else ""
+        return do_job(options, beam_options)
+    except WorkerDiedError as error:
+        print(f"error: {error}; the same command {again}continues", file=sys.stderr, flush=True)
+        sys.stdout.flush()
+        os._exit(error.exit_code)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print(f"interrupted: the same command {again}continues", file=sys.stderr)
+        return 130
+    except Exception:
+        logging.exception("the job failed")
+        print(
+            f"error: the job failed, see above; what is done is kept, the same command {again}continues",
+            file=sys.stderr,
+        )
+        return 1
+
+
+def prepare(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> tuple[argparse.Namespace, PipelineOptions]:
+    """A job's options and Beam's, checked for the runner. Files are read with these from here on.
+
+    Raises:
+        UserError: an option that neither knows, or a value that cannot be, or that cannot work on the runner.
+    """
+    options, beam_options = parse(parser, arguments)
+    if (workers := beam_options.view_as(DirectOptions).direct_num_workers) < 0:
+        raise UserError(f"--direct_num_workers {workers}: give a number of processes, or 0 for as many as cores")
+    try:
+        resource_hints_from_options(beam_options)
+    except ValueError as error:
+        raise UserError(f"--resource_hints: {one_line(error)}") from error
+    dataflow.check(options, beam_options)
+    FileSystems.set_options(beam_options)  # as Beam does in a pipeline, for the files that are read before it
+    return options, beam_options
+
+
+def runner_of(options: PipelineOptions) -> tuple[PipelineRunner, bool]:
+    """The runner that the options name, and whether its workers are processes that this one starts.
+
+    DirectRunner is Beam's in-process FnApiRunner here: by its own choice it would be another engine on a machine with a
+    network (it fetches one) than on a machine without.
+
+    Raises:
+        UserError: there is no such runner, or it is known to lose data.
+    """
+    name = options.view_as(StandardOptions).runner or "DirectRunner"
+    name = {known.lower(): known for known in (*LOCAL_RUNNERS, *RUNNERS_THAT_LOSE_DATA)}.get(name.lower(), name)
+    if name in RUNNERS_THAT_LOSE_DATA:
+        why = RUNNERS_THAT_LOSE_DATA[name]
+        raise UserError(f"--runner {name} loses data: {why}; use DirectRunner or DataflowRunner")
+    if name in LOCAL_RUNNERS:
+        return FnApiRunner(), True
+    if name.lower() == "portablerunner" and not options.view_as(PortableOptions).job_endpoint:
+        raise UserError("--runner PortableRunner: give --job_endpoint=HOST:PORT, where its job service listens")
+    try:
+        return create_runner(name), False
+    except (ImportError, ValueError, AttributeError) as error:
+        raise UserError(f"--runner {name}: {one_line(error)}") from error
+
+
+def run_graph(
+    build: Callable[[beam.Pipeline], Any], runner: PipelineRunner, options: PipelineOptions, namespace: str
+) -> dict[str, int]:
+    """Run the graph to its end; returns the run's counters of a namespace by name.
+
+    Where Dataflow is asked for a template alone, that ends the command, as nothing is run.
+
+    Raises:
+        UserError: a worker met a mistake that the user can mend.
+    """
+    pipeline = beam.Pipeline(runner=_with_workers(runner, options), options=options)
+    build(pipeline)
+    result = run_to_end(pipeline)
+    template = options.view_as(GoogleCloudOptions).template_location
+    if template and dataflow.is_dataflow(options):
+        print(f"template written to {template}; once it has run, the same command without --template_location finishes")
+        raise SystemExit(0)
+    counters = result.metrics().query(MetricsFilter().with_namespace(namespace))["counters"]
+    return {counter.key.metric.name: counter.result for counter in counters}
+
+
+def _with_workers(runner: PipelineRunner, options: PipelineOptions) -> PipelineRunner:
+    """The runner; where Beam's engine is asked for worker processes, one that starts ours, which the options then leave
+    to it."""
+    direct = options.view_as(DirectOptions)
+    if not isinstance(runner, FnApiRunner) or direct.direct_running_mode != "multi_processing":
+        return runner
+    direct.direct_running_mode = None  # else Beam's engine puts its own workers in their place
+    return FnApiRunner(default_environment=SubprocessSDKEnvironment.from_command_string(worker.command()))
+
+
+def run_to_end(pipeline: beam.Pipeline) -> PipelineResult:
+    """Run the pipeline to its end in a thread of its own, so that this one hears of a worker's death, and of Ctrl-C.
+
+    Raises:
+        UserError: as `run_graph`.
+        WorkerDiedError: a worker process of this machine has died.
+        KeyboardInterrupt: Ctrl-C was pressed; a job elsewhere is cancelled.
+    """
+    started: list[PipelineResult] = []
+    ends: SimpleQueue[BaseException | None] = SimpleQueue()
+
+    def run() -> None:
+        try:
+            # Without the round trip that Beam makes for other runners than its own: it adds hints of resources up anew.
+            started.append(pipeline.run(test_runner_api=False))
+            started[0].wait_until_finish()
+            ends.put(None)
+        except BaseException as error:
+            # The run of the engine in this process is the whole job; that of others hands the job in.
+            here = started or isinstance(pipeline.runner, FnApiRunner)
+            ends.put(error if here else UnavailableError(f"the job could not be handed in: {one_line(error)}"))
+
+    with _deaths_of_workers(ends):
+        try:
+            threading.Thread(target=run, name="pipeline", daemon=True).start()
+            error = ends.get()
+            if isinstance(error, WorkerDiedError):
+                with suppress(Empty):  # a run that has just ended, which stops its workers, says how
+                    error = ends.get(timeout=SECONDS_AFTER_A_DEATH)
+        except KeyboardInterrupt:
+            for result in started:
+                result.cancel()
+            raise
+    if error is not None:
+        raise (_user_error_in(error) or error) from error
+    return started[0]
+
+
+@contextmanager
+def _deaths_of_workers(ends: SimpleQueue[BaseException | None]) -> Iterator[None]:
+    """While the body runs, worker processes that end in failure are told to the queue."""
+    before = threading.excepthook
+
+    def failed(arguments: threading.ExceptHookArgs) -> None:
+        error = arguments.exc_value
+        if error is not None and arguments.thread is not None and arguments.thread.name == _WAITS_FOR_WORKER:
+            told = one_line(error).lower()
+            killed = told.endswith(("-9", "137"))
+            why = ", as one does that takes too much memory" if killed else ", see above"
+            ends.put(WorkerDiedError(f"a worker process died ({told}){why}"))
+        elif not isinstance(error, grpc.RpcError):  # which those raise that read what the process had to say
+            before(arguments)
+
+    threading.excepthook = failed
+    try:
+        yield
+    finally:
+        threading.excepthook = before
+
+
+def _user_error_in(error: BaseException) -> UserError | None:
+    """The UserError that a worker raised: in the chain of causes, or, from another process, in the text it sent."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, UserError):
+        cause = cause.__cause__ or cause.__context__
+    # Beam adds the step's name to what a worker raises.
+    text = f"{UserError.__module__}.{type(cause).__name__}: {cause}" if cause else str(error)
+    named = "|".join(kind.__name__ for kind in (UserError, UnavailableError))
+    told = re.search(
+        rf"^{re.escape(UserError.__module__)}\.({named}): (.+?)(?: \[while running .*)?$", text, re.MULTILINE
+    )
+    return None if told is None else {kind.__name__: kind for kind in (UserError, UnavailableError)}[told[1]](told[2])
+
+
+@contextmanager
+def stop_on_interrupt(local: bool) -> Iterator[str | None]:
+    """While the body runs, the first Ctrl-C asks the workers to finish the shard in hand, and a second quits at once.
+
+    Yields:
+        The folder through which workers on this machine account for progress and are stopped, see
+        `transforms.job.progress`; None where they are elsewhere.
+
+    Raises:
+        KeyboardInterrupt: after the body, where the workers were stopped.
+    """
+    if not local:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="rerank-progress-") as folder:
+
+        def interrupted(number: int, frame: FrameType | None) -> None:
+            if stop_requested(folder):
+                os._exit(130)
+            request_stop(folder)
+            print("\ninterrupted: finishing the shard in hand; once more to quit at once", file=sys.stderr)
+
+        before = signal.signal(signal.SIGINT, interrupted)
+        try:
+            yield folder
+        finally:
+            signal.signal(signal.SIGINT, before)
+        if stop_requested(folder):
+            raise KeyboardInterrupt

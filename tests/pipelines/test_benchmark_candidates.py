@@ -1,0 +1,61 @@
+"""What a benchmark knows of candidates that it did not make itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.benchmark.candidates import named_by, told_in
+from transforms.scoring import catalogue
+
+V3, CODE = "jinaai/jina-embeddings-v3", "jinaai/jina-code-embeddings-0.5b"
+
+
+def dense(name: str, revision: str | None = None, **settings: Any) -> dict[str, Any]:
+    """As candidates.json has it of a first stage with a model's own settings, and some others."""
+    model = catalogue.named(name)
+    identity: dict[str, Any] = {"files": {"model.safetensors": "0"}}
+    usual: dict[str, Any] = {"max_length": 512, "size": 384, "task": None}
+    if model is not None:
+        identity = {"name": name, "revision": revision or model.revision}
+        usual = {
+            "max_length": 8192,
+            "size": {V3: 1024, CODE: 896}[name],
+            "task": {V3: "retrieval"}.get(name, "nl2code"),
+        }
+    return {"kind": "dense", "name": name, "like": V3, "model": identity, "settings": usual | settings}
+
+
+@pytest.mark.parametrize(
+    ("retriever", "dataset", "name"),
+    [
+        ({"kind": "bm25", "k1": 0.9}, "own", "bm25"),
+        ({"kind": "run", "path": "/a.trec", "sha256": "0"}, "own", "run:/a.trec"),
+        (dense(V3), "beir/nq", f"dense:{V3}"),
+        (dense(V3, max_length=512), "beir/nq", f"dense:{V3} (max_length 512)"),
+        (dense(V3, revision="abc", size=64), "beir/nq", f"dense:{V3} (revision abc, size 64)"),
+        (dense("/models/ours"), "beir/nq", "dense:/models/ours"),  # whatever model it was treated as
+        (dense(CODE), "coir/cosqa", f"dense:{CODE}"),
+        (dense(CODE), "coir/codesearchnet-go", f"dense:{CODE} (task nl2code)"),
+        (dense(CODE, task="code2nl"), "coir/codesearchnet-go", f"dense:{CODE}"),
+        (dense(CODE), "own", f"dense:{CODE}"),
+    ],
+)
+def test_a_first_stage_is_named_with_what_is_not_as_usual(retriever: dict[str, Any], dataset: str, name: str) -> None:
+    assert named_by(retriever, dataset) == name
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"x": 1}', '{"retriever": {"kind": "dense"}}', "[" * 100_000, "3"])
+def test_what_is_not_ours_tells_nothing(tmp_path: Path, content: str) -> None:
+    (tmp_path / "candidates.json").write_text(content)
+    assert told_in(str(tmp_path)) == {}
+
+
+def test_what_is_ours_tells_all(tmp_path: Path) -> None:
+    told = {"dataset": "beir/nq", "retriever": {"kind": "bm25"}}
+    (tmp_path / "candidates.json").write_text(json.dumps(told))
+    assert told_in(str(tmp_path)) == told
+    assert told_in(None) == {}

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pipelines.rerank import job as rerank
+from pipelines.rerank.dry_run import Estimate, Wanted, describe, duration, report
+from tests.support.input_files import flat_table, write
+from transforms.input.inputs import inspect
+from transforms.rerank import Reading
+from transforms.scoring.reranker import specify
+
+# 100 pairs/s and 5,000 tokens/s
+SAMPLE = Estimate(pairs=1_000, tokens=50_000, truncated=25, rejected=1, seconds=10.0)
+
+
+def told(wanted: Wanted, pairs: int | None = 3_600_000, units: int = 100) -> list[str]:
+    return describe(SAMPLE, rows=36_000, pairs=pairs, units=units, wanted=wanted).splitlines()
+
+
+def test_this_machine() -> None:
+    assert told(Wanted()) == [
+        "input     36,000 rows, 3,600,000 pairs",
+        "sample    1,000 pairs: 50.0 tokens a pair, 2.5% of them truncated, 1 rejected",
+        "speed     100.0 pairs/s, 5,000 tokens/s on this machine",
+        "job       180,000,000 tokens, 10 h 00 min on this machine",
+    ]
+
+
+def test_workers_and_what_they_cost_beside_a_hosted_api() -> None:
+    assert told(Wanted(workers=8, throughput=500.0, price_per_hour=1.5))[3:] == [
+        "job       180,000,000 tokens, 2 h 00 min at 500.0 pairs/s",
+        "workers   8: 15 min 00 s",
+        "cost      3.00 at 1.50 an hour; a hosted API at $0.008 for 1,000 documents: $28.80",
+    ]
+
+
+def test_more_workers_than_parts_of_the_input() -> None:
+    assert told(Wanted(workers=8), units=4)[4:] == [
+        "workers   8, with work for 4, one for each row group of the input: 2 h 30 min"
+    ]
+
+
+def test_scattered_input_is_regrouped_for_all_workers(tmp_path: Path) -> None:
+    texts = [{"query_id": f"q{row % 2}", "query": "a", "doc_id": str(row), "text": "b"} for row in range(6)]
+    path = write(tmp_path / "in.parquet", flat_table(texts))
+    planned = report(specify("small-cross-encoder"), inspect([path]), Reading(), Wanted(workers=2))
+    assert re.search(r"^workers   2: ", planned, re.MULTILINE)
+
+
+def test_input_whose_footers_do_not_tell_its_pairs() -> None:
+    assert told(Wanted(workers=8, price_per_hour=2.0), pairs=None) == [
+        "input     36,000 rows",
+        *told(Wanted())[1:3],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(59.4, "59 s"), (61, "1 min 01 s"), (359_940, "99 h 59 min"), (360_000, "4.2 days"), (1e9, "11,574.1 days")],
+)
+def test_duration(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize("option", ["--workers=2", "--throughput=10"])
+def test_plans_are_for_dry_runs(option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [f"--input={tmp_path}", f"--output={tmp_path / 'out'}", "--model=small-cross-encoder", option]
+    assert rerank.main(words) == 2
+    assert capsys.readouterr().err == f"error: {option.partition('=')[0]}: it is for --dry_run alone; leave it out\n"
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "inf", "nan", "fast"])
+def test_throughput_is_a_speed(value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [f"--input={tmp_path}", f"--output={tmp_path / 'out'}", "--model=small-cross-encoder", "--dry_run"]
+    assert rerank.main([*words, f"--throughput={value}"]) == 2
+    assert f"--throughput: {value!r} is no number of pairs a second" in capsys.readouterr().err

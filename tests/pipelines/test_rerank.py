@@ -1,0 +1,313 @@
+"""The whole job, from files to files."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from itertools import groupby
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from eval.ranking.runs import open_source
+from tests.support import tiny
+from tests.support.input_files import candidate, flat_table, nested_table, pair, query, write
+from tests.support.job_run import letters, parts, reasons, report, rerank, rows, scores, write_letters
+from transforms.schema import SCORED
+from transforms.scoring import Reranker
+
+SCIFACT = Path(__file__).parents[1] / "data" / "scifact_10x30.parquet"
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.bert(tmp_path_factory.mktemp("bert"))
+
+
+def test_every_pair_is_scored_once_in_order_with_the_scores_of_the_core(tmp_path: Path) -> None:
+    """Real texts and the embedded model; what the core gives for each list alone is what the job writes."""
+    table = pq.read_table(SCIFACT)
+    lists = [row | {"candidates": row["candidates"][:10]} for row in table.slice(0, 3).to_pylist()]
+    source = Path(write(tmp_path / "in.parquet", pa.Table.from_pylist(lists, table.schema)))
+    assert rerank(source, tmp_path / "out", "small-cross-encoder", "--shard_pairs", "20") == 0
+    assert len(parts(tmp_path / "out")) == 2
+    written = rows(tmp_path / "out")
+    assert sorted((row["query_id"], row["doc_id"]) for row in written) == sorted(
+        (entry["query_id"], listed["doc_id"]) for entry in lists for listed in entry["candidates"]
+    )
+    reranker = Reranker.load("small-cross-encoder", dtype="float32")
+    first = lists[0]
+    documents = [
+        f"{listed['title']} {listed['text']}" if listed.get("title") else listed["text"]
+        for listed in first["candidates"]
+    ]
+    expected = dict(
+        zip(
+            (listed["doc_id"] for listed in first["candidates"]), reranker.score(first["query"], documents), strict=True
+        )
+    )
+    told = {row["doc_id"]: row["score"] for row in written if row["query_id"] == first["query_id"]}
+    assert told == pytest.approx(expected, abs=1e-5)
+    for _, group in groupby(written, key=lambda row: row["query_id"]):
+        ranked = list(group)
+        assert [row["rank"] for row in ranked] == list(range(1, len(ranked) + 1))
+        keys = [(row["score"], row["doc_id"]) for row in ranked]
+        assert keys == sorted(keys, reverse=True)
+    schema = pq.read_schema(next((tmp_path / "out" / "scored").glob("*.parquet")))
+    assert schema.remove_metadata() == SCORED
+    assert report(tmp_path / "out")["pairs"]["scored"] == 30
+    assert (tmp_path / "out" / "_SUCCESS").exists()
+
+
+def test_an_interrupted_job_does_what_is_missing_and_nothing_else(tmp_path: Path, model: Path) -> None:
+    source = write_letters(tmp_path / "in.parquet", queries=8, candidates=5)
+    assert rerank(source, tmp_path / "out", model) == 0
+    before = parts(tmp_path / "out")
+    assert len(before) == 4
+    kept = tmp_path / "out" / "scored" / "part-00000-00000-00000.parquet"
+    (tmp_path / "out" / "scored" / "part-00000-00002-00000.parquet").unlink()
+    (tmp_path / "out" / "_SUCCESS").unlink()
+    written_at = kept.stat().st_mtime_ns
+    assert rerank(source, tmp_path / "out", model) == 0
+    assert parts(tmp_path / "out") == before
+    assert kept.stat().st_mtime_ns == written_at
+    assert report(tmp_path / "out")["last_run"]["shards"] == 1
+
+
+def test_slices_of_one_row_group_are_resumed_each(tmp_path: Path, model: Path) -> None:
+    source = write_letters(tmp_path / "in.parquet", queries=6, candidates=5, row_group_size=6)
+    assert rerank(source, tmp_path / "out", model, "--shard_pairs", "10") == 0
+    before = parts(tmp_path / "out")
+    assert sorted(before) == [f"scored/part-00000-00000-0000{i}.parquet" for i in range(3)]
+    (tmp_path / "out" / "scored" / "part-00000-00000-00001.parquet").unlink()
+    assert rerank(source, tmp_path / "out", model, "--shard_pairs", "10") == 0
+    assert parts(tmp_path / "out") == before
+
+
+def test_flat_input_gives_what_nested_input_gives(tmp_path: Path, model: Path) -> None:
+    nested = letters(queries=6, candidates=5)
+    pairs = [
+        pair(row["query_id"], listed["doc_id"], listed["text"], query=row["query"])
+        for row in nested.to_pylist()
+        for listed in row["candidates"]
+    ]
+    scattered = [pairs[i] for i in range(0, 30, 2)] + [pairs[i] for i in range(1, 30, 2)]
+    source = Path(write(tmp_path / "nested.parquet", nested))
+    flat = Path(write(tmp_path / "flat.parquet", flat_table(pairs), row_group_size=7))
+    mixed = Path(write(tmp_path / "scattered.parquet", flat_table(scattered), row_group_size=7))
+    for name, path in (("a", source), ("b", flat), ("c", mixed)):
+        assert rerank(path, tmp_path / name, model) == 0
+    expected = scores(tmp_path / "a")
+    assert len(expected) == 30
+    assert scores(tmp_path / "b") == pytest.approx(expected, abs=1e-5)
+    assert scores(tmp_path / "c") == pytest.approx(expected, abs=1e-5)
+    assert rerank(mixed, tmp_path / "c", model) == 0, "a resume finds what was regrouped"
+
+
+def test_bad_rows_are_set_aside_with_their_reasons(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = nested_table(
+        [
+            query("a", [candidate("1"), candidate("1", "x"), candidate(None), candidate("2", None), candidate(" ")]),
+            query(None, [candidate("1"), candidate("2")]),
+            query("", [candidate("1")]),
+            query("a", [candidate("1"), candidate("2"), candidate("3")]),
+            query("b", None),
+            query("c", []),
+            query("d", [candidate("1", "", score=math.nan), candidate("2", "b")], ""),
+            query("e", [candidate("1")], None),
+        ]
+    )
+    source = Path(write(tmp_path / "in.parquet", table))
+    assert rerank(source, tmp_path / "out", model) == 0
+    assert set(scores(tmp_path / "out")) == {("a", "1"), ("d", "1"), ("d", "2")}
+    assert reasons(tmp_path / "out") == [
+        ("", None, 1, "blank_query_id"),
+        ("a", " ", None, "blank_doc_id"),
+        ("a", "1", None, "duplicate_doc_id"),
+        ("a", "2", None, "null_text"),
+        ("a", None, 3, "duplicate_query_id"),
+        ("a", None, None, "null_doc_id"),
+        ("b", None, 0, "null_candidates"),
+        ("e", None, 1, "null_query"),
+        (None, None, 2, "null_query_id"),
+    ]
+    counted = report(tmp_path / "out")
+    assert counted["pairs"] | {"windowed": 0, "truncated": 0} == {
+        "total": 14,
+        "scored": 3,
+        "rejected": 11,
+        "empty_text": 1,
+        "nan_first_stage_score": 1,
+        "truncated": 0,
+        "windowed": 0,
+    }
+    assert counted["queries"]["without_candidates"] == 1
+    capsys.readouterr()
+    assert rerank(source, tmp_path / "strict", model, "--max_rejected", "0.5") == 1
+    assert not (tmp_path / "strict" / "_SUCCESS").exists()
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "error: 78.57% of the pairs were rejected, --max_rejected allows 50.00%; no _SUCCESS is written"
+    )
+
+
+def test_another_jobs_output_is_refused_with_what_differs(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write_letters(tmp_path / "in.parquet", queries=2, candidates=3)
+    out = tmp_path / "out"
+    assert rerank(source, out, model, "--max_length", "24") == 0
+    before = parts(out)
+    capsys.readouterr()
+    assert rerank(source, out, model, "--max_length", "16") == 2
+    assert capsys.readouterr().err == (
+        f"error: output {out} is another job's: settings.max_length: 24 there, 16 here; "
+        "give another --output, or delete what is there (--overwrite)\n"
+    )
+    assert parts(out) == before
+    assert rerank(source, out, model, "--max_length", "16", "--overwrite") == 0
+    assert json.loads((out / "job.json").read_text())["model"]["settings"]["max_length"] == 16
+
+
+def test_added_files_are_named_and_scored_when_asked_to(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    write_letters(folder / "b.parquet", queries=2, candidates=3)
+    assert rerank(folder, out, model) == 0
+    before = parts(out)
+    write_letters(folder / "a.parquet", queries=2, candidates=3, first=1)  # q1 is in both files
+    capsys.readouterr()
+    assert rerank(folder, out, model) == 2
+    assert f"1 input file is new ({folder / 'a.parquet'}); give --extend" in capsys.readouterr().err
+    assert rerank(folder, out, model, "--extend") == 0
+    assert before.items() <= parts(out).items(), "what was done before stays as it was"
+    assert {query_id for query_id, _ in scores(out)} == {"q0", "q1", "q2"}
+    assert reasons(out) == [("q1", None, 3, "duplicate_query_id")]
+
+
+def test_shards_with_rejected_pairs_are_done_again_when_asked_to(tmp_path: Path, model: Path) -> None:
+    table = nested_table([query("a", [candidate("1"), candidate(None)]), query("b", [candidate("1")])])
+    source = Path(write(tmp_path / "in.parquet", table, row_group_size=1))
+    assert rerank(source, tmp_path / "out", model) == 0
+    before = parts(tmp_path / "out")
+    assert rerank(source, tmp_path / "out", model, "--retry_rejected", "null_doc_id") == 0
+    assert report(tmp_path / "out")["last_run"]["shards"] == 1
+    assert parts(tmp_path / "out") == before
+
+
+def test_what_is_kept_cut_and_written_beside(tmp_path: Path, model: Path) -> None:
+    table = nested_table(
+        [query("a", [candidate("1", "b", title="a", lang="de"), candidate("2", "c", title=None, lang="en")], shelf=7)],
+        lang=pa.string(),
+        shelf=pa.int64(),
+    )
+    source = Path(write(tmp_path / "in.parquet", table))
+    options = ("--keep_columns", "shelf,lang", "--text_template", "{text} {title}", "--top_k", "1")
+    run_file = tmp_path / "run.txt"
+    assert rerank(source, tmp_path / "out", model, *options, "--run_file", str(run_file)) == 0
+    (row,) = rows(tmp_path / "out")
+    reranker = Reranker.load(str(model), dtype="float32")
+    expected = dict(zip("12", reranker.score("query", ["b a", "c "]), strict=True))
+    assert row["doc_id"] == max(expected, key=expected.__getitem__)
+    assert row["score"] == pytest.approx(expected[row["doc_id"]], abs=1e-6)
+    assert (row["shelf"], row["lang"]) == (7, {"1": "de", "2": "en"}[row["doc_id"]])
+    query_id, q0, doc_id, rank, score, tag = run_file.read_text().split()
+    assert (query_id, q0, doc_id, rank, tag) == ("a", "Q0", row["doc_id"], "1", "rerank")
+    assert float(score) == pytest.approx(row["score"], rel=1e-8)
+    assert open_source(str(run_file))
+
+
+def test_a_dry_run_writes_nothing(tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write_letters(tmp_path / "in.parquet", queries=8, candidates=5)
+    assert rerank(source, tmp_path / "out", model, "--dry_run", "--price_per_hour", "2") == 0
+    assert not (tmp_path / "out").exists()
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "input     8 rows, 40 pairs"
+    assert [line.split()[0] for line in told] == ["input", "sample", "speed", "job", "cost"]
+    assert "40 pairs" in told[1]
+
+
+def test_empty_input_is_a_finished_job(tmp_path: Path, model: Path) -> None:
+    source = Path(write(tmp_path / "in.parquet", nested_table([])))
+    assert rerank(source, tmp_path / "out", model) == 0
+    assert report(tmp_path / "out")["pairs"]["total"] == 0
+    assert (tmp_path / "out" / "_SUCCESS").exists()
+
+
+def test_a_resume_that_cannot_run_as_the_job_began_says_so(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write_letters(tmp_path / "in.parquet", queries=4, candidates=3)
+    out = tmp_path / "out"
+    assert rerank(source, out, model, "--batch_tokens", "64") == 0
+    shutil.rmtree(out / "scored")
+    assert rerank(source, out, model) == 0, "the batch size is taken from job.json"
+    assert json.loads((out / "job.json").read_text())["execution"]["batch_tokens"] == 64
+    capsys.readouterr()
+    assert rerank(source, out, model, "--batch_tokens", "65") == 2
+    assert capsys.readouterr().err == (
+        f"error: output {out} was begun with batch_tokens 64, and 65 is asked for; "
+        "leave --batch_tokens out to continue, or give another --output\n"
+    )
+
+
+def test_files_named_twice_are_all_read(tmp_path: Path, model: Path) -> None:
+    first = write_letters(tmp_path / "a.parquet", queries=1, candidates=2)
+    second = write_letters(tmp_path / "b.parquet", queries=1, candidates=2, first=1)
+    assert rerank(first, tmp_path / "out", model, "--input", str(second)) == 0
+    assert {query_id for query_id, _ in scores(tmp_path / "out")} == {"q0", "q1"}
+
+
+def test_rejected_rows_that_were_lost_are_written_again(tmp_path: Path, model: Path) -> None:
+    table = nested_table([query("a", [candidate("1"), candidate(None)])])
+    source = Path(write(tmp_path / "in.parquet", table))
+    assert rerank(source, tmp_path / "out", model) == 0
+    before = parts(tmp_path / "out")
+    next((tmp_path / "out" / "rejected").glob("*.parquet")).unlink()
+    assert rerank(source, tmp_path / "out", model) == 0
+    assert parts(tmp_path / "out") == before
+
+
+def test_success_does_not_outlive_a_stricter_bound(tmp_path: Path, model: Path) -> None:
+    source = Path(write(tmp_path / "in.parquet", nested_table([query("a", [candidate("1"), candidate(None)])])))
+    assert rerank(source, tmp_path / "out", model) == 0
+    assert rerank(source, tmp_path / "out", model, "--max_rejected", "0.1") == 1
+    assert not (tmp_path / "out" / "_SUCCESS").exists()
+
+
+def test_a_damaged_plan_is_made_anew(tmp_path: Path, model: Path) -> None:
+    source = write_letters(tmp_path / "in.parquet", queries=2, candidates=2)
+    assert rerank(source, tmp_path / "out", model) == 0
+    before = parts(tmp_path / "out")
+    (tmp_path / "out" / "_plan.parquet").write_bytes(b"junk")
+    (tmp_path / "out" / "scored" / "part-00000-00000-00000.parquet").unlink()
+    assert rerank(source, tmp_path / "out", model) == 0
+    assert parts(tmp_path / "out") == before
+
+
+def test_a_dry_run_of_scattered_and_empty_files(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scattered = flat_table([pair("a", "1", "a"), pair("b", "1", "b"), pair("a", "2", "c")])
+    files = [
+        Path(write(tmp_path / "a.parquet", scattered)),
+        Path(write(tmp_path / "b.parquet", flat_table([]))),
+    ]
+    assert rerank(files, tmp_path / "out", model, "--dry_run") == 0
+    assert capsys.readouterr().out.startswith("input     3 rows, 3 pairs\n")
+
+
+def test_a_document_of_too_many_windows_has_no_made_up_count(tmp_path: Path, model: Path) -> None:
+    long = "a " * 250_000
+    table = nested_table([query("q", [candidate("long", long), candidate("short", "b")], "a b c d")])
+    source = Path(write(tmp_path / "in.parquet", table))
+    options = ("--max_length", "16", "--long_documents", "window", "--max_query_length", "6")
+    assert rerank(source, tmp_path / "out", model, *options) == 0
+    assert [row["doc_id"] for row in rows(tmp_path / "out")] == ["short"]
+    (lost,) = rows(tmp_path / "out", "rejected")
+    assert (lost["doc_id"], lost["reason"]) == ("long", "too_long")

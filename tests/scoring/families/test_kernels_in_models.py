@@ -1,0 +1,180 @@
+"""Whole models with each kernel for GPUs, whose functions stand-ins with the same signatures take the place of.
+
+The stand-ins compute what the kernels do, in float32, and refuse what these would refuse but for that.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.attention import varlen
+from torch.nn.functional import scaled_dot_product_attention
+
+from tests.support import tiny_listwise
+from transforms.scoring import RankingTask
+from transforms.scoring.packed.attention import KERNELS, lack
+from transforms.scoring.reranker import Reranker, Specification, specify
+
+TASKS = [
+    RankingTask("which words", ["words", "a few more words here", "none", "a few more words here"]),
+    RankingTask("and which others", ["others"]),
+]
+# Largest difference of a score: rounding in float32 makes 5e-6 of one of 4.5. A kernel without the mask, the factor or
+# the ends of sequences is off by 0.0048 at least.
+CLOSE = 1e-5
+Seen = list[tuple[int, int, bool]]  # heads of the queries, of keys and values, and whether no token sees later ones
+
+
+def attended(
+    seen: Seen,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    offsets: torch.Tensor,
+    longest: int,
+    scale: float | None,
+    causal: bool,
+) -> torch.Tensor:
+    assert (offsets.dtype, offsets.dim(), offsets.stride()) == (torch.int32, 1, (1,))
+    assert all(states.dim() == 3 and states.stride(-1) == 1 for states in (query, key, value))
+    assert int(offsets[-1]) == len(query) == len(key) == len(value)
+    assert type(longest) is int
+    assert longest == int(offsets.diff().max())
+    seen.append((query.shape[1], key.shape[1], causal))
+    shared = query.shape[1] // key.shape[1]
+    output = torch.empty_like(query)
+    for start, end in pairwise(offsets.tolist()):
+        q, k, v = (states[start:end].transpose(0, 1) for states in (query, key, value))
+        k, v = (states.repeat_interleave(shared, 0) for states in (k, v))
+        found = scaled_dot_product_attention(q, k, v, is_causal=causal, scale=scale)
+        output[start:end] = found.transpose(0, 1)
+    return output
+
+
+def flash_attn_varlen_func(
+    seen: Seen,
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    cu_seqlens_q: torch.Tensor,
+    cu_seqlens_k: torch.Tensor,
+    max_seqlen_q: int,
+    max_seqlen_k: int,
+    *,
+    softmax_scale: float | None = None,
+    causal: bool = False,
+) -> torch.Tensor:
+    """Of flash-attn 2.8 and fa3-fwd 0.0.3, as far as both have the same parameters."""
+    assert cu_seqlens_q is cu_seqlens_k
+    assert max_seqlen_q == max_seqlen_k
+    return attended(seen, q, k, v, cu_seqlens_q, max_seqlen_q, softmax_scale, causal)
+
+
+def varlen_attn_of_torch_2_11(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    cu_seq_q: torch.Tensor,
+    cu_seq_k: torch.Tensor,
+    max_q: int,
+    max_k: int,
+    *,
+    seen: Seen,
+    return_aux: None = None,
+    scale: float | None = None,
+    window_size: tuple[int, int] = (-1, -1),
+) -> torch.Tensor:
+    assert window_size in ((-1, -1), (-1, 0))
+    assert query.shape[1] == key.shape[1]
+    return attended(seen, query, key, value, cu_seq_q, max_q, scale, window_size == (-1, 0))
+
+
+def varlen_attn_of_torch_2_12(*inputs: Any, seen: Seen, enable_gqa: bool = False, **further: Any) -> torch.Tensor:
+    query, key, value, offsets, _, longest, _ = inputs
+    assert enable_gqa == (query.shape[1] != key.shape[1])
+    return attended(seen, query, key, value, offsets, longest, further["scale"], further.get("window_size") == (-1, 0))
+
+
+VARLEN = {"2.11": varlen_attn_of_torch_2_11, "2.12": varlen_attn_of_torch_2_12}
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
+    """What the stand-ins are given, from a model's first layer on."""
+    calls: Seen = []
+    for name in ("fa3_fwd_interface", "flash_attn"):
+        module: Any = ModuleType(name)
+        module.flash_attn_varlen_func = partial(flash_attn_varlen_func, calls)
+        monkeypatch.setitem(sys.modules, name, module)
+    return calls
+
+
+def scores(model: str, kernel: str) -> np.ndarray[Any, np.dtype[np.float32]]:
+    specification = specify(model, device="cpu", dtype="float32")
+    assert isinstance(specification, Specification)
+    run = replace(specification.execution, attention=kernel)
+    return Reranker(replace(specification, execution=run)).score_tasks(TASKS).score
+
+
+@pytest.fixture(params=["an encoder", "a language model with shared heads"])
+def model(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, tuple[int, int, bool]]:
+    """A model, and what its attention is given."""
+    if request.param == "an encoder":
+        return "small-cross-encoder", (12, 12, False)
+    return str(tiny_listwise.checkpoint(tmp_path / "model")), (4, 2, True)
+
+
+@pytest.mark.parametrize("kernel", ["flash_attn_3", "flash_attn_2"])
+def test_flash_attention(kernel: str, model: tuple[str, tuple[int, int, bool]], seen: Seen) -> None:
+    name, given = model
+    found = scores(name, kernel)
+    assert set(seen) == {given}
+    np.testing.assert_allclose(found, scores(name, "sdpa"), atol=CLOSE)
+
+
+@pytest.mark.parametrize("torch_version", VARLEN)
+def test_torchs_own(
+    torch_version: str, model: tuple[str, tuple[int, int, bool]], seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in: Callable[..., torch.Tensor] = VARLEN[torch_version]
+    monkeypatch.setattr(varlen, "varlen_attn", partial(stand_in, seen=seen))
+    name, (heads, shared, causal) = model
+    found = scores(name, "torch_varlen")
+    assert set(seen) == {(heads, shared if torch_version == "2.12" else heads, causal)}
+    np.testing.assert_allclose(found, scores(name, "sdpa"), atol=CLOSE)
+
+
+def hidden_states(model: str, **choices: Any) -> torch.Tensor:
+    reranker: Any = Reranker.load(model, batch_tokens=64, **choices)
+    assert reranker.device.type == choices["device"]
+    with torch.inference_mode():
+        return torch.cat([reranker.family.backbone(batch).float().cpu() for batch in reranker.batches(TASKS)])
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("head_size", [32, 64, 128])
+def test_the_kernels_of_this_machine(kernel: str, head_size: int, tmp_path: Path) -> None:
+    """In bfloat16, on a GPU where there is one, against float32 on the CPU; with tokens that see later ones the
+    difference is a twelfth and more."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    name = "small-cross-encoder"
+    if head_size != 32:
+        name = str(tiny_listwise.checkpoint(tmp_path / "model", head_size=head_size, scale=0.2))
+    if why := lack(KERNELS[kernel], device, torch.bfloat16, head_size):
+        pytest.skip(f"{kernel} cannot run on this machine: {why}")
+    exact = hidden_states(name, device="cpu", dtype="float32")
+    found = hidden_states(name, device=device, dtype="bfloat16", attention=kernel)
+    assert (found - exact).abs().max() < 0.03 * exact.abs().max()
+    scores = Reranker.load(name, device=device, dtype="bfloat16", attention=kernel).score_tasks(TASKS)
+    assert np.isfinite(scores.score).all()
+    assert scores.failures == {}

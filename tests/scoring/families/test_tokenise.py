@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import FixedLength, WhitespaceSplit
+from tokenizers.processors import TemplateProcessing
+
+from transforms.scoring.families import tokenise
+from transforms.scoring.families.tokenise import Tokens
+from transforms.scoring.results import Failure
+
+
+def tokenizer() -> Any:
+    """One that knows the words a and b, and fails on any other."""
+    backend = Tokenizer(WordLevel({"a": 10, "b": 11, "[S]": 0}, unk_token="[UNK]"))
+    backend.pre_tokenizer = WhitespaceSplit()
+    backend.post_processor = TemplateProcessing("[S] $A", "[S] $A $B", special_tokens=[("[S]", 0)])
+    return SimpleNamespace(backend_tokenizer=backend)
+
+
+def ids(tokens: Tokens, text: str) -> list[int] | str:
+    known = tokens[text]
+    return known.reason if isinstance(known, Failure) else known.tolist()
+
+
+def test_texts_become_ids_without_special_tokens() -> None:
+    tokens = Tokens(tokenizer())
+    tokens.add(["a b a", "b", "", " "])
+    assert [ids(tokens, text) for text in ("a b a", "b", "", " ")] == [[10, 11, 10], [11], [], []]
+    assert isinstance(tokens["b"], np.ndarray)
+    assert tokens["b"].dtype == np.int32
+
+
+def test_a_text_is_tokenised_once() -> None:
+    tokens = Tokens(tokenizer())
+    tokens.add(["a", "b", "a"])
+    first = tokens["a"]
+    tokens.add(iter(["a", "a b"]))
+    assert tokens["a"] is first
+    assert ids(tokens, "a b") == [10, 11]
+
+
+def test_a_text_that_the_tokenizer_fails_on_fails_alone() -> None:
+    tokens = Tokens(tokenizer())
+    tokens.add(["a", "c", "b"])
+    assert [ids(tokens, text) for text in "acb"] == [[10], "tokenizer_error", [11]]
+    assert tokens["c"] == Failure(
+        "tokenizer_error", "Exception: WordLevel error: Missing [UNK] token from the vocabulary"
+    )
+
+
+def test_a_lone_surrogate_fails_alone() -> None:
+    tokens = Tokens(tokenizer())
+    tokens.add(["a", "\ud800"])
+    assert [ids(tokens, text) for text in ("a", "\ud800")] == [[10], "tokenizer_error"]
+
+
+def test_a_panic_of_the_library_fails_its_text_alone() -> None:
+    broken = tokenizer()
+    broken.backend_tokenizer.pre_tokenizer = FixedLength(0)  # divides by zero where there is anything to divide
+    tokens = Tokens(broken)
+    tokens.add(["a", ""])
+    assert [ids(tokens, text) for text in ("a", "")] == ["tokenizer_error", []]
+    assert tokens["a"] == Failure("tokenizer_error", "PanicException: chunk size must be non-zero")
+
+
+def test_the_detail_of_a_failure_is_one_line() -> None:
+    class Failing:
+        def encode_batch_fast(self, texts: list[str], **options: bool) -> None:
+            raise ValueError("first line\n  second line")
+
+        encode = encode_batch_fast
+
+    tokens = Tokens(SimpleNamespace(backend_tokenizer=Failing()))  # type: ignore[arg-type]
+    tokens.add(["a"])
+    assert tokens["a"] == Failure("tokenizer_error", "ValueError: first line second line")
+
+
+def test_texts_are_tokenised_in_lists_of_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokenise, "BATCH_CHARACTERS", 5)
+    assert list(tokenise.batches_of(["ab", "cde", "f", "longer than that", "", "g"])) == [
+        ["ab", "cde"],
+        ["f"],
+        ["longer than that"],
+        ["", "g"],
+    ]
+    assert list(tokenise.batches_of([])) == []

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.support import tiny, tiny_causal
+from transforms.base.errors import UserError
+from transforms.scoring.packed.attention import implementation
+from transforms.scoring.packed.execution import Placement
+from transforms.scoring.packed.packing import NO_PREFIX, Packed, Prefix, Shared, TokenSequence, pack
+from transforms.scoring.weights import backbones, checkpoint
+
+CPU = torch.device("cpu")
+
+
+def packed(*sequences: list[int]) -> Packed:
+    inputs = [TokenSequence(np.array(ids, dtype=np.int32), np.zeros(1, dtype=np.int32), len(ids)) for ids in sequences]
+    return pack(inputs, CPU)
+
+
+def test_roberta_counts_places_from_the_padding_on_and_skips_it() -> None:
+    places = backbones.roberta_positions(packed([0, 5, 1, 6], [0, 7], [1, 0]), padding=1)
+    assert places.tolist() == [2, 3, 1, 4, 2, 3, 1, 2]
+
+
+def test_model_of_another_kind(tmp_path: Path) -> None:
+    found = checkpoint.locate(str(tiny_causal.qwen3(tmp_path)))
+    with pytest.raises(UserError, match=r"config.json says model_type 'qwen3', but bert or qwen2 is needed here"):
+        backbones.check(found, ("bert", "qwen2"), {})
+
+
+def test_sliding_windows(tmp_path: Path) -> None:
+    folder = tiny_causal.qwen2(tmp_path)
+    tiny.change(folder / "config.json", layer_types=["full_attention", "sliding_attention"], sliding_window=4)
+    found = checkpoint.locate(str(folder))
+    with pytest.raises(UserError, match=r"it attends in sliding windows, which is not supported here$"):
+        backbones.check(found, ("qwen2",), checkpoint.outline(found))
+
+
+def test_config_that_cannot_be_understood(tmp_path: Path) -> None:
+    folder = tiny_causal.qwen2(tmp_path)
+    tiny.change(folder / "config.json", hidden_size="wide")
+    with pytest.raises(UserError, match=r"^model .*: config.json cannot be understood: .*hidden_size.*"):
+        backbones.check(checkpoint.locate(str(folder)), ("qwen2",), {})
+
+
+FLOAT32 = Placement(CPU, torch.float32)
+
+
+def test_no_sequence_sees_another(tmp_path: Path) -> None:
+    found = checkpoint.locate(str(tiny_causal.qwen2(tmp_path)))
+    backbone = backbones.load(found, ("qwen2",), checkpoint.read_tensors(found), FLOAT32, everywhere=True)
+    together = backbone(packed([1, 2, 3], [4, 5, 6], [7]))
+    apart = torch.cat([backbone(packed(ids)) for ids in ([1, 2, 3], [4, 5, 6], [7])])
+    assert together.shape == (7, 16)
+    assert torch.allclose(together, apart, atol=1e-5)
+    assert backbone.size == 16
+
+
+@pytest.mark.parametrize("make", [tiny.bert, tiny.xlm_roberta, tiny_causal.qwen2, tiny_causal.qwen3])
+def test_hidden_states_at_the_reads_are_those_of_the_whole_last_layer(tmp_path: Path, make: Any) -> None:
+    found = checkpoint.locate(str(make(tmp_path)))
+    tensors = checkpoint.read_tensors(found)
+    kinds = tuple(backbones.ARCHITECTURES)
+    inputs = pack(
+        [
+            TokenSequence(np.array(ids, dtype=np.int32), np.array(reads, dtype=np.int32), len(ids))
+            for ids, reads in (([1, 2, 3, 4], [1, 3]), ([5, 6], [0]), ([7, 8, 9], [2]))
+        ],
+        CPU,
+    )
+    everywhere = backbones.load(found, kinds, tensors, FLOAT32, everywhere=True)(inputs)
+    at_reads = backbones.load(found, kinds, tensors, FLOAT32)(inputs)
+    assert len(everywhere) == 9
+    torch.testing.assert_close(at_reads, everywhere[[1, 3, 4, 8]])
+
+
+@pytest.mark.parametrize("make", [tiny.bert, tiny.xlm_roberta, tiny_causal.qwen2, tiny_causal.qwen3])
+def test_a_pass_asks_for_no_number_that_a_gpu_would_have_to_be_waited_for(tmp_path: Path, make: Any) -> None:
+    """On the device without numbers, where none can be asked for."""
+    found = checkpoint.locate(str(make(tmp_path)))
+    kind = backbones.kind_of(found)
+    with torch.device("meta"):
+        config = backbones.described(found, (kind,))
+        config._attn_implementation = implementation("sdpa")
+        backbone = backbones.Backbone(backbones.ARCHITECTURES[kind].model(config), kind)
+    prefix = Prefix(0, 2) if kind.startswith("qwen") else NO_PREFIX
+    sequence = TokenSequence(np.array([5, 6, 7], dtype=np.int32), np.array([0, 2], dtype=np.int32), 3, prefix)
+    here = pack([sequence] * 2, CPU)
+    tensors: dict[str, Any] = {
+        name: part.to("meta") for name, part in vars(here).items() if isinstance(part, torch.Tensor)
+    }
+    shared = None if here.shared is None else Shared(*(places.to("meta") for places in here.shared))
+    assert backbone(replace(here, **tensors, shared=shared)).shape == (4, backbone.size)
+
+
+def test_a_common_prefix_changes_no_hidden_state(tmp_path: Path) -> None:
+    found = checkpoint.locate(str(tiny_causal.qwen3(tmp_path)))
+    backbone = backbones.load(found, ("qwen3",), checkpoint.read_tensors(found), FLOAT32)
+
+    def states(prefix: Prefix) -> torch.Tensor:
+        ids = ([1, 2, 3, 4], [1, 2, 5], [1, 2, 6, 7, 8])
+        inputs = pack([TokenSequence(np.array(one), np.array([len(one) - 1]), len(one), prefix) for one in ids], CPU)
+        assert len(inputs.ids) == 12 - 2 * prefix.tokens
+        return backbone(inputs)
+
+    torch.testing.assert_close(states(Prefix(0, 2)), states(NO_PREFIX))

@@ -1,0 +1,439 @@
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tests.support import tiny
+from transforms.base.errors import UserError
+from transforms.scoring import Reranker
+from transforms.scoring.families.cross_encoder import JINA_V2_NAMES
+from transforms.scoring.reranker import specify
+from transforms.scoring.weights import checkpoint
+from transforms.scoring.weights.checkpoint import EMBEDDED, Tensors
+
+DOCUMENTS = ["c", "d e f", "", "a b c d e f g h"]
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.bert(tmp_path_factory.mktemp("bert"))
+
+
+@pytest.fixture
+def folder(original: Path, tmp_path: Path) -> Path:
+    """A checkpoint to damage."""
+    return Path(shutil.copytree(original, tmp_path / "model"))
+
+
+def scores(folder: Path) -> list[float]:
+    return Reranker.load(str(folder), device="cpu", dtype="float32").score("a b", DOCUMENTS)
+
+
+def reweigh(folder: Path, change: Callable[[Tensors], Tensors]) -> None:
+    path = folder / "model.safetensors"
+    save_file(change(load_file(path)), path)
+
+
+def shard(folder: Path, *, index: bool) -> None:
+    """Weights in two files, as large models have them."""
+    tensors = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    files = [f"model-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    places = {key: files[i % 2] for i, key in enumerate(sorted(tensors))}
+    for file in files:
+        save_file({key: tensors[key] for key in places if places[key] == file}, folder / file)
+    if index:
+        tiny.write(folder / "model.safetensors.index.json", {"weight_map": places})
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def drop(*keys: str) -> Callable[[Path], None]:
+    return lambda folder: reweigh(folder, lambda tensors: {key: tensors[key] for key in tensors if key not in keys})
+
+
+def put(key: str, tensor: torch.Tensor) -> Callable[[Path], None]:
+    return lambda folder: reweigh(folder, lambda tensors: tensors | {key: tensor})
+
+
+def configure(**fields: object) -> Callable[[Path], None]:
+    return lambda folder: tiny.change(folder / "config.json", **fields)
+
+
+def only_a_pickle(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
+def lose_a_shard(folder: Path) -> None:
+    shard(folder, index=True)
+    (folder / "model-00002-of-00002.safetensors").unlink()
+
+
+def lose_the_map(folder: Path) -> None:
+    shard(folder, index=True)
+    tiny.write(folder / "model.safetensors.index.json", {"weight_map": ["model-00001-of-00002.safetensors"]})
+
+
+def pool(folder: Path) -> None:
+    (folder / "1_Pooling").mkdir()
+    tiny.write(folder / "1_Pooling" / "config.json", {"pooling_mode_lasttoken": True})
+
+
+DAMAGES: list[tuple[str, Callable[[Path], object], str]] = [
+    (
+        "no config.json",
+        lambda folder: (folder / "config.json").unlink(),
+        "no config.json in {folder}; give the directory of a checkpoint",
+    ),
+    (
+        "damaged config.json",
+        lambda folder: truncate(folder / "config.json"),
+        "{folder}/config.json is not valid JSON (Expecting ",
+    ),
+    (
+        "a list for a config.json",
+        lambda folder: tiny.write(folder / "config.json", [1]),
+        "{folder}/config.json holds no JSON object; fetch it again",
+    ),
+    (
+        "a directory for a tokenizer_config.json's contents",
+        lambda folder: (folder / "tokenizer_config.json").write_bytes(b"\xff\xfe"),
+        "{folder}/tokenizer_config.json is not valid JSON ('utf-8' codec can't decode",
+    ),
+    (
+        "no weights",
+        lambda folder: (folder / "model.safetensors").unlink(),
+        "no *.safetensors in {folder}; convert the weights to safetensors",
+    ),
+    (
+        "a pickle",
+        only_a_pickle,
+        "no *.safetensors in {folder} (only pytorch_model.bin, a pickle, which could run code); "
+        "convert the weights to safetensors",
+    ),
+    (
+        "no tokenizer.json",
+        lambda folder: (folder / "tokenizer.json").unlink(),
+        "no tokenizer.json in {folder}; save its fast tokenizer there",
+    ),
+    (
+        "damaged tokenizer.json",
+        lambda folder: truncate(folder / "tokenizer.json"),
+        "{folder}/tokenizer.json is not valid JSON (",
+    ),
+    (
+        "truncated weights",
+        lambda folder: truncate(folder / "model.safetensors"),
+        "{folder}/model.safetensors is no complete safetensors file (",
+    ),
+    (
+        "empty weights",
+        lambda folder: (folder / "model.safetensors").write_bytes(b""),
+        "{folder}/model.safetensors is no complete safetensors file (",
+    ),
+    (
+        "a weight is missing",
+        drop("bert.pooler.dense.bias"),
+        "the weights lack bert.pooler.dense.bias; the checkpoint is incomplete or of another kind",
+    ),
+    (
+        "another shape",
+        put("classifier.weight", torch.zeros(2, 8)),
+        "classifier.weight has shape [2, 8], but config.json says [1, 8]; the files do not belong together",
+    ),
+    (
+        "a scale without its weight",
+        put("bert.other.weight_scale", torch.ones(4, 1)),
+        "bert.other.weight_scale does not fit bert.other.weight; the weights are damaged",
+    ),
+    (
+        "a scale of another shape",
+        put("classifier.weight_scale", torch.ones(8)),
+        "classifier.weight_scale does not fit classifier.weight; the weights are damaged",
+    ),
+    (
+        "a shard is missing",
+        lose_a_shard,
+        "model.safetensors.index.json names model-00002-of-00002.safetensors: not there; fetch it again",
+    ),
+    ("no weight_map", lose_the_map, "{folder}/model.safetensors.index.json lacks its weight_map; fetch it again"),
+    (
+        "another model type",
+        configure(model_type="deberta-v2"),
+        "config.json says model_type 'deberta-v2', but bert or roberta or xlm-roberta is needed here; check --model",
+    ),
+    (
+        "two labels",
+        configure(id2label={"0": "NO", "1": "YES"}, label2id={"NO": 0, "YES": 1}),
+        "2 labels in config.json; a reranker has one",
+    ),
+    (
+        "a word for a size",
+        configure(hidden_size="large"),
+        "config.json cannot be understood: ",
+    ),
+    (
+        "sizes that do not go together",
+        configure(num_attention_heads=3),
+        "config.json describes no model that can be built: The hidden size (8) is not a multiple of",
+    ),
+    (
+        "quantised",
+        configure(quantization_config={"quant_method": "awq"}),
+        "config.json says that its weights are quantised; give the original weights",
+    ),
+]
+
+
+@pytest.mark.parametrize(("damage", "message"), [case[1:] for case in DAMAGES], ids=[case[0] for case in DAMAGES])
+def test_a_damaged_checkpoint_is_refused_before_it_is_loaded(
+    folder: Path, damage: Callable[[Path], object], message: str
+) -> None:
+    damage(folder)
+    with pytest.raises(UserError) as refused:
+        specify(str(folder))
+    assert str(refused.value).startswith(f"model {folder}: {message.format(folder=folder)}")
+    assert "\n" not in str(refused.value)
+
+
+def test_a_tokenizer_that_is_none_is_refused(folder: Path) -> None:
+    tiny.write(folder / "tokenizer.json", {"model": {"type": "Unheard"}})
+    with pytest.raises(UserError) as refused:
+        scores(folder)
+    assert str(refused.value).startswith(f"model {folder}: its tokenizer cannot be read: ")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nowhere", "model nowhere: no such directory; give a directory, a hub id (owner/name) or small-cross-encoder"),
+        ("./no/where", "model ./no/where: no such directory; give a directory, a hub id"),
+        ("/no/where", "model /no/where: no such directory; give a directory, a hub id"),
+        ("a/b/c", "model a/b/c: no such directory; give a directory, a hub id"),
+    ],
+)
+def test_a_name_that_is_nothing(name: str, message: str) -> None:
+    with pytest.raises(UserError) as refused:
+        checkpoint.locate(name)
+    assert str(refused.value).startswith(message)
+
+
+def test_a_file_in_place_of_its_directory(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    with pytest.raises(UserError) as refused:
+        checkpoint.locate(str(path))
+    assert str(refused.value) == f"model {path}: a file; give the directory that it is in"
+
+
+def test_a_revision_of_a_directory(folder: Path) -> None:
+    with pytest.raises(UserError) as refused:
+        checkpoint.locate(str(folder), "main")
+    assert str(refused.value) == (
+        f"--revision main applies to a model on the hub, but {folder} is a directory: leave it out"
+    )
+
+
+@pytest.mark.parametrize("index", [True, False])
+def test_a_sharded_checkpoint_scores_the_same(original: Path, folder: Path, index: bool) -> None:
+    shard(folder, index=index)
+    assert scores(folder) == scores(original)
+
+
+def test_an_index_beside_a_single_file_is_passed_over(original: Path, folder: Path) -> None:
+    tiny.write(folder / "model.safetensors.index.json", {"weight_map": {"a": "gone.safetensors"}})
+    assert scores(folder) == scores(original)
+
+
+def test_an_index_reaches_no_file_outside_of_its_directory(folder: Path, tmp_path: Path) -> None:
+    shard(folder, index=True)
+    for path in folder.glob("model-*"):
+        path.rename(tmp_path / path.name)
+    weight_map = {"a": "../model-00001-of-00002.safetensors", "b": "../model-00002-of-00002.safetensors"}
+    tiny.write(folder / "model.safetensors.index.json", {"weight_map": weight_map})
+    (folder / "other.safetensors").touch()
+    with pytest.raises(UserError, match=r"names model-00001-of-00002\.safetensors: not there"):
+        specify(str(folder))
+
+
+def test_int8_rows_with_scales_are_multiplied_out(folder: Path) -> None:
+    key = "bert.encoder.layer.0.attention.self.query.weight"
+    rows = torch.arange(-32, 32, dtype=torch.int8).view(8, 8)
+    scale = torch.arange(1.0, 9.0)[:, None]
+    reweigh(folder, lambda tensors: tensors | {key: rows, f"{key}_scale": scale})
+    found = checkpoint.locate(str(folder))
+    read = checkpoint.read_tensors(found)
+    assert read[key][0].tolist() == [-32.0, -31.0, -30.0, -29.0, -28.0, -27.0, -26.0, -25.0]
+    assert read[key][7].tolist() == [192.0, 200.0, 208.0, 216.0, 224.0, 232.0, 240.0, 248.0]
+    assert f"{key}_scale" not in read
+    by_scale = scores(folder)
+    reweigh(folder, lambda tensors: {k: v for k, v in tensors.items() if k != f"{key}_scale"} | {key: read[key]})
+    assert scores(folder) == by_scale
+
+
+@pytest.mark.parametrize("name", ["small-cross-encoder", "tiny"])
+def test_outline_is_what_is_read_without_the_data(folder: Path, name: str) -> None:
+    found = checkpoint.locate(name if name in EMBEDDED else str(folder))
+    outline, tensors = checkpoint.outline(found), checkpoint.read_tensors(found)
+    assert {key: tensor.shape for key, tensor in outline.items()} == {key: t.shape for key, t in tensors.items()}
+    assert {tensor.device.type for tensor in outline.values()} == {"meta"}
+
+
+def jina_v2(folder: Path) -> None:
+    """The same XLM-R under jina-reranker-v2's names, with its fused projections, and with its config.json."""
+
+    def rename(tensors: Tensors) -> Tensors:
+        renamed: Tensors = {}
+        for key, tensor in tensors.items():
+            if ".attention.self.query." in key:
+                parts = [tensors[key.replace(".query.", f".{part}.")] for part in ("query", "key", "value")]
+                renamed[key.replace(".attention.self.query.", ".mixer.Wqkv.")] = torch.cat(parts)
+            elif ".attention.self." not in key:
+                # Longest first: ".output.dense." ends ".attention.output.dense." too.
+                for theirs, ours in sorted(JINA_V2_NAMES, key=lambda names: -len(names[1])):
+                    key = key.replace(ours, theirs)
+                renamed[key] = tensor
+        return {key.replace(".encoder.layer.", ".encoder.layers."): tensor for key, tensor in renamed.items()}
+
+    reweigh(folder, rename)
+    auto_map = {
+        "AutoConfig": "configuration_xlm_roberta.XLMRobertaFlashConfig",
+        "AutoModelForSequenceClassification": "modeling_xlm_roberta.XLMRobertaForSequenceClassification",
+    }
+    configure(model_type=None, auto_map=auto_map)(folder)
+
+
+def test_jina_v2s_own_layout_scores_the_same(tmp_path: Path) -> None:
+    folder = tiny.xlm_roberta(tmp_path)
+    logits = torch.tensor(scores(folder))
+    jina_v2(folder)
+    keys = set(load_file(folder / "model.safetensors"))
+    assert "roberta.encoder.layers.0.mixer.Wqkv.weight" in keys
+    assert not [key for key in keys if "attention" in key or "LayerNorm" in key.replace("emb_ln", "")]
+    torch.testing.assert_close(torch.tensor(scores(folder)), logits.sigmoid())
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (drop("roberta.emb_ln.bias"), "the weights lack roberta.embeddings.LayerNorm.bias"),
+        (
+            put("roberta.encoder.layers.1.mixer.Wqkv.bias", torch.zeros(27)),
+            "roberta.encoder.layer.1.attention.self.query.bias has shape [9], but config.json says [8]",
+        ),
+        (
+            put("roberta.encoder.layers.1.mixer.Wqkv.bias", torch.zeros(16)),
+            "roberta.encoder.layer.1.attention.self.query.bias has shape [6], but config.json says [8]",
+        ),
+        (
+            put("roberta.encoder.layers.1.mixer.Wqkv.bias", torch.zeros(2)),
+            "roberta.encoder.layer.1.attention.self.query.bias has shape [1], but config.json says [8]",
+        ),
+    ],
+)
+def test_jina_v2s_own_layout_damaged_is_refused(tmp_path: Path, damage: Callable[[Path], None], message: str) -> None:
+    folder = tiny.xlm_roberta(tmp_path)
+    jina_v2(folder)
+    damage(folder)
+    with pytest.raises(UserError) as refused:
+        specify(str(folder))
+    assert str(refused.value).startswith(f"model {folder}: {message}")
+
+
+def test_identity_is_that_of_the_contents_wherever_they_lie(original: Path, folder: Path) -> None:
+    identity = checkpoint.locate(str(original)).identity()
+    assert identity == checkpoint.locate(str(folder)).identity()
+    assert list(identity["files"]) == ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
+
+
+def test_identity_passes_over_what_decides_no_score(original: Path, folder: Path) -> None:
+    (folder / "README.md").write_text("told anew", encoding="utf-8")
+    tiny.write(folder / "trainer_state.json", {"step": 900})
+    (folder / "optimizer.pt").write_bytes(b"0")
+    shutil.copytree(original, folder / "checkpoint-500")
+    assert checkpoint.locate(str(folder)).identity() == checkpoint.locate(str(original)).identity()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        put("classifier.bias", torch.ones(1)),
+        configure(layer_norm_eps=1e-3),
+        lambda folder: tiny.change(folder / "tokenizer_config.json", model_max_length=16),
+        lambda folder: tiny.write(folder / "added_tokens.json", {"[NEW]": 30}),
+        pool,
+    ],
+)
+def test_identity_changes_with_what_decides_a_score(
+    original: Path, folder: Path, change: Callable[[Path], object]
+) -> None:
+    change(folder)
+    assert checkpoint.locate(str(folder)).identity() != checkpoint.locate(str(original)).identity()
+
+
+def test_identity_names_every_shard(folder: Path) -> None:
+    shard(folder, index=True)
+    assert [name for name in checkpoint.locate(str(folder)).identity()["files"] if name.startswith("model")] == [
+        "model-00001-of-00002.safetensors",
+        "model-00002-of-00002.safetensors",
+    ]
+
+
+# Run in a process of its own, in which a hub may be asked for what the directory does not have, and whose imports are
+# not done yet. Whatever is connected to or looked up is an error that nobody catches.
+SCORE_A_DIRECTORY = """
+import os, sys
+def forbid(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname"):
+        print(event, arguments, flush=True)
+        os._exit(9)
+sys.addaudithook(forbid)
+from transforms.scoring import Reranker
+for folder in sys.argv[1:]:
+    try:
+        print(len(Reranker.load(folder, device="cpu").score("a", ["b", "c"])))
+    except Exception as error:
+        print(f"{type(error).__name__}: {error}")
+"""
+
+
+def test_a_directory_needs_no_network_and_runs_no_code_of_its_own(tmp_path: Path) -> None:
+    mark = tmp_path / "ran"
+    plain, code = tiny.bert(tmp_path / "plain"), tiny.bert(tmp_path / "code")
+    layout, tokenizer = tiny.xlm_roberta(tmp_path / "layout"), tiny.bert(tmp_path / "tokenizer")
+    jina_v2(layout)
+    for folder in (code, layout, tokenizer):
+        for module in ("modeling_evil", "configuration_xlm_roberta", "tokenization_evil"):
+            (folder / f"{module}.py").write_text(f"open({str(mark)!r}, 'w')\n", encoding="utf-8")
+    auto_map = {
+        "AutoConfig": "modeling_evil.Config",
+        "AutoModel": "modeling_evil.Model",
+        "AutoModelForSequenceClassification": "modeling_evil.Model",
+    }
+    # The last two name kernels that transformers would fetch from a hub and run.
+    configure(auto_map=auto_map, attn_implementation="evil/kernel", _attn_implementation="evil/kernel")(code)
+    tokenizer_class = {"AutoTokenizer": ["tokenization_evil.Slow", "tokenization_evil.Fast"]}
+    tiny.change(tokenizer / "tokenizer_config.json", auto_map=tokenizer_class, tokenizer_class="EvilTokenizer")
+
+    done = subprocess.run(
+        [sys.executable, "-c", SCORE_A_DIRECTORY, *map(str, (plain, code, layout, tokenizer))],
+        env=os.environ | {"HF_HUB_OFFLINE": "0"},
+        input="y\n" * 9,  # to whoever asks whether to run it
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    answers = done.stdout.splitlines()
+    assert (answers[:3], done.returncode) == (["2", "2", "2"], 0), done.stderr
+    assert answers[3] == "2" or answers[3].startswith(f"UserError: model {tokenizer}: its tokenizer cannot be read: ")
+    assert not mark.exists()

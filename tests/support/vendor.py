@@ -1,0 +1,40 @@
+"""Golden checkpoints with options, for comparison with the scores of the vendors' code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from transforms.scoring import RankingTask, Reranker, catalogue
+from transforms.scoring.packed import execution
+from transforms.scoring.reranker import FAMILIES, Specification
+from transforms.scoring.weights import checkpoint
+
+
+def loader(folder: Path, like: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], Reranker]:
+    """Options to the checkpoint in float32, scored as that model of the catalogue; its tokenizer is read once."""
+    found = checkpoint.locate(str(folder))
+    tokenizer = checkpoint.load_tokenizer(found)
+    monkeypatch.setattr(checkpoint, "load_tokenizer", lambda found: tokenizer)
+    model = catalogue.recognise(found, like)
+
+    @cache
+    def load(options: tuple[tuple[str, Any], ...]) -> Reranker:
+        settings = FAMILIES[model.family].resolve(found, catalogue.with_options(model, dict(options)))
+        return Reranker(Specification(model, found, settings, execution.resolve("cpu", "float32", attention="sdpa")))
+
+    return lambda options: load(tuple(options.items()))
+
+
+def largest_difference(reranker: Reranker, case: dict[str, Any]) -> tuple[float, int]:
+    """Between our scores of a golden case and the vendor's, and how many were compared."""
+    pairs = case.get("pairs") or [(case["query"], document) for document in case["documents"]]
+    found = reranker.score_tasks([RankingTask(query, [document]) for query, document in pairs]).score
+    expected = np.array(case["scores"], dtype=np.float64)  # null, where the vendor gave no score, becomes NaN
+    given = ~np.isnan(expected)
+    return float(np.abs(found - expected)[given].max()), int(given.sum())

@@ -1,0 +1,264 @@
+"""Files on any filesystem that Beam reads: local paths, gs://, s3://, hdfs://.
+
+Everything that the job reads or writes passes through here. Remote paths go through Beam's `FileSystems`; local ones
+go straight to the operating system, because Beam's local filesystem takes every path for a glob when it deletes, walks
+whole trees when it lists, finds nothing for a relative pattern without a folder, and never flushes to disk.
+"""
+
+from __future__ import annotations
+
+import errno
+import glob
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from transforms.base.errors import UnavailableError, UserError, can_be_told, one_line
+
+# How Beam tells that a filesystem failed (its BeamIOError is an OSError), is unknown, or is not installed.
+FAILURES = (OSError, ValueError, ImportError)
+_GLOB_CHARACTERS = frozenset("*?[")
+# Renaming onto a file that exists fails on these, so the target has to go first.
+_SCHEMES_THAT_NEVER_OVERWRITE = frozenset({"hdfs"})
+
+
+def is_local(path: str) -> bool:
+    return FileSystems.get_scheme(path) is None
+
+
+def join(base: str, *parts: str) -> str:
+    return "/".join([base.rstrip("/"), *parts])
+
+
+def base_name(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2]
+
+
+def absolute(path: str) -> str:
+    """`path` as it reads from any working directory. Links are kept, since their targets may have telling no names.
+
+    Raises:
+        UserError: it is an address on a filesystem that is unknown, or not installed.
+    """
+    if is_local(path):
+        return os.path.abspath(path)
+    try:
+        FileSystems.get_filesystem(path)
+    except FAILURES as error:
+        raise UserError(f"{path}: {one_line(error)}") from error
+    return path.rstrip("/")
+
+
+def expand(patterns: Sequence[str]) -> list[str]:
+    """All input files that `patterns` name, as sorted unique absolute paths.
+
+    A pattern is a file, a directory (its own `*.parquet`, not those of the directories in it) or a glob (`**` reaches
+    into directories). Names that start with "." or "_" are passed over, as Spark and Hive do, unless the pattern's last
+    part starts so too.
+
+    Raises:
+        UserError: a pattern matches no file, or its filesystem cannot be read.
+    """
+    paths = sorted({path for pattern in patterns for path in _expand_one(pattern)})
+    for path in paths:
+        if not can_be_told(path):  # bytes that are no UTF-8 too, which no Parquet column could tell the name of
+            raise UserError(f"input {path!r}: its name cannot be written down; rename it")
+    return paths
+
+
+def _expand_one(pattern: str) -> list[str]:
+    try:
+        matches = _expand_local(pattern) if is_local(pattern) else _expand_remote(pattern)
+    except FAILURES as error:
+        raise UserError(f"input {pattern!r} cannot be listed: {one_line(error)}") from error
+    wanted = base_name(pattern)[:1]
+    paths = [path for path in matches if base_name(path)[0] not in "._" or base_name(path)[0] == wanted]
+    if not paths:
+        raise UserError(
+            f"input {pattern!r} matches no file; give a Parquet file, a directory that holds *.parquet itself, "
+            "or a glob in quotes such as 'candidates/**/*.parquet'"
+        )
+    return paths
+
+
+def _expand_local(pattern: str) -> list[str]:
+    path = Path(pattern)
+    if path.is_dir():
+        matches: Iterable[Path] = path.glob("*.parquet")
+    elif path.exists():
+        matches = [path]
+    else:
+        matches = map(Path, glob.glob(pattern, recursive=True))
+    return [absolute(str(match)) for match in matches if match.is_file()]
+
+
+def _expand_remote(pattern: str) -> list[str]:
+    if _GLOB_CHARACTERS.intersection(pattern):
+        return _match(pattern)
+    # A directory of HDFS matches too, with length 0, which no Parquet file has. Beam would read "name/" as "name/*".
+    return _match(pattern.rstrip("/")) or _match(join(pattern, "*.parquet"))
+
+
+def _match(pattern: str) -> list[str]:
+    (result,) = FileSystems.match([pattern])
+    return [metadata.path for metadata in result.metadata_list if metadata.size_in_bytes > 0]
+
+
+def exists(path: str) -> bool:
+    return Path(path).exists() if is_local(path) else bool(FileSystems.exists(path))
+
+
+def size(path: str) -> int:
+    """Bytes of a file."""
+    return Path(path).stat().st_size if is_local(path) else int(FileSystems.get_filesystem(path).size(path))
+
+
+def modified(path: str) -> float:
+    """When a file was last written to, in seconds since 1970."""
+    return Path(path).stat().st_mtime if is_local(path) else float(FileSystems.get_filesystem(path).last_updated(path))
+
+
+def open_input(path: str) -> BinaryIO:
+    """A seekable stream of a file's own bytes, whatever its name ends in; pyarrow reads Parquet from it.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    if is_local(path):
+        return Path(path).open("rb")
+    try:
+        stream: BinaryIO = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    except Exception as error:  # each kind of filesystem has its own for a file that is not there
+        if FileSystems.exists(path):
+            raise
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
+    return stream
+
+
+def read_text(path: str) -> str:
+    with open_input(path) as stream:
+        return stream.read().decode("utf-8")
+
+
+def sha256(path: str) -> str:
+    """Hexadecimal SHA-256 of a file's own bytes."""
+    digest = hashlib.sha256()
+    with open_input(path) as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def list_names(directory: str) -> list[str]:
+    """Sorted names in a directory, [] where there is none. Object stores know no directories and list files alone."""
+    if is_local(directory):
+        return sorted(os.listdir(directory)) if Path(directory).is_dir() else []
+    if FileSystems.get_scheme(directory) == "hdfs" and not FileSystems.exists(directory):
+        return []
+    (result,) = FileSystems.match([join(directory, "*")])
+    return sorted(base_name(metadata.path) for metadata in result.metadata_list)
+
+
+def make_directory(path: str) -> None:
+    if is_local(path):
+        Path(path).mkdir(parents=True, exist_ok=True)
+    else:
+        with suppress(BeamIOError):  # it exists already
+            FileSystems.mkdirs(path)
+
+
+def delete(paths: Iterable[str]) -> None:
+    """Deletes files; one that is gone already is no error."""
+    for path in paths:
+        if is_local(path):
+            Path(path).unlink(missing_ok=True)
+        elif FileSystems.exists(path):
+            FileSystems.delete([path])
+
+
+def delete_tree(directory: str) -> None:
+    """Deletes a directory with all that it holds, if it is there."""
+    if is_local(directory):
+        if Path(directory).is_dir():
+            shutil.rmtree(directory)
+        return
+    (result,) = FileSystems.match([join(directory, "**")])
+    FileSystems.delete([metadata.path for metadata in result.metadata_list])
+
+
+def write_atomically(path: str, write: Callable[[BinaryIO], None]) -> None:
+    """Lets `write` fill a file that appears under `path` whole or not at all, replacing one that is there.
+
+    The bytes go to a temporary beside it first, whose name is unique because a runner may run an element twice at once.
+    Local files are flushed to the disk before they get their name, so a power cut leaves no hollow ones.
+
+    Raises:
+        UnavailableError: the filesystem does not take it; the disk is full, say, or read-only by now.
+    """
+    directory, slash, name = path.rpartition("/")
+    temporary = f"{directory}{slash}.{name}.{uuid.uuid4().hex}.tmp"
+    try:
+        write_temporary(temporary, write)
+        rename(temporary, path)
+    except BaseException as error:
+        with suppress(OSError):
+            delete([temporary])
+        if isinstance(error, OSError):
+            raise UnavailableError(
+                f"{path} cannot be written: {one_line(error)}; what is done is kept, the same command continues"
+            ) from error
+        raise
+
+
+def write_text_atomically(path: str, text: str) -> None:
+    def write(stream: BinaryIO) -> None:
+        stream.write(text.encode("utf-8"))
+
+    write_atomically(path, write)
+
+
+def write_temporary(path: str, write: Callable[[BinaryIO], None]) -> None:
+    """First half of `write_atomically`."""
+    if not is_local(path):
+        with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
+            write(stream)
+        return
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with Path(path).open("xb") as stream:
+        write(stream)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def rename(source: str, target: str) -> None:
+    """Second half of `write_atomically`: gives the temporary its name, replacing what has it."""
+    if not is_local(target):
+        if FileSystems.get_scheme(target) in _SCHEMES_THAT_NEVER_OVERWRITE:
+            delete([target])
+        FileSystems.rename([source], [target])
+        return
+    Path(source).replace(target)
+    with suppress(OSError):  # some network filesystems cannot flush a directory
+        descriptor = os.open(Path(target).parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a name is that of a temporary, which a killed process may have left behind."""
+    return name.startswith(".") and name.endswith(".tmp")
+
+
+def sweep(directory: str) -> None:
+    """Deletes the temporaries that killed processes left. Only for a job that has the directory to itself."""
+    delete(join(directory, name) for name in list_names(directory) if is_temporary(name))

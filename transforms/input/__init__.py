@@ -1,0 +1,1 @@
+"""From input files to shards: inspected, planned, regrouped where needed, read and cleaned."""

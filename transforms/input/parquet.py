@@ -1,0 +1,140 @@
+"""Reading Parquet a little at a time, and telling a damaged file from a filesystem that fails."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import BinaryIO, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from transforms.base.errors import UserError, one_line
+from transforms.base.files import open_input
+
+# One read for the footers of most files, where each read of a remote file costs a round trip.
+_TAIL_BYTES = 64 << 10
+# Each column chunk is read through a buffer of this size, so that a large row group is never in memory whole.
+_BUFFER_BYTES = 1 << 20
+# A batch holds about so much: large enough to spread its fixed cost, small beside a shard.
+_BATCH_BYTES = 8 << 20
+_BATCH_VALUES = 4096
+
+
+class Footer(NamedTuple):
+    """What the end of a Parquet file says of it."""
+
+    metadata: pq.FileMetaData
+    hash: str  # hexadecimal SHA-256 of the footer's own bytes
+    size: int  # bytes of the file
+    tail: bytes  # its last _TAIL_BYTES
+
+
+def read_footer(path: str) -> Footer:
+    """Reads the footer alone.
+
+    Raises:
+        UserError: the file is not Parquet.
+        OSError: the file cannot be read.
+    """
+    with open_input(path) as stream:
+        size, tail = _tail(stream)
+        end = tail
+        length = int.from_bytes(tail[-8:-4], "little") + 8
+        if tail[-4:] != b"PAR1" or length > size:
+            raise UserError(f"{path}: not a Parquet file, or one cut short: it does not end in a footer")
+        if length > len(tail):
+            stream.seek(size - length)
+            end = stream.read()
+    try:
+        metadata = pq.read_metadata(pa.BufferReader(end[-length:]))
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{path}: its Parquet footer cannot be read: {one_line(error)}") from error
+    return Footer(metadata, hashlib.sha256(end[-length:-8]).hexdigest(), size, tail)
+
+
+def _tail(stream: BinaryIO) -> tuple[int, bytes]:
+    """Bytes of a file, and the last of them, which tell a file from another that is as long."""
+    size = stream.seek(0, 2)
+    stream.seek(max(0, size - _TAIL_BYTES))
+    return size, stream.read()
+
+
+@lru_cache(maxsize=16)
+def _expected(path: str, footer_hash: str) -> Footer:
+    # Many units are read from one file, and a footer that lists many row groups takes long to parse.
+    footer = read_footer(path)
+    if footer.hash != footer_hash:
+        raise _changed(path)
+    return footer
+
+
+def _changed(path: str) -> UserError:
+    return UserError(f"{path}: has changed since the job looked at it first; give it a new --output, or --overwrite")
+
+
+@contextmanager
+def open_parquet(path: str, footer_hash: str) -> Iterator[pq.ParquetFile]:
+    """The file as it was when its footer had this hash.
+
+    Raises:
+        UserError: it is another file now, or gone.
+        OSError: the file cannot be read.
+    """
+    try:
+        footer = _expected(path, footer_hash)
+        stream = open_input(path)
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{path}: has gone since the job looked at it first; put it back, and the same command continues"
+        ) from error
+    with stream:
+        if _tail(stream) != (footer.size, footer.tail):
+            raise _changed(path)
+        yield pq.ParquetFile(
+            stream,
+            metadata=footer.metadata,
+            buffer_size=_BUFFER_BYTES,
+            pre_buffer=False,
+            page_checksum_verification=True,
+        )
+
+
+class DamagedError(Exception):
+    """A row group cannot be decoded any further; the message is one line."""
+
+
+def batches(parquet: pq.ParquetFile, row_group: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """The row group's rows in order, of the columns (or leaves) named, in batches sized by the row group's averages.
+
+    Raises:
+        DamagedError: the rows that follow cannot be decoded, and never will be.
+        OSError: the filesystem failed; another attempt may succeed.
+    """
+    rows = _batch_rows(parquet.metadata.row_group(row_group), columns)
+    try:
+        yield from parquet.iter_batches(rows, row_groups=[row_group], columns=list(columns), use_threads=False)
+    except Exception as error:
+        if _is_damage(error):
+            raise DamagedError(one_line(error)) from error
+        raise
+
+
+def _batch_rows(row_group: pq.RowGroupMetaData, columns: Sequence[str]) -> int:
+    """Rows of a batch of some 8 MiB, and 4,096 values of its longest column, by the row group's averages."""
+    chunks = [row_group.column(i) for i in range(row_group.num_columns)]
+    chunks = [chunk for chunk in chunks if any(f"{chunk.path_in_schema}.".startswith(f"{name}.") for name in columns)]
+    size = sum(int(chunk.total_uncompressed_size) for chunk in chunks)
+    values = max((int(chunk.num_values) for chunk in chunks), default=0)
+    rows = int(row_group.num_rows)
+    return max(1, min(_BATCH_BYTES * rows // max(size, 1), _BATCH_VALUES * rows // max(values, 1)))
+
+
+def _is_damage(error: Exception) -> bool:
+    # Arrow reports damaged pages as its own exceptions or as a bare OSError without errno. All else (a connection that
+    # broke, a file that is gone, no memory) may go well the next time.
+    if isinstance(error, pa.ArrowException):
+        return not isinstance(error, pa.ArrowMemoryError | pa.ArrowCancelled)
+    return type(error) is OSError and error.errno is None

@@ -1,0 +1,235 @@
+"""The planning pass: one look at the query ids of all input, so that each part can be read on its own afterwards.
+
+It reads that column alone. What it finds are the units of reading, each of whole queries, and the query ids that come
+up again. A resume loads what was found instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
+from itertools import groupby
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from transforms.base.files import exists, join, open_input, write_atomically
+from transforms.input.arrays import as_type, run_starts, usable_ids
+from transforms.input.inputs import InputFile
+from transforms.input.parquet import DamagedError, batches, open_parquet
+
+_NAME = "_plan.parquet"
+# What finding repeated ids may hold in memory; what goes beyond is on the local disk meanwhile. Ten million ids of 60
+# bytes take 457 MiB of the process in all.
+_MEMORY = "256MB"
+_INSERT_IDS = 1 << 16
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Rows that one reader reads in sequence: whole queries of one file.
+
+    In the nested layout a unit is a row group; in the flat one the rows of the queries that start in a row group, the
+    last of which may end in a later one.
+
+    Attributes:
+        row_group: the row group in which the unit starts; part of its shards' names.
+        row_group_start: the row with which that row group starts.
+        start, stop: rows of the file, half-open.
+        duplicates: rows of the file whose query id has been there before (nested layout).
+        damage: why the row group's query ids cannot be read, if they cannot.
+    """
+
+    file: InputFile
+    row_group: int
+    row_group_start: int
+    start: int
+    stop: int
+    duplicates: tuple[int, ...] = ()
+    damage: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What the names of its shards begin with."""
+        return f"part-{self.file.index:05d}-{self.row_group:05d}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the input is read.
+
+    Attributes:
+        units: in the order of files and rows; no two share a row, and all rows of the input are in one.
+        contiguous: whether the rows of each query stand together. If not, the units are of no use before the input is
+            regrouped.
+    """
+
+    units: tuple[Unit, ...]
+    contiguous: bool
+
+
+@dataclass(frozen=True)
+class _RowGroup:
+    """What the pass found of a row group: `place` counts rows over all files; `boundary` is the file's row with which
+    the first query begins that does not continue from the row group before, None if there is none."""
+
+    file: InputFile
+    index: int
+    place: int
+    start: int
+    stop: int
+    boundary: int | None
+    damage: str | None
+
+
+def plan(files: Sequence[InputFile]) -> Plan:
+    """Reads the query ids of all files, in their order.
+
+    Raises:
+        UserError: a file is another one than when it was inspected.
+        OSError: a filesystem failed.
+    """
+    with _repeats() as repeats:
+        row_groups = list(_row_groups(files, repeats))
+        again = repeats.find()
+    if len(again) and any(file.layout == "flat" for file in files):
+        return Plan((), contiguous=False)
+    of_files = groupby(row_groups, key=lambda found: found.file.index)
+    return Plan(tuple(unit for _, group in of_files for unit in _units(list(group), again)), contiguous=True)
+
+
+def save_plan(output: str, files: Sequence[InputFile], made: Plan) -> None:
+    """Commits the plan `made` of `files` in the directory `output`."""
+    columns = {name: [getattr(unit, name) for unit in made.units] for name in _STORED.names if name != "file"}
+    columns["file"] = [unit.file.index for unit in made.units]
+    table = pa.table(columns, schema=_STORED.with_metadata({"contiguous": str(made.contiguous), "of": _digest(files)}))
+    write_atomically(join(output, _NAME), lambda stream: pq.write_table(table, stream))
+
+
+def load_plan(output: str, files: Sequence[InputFile]) -> Plan | None:
+    """The plan that was committed in `output`; None if there is none, it is of other files than these, or damaged."""
+    path = join(output, _NAME)
+    if not exists(path):
+        return None
+    with open_input(path) as stream:
+        try:
+            table = pq.read_table(stream)
+        except (pa.ArrowInvalid, OSError):  # the pass over the input makes it anew
+            return None
+    metadata = table.schema.metadata or {}
+    if metadata.get(b"of", b"").decode() != _digest(files):
+        return None
+    by_index = {file.index: file for file in files}
+    rows = table.to_pylist()
+    units = (Unit(**row | {"file": by_index[row["file"]], "duplicates": tuple(row["duplicates"])}) for row in rows)
+    return Plan(tuple(units), contiguous=metadata[b"contiguous"] == b"True")
+
+
+_STORED = pa.schema(
+    [
+        pa.field("file", pa.int64()),
+        pa.field("row_group", pa.int64()),
+        pa.field("row_group_start", pa.int64()),
+        pa.field("start", pa.int64()),
+        pa.field("stop", pa.int64()),
+        pa.field("duplicates", pa.list_(pa.int64())),
+        pa.field("damage", pa.string()),
+    ]
+)
+
+
+def _digest(files: Sequence[InputFile]) -> str:
+    return hashlib.sha256(json.dumps([astuple(file) for file in files]).encode()).hexdigest()
+
+
+def _row_groups(files: Iterable[InputFile], repeats: _Repeats) -> Iterator[_RowGroup]:
+    place = 0
+    for file in files:
+        if file.rows == 0:
+            continue
+        start, previous = 0, None
+        with open_parquet(file.path, file.footer_hash) as parquet:
+            for index in range(parquet.num_row_groups):
+                stop = start + parquet.metadata.row_group(index).num_rows
+                row, boundary, damage = start, None, None
+                try:
+                    for batch in batches(parquet, index, ["query_id"]):
+                        ids = as_type(batch.column("query_id"), pa.string())
+                        starts = run_starts(ids, previous) if file.layout == "flat" else np.ones(len(ids), np.bool_)
+                        if boundary is None and starts.any():
+                            boundary = row + int(starts.argmax())
+                        repeats.add(place + row - start, ids, starts & usable_ids(ids))
+                        row, previous = row + len(ids), ids[-1]
+                except DamagedError as error:
+                    boundary, damage, previous = start, str(error), None
+                    repeats.forget(place, place + stop - start)
+                if stop > start:
+                    yield _RowGroup(file, index, place, start, stop, boundary, damage)
+                place, start = place + stop - start, stop
+
+
+def _units(row_groups: Sequence[_RowGroup], again: NDArray[np.int64]) -> Iterator[Unit]:
+    """The units of one file."""
+    starts = [(found, found.boundary) for found in row_groups if found.boundary is not None]
+    stops = [*(boundary for _, boundary in starts[1:]), row_groups[-1].stop]
+    for (found, start), stop in zip(starts, stops, strict=True):
+        first, after = np.searchsorted(again, [found.place, found.place + found.stop - found.start])
+        duplicates = tuple((again[first:after] - found.place + found.start).tolist())
+        yield Unit(found.file, found.index, found.start, start, stop, duplicates, found.damage)
+
+
+class _Repeats:
+    """Finds which of many ids come up again, exactly. An id is known by its place."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self._connection.execute("CREATE TABLE ids (place BIGINT, id BLOB)")
+        self._waiting: list[pa.RecordBatch] = []
+
+    def add(self, first_place: int, ids: pa.StringArray, wanted: NDArray[np.bool_]) -> None:
+        """Adds those ids that are wanted; the first of all stands at `first_place`."""
+        places = np.flatnonzero(wanted)
+        # Bytes, since the database checks that strings are UTF-8 once more.
+        new = [pa.array(first_place + places), ids.take(pa.array(places)).cast(pa.binary())]
+        self._waiting.append(pa.RecordBatch.from_arrays(new, names=["place", "id"]))
+        if sum(batch.num_rows for batch in self._waiting) >= _INSERT_IDS:
+            self._insert()
+
+    def forget(self, start: int, stop: int) -> None:
+        """Takes out the ids at places `start` to `stop` (half-open)."""
+        self._insert()
+        self._connection.execute("DELETE FROM ids WHERE place >= ? AND place < ?", [start, stop])
+
+    def find(self) -> NDArray[np.int64]:
+        """Places, ascending, of the ids that have been at an earlier place."""
+        self._insert()
+        self._connection.execute(
+            "SELECT place FROM (SELECT place, min(place) OVER (PARTITION BY id) AS first FROM ids)"
+            " WHERE place > first ORDER BY place"
+        )
+        return np.asarray(self._connection.fetchnumpy()["place"], dtype=np.int64)
+
+    def _insert(self) -> None:
+        if self._waiting:
+            self._connection.register("new", pa.Table.from_batches(self._waiting))
+            self._connection.execute("INSERT INTO ids SELECT place, id FROM new")
+            self._connection.unregister("new")
+            self._waiting = []
+
+
+@contextmanager
+def _repeats() -> Iterator[_Repeats]:
+    with tempfile.TemporaryDirectory(prefix="rerank-plan-") as folder:
+        database = str(Path(folder) / "ids.duckdb")
+        with duckdb.connect(
+            database, config={"memory_limit": _MEMORY, "temp_directory": folder, "threads": 1}
+        ) as connection:
+            yield _Repeats(connection)

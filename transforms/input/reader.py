@@ -1,0 +1,149 @@
+"""From a unit of the plan to shards: whole queries, cleaned, in slices of bounded size."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from transforms.input.arrays import run_starts
+from transforms.input.cleaning import COUNTS, Clean, clean
+from transforms.input.columns import Columns, resolve
+from transforms.input.inputs import count_pairs
+from transforms.input.parquet import DamagedError, batches, open_parquet
+from transforms.input.plan import Unit
+from transforms.input.rows import Rows, flat_batch, group, lost, lost_rows, nested_rows, with_fault
+from transforms.input.template import Template
+from transforms.schema import Shard
+
+
+def read_shards(
+    unit: Unit,
+    *,
+    keep_columns: Sequence[str] = (),
+    text_template: Template | None = None,
+    shard_pairs: int = 16_384,
+    shard_bytes: int = 64 << 20,
+    skip: Collection[str] = (),
+) -> Iterator[Shard]:
+    """Reads a unit from its first row to its last, in bounded memory, as shards of whole queries.
+
+    A shard has at most `shard_pairs` rows of pairs and rejections together, and `shard_bytes` bytes of text in UTF-8; a
+    query larger than that is a shard by itself. What the shards are depends on the data and these bounds alone. The
+    shards named in `skip` are passed over.
+
+    A row group that turns out to be damaged is read as far as it goes; one rejected row stands for the rest.
+
+    Raises:
+        UserError: the file is another one than when the job started.
+        OSError: the filesystem failed; another attempt may succeed.
+    """
+    pieces = (clean(rows, text_template) for rows in _read(unit, keep_columns))
+    for number, (parts, last) in enumerate(_slices(pieces, shard_pairs, shard_bytes)):
+        name = f"{unit.name}-{number:05d}"
+        if name not in skip:
+            yield _shard(name, last, parts)
+
+
+def _slices(pieces: Iterable[Clean], max_pairs: int, max_bytes: int) -> Iterator[tuple[list[Clean], bool]]:
+    """Cuts `pieces` between queries, each slice as long as the bounds allow. The flag marks the last slice."""
+    held: list[Clean] = []
+    pairs = size = 0
+    for piece in pieces:
+        start = 0
+        more = zip(piece.sizes[:, 1:].sum(axis=1).tolist(), piece.text_bytes.tolist(), strict=True)
+        for place, (new_pairs, new_bytes) in enumerate(more):
+            if pairs and new_pairs and (pairs + new_pairs > max_pairs or size + new_bytes > max_bytes):
+                yield [*held, piece.slice(start, place)], False
+                held, pairs, size, start = [], 0, 0, place
+            pairs, size = pairs + new_pairs, size + new_bytes
+        held.append(piece.slice(start, len(piece.text_bytes)))
+    yield held, True
+
+
+def _shard(name: str, last: bool, parts: Sequence[Clean]) -> Shard:
+    # Concatenating copies, so that a shard that is sent elsewhere takes along no more than its own rows.
+    queries, pairs, rejected = (
+        pa.Table.from_batches([pa.concat_batches([getattr(part, table) for part in parts])])
+        for table in ("queries", "pairs", "rejected")
+    )
+    totals = sum((part.counts.sum(axis=0) for part in parts), start=np.zeros(len(COUNTS), np.int64))
+    counts = Counter(dict(zip(COUNTS, totals.tolist(), strict=True)))
+    return Shard(name, last, queries, pairs, rejected, counts)
+
+
+def _read(unit: Unit, keep_columns: Sequence[str]) -> Iterator[Rows]:
+    path = unit.file.path
+    with open_parquet(path, unit.file.footer_hash) as parquet:
+        columns = resolve(path, parquet.metadata.schema, keep_columns)
+        if unit.damage is not None:
+            pairs = unit.stop - unit.start if columns.layout == "flat" else _pairs(parquet, unit, columns)
+            yield lost_rows(columns, path, unit.start, pairs, unit.damage)
+        elif columns.layout == "nested":
+            yield from _read_nested(parquet, unit, columns)
+        else:
+            flat = read_flat(parquet, path, columns, unit.row_group, unit.row_group_start, unit.start, unit.stop)
+            yield from map(group, _whole_runs(flat))
+
+
+def _pairs(parquet: pq.ParquetFile, unit: Unit, columns: Columns) -> int:
+    pairs, _ = count_pairs(parquet.metadata.row_group(unit.row_group), columns)
+    return pairs
+
+
+def _read_nested(parquet: pq.ParquetFile, unit: Unit, columns: Columns) -> Iterator[Rows]:
+    path, row, seen = unit.file.path, unit.start, 0
+    duplicates = np.array(unit.duplicates, np.int64)
+    try:
+        for batch in batches(parquet, unit.row_group, columns.paths()):
+            rows = nested_rows(batch, columns, path, row)
+            here = duplicates[(duplicates >= row) & (duplicates < row + batch.num_rows)]
+            yield with_fault(rows, here - row, "duplicate_query_id")
+            row, seen = row + batch.num_rows, seen + rows.entries.num_rows
+    except DamagedError as error:
+        yield lost_rows(columns, path, row, max(0, _pairs(parquet, unit, columns) - seen), str(error))
+
+
+def read_flat(
+    parquet: pq.ParquetFile, path: str, columns: Columns, row_group: int, row_group_start: int, start: int, stop: int
+) -> Iterator[pa.RecordBatch]:
+    """Rows `start` to `stop` (half-open) of a file in the flat layout, in the form of `rows.flat_batch`.
+
+    `row_group`, which begins with row `row_group_start`, is the one that has row `start`. Of a damaged row group comes
+    what can be read, and one row for the rest.
+    """
+    row = row_group_start
+    while row < stop:
+        end = row + parquet.metadata.row_group(row_group).num_rows
+        try:
+            for batch in batches(parquet, row_group, columns.paths()):
+                first, after = max(start - row, 0), min(stop - row, batch.num_rows)
+                if first < after:
+                    yield flat_batch(batch.slice(first, after - first), columns, path, row + first)
+                row += batch.num_rows
+                if row >= stop:
+                    return
+        except DamagedError as error:
+            first = max(start, row)
+            yield lost(columns, path, first, min(stop, end) - first, str(error))
+        row, row_group = end, row_group + 1
+
+
+def _whole_runs(flat: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows, cut between queries alone."""
+    held: list[pa.RecordBatch] = []
+    previous = None
+    for batch in flat:
+        ids = batch.column("query_id")
+        starts = np.flatnonzero(run_starts(ids, previous))
+        previous = ids[-1]
+        if len(starts):
+            held.append(batch.slice(0, starts[-1]))
+            yield pa.concat_batches(held)
+            held = []
+            batch = batch.slice(starts[-1])
+        held.append(batch)
+    yield pa.concat_batches(held)

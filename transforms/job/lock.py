@@ -1,0 +1,152 @@
+"""One job at a time on one output directory.
+
+On a local filesystem the kernel holds the lock, and lets go of it the moment that the process dies. Elsewhere it is an
+object that says who holds it and that they were alive lately. Filesystems without a compare-and-swap cannot make that
+airtight; should two jobs get through at the same moment, they only do the same work twice, because a part file appears
+whole or not at all and holds the same bytes whoever wrote it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from transforms.base import files
+from transforms.base.errors import UserError, one_line
+
+LOCK_NAMES = ("_lock", "_lock.json")
+SECONDS_BETWEEN_BEATS = 30.0
+SECONDS_TO_LIVE = 120.0
+
+
+@contextmanager
+def lock(output: str) -> Iterator[None]:
+    """Holds the output directory, which is made if need be, for this job alone.
+
+    Raises:
+        UserError: another job holds it, or it cannot be written to.
+    """
+    with _hold_local(output) if files.is_local(output) else _hold_remote(output):
+        yield
+
+
+@contextmanager
+def _hold_local(output: str) -> Iterator[None]:
+    path = Path(output) / LOCK_NAMES[0]
+    with _open_and_lock(output, path) as stream:
+        stream.truncate(0)
+        stream.write(json.dumps(_myself()))
+        stream.flush()
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # read-only by now, say: the error that the body told of counts
+                path.unlink(missing_ok=True)
+
+
+def _open_and_lock(output: str, path: Path) -> TextIO:
+    while True:
+        try:
+            files.make_directory(output)
+            stream = path.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise _not_writable(output, error) from error
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with stream:
+                stream.seek(0)
+                raise _in_use(output, stream.read()) from None
+        except OSError as error:
+            stream.close()
+            raise UserError(
+                f"output {output}: its filesystem knows no locks ({one_line(error)}); give another"
+            ) from error
+        if path.exists() and os.path.samestat(path.stat(), os.fstat(stream.fileno())):
+            return stream
+        stream.close()  # its holder removed the file between our opening and our locking it
+
+
+@contextmanager
+def _hold_remote(output: str) -> Iterator[None]:
+    path = files.join(output, LOCK_NAMES[1])
+    found = _read_lease(path)
+    if found is not None and time.time() - found["alive"] < SECONDS_TO_LIVE:
+        raise _in_use(output, json.dumps(found), f"or until {SECONDS_TO_LIVE:.0f} seconds after it died")
+    mine = _myself() | {"token": uuid.uuid4().hex}
+    try:
+        files.make_directory(output)
+        _write_lease(path, mine)
+    except Exception as error:  # each kind of filesystem has its own errors
+        raise _not_writable(output, error) from error
+    found = _read_lease(path)
+    if found is None or found["token"] != mine["token"]:
+        raise _in_use(output, json.dumps(found))
+    stop = threading.Event()
+    beats = threading.Thread(target=_keep_alive, args=(path, mine, stop), daemon=True)
+    beats.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        beats.join()
+        with suppress(Exception):  # each kind of filesystem has its own errors; what is left behind ends by itself
+            if _is_mine(path, mine):
+                files.delete([path])
+
+
+def _keep_alive(path: str, mine: dict[str, Any], stop: threading.Event) -> None:
+    while not stop.wait(SECONDS_BETWEEN_BEATS):
+        try:
+            if not _is_mine(path, mine):
+                logging.getLogger(__name__).warning("another job has taken %s over", path)
+                return
+            _write_lease(path, mine)
+        except Exception as error:  # the next beat may get through
+            logging.getLogger(__name__).warning("%s was not refreshed: %s", path, one_line(error))
+
+
+def _is_mine(path: str, mine: dict[str, Any]) -> bool:
+    found = _read_lease(path)
+    return found is not None and found["token"] == mine["token"]
+
+
+def _read_lease(path: str) -> dict[str, Any] | None:
+    if not files.exists(path):
+        return None
+    lease: dict[str, Any] = json.loads(files.read_text(path))
+    return lease
+
+
+def _write_lease(path: str, lease: dict[str, Any]) -> None:
+    files.write_text_atomically(path, json.dumps(lease | {"alive": time.time()}))
+
+
+def _myself() -> dict[str, Any]:
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"host": socket.gethostname(), "process": os.getpid(), "since": since}
+
+
+def _in_use(output: str, holder: str, until: str = "") -> UserError:
+    try:
+        told = json.loads(holder)
+        who = f"host {told['host']}, process {told['process']}, since {told['since']}"
+    except (ValueError, KeyError, TypeError):  # it has not said yet
+        who = "just started"
+    wait = " ".join(filter(None, ["wait for it", until]))
+    return UserError(f"output {output} is in use by another job ({who}); {wait}, or give another --output")
+
+
+def _not_writable(output: str, error: Exception) -> UserError:
+    return UserError(f"output {output} cannot be written to: {one_line(error)}; give another --output")

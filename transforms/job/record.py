@@ -1,0 +1,362 @@
+"""job.json: what made an output directory, so that the same command continues and no other one mixes into it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, astuple, dataclass, replace
+from datetime import UTC, datetime
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from transforms.base import files
+from transforms.base.errors import UnavailableError, UserError, one_line
+from transforms.base.json_text import parse
+from transforms.input.inputs import InputFile
+from transforms.job.lock import LOCK_NAMES, lock
+from transforms.output.commit import REJECTED_DIRECTORY, SCORED_DIRECTORY, parquet_names
+
+JOB, REPORT, SUCCESS, PLAN, REGROUPED = "job.json", "report.json", "_SUCCESS", "_plan.parquet", "_regrouped"
+_PACKAGES = ("offline-rerank", "apache-beam", "pyarrow", "numpy", "torch", "transformers", "tokenizers")
+# An option with one of these words in its name is taken for a secret. "tokens" is not one of them: --batch_tokens.
+_SECRET_WORDS = frozenset({"key", "token", "secret", "password", "credential", "credentials", "auth", "connection"})
+_PART_NAME = re.compile(r"part-\d+(-\d+-\d+)?\.parquet")
+_LISTED = 5  # of many differences or files, so that a message stays a line
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a kind of job has in its directory beside job.json.
+
+    Attributes:
+        parts: directories of part files.
+        files: what is made of the parts, or describes them.
+        steps: directories with what its steps leave for each other.
+    """
+
+    parts: tuple[str, ...]
+    files: tuple[str, ...]
+    steps: tuple[str, ...]
+
+    def names(self) -> set[str]:
+        return {JOB, *self.parts, *self.files, *self.steps, *LOCK_NAMES}
+
+
+RERANKING = Layout((SCORED_DIRECTORY, REJECTED_DIRECTORY), (SUCCESS, REPORT, PLAN), (REGROUPED,))
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input file as job.json knows it again; `footer_hash` as in `transforms.input.inputs.InputFile`."""
+
+    path: str
+    size: int
+    footer_hash: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """The contents of job.json. `inputs`, `model` and `options` are all that a part file depends on besides
+    `execution`.
+
+    Attributes:
+        fingerprint: hexadecimal SHA-256 of inputs, model, options and execution as they were when the job began. Every
+            part file bears it, those of input files that were added later too.
+        inputs: input files in the order of their indices, which the part files' names hold.
+        model: what identifies the weights, and the model's settings.
+        options: the other options that change a part file's bytes.
+        execution: what decides the rounding of a score: device, dtype, threads and so on, settled once.
+        versions: of Python and of the packages that matter.
+        created: when the job began, ISO 8601.
+        command: the options given, less secrets.
+    """
+
+    fingerprint: str
+    inputs: tuple[Input, ...]
+    model: Mapping[str, Any]
+    options: Mapping[str, Any]
+    execution: Mapping[str, Any]
+    versions: Mapping[str, str]
+    created: str
+    command: Mapping[str, Any]
+
+
+def new_job(
+    inputs: Sequence[InputFile],
+    *,
+    model: Mapping[str, Any],
+    options: Mapping[str, Any],
+    execution: Mapping[str, Any],
+    command: Mapping[str, Any],
+) -> Job:
+    """The job that a command asks for; all values as JSON can hold them."""
+    read = tuple(Input(file.path, file.size, file.footer_hash) for file in inputs)
+    decisive = [[astuple(file) for file in read], model, options, execution]
+    return Job(
+        fingerprint=hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest(),
+        inputs=read,
+        model=_as_json(model),
+        options=_as_json(options),
+        execution=_as_json(execution),
+        versions={"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=_as_json(without_secrets(command)),
+    )
+
+
+def _as_json(values: Mapping[str, Any]) -> dict[str, Any]:
+    """As they will be read back, tuples as lists say, so that a comparison is of the same kinds."""
+    result: dict[str, Any] = json.loads(json.dumps(values))
+    return result
+
+
+@cache
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # run from a checkout that is not installed
+        return "not installed"
+
+
+def without_secrets(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options that are set, less those that sound like secrets, and with no user or password in a URL."""
+    return {
+        name: _without_user(value)
+        for name, value in options.items()
+        if value is not None and not _SECRET_WORDS.intersection(re.split("[_-]", name.lower()))
+    }
+
+
+def _without_user(value: Any) -> Any:
+    if isinstance(value, str):
+        return re.sub(r"(?<=://)[^/\s]*@", "", value)
+    return [_without_user(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+@contextmanager
+def open_job(
+    output: str,
+    wanted: Job,
+    *,
+    requested: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    extend: bool = False,
+    layout: Layout = RERANKING,
+) -> Iterator[Job]:
+    """Takes the output directory for this job alone while the context lasts: begins the job there, or continues it.
+
+    The job that is given back is the one to do: where one is continued, its `inputs` (see `in_job_order`) and its
+    `execution` are the stored ones. Temporaries of killed runs are gone, and the directories for parts are there. Where
+    the body fails before anything is done, the directory is free for another job again; not where the same command is
+    to continue, since a worker that lives on may commit a part still.
+
+    Args:
+        output: the job's directory.
+        wanted: what the command asks for, open choices settled.
+        requested: the entries of `wanted.execution` that the user asked for by name.
+        overwrite: delete what an earlier job left in `output`, and begin.
+        extend: where the command names more input files than the job had, add them to the job.
+        layout: what the job has in its directory.
+
+    Raises:
+        UserError: the directory cannot be written to, is in use, or holds other things; another job's output is there;
+            files were added without `extend`; a request contradicts the stored execution.
+    """
+    _refuse_other_things(output, layout)
+    with lock(output):
+        stored = None if overwrite else read_job(output)
+        if overwrite:
+            _refuse_foreign_parts(output, layout)
+            clear(output, layout)
+        elif stored is None:
+            _refuse_unexplained_parts(output, layout)
+        job = wanted if stored is None else _continued(output, stored, wanted, requested or {}, extend)
+        if job != stored:
+            # These describe the job before it had more files. job.json goes last: until then the old one holds.
+            files.delete(files.join(output, name) for name in layout.files)
+            files.write_text_atomically(files.join(output, JOB), json.dumps(asdict(job), indent=2) + "\n")
+        for directory in layout.parts:
+            files.make_directory(files.join(output, directory))
+            files.sweep(files.join(output, directory))
+        files.sweep(output)
+        try:
+            yield job
+        except UnavailableError:
+            raise
+        except Exception:
+            if not any(files.list_names(files.join(output, name)) for name in (*layout.parts, *layout.steps)):
+                files.delete(files.join(output, name) for name in (*layout.files, JOB))
+            raise
+
+
+def check_free(output: str, overwrite: bool, layout: Layout = RERANKING) -> None:
+    """What `open_job` says of a directory without a job that it may continue, for a caller with costly work before it.
+
+    Raises:
+        UserError: as `open_job`.
+    """
+    _refuse_other_things(output, layout)
+    with lock(output):
+        if not overwrite:
+            _refuse_unexplained_parts(output, layout)
+
+
+def check_inputs(output: str, paths: Iterable[str]) -> None:
+    """Refuse inputs in the job's own directory: --overwrite would delete them, or the job read what it writes.
+
+    Raises:
+        UserError: one lies there.
+    """
+    for path in paths:
+        if files.absolute(path).startswith(f"{output.rstrip('/')}/"):
+            raise UserError(f"input {path} lies in the job's own directory; give another --output")
+
+
+def read_job(output: str) -> Job | None:
+    """What job.json says; None where there is none.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    path = files.join(output, JOB)
+    if not files.exists(path):
+        return None
+    try:
+        fields = parse(files.read_text(path))
+        found = Job(**fields | {"inputs": tuple(Input(**entry) for entry in fields["inputs"])})
+        if not all(isinstance(part, dict) for part in (found.model, found.options, found.execution)):
+            raise TypeError("sections that are no objects")
+        return found
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{path} is damaged; give --overwrite to begin again, or another --output") from error
+
+
+def _refuse_other_things(output: str, layout: Layout) -> None:
+    try:
+        if files.is_local(output) and Path(output).exists() and not Path(output).is_dir():
+            raise UserError(f"output {output} is a file; give a directory")
+        names = [name for name in files.list_names(output) if not name.startswith(".")]
+    except files.FAILURES as error:
+        raise UserError(f"output {output} cannot be listed: {one_line(error)}") from error
+    others = [name for name in names if name not in layout.names()]
+    if others and JOB not in names:
+        raise UserError(f"output {output} holds other things ({_listed(others)}); give a new or an empty directory")
+
+
+def _refuse_unexplained_parts(output: str, layout: Layout) -> None:
+    for directory in layout.parts:
+        if files.list_names(files.join(output, directory)):
+            raise UserError(
+                f"output {output} has files in {directory} but no {JOB} that tells what made them; "
+                "give --overwrite to begin again, or another --output"
+            )
+
+
+def _refuse_foreign_parts(output: str, layout: Layout) -> None:
+    """Whatever looks like a part there, and is none, would stop the job after all that was there is deleted."""
+    directory = files.join(output, layout.parts[0])
+    if others := [name for name in parquet_names(directory) if not _PART_NAME.fullmatch(name)]:
+        raise UserError(
+            f"output {directory} holds what no job wrote ({_listed(others)}); move it out, or give another --output"
+        )
+
+
+def clear(output: str, layout: Layout = RERANKING) -> None:
+    """Deletes what a job wrote into its directory, save job.json, and nothing else.
+
+    job.json is left for the next job to replace, so that the directory is known for a job's at any moment.
+    """
+    files.delete(files.join(output, name) for name in layout.files)
+    for directory in layout.parts:
+        names = files.list_names(files.join(output, directory))
+        files.delete(files.join(output, directory, name) for name in names if _PART_NAME.fullmatch(name))
+    for directory in layout.steps:
+        files.delete_tree(files.join(output, directory))
+
+
+def _continued(output: str, stored: Job, wanted: Job, requested: Mapping[str, Any], extend: bool) -> Job:
+    added = added_inputs(stored, wanted)
+    lines = differences(stored, replace(wanted, inputs=tuple(file for file in wanted.inputs if file not in added)))
+    if lines:
+        raise UserError(
+            f"output {output} is another job's: {_listed(lines, '; ')}; "
+            "give another --output, or delete what is there (--overwrite)"
+        )
+    if added and not extend:
+        paths = _listed([file.path for file in added])
+        raise UserError(
+            f"output {output}: {_number(len(added), 'input file is', 'input files are')} new ({paths}); "
+            "give --extend to score them too, or another --output"
+        )
+    asked = {name: value for name, value in requested.items() if value != stored.execution.get(name)}
+    if asked:
+        name, value = next(iter(asked.items()))
+        raise UserError(
+            f"output {output} was begun with {name} {stored.execution.get(name)}, and {value} is asked for; "
+            f"leave --{name} out to continue, or give another --output"
+        )
+    return replace(stored, inputs=(*stored.inputs, *added))
+
+
+def added_inputs(old: Job, new: Job) -> tuple[Input, ...]:
+    """The files that only `new` has."""
+    known = {file.path for file in old.inputs}
+    return tuple(file for file in new.inputs if file.path not in known)
+
+
+def differences(old: Job, new: Job) -> list[str]:
+    """In words, how the fingerprint of the job `new`, which is here, differs from that of `old`, which is there."""
+    lines = []
+    for name in ("model", "options"):
+        there, here = _flat(getattr(old, name)), _flat(getattr(new, name))
+        for key in sorted(there.keys() | here.keys()):
+            if there.get(key) != here.get(key):
+                lines.append(f"{key}: {_words(there.get(key))} there, {_words(here.get(key))} here")
+    there_by_path, here_by_path = ({file.path: file for file in job.inputs} for job in (old, new))
+    gone = [path for path in there_by_path if path not in here_by_path]
+    added = [path for path in here_by_path if path not in there_by_path]
+    for paths, what in ((gone, "not given here"), (added, "new")):
+        if paths:
+            lines.append(f"{_number(len(paths), 'input file is', 'input files are')} {what}: {_listed(paths)}")
+    for path, there_file in there_by_path.items():
+        here_file = here_by_path.get(path, there_file)
+        if there_file.size != here_file.size:
+            lines.append(f"input file {path} has changed: {there_file.size} bytes there, {here_file.size} here")
+        elif there_file != here_file:
+            lines.append(f"input file {path} has changed: same size, another footer")
+    return lines
+
+
+def in_job_order(job: Job, inputs: Sequence[InputFile]) -> list[InputFile]:
+    """The input files of this command in the order, and with the indices, that they have in the job."""
+    by_path = {file.path: file for file in inputs}
+    return [replace(by_path[file.path], index=index) for index, file in enumerate(job.inputs)]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, with dotted names."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _words(value: Any) -> str:
+    text = value if isinstance(value, str) else "not set" if value is None else json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _listed(items: Iterable[str], separator: str = ", ") -> str:
+    items = list(items)
+    more = [f"and {len(items) - _LISTED} more"] if len(items) > _LISTED else []
+    return separator.join([*items[:_LISTED], *more])
+
+
+def _number(number: int, singular: str, plural: str) -> str:
+    return f"{number} {singular if number == 1 else plural}"

@@ -1,0 +1,1 @@
+"""From scores to part files, and from part files to the report."""

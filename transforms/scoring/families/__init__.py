@@ -1,0 +1,1 @@
+"""How each family of models turns texts into tokens, and hidden states into scores."""

@@ -1,0 +1,150 @@
+"""Causal language models as scorers of pairs: one prompt a pair, the score read off the last token's hidden state.
+
+What the prompt is and what is made of the hidden state is each family's own: `yes_no`, `m0`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerBase
+
+from transforms.base.errors import UserError
+from transforms.scoring.families.tokenise import Tokens
+from transforms.scoring.packed.packing import NO_PREFIX, Ids, Packed, Prefix, TokenSequence
+from transforms.scoring.packed.run_batches import Rows
+from transforms.scoring.results import Failure, RankingTask, Scores
+from transforms.scoring.weights.backbones import Backbone
+
+# The least share of tokens that sharing prefixes must save: below it, gathering the prefix's keys and values anew for
+# each document, and batches by query instead of by length, take as long as what is saved.
+SHARING_PAYS = 0.1
+
+# Texts whose first or last characters a tokenizer may join with its neighbour's, each in its own way.
+EDGES = ("", "a", " a ", "\n", "\na\n", " \n a \n ", ".", "?!\n", "\r\n", "1", "'s", "\t", "　", "é", "<|im_end|>")
+
+
+class Reading(NamedTuple):
+    """One pair as the model reads it."""
+
+    ids: Ids
+    truncated: int  # tokens cut of the document's part of the prompt
+    query_truncated: int  # tokens cut of the query's part
+    prefix: int = 0  # tokens before those of the document, the same for all documents of the query
+
+
+# The readings of all pairs of some tasks in order; a Failure where a text cannot be tokenised.
+Read = Callable[[Sequence[RankingTask], Tokens], Iterable[Reading | Failure]]
+
+
+@dataclass
+class Prepared:
+    """The prompts of some pairs, and what is known of the pairs before any is scored."""
+
+    sequences: list[TokenSequence]
+    owners: list[int]  # the pair of each sequence
+    failures: dict[int, Failure]  # pair -> why it has no sequence
+    ledger: NDArray[np.int32]  # shape [pairs, 3]: tokens, truncated tokens, the query's truncated tokens
+
+
+class CausalReranker:
+    """A causal language model as a scorer of pairs; see `transforms.scoring.reranker.Family`."""
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        read: Read,
+        backbone: Backbone,
+        score: Callable[[torch.Tensor], torch.Tensor],
+    ) -> None:
+        """Make a family of its parts.
+
+        Args:
+            tokenizer: of the checkpoint.
+            read: tasks to prompts.
+            backbone: the language model.
+            score: hidden states of the last tokens, float32 of shape [N, hidden size], to scores of shape [N, 1].
+        """
+        self.tokenizer = tokenizer
+        self._read = read
+        self.backbone = backbone
+        self._score = score
+
+    def prepare(self, tasks: Sequence[RankingTask], tokens: Tokens) -> Prepared:
+        """Tokenise, cut and join every pair; a text that cannot be tokenised fails its pairs."""
+        queries = np.repeat(np.arange(len(tasks)), [len(task.documents) for task in tasks]).tolist()
+        prepared = Prepared([], [], {}, np.zeros((len(queries), 3), dtype=np.int32))
+        for pair, (query, reading) in enumerate(zip(queries, self._read(tasks, tokens), strict=True)):
+            if isinstance(reading, Failure):
+                prepared.failures[pair] = reading
+                continue
+            length = len(reading.ids)
+            read = np.array([length - 1], dtype=np.int32)
+            prepared.sequences.append(TokenSequence(reading.ids, read, length, Prefix(query, reading.prefix)))
+            prepared.owners.append(pair)
+            prepared.ledger[pair] = (length, reading.truncated, reading.query_truncated)
+        if shareable(prepared.sequences) < SHARING_PAYS:
+            prepared.sequences = [sequence._replace(prefix=NO_PREFIX) for sequence in prepared.sequences]
+        return prepared
+
+    def forward(self, packed: Packed) -> torch.Tensor:
+        """Scores of the packed pairs, float32, shape [N, 1]."""
+        return self._score(self.backbone(packed).float())
+
+    def finish(self, prepared: Prepared, rows: Sequence[Rows | None]) -> Scores:
+        """Each row is its pair's score."""
+        score = np.full(len(prepared.ledger), np.nan, dtype=np.float32)
+        failures = dict(prepared.failures)
+        for owner, row in zip(prepared.owners, rows, strict=True):
+            if row is None:
+                failures[owner] = Failure("out_of_memory", "the pair does not fit into memory alone")
+            else:
+                score[owner] = row[0, 0]
+        tokens, truncated, query_truncated = prepared.ledger.T
+        return Scores(
+            score=score,
+            tokens=tokens,
+            truncated_tokens=truncated,
+            query_truncated_tokens=query_truncated,
+            failures=failures,
+        )
+
+
+def shareable(sequences: Sequence[TokenSequence]) -> float:
+    """The share of all tokens that need not be computed where common prefixes are computed once."""
+    tokens = sum(len(sequence.ids) for sequence in sequences)
+    first = {sequence.prefix for sequence in sequences}
+    repeated = sum(sequence.prefix.tokens for sequence in sequences) - sum(prefix.tokens for prefix in first)
+    return repeated / max(tokens, 1)
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, text: str) -> Ids:
+    """Token ids of a text of ours, without special tokens at its ends."""
+    return np.array(tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.int32)
+
+
+def check_seam(tokenizer: PreTrainedTokenizerBase, before: str, after: str, name: str) -> None:
+    """Make sure that two neighbouring parts of a prompt can be tokenised apart, and so each once for many prompts.
+
+    Args:
+        tokenizer: of the checkpoint.
+        before: the part before the seam, with `{}` where the user's text stands, or without.
+        after: the part after it, likewise.
+        name: of the checkpoint, for messages.
+
+    Raises:
+        UserError: the tokenizer joins some texts over the seam.
+    """
+    for left in EDGES:
+        for right in EDGES:
+            parts = (before.replace("{}", left), after.replace("{}", right))
+            if [*encode(tokenizer, "".join(parts))] != [token for part in parts for token in encode(tokenizer, part)]:
+                raise UserError(
+                    f"model {name}: its tokenizer reads {''.join(parts)!r} otherwise than its two parts, as the "
+                    "tokenizer of the family's own models does not; give a checkpoint with their tokenizer"
+                )

@@ -1,0 +1,255 @@
+"""Cross-encoders: BERT and XLM-RoBERTa sequence classifiers with one label; jina-reranker-v2 and bge-reranker are such.
+
+The pair is one sequence, `<s> query </s></s> document </s>` or the tokenizer's own form of that; the score is the
+head's logit at the first token, or its sigmoid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import (
+    BertForSequenceClassification,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    RobertaForSequenceClassification,
+    XLMRobertaForSequenceClassification,
+)
+
+from transforms.base.errors import UserError
+from transforms.scoring.families.pairs import Template, longest_first, template_of, windows
+from transforms.scoring.families.tokenise import Tokens
+from transforms.scoring.packed.execution import Placement
+from transforms.scoring.packed.packing import Packed, TokenSequence
+from transforms.scoring.packed.run_batches import Rows
+from transforms.scoring.results import Failure, RankingTask, Scores
+from transforms.scoring.weights import backbones
+from transforms.scoring.weights import checkpoint as checkpoints
+from transforms.scoring.weights.backbones import Backbone
+from transforms.scoring.weights.checkpoint import Checkpoint, Tensors
+
+MODELS: Mapping[str, type[PreTrainedModel]] = {  # by `model_type` in config.json
+    "bert": BertForSequenceClassification,
+    "roberta": RobertaForSequenceClassification,
+    "xlm-roberta": XLMRobertaForSequenceClassification,
+}
+
+# jina-reranker-v2 stores XLM-RoBERTa under the names of its own modeling_xlm_roberta.py; longest match first.
+JINA_V2_NAMES = (
+    ("roberta.emb_ln.", "roberta.embeddings.LayerNorm."),
+    ("roberta.encoder.layers.", "roberta.encoder.layer."),
+    (".mixer.out_proj.", ".attention.output.dense."),
+    (".norm1.", ".attention.output.LayerNorm."),
+    (".mlp.fc1.", ".intermediate.dense."),
+    (".mlp.fc2.", ".output.dense."),
+    (".norm2.", ".output.LayerNorm."),
+)
+
+
+MOST_WINDOWS = np.iinfo(np.int16).max  # what the ledger's column can hold
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides a cross-encoder's input and output; all lengths in tokens.
+
+    Attributes:
+        max_length: of the sequence, special tokens included; None for what the checkpoint allows.
+        max_query_length: longest query, longer ones are cut. In windows it counts the query's two special tokens, as
+            the vendor does. None for the policy's own limit.
+        long_documents: "truncate" reads the beginning of a pair that is too long, "window" reads all of the document
+            in overlapping windows and takes the best score.
+        truncation: how "truncate" cuts: "longest_first" cuts the longer of query and document, then both
+            (transformers' default), "only_document" cuts the query to three quarters of max_length, then the document.
+        overlap_tokens: of neighbouring windows, at most a quarter of a window.
+        activation: "sigmoid" for a score between 0 and 1, "none" for the raw logit.
+    """
+
+    max_length: int | None = None
+    max_query_length: int | None = None
+    long_documents: Literal["truncate", "window"] = "truncate"
+    truncation: Literal["longest_first", "only_document"] = "longest_first"
+    overlap_tokens: int = 80
+    activation: Literal["sigmoid", "none"] = "none"
+
+
+class Cuts(NamedTuple):
+    """How a pair is read: the query's first tokens, and one or more half-open ranges of the document's."""
+
+    query: int
+    document: tuple[tuple[int, int], ...]
+
+
+def cut(query: int, document: int, settings: Settings, template: Template) -> Cuts:
+    """How much of a query and of a document of so many tokens the model reads.
+
+    Sources: windows, jina-reranker-v2's modeling_xlm_roberta.py, `rerank`; longest_first, the tokenizers library's
+    truncation; only_document, FlagEmbedding's FlagReranker.
+    """
+    assert settings.max_length is not None
+    room = settings.max_length - template.size
+    if settings.long_documents == "window":
+        limit = settings.max_length // 2 if settings.max_query_length is None else settings.max_query_length
+        query = min(query, limit - template.alone)
+        return Cuts(query, windows(document, room - query, settings.overlap_tokens))
+    if settings.truncation == "only_document":
+        limit = settings.max_length * 3 // 4 if settings.max_query_length is None else settings.max_query_length
+        query = min(query, limit, room - 1)  # the document gets a token at least
+        return Cuts(query, ((0, min(document, room - query)),))
+    if settings.max_query_length is not None:
+        query = min(query, settings.max_query_length)
+    query, document = longest_first(query, document, room)
+    return Cuts(query, ((0, document),))
+
+
+@dataclass
+class Prepared:
+    """The sequences of some pairs, and what is known of the pairs before any is scored."""
+
+    sequences: list[TokenSequence]
+    owners: list[int]  # the pair of each sequence
+    failures: dict[int, Failure]  # pair -> why it has no sequence
+    ledger: NDArray[np.int32]  # shape [pairs, 4]: tokens, truncated tokens, the query's truncated tokens, windows
+
+
+class CrossEncoder:
+    """A sequence classifier as a scorer of pairs; see `transforms.scoring.reranker.Family`."""
+
+    def __init__(self, settings: Settings, model: Any, kind: str, tokenizer: PreTrainedTokenizerBase) -> None:
+        """Args: resolved settings; a model of MODELS' class for the kind, which is changed; its tokenizer."""
+        self.settings = settings
+        self.tokenizer = tokenizer
+        self._template = template_of(tokenizer)
+        # The pooler is part of the head: run on what is read alone, and in float32.
+        self._pooler = getattr(model.base_model, "pooler", None)
+        model.base_model.pooler = None
+        self._head = model.classifier
+        self.backbone = Backbone(model.base_model, kind)
+
+    def prepare(self, tasks: Sequence[RankingTask], tokens: Tokens) -> Prepared:
+        """Tokenise and cut every pair; a text that cannot be tokenised fails its pairs."""
+        tokens.add(text for task in tasks for text in (task.query, *task.documents))
+        pairs = [(task.query, document) for task in tasks for document in task.documents]
+        prepared = Prepared([], [], {}, np.zeros((len(pairs), 4), dtype=np.int32))
+        for pair, (query_text, document_text) in enumerate(pairs):
+            query, document = tokens[query_text], tokens[document_text]
+            if isinstance(query, Failure):
+                prepared.failures[pair] = query
+            elif isinstance(document, Failure):
+                prepared.failures[pair] = document
+            else:
+                cuts = cut(len(query), len(document), self.settings, self._template)
+                if len(cuts.document) > MOST_WINDOWS:
+                    prepared.failures[pair] = Failure("too_long", f"{len(cuts.document):,} windows")
+                    continue
+                chunks = [self._template.join(query[: cuts.query], document[start:end]) for start, end in cuts.document]
+                prepared.sequences += chunks
+                prepared.owners += [pair] * len(chunks)
+                prepared.ledger[pair] = (
+                    sum(len(chunk.ids) for chunk in chunks),
+                    len(document) - cuts.document[-1][1],
+                    len(query) - cuts.query,
+                    len(chunks),
+                )
+        return prepared
+
+    def forward(self, packed: Packed) -> torch.Tensor:
+        """Scores of the packed pairs, float32, shape [N, 1]."""
+        first = self.backbone(packed).float()[:, None]  # the heads take the first token of [N, tokens, hidden]
+        if self._pooler is not None:
+            first = self._pooler(first)
+        logits: torch.Tensor = self._head(first)
+        return logits.sigmoid() if self.settings.activation == "sigmoid" else logits
+
+    def finish(self, prepared: Prepared, rows: Sequence[Rows | None]) -> Scores:
+        """The best window of each pair is its score (windows: jina-reranker-v2's `rerank`)."""
+        score = np.full(len(prepared.ledger), -np.inf, dtype=np.float32)
+        failures = dict(prepared.failures)
+        for owner, row in zip(prepared.owners, rows, strict=True):
+            if row is None:
+                failures[owner] = Failure("out_of_memory", "a sequence of the pair does not fit into memory alone")
+            else:
+                score[owner] = np.maximum(score[owner], row[0, 0])  # a NaN window makes the pair NaN
+        score[list(failures)] = np.nan
+        tokens, truncated, query_truncated, windows = prepared.ledger.T
+        return Scores(
+            score=score,
+            tokens=tokens,
+            truncated_tokens=truncated,
+            query_truncated_tokens=query_truncated,
+            windows=windows.astype(np.int16) if self.settings.long_documents == "window" else None,
+            failures=failures,
+        )
+
+
+def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
+    """Fill in max_length from the checkpoint and check that the lengths and the files fit together.
+
+    Raises:
+        UserError: they do not, or the checkpoint is none of a cross-encoder.
+    """
+    config, model_class = architecture(checkpoint)
+    weights = transformers_names(checkpoints.outline(checkpoint))
+    checkpoints.fitting(model_class, config, weights, name=checkpoint.name)
+    positions = backbones.positions(config)
+    stored = checkpoint.tokenizer_config.get("model_max_length")
+    longest = min(positions, stored) if isinstance(stored, int) else positions
+    settings = replace(settings, max_length=longest if settings.max_length is None else settings.max_length)
+    assert settings.max_length is not None
+    if not 16 <= settings.max_length <= positions:
+        raise UserError(f"--max_length {settings.max_length}: {checkpoint.name} takes 16 to {positions} tokens")
+    query, ceiling = settings.max_query_length, settings.max_length - 8
+    if settings.long_documents == "window":
+        ceiling = settings.max_length // 2
+    if query is not None and not 4 <= query <= ceiling:
+        raise UserError(
+            f"--max_query_length {query}: with --max_length {settings.max_length} and --long_documents "
+            f"{settings.long_documents} it must be from 4 to {ceiling}"
+        )
+    return settings
+
+
+def load(checkpoint: Checkpoint, settings: Settings, placement: Placement) -> CrossEncoder:
+    """Load a checkpoint, jina-reranker-v2's own layout included; see `checkpoint.build` for the errors."""
+    config, model_class = architecture(checkpoint)
+    model = checkpoints.build(
+        model_class,
+        config,
+        transformers_names(checkpoints.read_tensors(checkpoint)),
+        placement,
+        name=checkpoint.name,
+        float32=("classifier.", "bert.pooler."),
+    )
+    return CrossEncoder(settings, model, backbones.kind_of(checkpoint), checkpoints.load_tokenizer(checkpoint))
+
+
+def architecture(checkpoint: Checkpoint) -> tuple[PreTrainedConfig, type[PreTrainedModel]]:
+    """Which of transformers' models a checkpoint's config.json describes, and its sizes.
+
+    Raises:
+        UserError: it is no BERT or XLM-RoBERTa, or not with one label.
+    """
+    config = backbones.described(checkpoint, MODELS)
+    if config.num_labels != 1:
+        raise UserError(f"model {checkpoint.name}: {config.num_labels} labels in config.json; a reranker has one")
+    return config, MODELS[backbones.kind_of(checkpoint)]
+
+
+def transformers_names(tensors: Tensors) -> Tensors:
+    """Rename jina-reranker-v2's weights to transformers' names, fused projections split; others stay as they are."""
+    renamed: Tensors = {}
+    for key, tensor in tensors.items():
+        for theirs, ours in JINA_V2_NAMES:
+            key = key.replace(theirs, ours)
+        if ".mixer.Wqkv." in key:  # rows: all of the queries', then all of the keys', then all of the values'
+            for name, part in zip(("query", "key", "value"), tensor.chunk(3), strict=False):
+                renamed[key.replace(".mixer.Wqkv.", f".attention.self.{name}.")] = part.contiguous()
+        else:
+            renamed[key] = tensor
+    return renamed

@@ -1,0 +1,340 @@
+"""Sentence encoders: each text is embedded by itself, and a pair's score is the similarity of its two embeddings.
+
+Any sentence-transformers directory of a known architecture with mean, cls or last-token pooling; jina-code-embeddings
+and jina-embeddings-v3 are such.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from torch.nn.functional import normalize
+from transformers import PreTrainedTokenizerBase
+
+from transforms.base.errors import UserError
+from transforms.scoring.families import sentence_transformers_config as sentence_files
+from transforms.scoring.families.sentence_transformers_config import Layout, Pooling, Similarity
+from transforms.scoring.families.tokenise import Tokens
+from transforms.scoring.packed.execution import Placement
+from transforms.scoring.packed.packing import Ids, Packed, TokenSequence, runs_of
+from transforms.scoring.packed.run_batches import Rows
+from transforms.scoring.results import Failure, RankingTask, Scores
+from transforms.scoring.weights import backbones
+from transforms.scoring.weights import checkpoint as checkpoints
+from transforms.scoring.weights import vendor_layouts as jina_v3
+from transforms.scoring.weights.backbones import Backbone
+from transforms.scoring.weights.checkpoint import Checkpoint, Tensors
+
+KINDS = ("bert", "roberta", "xlm-roberta", "qwen2", "qwen3", "jina_embeddings_v3")
+SHORTEST = 16
+
+Side = Literal["query", "document"]
+SIDES: tuple[Side, Side] = ("query", "document")
+# How the prompts of a side are called in sentence-transformers' files, alone or after a task and one of the marks.
+PROMPT_NAMES: Mapping[Side, tuple[str, ...]] = {"query": ("query",), "document": ("document", "passage")}
+TASK_MARKS = ("_", ".")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides an encoder's input and output; what is None is as the checkpoint's own files say.
+
+    Attributes:
+        max_length: in tokens, prompt and special tokens included; longer texts lose their end.
+        size: how many of an embedding's dimensions to keep, where the model was trained for that (Matryoshka).
+        task: which of the model's prompts to use, where it has some for several tasks.
+        query_prompt: text put before every query.
+        document_prompt: text put before every document.
+        pooling: what an embedding is made of: the mean over all tokens, the first ("cls") or the last token.
+        similarity: "cosine", or "dot" for a model that says so.
+        sizes: the sizes that the model was trained for; empty where all are good.
+        prompts: the model's prompts by name, where its files lack them.
+        adapters: of a model with adapters, the one for queries and the one for documents.
+    """
+
+    max_length: int | None = None
+    size: int | None = None
+    task: str | None = None
+    query_prompt: str | None = None
+    document_prompt: str | None = None
+    pooling: Pooling | None = None
+    similarity: Similarity | None = None
+    sizes: tuple[int, ...] = ()
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    adapters: tuple[str, str] | None = None
+
+
+class Input(NamedTuple):
+    """A text as the model reads it."""
+
+    sequence: TokenSequence
+    truncated: int  # its tokens that the model never sees
+
+
+@dataclass
+class Store:
+    """The embeddings of a shard's texts, each computed once; a text's place is known before its embedding is."""
+
+    places: dict[tuple[Side, str], int] = field(default_factory=dict)
+    rows: list[Rows | Failure | None] = field(default_factory=list)  # None: not yet computed
+    lengths: list[tuple[int, int]] = field(default_factory=list)  # tokens read, and cut
+
+    def found(self, places: tuple[int, int]) -> list[Rows | Failure]:
+        """The embeddings at some places, each computed by now."""
+        return [row for place in places if (row := self.rows[place]) is not None]
+
+
+@dataclass
+class Prepared:
+    """Some pairs, and the texts among theirs that no earlier pair had."""
+
+    sequences: list[TokenSequence]
+    places: list[int]  # of each sequence's embedding
+    pairs: list[tuple[int, int]]  # places of the query's and of the document's embedding
+    store: Store
+
+
+class Embedder:
+    """An encoder as a scorer of pairs; see `transforms.scoring.reranker.Family`."""
+
+    def __init__(self, settings: Settings, tokenizer: PreTrainedTokenizerBase, models: Sequence[Backbone]) -> None:
+        """Args: complete settings; the checkpoint's tokenizer; one model, or one for queries and one for documents."""
+        assert settings.max_length is not None
+        self.settings = settings
+        self.tokenizer = tokenizer
+        self._models = models
+        self._prompts = {"query": settings.query_prompt or "", "document": settings.document_prompt or ""}
+        self._before, self._after = frame_of(tokenizer)
+        self._room = settings.max_length - len(self._before) - len(self._after)
+        self._stores: WeakKeyDictionary[Tokens, Store] = WeakKeyDictionary()
+
+    def prepare(self, tasks: Sequence[RankingTask], tokens: Tokens) -> Prepared:
+        """Tokenise and cut the texts that are new to the shard, which is known by its `tokens`."""
+        store = self._stores.setdefault(tokens, Store())
+        first = len(store.places)
+        pairs = [
+            (
+                store.places.setdefault(("query", task.query), len(store.places)),
+                store.places.setdefault(("document", document), len(store.places)),
+            )
+            for task in tasks
+            for document in task.documents
+        ]
+        new = list(store.places)[first:]
+        prepared = Prepared([], [], pairs, store)
+        for place, read in enumerate(self.inputs(new, tokens), start=first):
+            if isinstance(read, Failure):
+                store.rows.append(read)
+                store.lengths.append((0, 0))
+            else:
+                store.rows.append(None)
+                store.lengths.append((len(read.sequence.ids), read.truncated))
+                prepared.sequences.append(read.sequence)
+                prepared.places.append(place)
+        return prepared
+
+    def inputs(self, texts: Sequence[tuple[Side, str]], tokens: Tokens) -> Iterator[Input | Failure]:
+        """The model's input for each text, or why there is none."""
+        prompted = [self._prompts[side] + text for side, text in texts]
+        tokens.add(prompted)
+        for (side, _), text in zip(texts, prompted, strict=True):
+            ids = tokens[text]
+            yield ids if isinstance(ids, Failure) else self._input(side, ids)
+
+    def _input(self, side: Side, content: Ids) -> Input | Failure:
+        ids: Ids = np.concatenate([self._before, content[: self._room], self._after])
+        if not len(ids):
+            return Failure("tokenizer_error", "the text has no tokens that could be embedded")
+        read = len(ids) - 1 if self.settings.pooling == "last" else 0
+        # With two models the token type, which such a model does not have, tells whose a sequence is.
+        typed = 0 if side == "document" and len(self._models) > 1 else len(ids)
+        return Input(TokenSequence(ids, np.array([read], dtype=np.int32), typed), max(len(content) - self._room, 0))
+
+    def forward(self, packed: Packed) -> torch.Tensor:
+        """Embeddings of the packed texts, float32, shape [N, size]."""
+        if len(self._models) == 1:
+            pooled = self._pool(self._models[0](packed), packed)
+        else:
+            documents = packed.types[packed.offsets[:-1].long()].bool()
+            pooled = torch.empty(len(documents), self._models[0].size, device=documents.device)
+            for model, mine in zip(self._models, (~documents, documents), strict=True):
+                if mine.any():
+                    part = select(packed, mine)
+                    pooled[mine] = self._pool(model(part), part)
+        rows = pooled[:, : self.settings.size]
+        return normalize(rows, dim=1) if self.settings.similarity == "cosine" else rows
+
+    def _pool(self, hidden: torch.Tensor, packed: Packed) -> torch.Tensor:
+        if self.settings.pooling != "mean":
+            return hidden.float()
+        means = [
+            hidden[run.start : run.start + run.sequences * run.length]
+            .view(run.sequences, run.length, -1)
+            .float()
+            .mean(1)
+            for run in packed.runs
+        ]
+        return torch.cat(means)
+
+    def finish(self, prepared: Prepared, rows: Sequence[Rows | None]) -> Scores:
+        """Similarities of all pairs."""
+        store = prepared.store
+        for place, row in zip(prepared.places, rows, strict=True):
+            missing = Failure("out_of_memory", "the text does not fit into memory alone")
+            store.rows[place] = missing if row is None else row[0]
+        score = np.full(len(prepared.pairs), np.nan, dtype=np.float32)
+        failures: dict[int, Failure] = {}
+        scored: list[tuple[int, Rows, Rows]] = []
+        for pair, (query, document) in enumerate(store.found(places) for places in prepared.pairs):
+            if isinstance(query, Failure):
+                failures[pair] = query
+            elif isinstance(document, Failure):
+                failures[pair] = document
+            else:
+                scored.append((pair, query, document))
+        if scored:
+            chosen, queries, documents = zip(*scored, strict=True)
+            score[list(chosen)] = np.einsum("ij,ij->i", np.stack(queries), np.stack(documents))
+        lengths = np.array(store.lengths, dtype=np.int32).reshape(-1, 2)[
+            np.array(prepared.pairs, dtype=np.int64).reshape(-1, 2)
+        ]
+        return Scores(
+            score=score,
+            tokens=lengths[:, :, 0].sum(1, dtype=np.int32),
+            truncated_tokens=lengths[:, 1, 1],
+            query_truncated_tokens=lengths[:, 0, 1],
+            failures=failures,
+        )
+
+
+def select(packed: Packed, chosen: torch.Tensor) -> Packed:
+    """Some of the packed sequences, `chosen` being a bool for each; every one of them must be read exactly once."""
+    lengths = packed.offsets.diff()
+    kept = chosen.repeat_interleave(lengths)
+    starts = packed.offsets[:-1][chosen]
+    offsets = torch.nn.functional.pad(lengths[chosen].cumsum(0, dtype=torch.int32), (1, 0))
+    counts = tuple(lengths[chosen].tolist())
+    return Packed(
+        ids=packed.ids[kept],
+        lengths=counts,
+        offsets=offsets,
+        reads=packed.reads[chosen] - starts + offsets[:-1],
+        types=packed.types[kept],
+        runs=runs_of(counts),
+    )
+
+
+def frame_of(tokenizer: PreTrainedTokenizerBase) -> tuple[Ids, Ids]:
+    """The special tokens that the tokenizer places before and after a text alone."""
+    encoded = tokenizer.backend_tokenizer.encode("a")
+    inside = [place for place, sequence in enumerate(encoded.sequence_ids) if sequence is not None]
+    before, after = encoded.ids[: inside[0]], encoded.ids[inside[-1] + 1 :]
+    return np.array(before, dtype=np.int32), np.array(after, dtype=np.int32)
+
+
+def prompt_of(side: Side, settings: Settings, layout: Layout, name: str) -> str:
+    """What is put before the texts of a side.
+
+    Its own setting if there is one; else, of the prompts that the files have (or the catalogue, where they have none),
+    that of the task and side, without a task that of the side, or the files' default.
+
+    Args:
+        side: whose texts.
+        settings: as given.
+        layout: what the checkpoint's files say.
+        name: of the checkpoint, for messages.
+
+    Raises:
+        UserError: there is none for the task, or there are some for tasks and no task is given.
+    """
+    own = settings.query_prompt if side == "query" else settings.document_prompt
+    if own is not None:
+        return own
+    prompts = layout.prompts or settings.prompts
+    names = PROMPT_NAMES[side]
+    if settings.task is not None:
+        names = tuple(f"{settings.task}{mark}{side_name}" for side_name in names for mark in TASK_MARKS)
+    found = [prompts[candidate] for candidate in names if candidate in prompts]
+    if found:
+        return found[0]
+    if settings.task is not None:
+        raise UserError(f"--task {settings.task}: {name} has no prompt {' or '.join(names)}, but {', '.join(prompts)}")
+    if layout.default_prompt is not None:
+        return prompts.get(layout.default_prompt, "")
+    if any(prompts.values()) and not any(known in prompts for names in PROMPT_NAMES.values() for known in names):
+        raise UserError(f"model {name}: it has prompts for several tasks; choose one by --task: {', '.join(prompts)}")
+    return ""
+
+
+def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
+    """Fill in what the checkpoint's files say, and check that it agrees with what the catalogue says.
+
+    Raises:
+        UserError: it does not, or the checkpoint is of another kind or its files do not fit together.
+    """
+    for weights in variants(checkpoint, settings, checkpoints.outline(checkpoint)):
+        config = backbones.check(checkpoint, KINDS, weights)
+    layout = sentence_files.read(checkpoint)
+    name = checkpoint.name
+    _check_agreement(settings, layout, name)
+    pooling: Pooling | None = settings.pooling or layout.pooling
+    if pooling is None:
+        raise UserError(
+            f"model {name}: no file says how to pool; give a sentence-transformers directory or --model_like"
+        )
+    query, document = (prompt_of(side, settings, layout, name) for side in SIDES)
+    if pooling == "mean" and not layout.pools_prompt and (query or document):
+        raise UserError(f"model {name}: its files leave prompts out of the mean, which is not supported")
+    longest = backbones.positions(config)
+    stored = checkpoint.tokenizer_config.get("model_max_length")
+    length = settings.max_length or layout.max_length or min(longest, stored if isinstance(stored, int) else longest)
+    if not SHORTEST <= length <= longest:
+        raise UserError(f"--max_length {length}: {name} takes {SHORTEST} to {longest} tokens")
+    size = settings.size or config.hidden_size
+    if size != config.hidden_size and size not in (settings.sizes or range(1, config.hidden_size)):
+        choices = ", ".join(map(str, settings.sizes)) or f"1 to {config.hidden_size}"
+        raise UserError(f"--size {size}: the embeddings of {name} can have size {choices}")
+    return replace(
+        settings,
+        max_length=length,
+        size=size,
+        query_prompt=query,
+        document_prompt=document,
+        pooling=pooling,
+        similarity="cosine" if layout.normalised else settings.similarity or layout.similarity or "cosine",
+        prompts={},
+    )
+
+
+def _check_agreement(settings: Settings, layout: Layout, name: str) -> None:
+    """Make sure that the checkpoint's files do not contradict what the catalogue says of the model."""
+    says = {"pooling": layout.pooling} | {f"prompt {key}": text for key, text in layout.prompts.items()}
+    known = {"pooling": settings.pooling} | {f"prompt {key}": text for key, text in settings.prompts.items()}
+    for what in known:
+        if None not in (known[what], says.get(what)) and known[what] != says[what]:
+            raise UserError(
+                f"model {name}: its files say {what} {says[what]!r}, the catalogue {known[what]!r}; check --model_like"
+            )
+
+
+def load(checkpoint: Checkpoint, settings: Settings, placement: Placement) -> Embedder:
+    """Load an encoder without any head; see `checkpoint.build` for the errors."""
+    tensors = checkpoints.read_tensors(checkpoint)
+    models = [
+        backbones.load(checkpoint, KINDS, weights, placement, everywhere=settings.pooling == "mean")
+        for weights in variants(checkpoint, settings, tensors)
+    ]
+    return Embedder(settings, checkpoints.load_tokenizer(checkpoint), models)
+
+
+def variants(checkpoint: Checkpoint, settings: Settings, tensors: Tensors) -> Iterator[Tensors]:
+    """The weights of the one model for all texts, or of that for queries and that for documents."""
+    if settings.adapters is None:
+        yield tensors
+    else:
+        yield from (jina_v3.with_adapter(checkpoint, tensors, adapter) for adapter in settings.adapters)

@@ -1,0 +1,159 @@
+"""jina-reranker-m0's text side: Qwen2-VL's language model with a two-layer head on the hidden state of a score token.
+
+Source of the prompt, the cuts and the constants: the checkpoint's own modeling.py, `compute_score`. Its vision tower is
+not loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn.functional import linear
+from transformers import PreTrainedTokenizerBase
+
+from transforms.base.errors import UserError
+from transforms.scoring.families.causal import CausalReranker, Reading, check_seam
+from transforms.scoring.families.tokenise import Tokens
+from transforms.scoring.packed.execution import Placement
+from transforms.scoring.packed.packing import Ids
+from transforms.scoring.results import Failure, RankingTask
+from transforms.scoring.weights import backbones
+from transforms.scoring.weights import checkpoint as checkpoints
+from transforms.scoring.weights.checkpoint import Checkpoint, Tensors
+
+KINDS = ("qwen2_vl",)
+DOCUMENT = "**Document**:\n{}\n"
+QUERY = "**Query**:\n{}"
+SCORE_TOKEN = np.array([100], dtype=np.int32)  # a token of the vocabulary that the vendor appends to every prompt
+LOGIT_BIAS = 2.65  # taken from the logit before the sigmoid
+SHORTEST = 16
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides the input; all lengths in tokens.
+
+    Attributes:
+        max_length: of the prompt, the score token included. A longer one loses its end, which is the query's.
+        max_query_length: what a document leaves free for the query; the query itself is not cut to it.
+        max_doc_length: longest document, longer ones are cut; None for all that max_query_length leaves.
+    """
+
+    max_length: int = 10240
+    max_query_length: int = 512
+    max_doc_length: int | None = None
+
+    @property
+    def document_limit(self) -> int:
+        return self.max_length - self.max_query_length if self.max_doc_length is None else self.max_doc_length
+
+
+class Reader:
+    """Tasks to prompts; the two parts of a prompt are tokenised apart, each once for all prompts that it stands in."""
+
+    def __init__(self, settings: Settings, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._settings = settings
+        self._tokenizer = tokenizer
+
+    def __call__(self, tasks: Sequence[RankingTask], tokens: Tokens) -> Iterator[Reading | Failure]:
+        """See `causal.Read`."""
+        tokens.add(QUERY.format(task.query) for task in tasks)
+        documents = {text: DOCUMENT.format(text) for task in tasks for text in task.documents}
+        tokens.add(documents.values())
+        cut = self._cut(documents, tokens)
+        for task in tasks:
+            query = tokens[QUERY.format(task.query)]
+            for text in task.documents:
+                document = tokens[documents[text]]
+                if isinstance(query, Failure):
+                    yield query
+                elif isinstance(document, Failure):
+                    yield document
+                else:
+                    yield self._join(query, document, cut.get(text, 0))
+
+    def _cut(self, documents: dict[str, str], tokens: Tokens) -> dict[str, int]:
+        """Shorten the parts of documents that are too long; returns how many tokens each of these lost.
+
+        As the vendor does, a document that reaches the limit is decoded from its first tokens and encoded again.
+        """
+        limit = self._settings.document_limit
+        # A part has more tokens than its document alone, which is so tokenised only where it may be too long.
+        suspects = [text for text, part in documents.items() if _length(tokens[part]) >= limit]
+        tokens.add(suspects)
+        lost = {}
+        for text in suspects:
+            ids = tokens[text]
+            if not isinstance(ids, Failure) and len(ids) >= limit:
+                documents[text] = DOCUMENT.format(self._tokenizer.decode(ids[:limit]))
+                lost[text] = len(ids) - limit
+        tokens.add(documents[text] for text in lost)
+        return lost
+
+    def _join(self, query: Ids, document: Ids, lost: int) -> Reading:
+        room = self._settings.max_length - len(SCORE_TOKEN)
+        prompt = np.concatenate([document, query])[:room]
+        ids: Ids = np.concatenate([prompt, SCORE_TOKEN])
+        unseen = len(document) + len(query) - len(prompt)
+        return Reading(ids, lost + max(unseen - len(query), 0), min(unseen, len(query)))
+
+
+def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
+    """Check that the lengths and the files fit together.
+
+    Raises:
+        UserError: they do not, or the checkpoint is none of jina-reranker-m0.
+    """
+    outline = checkpoints.outline(checkpoint)
+    config = backbones.check(checkpoint, KINDS, outline)
+    _head(checkpoint, outline, config.hidden_size)
+    longest = backbones.positions(config)
+    if not SHORTEST <= settings.max_length <= longest:
+        raise UserError(f"--max_length {settings.max_length}: {checkpoint.name} takes {SHORTEST} to {longest} tokens")
+    document, query = settings.document_limit, settings.max_query_length
+    if document < 1 or query < 1 or document + query > settings.max_length:
+        raise UserError(
+            f"--max_doc_length {document} and --max_query_length {query}: give positive lengths that "
+            f"--max_length {settings.max_length} holds together"
+        )
+    return settings
+
+
+def load(checkpoint: Checkpoint, settings: Settings, placement: Placement) -> CausalReranker:
+    """Load the language model and the head, the latter in float32; see `checkpoint.build` for the errors."""
+    tensors = checkpoints.read_tensors(checkpoint, lambda key: not key.startswith(("visual.", "lm_head.")))
+    tokenizer = checkpoints.load_tokenizer(checkpoint)
+    check_seam(tokenizer, DOCUMENT, QUERY, name=checkpoint.name)
+    backbone = backbones.load(checkpoint, KINDS, tensors, placement)
+    first, first_bias, second, second_bias = (
+        tensor.float().to(placement.device) for tensor in _head(checkpoint, tensors, backbone.size)
+    )
+
+    def score(hidden: torch.Tensor) -> torch.Tensor:
+        return (linear(linear(hidden, first, first_bias).relu(), second, second_bias) - LOGIT_BIAS).sigmoid()
+
+    return CausalReranker(tokenizer, Reader(settings, tokenizer), backbone, score)
+
+
+def _head(checkpoint: Checkpoint, tensors: Tensors, size: int) -> list[torch.Tensor]:
+    """Weight and bias of the head's first layer, then of its second, for hidden states of this size."""
+    shapes = {
+        "score.0.weight": (size, size),
+        "score.0.bias": (size,),
+        "score.2.weight": (1, size),
+        "score.2.bias": (1,),
+    }
+    for key, shape in shapes.items():
+        if key not in tensors or tensors[key].shape != shape:
+            raise UserError(
+                f"model {checkpoint.name}: the weights lack {key} of shape {list(shape)}; give jina-reranker-m0, or a "
+                "model trained from it"
+            )
+    return [tensors[key] for key in shapes]
+
+
+def _length(ids: Ids | Failure) -> int:
+    return 0 if isinstance(ids, Failure) else len(ids)

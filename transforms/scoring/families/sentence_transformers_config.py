@@ -1,0 +1,124 @@
+"""What a sentence-transformers directory says beside the model's weights: pooling, prompts, limits.
+
+Source of the file formats: the package sentence-transformers, version 6 and before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from transforms.base.errors import UserError
+from transforms.base.json_text import parse
+from transforms.scoring.weights.checkpoint import Checkpoint
+
+Pooling = Literal["mean", "cls", "last"]
+Similarity = Literal["cosine", "dot"]
+POOLINGS: Mapping[str, Pooling] = {"mean": "mean", "cls": "cls", "lasttoken": "last"}
+# Before version 6, one flag for each way of pooling.
+FLAGS = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_lasttoken": "lasttoken",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "pooling_mode_weightedmean_tokens": "weightedmean",
+}
+SIMILARITIES: Mapping[Any, Similarity] = {"cosine": "cosine", "dot": "dot"}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the files say; None or empty where they say nothing.
+
+    Attributes:
+        pooling: "mean", "cls" or "last".
+        pools_prompt: whether a prompt's own tokens are pooled too.
+        normalised: whether embeddings have length 1.
+        max_length: in tokens, special ones included.
+        prompts: name -> text to put before the text.
+        default_prompt: name of the prompt where none is asked for.
+        similarity: "cosine" or "dot".
+    """
+
+    pooling: Pooling | None = None
+    pools_prompt: bool = True
+    normalised: bool = False
+    max_length: int | None = None
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    default_prompt: str | None = None
+    similarity: Similarity | None = None
+
+
+def describes_encoder(checkpoint: Checkpoint) -> bool:
+    """Whether the directory is one of sentence-transformers' sentence encoders."""
+    return "Pooling" in (kind for kind, _ in _modules(checkpoint))
+
+
+def read(checkpoint: Checkpoint) -> Layout:
+    """Read modules.json and what it leads to.
+
+    Raises:
+        UserError: the directory asks for something that is not done here; its embeddings would come out wrong.
+    """
+    modules = _modules(checkpoint)
+    described = _json(checkpoint, "config_sentence_transformers.json")
+    told = checkpoint.config.get("task_instructions") or {}  # jina-embeddings-v3 has them here too
+    prompts = {name: text for name, text in (told | (described.get("prompts") or {})).items() if text is not None}
+    asked = described.get("similarity_fn_name")
+    similarity = SIMILARITIES.get(asked)
+    if asked != similarity:
+        raise _unlike(checkpoint, f"similarity {asked!r}", " or ".join(SIMILARITIES))
+    if not modules:
+        return Layout(prompts=prompts, default_prompt=described.get("default_prompt_name"), similarity=similarity)
+    kinds = [kind for kind, _ in modules]
+    if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
+        raise _unlike(checkpoint, f"the modules {', '.join(kinds)}", "Transformer, Pooling and perhaps Normalize")
+    text = _json(checkpoint, str(Path(modules[0][1]) / "sentence_bert_config.json"))
+    if text.get("do_lower_case"):
+        raise _unlike(checkpoint, "do_lower_case", "a tokenizer that does what is wanted by itself")
+    pooling = _json(checkpoint, str(Path(modules[1][1]) / "config.json"))
+    return Layout(
+        pooling=_pooling(checkpoint, pooling),
+        pools_prompt=bool(pooling.get("include_prompt", True)),
+        normalised="Normalize" in kinds,
+        max_length=text.get("max_seq_length"),
+        prompts=prompts,
+        default_prompt=described.get("default_prompt_name"),
+        similarity=similarity,
+    )
+
+
+def _pooling(checkpoint: Checkpoint, described: Mapping[str, Any]) -> Pooling:
+    modes = described.get("pooling_mode", [mode for flag, mode in FLAGS.items() if described.get(flag)])
+    modes = [modes] if isinstance(modes, str) else list(modes)
+    if len(modes) != 1 or modes[0] not in POOLINGS:
+        raise _unlike(checkpoint, f"pooling {' and '.join(modes) or 'of no kind'}", " or ".join(POOLINGS))
+    return POOLINGS[modes[0]]
+
+
+def _modules(checkpoint: Checkpoint) -> list[tuple[str, str]]:
+    """Kind and folder of each module; a kind is the last part of its class's name, whoever's class it is."""
+    listed = _json(checkpoint, "modules.json", otherwise=[])
+    try:
+        return [(str(module["type"]).rsplit(".", 1)[-1], str(module["path"])) for module in listed]
+    except (TypeError, KeyError) as error:
+        path = checkpoint.directory / "modules.json"
+        raise UserError(f"model {checkpoint.name}: {path} is no list of modules; fetch it again") from error
+
+
+def _json(checkpoint: Checkpoint, file: str, otherwise: Any = None) -> Any:
+    """The contents of a JSON file, or something else (an empty object) where there is no such file."""
+    path = checkpoint.directory / file
+    if not path.is_file():
+        return {} if otherwise is None else otherwise
+    try:
+        return parse(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"model {checkpoint.name}: {path} is not valid JSON ({error}); fetch it again") from error
+
+
+def _unlike(checkpoint: Checkpoint, asked: str, done: str) -> UserError:
+    return UserError(f"model {checkpoint.name}: its files ask for {asked}; what can be done here is {done}")

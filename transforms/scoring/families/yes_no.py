@@ -1,0 +1,244 @@
+"""Language models that answer whether a document is relevant: Qwen3-Reranker (yes or no), mxbai-rerank-v2 (1 or 0).
+
+The score is how much likelier the one answer is than the other as the prompt's next token: the difference of two
+logits, or a sigmoid of it. (A softmax over two logits is the sigmoid of their difference.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from transforms.base.errors import UserError
+from transforms.scoring.families.causal import CausalReranker, Reading, check_seam, encode
+from transforms.scoring.families.tokenise import Tokens
+from transforms.scoring.packed.execution import Placement
+from transforms.scoring.packed.packing import Ids
+from transforms.scoring.results import Failure, RankingTask
+from transforms.scoring.weights import backbones
+from transforms.scoring.weights import checkpoint as checkpoints
+from transforms.scoring.weights.checkpoint import Checkpoint, Tensors
+
+KINDS = ("qwen2", "qwen3")
+WORDS = 128  # more tokens than any prompt has beside query and document
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """The words around a query and a document.
+
+    The parts are tokenised apart, and each query and document once, however many prompts it stands in.
+
+    Attributes:
+        opening: before the query.
+        query: with `{query}` and `{instruction}`.
+        document: with `{document}`.
+        closing: after the document; cut like it.
+        suffix: at the end, never cut.
+        answers: the answer for an irrelevant and that for a relevant document, one token each.
+        bare_query: in place of `query` where there is no instruction or an empty one.
+        instruction: where none is given.
+        query_share: how much of max_length a query may take.
+        counted: which of the parts that are never cut max_length counts too.
+        seam: neighbouring words, `{}` for a user's text, that the vendor tokenises together and this module apart, or
+            the other way round; it must make no difference.
+    """
+
+    opening: str
+    query: str
+    document: str
+    suffix: str
+    answers: tuple[str, str]
+    closing: str = ""
+    bare_query: str | None = None
+    instruction: str | None = None
+    query_share: float = 1.0
+    counted: tuple[Literal["opening", "suffix"], ...] = ("opening", "suffix")
+    seam: tuple[str, str] = ("<Query>: {}\n<Document>:", " {}")
+
+    def ask(self, query: str, instruction: str | None) -> str:
+        """The query's part of the prompt."""
+        instruction = self.instruction if instruction is None else instruction
+        if self.bare_query is not None and not instruction:
+            return self.bare_query.format(query=query)
+        return self.query.format(query=query, instruction=instruction)
+
+
+_JUDGE = (
+    "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct "
+    'provided. Note that the answer can only be "yes" or "no".<|im_end|>\n<|im_start|>user\n'
+)
+_ANSWER = "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
+
+PROMPTS: Mapping[str, Prompt] = {
+    # Qwen3-Reranker's model card.
+    "qwen3": Prompt(
+        opening=_JUDGE,
+        query="<Instruct>: {instruction}\n<Query>: {query}\n<Document>:",
+        document=" {document}",
+        suffix=_ANSWER,
+        answers=("no", "yes"),
+        instruction="Given a web search query, retrieve relevant passages that answer the query",
+    ),
+    # Qwen3-Embedding's evaluation/qwen3_reranker_model.py: its chat template ends the user's turn, then so does the
+    # suffix.
+    "qwen3-evaluation": Prompt(
+        opening=_JUDGE,
+        query="<Instruct>: {instruction}\n\n<Query>: {query}\n\n<Document>:",
+        document=" {document}",
+        closing="<|im_end|>\n",
+        suffix=_ANSWER,
+        answers=("no", "yes"),
+        instruction="Given the user query, retrieval the relevant passages",
+        counted=("opening",),
+    ),
+    # The package mxbai-rerank, mxbai_rerank_v2.py.
+    "mxbai": Prompt(
+        opening="<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>\n"
+        "<|im_start|>user\n",
+        query="instruction: {instruction}\nquery: {query}",
+        bare_query="query: {query}",
+        document="\ndocument: {document}",
+        suffix="\nYou are a search relevance expert who evaluates how well documents match search queries. For each "
+        "query-document pair, carefully analyze the semantic relationship between them, then provide your binary "
+        "relevance judgment (0 for not relevant, 1 for relevant).\nRelevance:<|im_end|>\n<|im_start|>assistant\n",
+        answers=("0", "1"),
+        query_share=0.75,
+        counted=(),
+        seam=("\n", "document: {}"),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides the input and the output; all lengths in tokens.
+
+    Attributes:
+        prompt: a name in PROMPTS.
+        max_length: of the prompt, or of query and document alone; which, the prompt says.
+        instruction: for queries that have none of their own; None for the prompt's.
+        activation: "none" for the difference of the logits, "sigmoid" for a score between 0 and 1.
+        centre: the difference that the sigmoid maps to 1/2.
+    """
+
+    prompt: str = "qwen3"
+    max_length: int = 8192
+    instruction: str | None = None
+    activation: Literal["sigmoid", "none"] = "sigmoid"
+    centre: float = 0.0
+
+
+class Cuts(NamedTuple):
+    """How many tokens of each part are read."""
+
+    query: int
+    document: int
+    closing: int
+
+
+def cut(query: int, document: int, closing: int, room: int, longest_query: int) -> Cuts:
+    """What is read of parts of so many tokens: the query's limit first, then the room, from the right."""
+    query = min(query, longest_query, room)
+    document = min(document, room - query)
+    return Cuts(query, document, min(closing, room - query - document))
+
+
+class Reader:
+    """Tasks to prompts."""
+
+    def __init__(self, settings: Settings, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._prompt = PROMPTS[settings.prompt]
+        self._instruction = settings.instruction
+        self._opening: Ids = encode(tokenizer, self._prompt.opening)
+        self._closing: Ids = encode(tokenizer, self._prompt.closing)
+        self._suffix: Ids = encode(tokenizer, self._prompt.suffix)
+        words = {"opening": len(self._opening), "suffix": len(self._suffix)}
+        self._room = settings.max_length - sum(words[part] for part in self._prompt.counted)
+        self._longest_query = int(settings.max_length * self._prompt.query_share)
+
+    def __call__(self, tasks: Sequence[RankingTask], tokens: Tokens) -> Iterator[Reading | Failure]:
+        """See `causal.Read`."""
+        queries = [self._ask(task) for task in tasks]
+        tokens.add(queries)
+        tokens.add(self._prompt.document.format(document=text) for task in tasks for text in task.documents)
+        for task, asked in zip(tasks, queries, strict=True):
+            query = tokens[asked]
+            for text in task.documents:
+                document = tokens[self._prompt.document.format(document=text)]
+                if isinstance(query, Failure):
+                    yield query
+                elif isinstance(document, Failure):
+                    yield document
+                else:
+                    yield self._join(query, document)
+
+    def _ask(self, task: RankingTask) -> str:
+        return self._prompt.ask(task.query, self._instruction if task.instruction is None else task.instruction)
+
+    def _join(self, query: Ids, document: Ids) -> Reading:
+        cuts = cut(len(query), len(document), len(self._closing), self._room, self._longest_query)
+        parts = (query[: cuts.query], document[: cuts.document], self._closing[: cuts.closing])
+        ids: Ids = np.concatenate([self._opening, *parts, self._suffix])
+        return Reading(
+            ids, len(document) - cuts.document, len(query) - cuts.query, prefix=len(self._opening) + cuts.query
+        )
+
+
+def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
+    """Check the settings and that the files fit together.
+
+    Raises:
+        UserError: they do not, or the checkpoint is none of a Qwen2 or Qwen3 language model.
+    """
+    outline = checkpoints.outline(checkpoint)
+    config = backbones.check(checkpoint, KINDS, outline)
+    _output_matrix(checkpoint, outline)
+    if settings.prompt not in PROMPTS:
+        raise UserError(f"--prompt {settings.prompt}: the prompts of this family are {', '.join(PROMPTS)}")
+    longest = backbones.positions(config) - WORDS
+    if not WORDS <= settings.max_length <= longest:
+        raise UserError(f"--max_length {settings.max_length}: {checkpoint.name} takes {WORDS} to {longest} tokens")
+    return settings
+
+
+def load(checkpoint: Checkpoint, settings: Settings, placement: Placement) -> CausalReranker:
+    """Load a Qwen2 or Qwen3 language model; see `checkpoint.build` for the errors.
+
+    Of the output matrix only the rows of the two answers are kept, as their difference, in float32.
+    """
+    tensors = checkpoints.read_tensors(checkpoint)
+    tokenizer = checkpoints.load_tokenizer(checkpoint)
+    prompt = PROMPTS[settings.prompt]
+    check_seam(tokenizer, *prompt.seam, name=checkpoint.name)
+    no, yes = (_answer(tokenizer, answer, checkpoint.name) for answer in prompt.answers)
+    matrix = _output_matrix(checkpoint, tensors)
+    direction = (matrix[yes].float() - matrix[no].float()).to(placement.device)[:, None]
+
+    def score(hidden: torch.Tensor) -> torch.Tensor:
+        difference = hidden @ direction
+        return (difference - settings.centre).sigmoid() if settings.activation == "sigmoid" else difference
+
+    backbone = backbones.load(checkpoint, KINDS, tensors, placement)
+    return CausalReranker(tokenizer, Reader(settings, tokenizer), backbone, score)
+
+
+def _output_matrix(checkpoint: Checkpoint, tensors: Tensors) -> torch.Tensor:
+    """The matrix that gives the logits, one row a token: its own, or that of the embeddings."""
+    key = "model.embed_tokens.weight" if checkpoint.config.get("tie_word_embeddings") else "lm_head.weight"
+    if key not in tensors:
+        raise UserError(f"model {checkpoint.name}: the weights lack {key}; give a causal language model, whole")
+    return tensors[key]
+
+
+def _answer(tokenizer: PreTrainedTokenizerBase, answer: str, name: str) -> int:
+    """The one token of an answer."""
+    ids = encode(tokenizer, answer)
+    if len(ids) != 1:
+        raise UserError(f"model {name}: its tokenizer has no single token for {answer!r}; give a checkpoint of Qwen's")
+    return int(ids[0])

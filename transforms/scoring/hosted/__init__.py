@@ -1,0 +1,1 @@
+"""Rerank APIs: requests, answers, and what is done when a server fails."""

@@ -1,0 +1,1 @@
+"""Tokens on a device: how sequences are packed, attended to and run in batches."""

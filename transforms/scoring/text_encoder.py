@@ -1,0 +1,93 @@
+"""Embeddings of texts, for a dense first stage.
+
+encoder = Encoder.load("jinaai/jina-code-embeddings-0.5b", task="nl2code")
+queries = encoder.embed(["sort a list"], "query")
+documents = encoder.embed(["sorted(items)", "print(items)"], "document")
+scores = queries @ documents.T
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from transforms.base.errors import UserError
+from transforms.scoring.families import embedding
+from transforms.scoring.families.embedding import Input, Side
+from transforms.scoring.families.tokenise import Tokens
+from transforms.scoring.packed import run_batches as engine
+from transforms.scoring.packed.run_batches import Rows
+from transforms.scoring.reranker import Specification, specify
+from transforms.scoring.results import Failure
+
+CHUNK_TEXTS = 4096  # tokenised and planned together
+
+
+class Encoder:
+    """A loaded model that embeds texts."""
+
+    def __init__(self, specification: Specification) -> None:
+        """Load the weights.
+
+        Raises:
+            UserError: the model is no sentence encoder, or its files do not fit together.
+        """
+        if specification.model.family != "embedding":
+            family = specification.model.family.replace("_", "-")
+            raise UserError(f"model {specification.checkpoint.name}: a {family}, which gives no embeddings of texts")
+        self.specification = specification
+        placement = specification.execution.begin()
+        self._device = placement.device
+        self._embedder = embedding.load(specification.checkpoint, specification.settings, placement)
+
+    @classmethod
+    def load(cls, name: str, *, like: str | None = None, **choices: Any) -> Encoder:
+        """Find and load a model: `reranker.specify`, with the family's settings as keywords."""
+        where = {key: choices.pop(key) for key in ("revision", "device", "dtype", "batch_tokens") if key in choices}
+        specification = specify(name, like=like, options=choices, **where)
+        if not isinstance(specification, Specification):
+            raise UserError(f"{name}: an endpoint gives no embeddings; give a model")
+        return cls(specification)
+
+    def embed(self, texts: Sequence[str], side: Side) -> Rows:
+        """Embeddings of the texts, as those of queries or as those of documents; each distinct text is computed once.
+
+        Returns:
+            Shape [texts, size]; a row is NaN where the text could not be tokenised or did not fit into memory.
+        """
+        places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+        distinct = list(places)
+        embedded = np.full((len(distinct), self.specification.settings.size), np.nan, dtype=np.float32)
+        start = 0
+        for inputs in self._tokenised(distinct, side):
+            read = [place for place, one in enumerate(inputs, start=start) if not isinstance(one, Failure)]
+            rows = engine.run(
+                [one.sequence for one in inputs if not isinstance(one, Failure)],
+                self._embedder.forward,
+                budget=self.specification.execution.batch_tokens,
+                device=self._device,
+                counts=Counter(),
+            )
+            for place, row in zip(read, rows, strict=True):
+                if row is not None:
+                    embedded[place] = row[0]
+            start += len(inputs)
+        return embedded[[places[text] for text in texts]]
+
+    def _tokenised(self, texts: Sequence[str], side: Side) -> Iterator[list[Input | Failure]]:
+        """The model's inputs, some at a time; while those are embedded the next ones are tokenised."""
+
+        def tokenise(chunk: Sequence[str]) -> list[Input | Failure]:
+            return list(self._embedder.inputs([(side, text) for text in chunk], Tokens(self._embedder.tokenizer)))
+
+        with ThreadPoolExecutor(1, "tokenise") as pool:
+            waiting: deque[Future[list[Input | Failure]]] = deque()
+            for start in range(0, len(texts), CHUNK_TEXTS):
+                waiting.append(pool.submit(tokenise, texts[start : start + CHUNK_TEXTS]))
+                if len(waiting) > 1:
+                    yield waiting.popleft().result()
+            yield from (future.result() for future in waiting)

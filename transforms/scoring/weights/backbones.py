@@ -1,0 +1,224 @@
+"""Transformers' own models without a head: packed tokens in, the last layer's hidden states where they are read out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from transformers import (
+    BertConfig,
+    BertModel,
+    JinaEmbeddingsV3Model,
+    PreTrainedConfig,
+    PreTrainedModel,
+    Qwen2Config,
+    Qwen2Model,
+    Qwen2VLConfig,
+    Qwen2VLTextModel,
+    Qwen3Config,
+    Qwen3Model,
+    RobertaConfig,
+    RobertaModel,
+    XLMRobertaConfig,
+    XLMRobertaModel,
+)
+
+from transforms.base.errors import UserError, one_line
+from transforms.scoring.packed.execution import Placement
+from transforms.scoring.packed.packing import Packed, filled
+from transforms.scoring.weights import checkpoint as checkpoints
+from transforms.scoring.weights import cpu_layers
+from transforms.scoring.weights import vendor_layouts as jina_v3
+from transforms.scoring.weights.checkpoint import Checkpoint, Tensors
+from transforms.scoring.weights.last_layer import LastPostNorm, LastPreNorm
+
+
+def without_pooler(model_class: type[PreTrainedModel]) -> type[PreTrainedModel]:
+    """The model class with its pooler left out, which many checkpoints of encoders do not have."""
+
+    class Headless(model_class):  # type: ignore[misc, valid-type]
+        def __init__(self, config: PreTrainedConfig) -> None:
+            super().__init__(config, add_pooling_layer=False)
+
+    return Headless
+
+
+class Architecture(NamedTuple):
+    """How a checkpoint of one `model_type` becomes a model.
+
+    Attributes:
+        config: contents of config.json to the model's sizes.
+        model: transformers' class, without a head.
+        prefixes: what may stand before the weights' names on disk, where they were saved under a head.
+        roberta_positions: whether places are counted as RoBERTa does, see `roberta_positions`; else from 0.
+        layers: where the model keeps its layers.
+        last: what takes the last layer's place to compute it only where it is read; None where there is no such thing.
+    """
+
+    config: Callable[[dict[str, Any]], PreTrainedConfig]
+    model: type[PreTrainedModel]
+    prefixes: tuple[str, ...]
+    roberta_positions: bool = False
+    layers: str = "encoder.layer"
+    last: type[torch.nn.Module] | None = LastPostNorm
+
+
+def _language_part(described: dict[str, Any]) -> PreTrainedConfig:
+    text: PreTrainedConfig = Qwen2VLConfig.from_dict(described).get_text_config()
+    return text
+
+
+ARCHITECTURES: Mapping[str, Architecture] = {
+    "bert": Architecture(BertConfig.from_dict, without_pooler(BertModel), ("bert.",)),
+    "roberta": Architecture(RobertaConfig.from_dict, without_pooler(RobertaModel), ("roberta.",), True),
+    "xlm-roberta": Architecture(XLMRobertaConfig.from_dict, without_pooler(XLMRobertaModel), ("roberta.",), True),
+    "jina_embeddings_v3": Architecture(
+        jina_v3.config_of, without_pooler(JinaEmbeddingsV3Model), ("roberta.",), last=None
+    ),
+    "qwen2": Architecture(Qwen2Config.from_dict, Qwen2Model, ("model.",), layers="layers", last=LastPreNorm),
+    "qwen3": Architecture(Qwen3Config.from_dict, Qwen3Model, ("model.",), layers="layers", last=LastPreNorm),
+    "qwen2_vl": Architecture(_language_part, Qwen2VLTextModel, ("model.",), layers="layers", last=LastPreNorm),
+}
+
+
+def is_jina_v2(config: Mapping[str, Any]) -> bool:
+    """Whether config.json is jina-reranker-v2's own, which has no model_type, only the names of its remote code."""
+    return "XLMRobertaFlashConfig" in str(config.get("auto_map", ""))
+
+
+def kind_of(checkpoint: Checkpoint) -> str:
+    """The key in ARCHITECTURES: what config.json says, unless that is misleading; a model of another kind has none."""
+    if jina_v3.is_original(checkpoint.config):
+        return "jina_embeddings_v3"
+    return str(checkpoint.config.get("model_type") or ("xlm-roberta" if is_jina_v2(checkpoint.config) else None))
+
+
+def described(checkpoint: Checkpoint, kinds: Iterable[str]) -> PreTrainedConfig:
+    """The sizes of a checkpoint's model.
+
+    Args:
+        checkpoint: the model's files.
+        kinds: the values of `model_type` that the family scores with.
+
+    Raises:
+        UserError: the model is of another kind, attends in sliding windows, or its config.json cannot be understood.
+    """
+    kind = kind_of(checkpoint)
+    if kind not in kinds:
+        raise UserError(
+            f"model {checkpoint.name}: config.json says model_type {kind!r}, but {' or '.join(kinds)} is needed here; "
+            "check --model and --model_like"
+        )
+    contents = {key: value for key, value in checkpoint.config.items() if key != "auto_map"}
+    try:
+        config = ARCHITECTURES[kind].config(contents)
+    except Exception as error:  # each field is checked in its own way
+        raise UserError(f"model {checkpoint.name}: config.json cannot be understood: {one_line(error)}") from error
+    if "sliding_attention" in (getattr(config, "layer_types", None) or ()):
+        raise UserError(f"model {checkpoint.name}: it attends in sliding windows, which is not supported here")
+    config.use_cache = False
+    return config
+
+
+def head_size(checkpoint: Checkpoint) -> int:
+    """Numbers in an attention head of a checkpoint's model; errors as of `described`."""
+    config = described(checkpoint, ARCHITECTURES)
+    size: int = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return size
+
+
+def _renamed(architecture: Architecture, tensors: Tensors) -> Tensors:
+    """The tensors under the names that the model has for them without a head."""
+    named = dict(tensors)
+    for prefix in architecture.prefixes:
+        named |= {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
+    return named
+
+
+def check(checkpoint: Checkpoint, kinds: Sequence[str], outline: Tensors) -> PreTrainedConfig:
+    """The sizes of a checkpoint's model, after a look at whether its files fit together.
+
+    Args:
+        checkpoint: the model's files.
+        kinds: the values of `model_type` that the family scores with.
+        outline: names and shapes of its weights.
+
+    Raises:
+        UserError: they do not; or see `described`.
+    """
+    config = described(checkpoint, kinds)
+    architecture = ARCHITECTURES[kind_of(checkpoint)]
+    checkpoints.fitting(architecture.model, config, _renamed(architecture, outline), name=checkpoint.name)
+    return config
+
+
+def positions(config: PreTrainedConfig) -> int:
+    """Tokens of the longest sequence that a model of these sizes takes."""
+    counts_padding = config.model_type in ("roberta", "xlm-roberta")  # whose first rows of positions belong to it
+    return int(config.max_position_embeddings) - (config.pad_token_id + 1 if counts_padding else 0)
+
+
+class Backbone:
+    """A model without a head."""
+
+    def __init__(self, model: Any, kind: str, *, everywhere: bool = False) -> None:
+        """Make the model ready.
+
+        Args:
+            model: of transformers' class for the kind; it is changed.
+            kind: a key in ARCHITECTURES.
+            everywhere: to give the hidden states of all tokens instead of those that are read.
+        """
+        architecture = ARCHITECTURES[kind]
+        self.model = model
+        self._padding = model.config.pad_token_id if architecture.roberta_positions else None
+        self._typed = getattr(model.config, "type_vocab_size", 1) > 1 and kind != "jina_embeddings_v3"
+        self._everywhere = everywhere
+        self._select = not everywhere and architecture.last is None
+        if not everywhere and architecture.last is not None:
+            layers = model.get_submodule(architecture.layers)
+            layers[-1] = architecture.last(layers[-1])
+        weight = next(model.parameters())
+        if cpu_layers.usable(weight.device, weight.dtype):
+            cpu_layers.replace(model)
+        self.size = int(model.config.hidden_size)
+
+    def __call__(self, packed: Packed) -> torch.Tensor:
+        """Hidden states of the last layer, in the model's dtype.
+
+        Returns:
+            At the reads, shape [R, hidden size], or of all tokens, shape [T, hidden size].
+        """
+        rows = len(packed.ids) if self._everywhere else len(packed.reads)
+        packed = filled(packed)
+        positions = packed.places() if self._padding is None else roberta_positions(packed, self._padding)
+        types = {"token_type_ids": packed.types[None]} if self._typed else {}
+        hidden: torch.Tensor = self.model(
+            input_ids=packed.ids[None], position_ids=positions[None], packed=packed, **types
+        ).last_hidden_state[0]
+        return (hidden[packed.reads] if self._select else hidden)[:rows]  # without what was filled in
+
+
+def roberta_positions(packed: Packed, padding: int) -> torch.Tensor:
+    """RoBERTa's places of the tokens: from padding + 1, where tokens that equal the padding token are skipped.
+
+    Source: transformers' `create_position_ids_from_input_ids`, here for packed sequences. Returns int64, shape [T].
+    """
+    counted = (packed.ids != padding).long()
+    before = torch.cumsum(counted, 0)
+    starts = packed.offsets[:-1].long()
+    # The size is told, since else a GPU would be waited for.
+    base = (before - counted)[starts].repeat_interleave(packed.offsets.diff(), output_size=len(counted))
+    return (before - base) * counted + padding
+
+
+def load(
+    checkpoint: Checkpoint, kinds: Sequence[str], tensors: Tensors, placement: Placement, *, everywhere: bool = False
+) -> Backbone:
+    """Build a checkpoint's model without its head from its weights, others among them ignored; errors as of `check`."""
+    config, kind = described(checkpoint, kinds), kind_of(checkpoint)
+    architecture = ARCHITECTURES[kind]
+    named = _renamed(architecture, tensors)
+    model = checkpoints.build(architecture.model, config, named, placement, name=checkpoint.name)
+    return Backbone(model, kind, everywhere=everywhere)

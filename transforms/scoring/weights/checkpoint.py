@@ -1,0 +1,290 @@
+"""Checkpoints: where they are, what makes them what they are, and how they become a model.
+
+Weights come from safetensors files alone, and no code that lies beside them is ever run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging
+
+from transforms.base import hub
+from transforms.base.errors import UserError, one_line
+from transforms.base.json_text import parse
+from transforms.scoring.packed.attention import implementation
+from transforms.scoring.packed.execution import Placement
+
+EMBEDDED = {"small-cross-encoder": Path(__file__).parents[1] / "models" / "small-cross-encoder"}
+
+# Beside the weights, the files of a directory that decide a score. What training leaves behind (earlier checkpoints,
+# optimiser states, logs) does not.
+DECISIVE_FILES = (
+    "config*.json",
+    "sentence_bert_config.json",
+    "tokenizer*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.*",
+    "merges.txt",
+    "*.model",
+    "modules.json",
+    "[0-9]_*/*.json",
+    "[0-9]_*/*.safetensors",
+)
+
+Tensors = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model's files on this machine.
+
+    Attributes:
+        name: as the user gave it: an embedded model's short name, a directory, or a hub id.
+        directory: where the files are.
+        revision: the hub's commit; None for a directory.
+        config: the contents of config.json.
+        tokenizer_config: the contents of tokenizer_config.json; empty where there is none.
+    """
+
+    name: str
+    directory: Path
+    revision: str | None
+    config: Mapping[str, Any]
+    tokenizer_config: Mapping[str, Any]
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the scores, for job.json: the hub's commit, or the SHA-256 of each file, wherever it lies."""
+        if self.revision:
+            return {"name": self.name, "revision": self.revision}
+        files = {path for pattern in DECISIVE_FILES for path in self.directory.glob(pattern) if path.is_file()}
+        files |= set(_weight_files(self))
+        return {"files": {path.relative_to(self.directory).as_posix(): _sha256(path) for path in sorted(files)}}
+
+
+def locate(name: str, revision: str | None = None) -> Checkpoint:
+    """Find a checkpoint's files, fetching them from the hub where they are not on this machine yet.
+
+    Args:
+        name: an embedded model's short name, a directory, or a hub id.
+        revision: a commit, tag or branch of the hub; None for its main branch.
+
+    Raises:
+        UserError: it is not there, not reachable, or not a checkpoint that can be loaded safely.
+    """
+    directory = EMBEDDED.get(name, Path(name))
+    commit = None
+    if not directory.is_dir():
+        if directory.exists():
+            raise UserError(f"model {name}: a file; give the directory that it is in")
+        if not is_hub_id(name):
+            raise UserError(
+                f"model {name}: no such directory; give a directory, a hub id (owner/name) or {', '.join(EMBEDDED)}"
+            )
+        directory, commit = hub.fetch(name, revision)
+    elif revision:
+        raise UserError(f"--revision {revision} applies to a model on the hub, but {name} is a directory: leave it out")
+    config = _read_json(directory / "config.json", name)
+    if "quantization_config" in config:
+        raise UserError(f"model {name}: config.json says that its weights are quantised; give the original weights")
+    if not list(directory.glob("*.safetensors")):
+        others = sorted(path.name for path in directory.iterdir() if path.suffix in {".bin", ".pt", ".pth", ".ckpt"})
+        found = f" (only {others[0]}, a pickle, which could run code)" if others else ""
+        raise UserError(f"model {name}: no *.safetensors in {directory}{found}; convert the weights to safetensors")
+    if not (directory / "tokenizer.json").is_file():
+        raise UserError(f"model {name}: no tokenizer.json in {directory}; save its fast tokenizer there")
+    _read_json(directory / "tokenizer.json", name)  # a damaged one shows before anything is planned
+    told = directory / "tokenizer_config.json"
+    return Checkpoint(name, directory, commit, config, _read_json(told, name) if told.is_file() else {})
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether a name that is no directory's may be one of the hub's: owner/name."""
+    return name.count("/") == 1 and not name.startswith((".", "/", "~"))
+
+
+def outline(checkpoint: Checkpoint) -> Tensors:
+    """What `read_tensors` gives, from the files' headers alone: tensors with shapes and without data."""
+    return _collect(checkpoint, lambda file, key: torch.empty(file.get_slice(key).get_shape(), device="meta"))
+
+
+def read_tensors(checkpoint: Checkpoint, wanted: Callable[[str], bool] = lambda key: True) -> Tensors:
+    """All wanted tensors by name.
+
+    A matrix stored as int8 rows beside a `<name>_scale` of shape [rows, 1] is multiplied out to float32.
+
+    Raises:
+        UserError: a file of the weights is missing or damaged.
+    """
+    return _collect(checkpoint, lambda file, key: file.get_tensor(key), wanted)
+
+
+def _collect(
+    checkpoint: Checkpoint,
+    read: Callable[[Any, str], torch.Tensor],
+    wanted: Callable[[str], bool] = lambda key: True,
+) -> Tensors:
+    tensors: Tensors = {}
+    for path in _weight_files(checkpoint):
+        with _open(path, checkpoint.name) as file:
+            tensors |= {key: read(file, key) for key in file.keys() if wanted(key)}  # noqa: SIM118
+    for key in [key for key in tensors if key.endswith(".weight_scale")]:
+        scale, weight = tensors.pop(key), key.removesuffix("_scale")
+        if weight not in tensors or scale.shape != (len(tensors[weight]), 1):
+            raise UserError(f"model {checkpoint.name}: {key} does not fit {weight}; the weights are damaged")
+        tensors[weight] = tensors[weight].float() * scale
+    return tensors
+
+
+def fitting(model_class: type[PreTrainedModel], config: PreTrainedConfig, tensors: Tensors, *, name: str) -> Tensors:
+    """Those of the tensors that the model takes, checked to be complete; needs no more of them than their outline.
+
+    Args:
+        model_class: which of transformers' models.
+        config: its sizes.
+        tensors: weights under transformers' names.
+        name: of the checkpoint, for messages.
+
+    Raises:
+        UserError: a weight is missing or has another shape than the configuration says.
+    """
+    config._attn_implementation = implementation("sdpa")  # a config.json could name one to be fetched from a hub even
+    try:
+        with torch.device("meta"):
+            model = model_class(config)
+    except Exception as error:  # sizes that do not go together show in as many ways as there are models
+        raise UserError(f"model {name}: config.json describes no model that can be built: {one_line(error)}") from error
+    taken: Tensors = {}
+    for key, parameter in model.state_dict().items():
+        if key in tensors:
+            taken[key] = tensors[key]
+        elif key not in model.all_tied_weights_keys:
+            raise UserError(f"model {name}: the weights lack {key}; the checkpoint is incomplete or of another kind")
+        if key in tensors and tensors[key].shape != parameter.shape:
+            raise UserError(
+                f"model {name}: {key} has shape {list(tensors[key].shape)}, but config.json says "
+                f"{list(parameter.shape)}; the files do not belong together"
+            )
+    return taken
+
+
+def build(
+    model_class: type[PreTrainedModel],
+    config: PreTrainedConfig,
+    tensors: Tensors,
+    placement: Placement,
+    *,
+    name: str,
+    float32: Sequence[str] = (),
+) -> PreTrainedModel:
+    """One of transformers' own models with the given weights and packed attention, ready to score.
+
+    Args:
+        model_class: which model.
+        config: its sizes.
+        tensors: its weights under transformers' names; others are ignored.
+        placement: where it shall run, and how; its dtype is that of all arithmetic but for the modules in `float32`.
+        name: of the checkpoint, for messages.
+        float32: name prefixes of the modules that stay in float32: a head is small, and in bfloat16 its last rounding
+            alone would tie close scores.
+
+    Raises:
+        UserError: see `fitting`.
+    """
+    taken = fitting(model_class, config, tensors, name=name)
+    with quiet():
+        model = model_class.from_pretrained(
+            None,
+            config=config,
+            state_dict=taken,
+            dtype=placement.dtype,
+            attn_implementation=implementation(placement.attention),
+        )
+    for key, parameter in model.named_parameters():
+        if key.startswith(tuple(float32)):
+            parameter.data = tensors[key].float()
+    ready: PreTrainedModel = model.requires_grad_(False).eval().to(placement.device)
+    return ready
+
+
+def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
+    """The checkpoint's tokenizer, with no truncation and no padding set.
+
+    Raises:
+        UserError: it cannot be read, or not without code from the checkpoint.
+    """
+    try:
+        with quiet():
+            tokenizer = AutoTokenizer.from_pretrained(checkpoint.directory, trust_remote_code=False)
+    except Exception as error:  # a damaged file shows in as many ways as there are tokenizers
+        raise UserError(f"model {checkpoint.name}: its tokenizer cannot be read: {one_line(error)}") from error
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
+    return tokenizer
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers' notes and progress bars off the terminal while loading; errors are raised all the same."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _weight_files(checkpoint: Checkpoint) -> list[Path]:
+    """The files that hold the weights: the single file, or all that the index names, in transformers' order."""
+    single = checkpoint.directory / "model.safetensors"
+    index = checkpoint.directory / "model.safetensors.index.json"
+    if single.is_file():
+        return [single]
+    if not index.is_file():
+        return sorted(checkpoint.directory.glob("*.safetensors"))
+    listed = _read_json(index, checkpoint.name).get("weight_map")
+    if not isinstance(listed, dict):
+        raise UserError(f"model {checkpoint.name}: {index} lacks its weight_map; fetch it again")
+    paths = sorted({checkpoint.directory / Path(str(file)).name for file in listed.values()})  # none outside of it
+    for path in paths:
+        if not path.is_file():
+            raise UserError(f"model {checkpoint.name}: {index.name} names {path.name}: not there; fetch it again")
+    return paths
+
+
+def _open(path: Path, name: str) -> Any:
+    try:
+        return safe_open(path, framework="pt")
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"model {name}: {path} is no complete safetensors file ({error}); fetch it again") from error
+
+
+def _read_json(path: Path, name: str) -> dict[str, Any]:
+    try:
+        content = parse(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"model {name}: no {path.name} in {path.parent}; give the directory of a checkpoint") from None
+    except OSError as error:
+        raise UserError(f"model {name}: {path} cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise UserError(f"model {name}: {path} is not valid JSON ({error}); fetch it again") from error
+    if not isinstance(content, dict):
+        raise UserError(f"model {name}: {path} holds no JSON object; fetch it again")
+    return content
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
