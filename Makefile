@@ -1,6 +1,6 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: demo test lint
+.PHONY: demo test lint format docs
 
 # The first Python 3.11 on PATH that can make virtual environments; override with PYTHON=/path/to/python3.11.
 PYTHON ?= $(shell for python in $$(type -aP python3.11 python3 python); do \
@@ -18,6 +18,13 @@ test: lint
 lint: .venv/.installed
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
+
+format: .venv/.installed
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+docs: .venv/.installed
+	@.venv/bin/python scripts/write_options.py
 
 .venv/.installed: setup.py pyproject.toml constraints.txt
 	@if [ -z "$(PYTHON)" ]; then \

@@ -1,9 +1,9 @@
-"""Walk through the README as a new user would: run its commands as they are written, one block after the other.
+"""Walk through the README and docs/ as a new user would: run the commands as they are written, one after the other.
 
     python scripts/walk_readme.py
 
 Blocks marked `console` alone are run, from the repository's root and with this Python's environment active. A further
-word says what the others need that is not to be had everywhere: a hub, the network or a cloud, or time and the user's
+word says what the others need that is not available everywhere: a hub, the network or a cloud, or time and the user's
 own files (example).
 """
 
@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-README = REPOSITORY / "README.md"
+PAGES = (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md")))
 NEEDS = ("hub", "network", "example")
 
 
 class Block(NamedTuple):
-    """Commands of the README that stand together; what they need that is not everywhere, else an empty word."""
+    """Commands that stand together; what they need that is not everywhere, else an empty word."""
 
     needs: str
     commands: tuple[str, ...]
@@ -41,16 +41,17 @@ def main() -> int:
     parser.add_argument("--done", nargs="*", default=[], metavar="COMMAND", help="commands that have been run already")
     arguments = parser.parse_args()
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    for block in blocks(README.read_text(encoding="utf-8")):
-        for command in block.commands:
-            if block.needs or command in arguments.done:
+    for page in PAGES:
+        runnable = (block for block in blocks(page.read_text(encoding="utf-8")) if not block.needs)
+        for command in (command for block in runnable for command in block.commands):
+            if command in arguments.done:
                 continue
             print(f"$ {command}", flush=True)
             start = time.monotonic()
             done = subprocess.run(["bash", "-c", command], cwd=REPOSITORY, env={**os.environ, "PATH": path})
             print(f"[{time.monotonic() - start:.0f} s]", flush=True)
             if done.returncode:
-                print(f"error: the README's command ended with {done.returncode}: {command}", file=sys.stderr)
+                print(f"error: {page.name}: the command ended with {done.returncode}: {command}", file=sys.stderr)
                 return 1
     return 0
 

@@ -1,7 +1,10 @@
-"""The README's command lines, held against the parsers that will read them."""
+"""README and docs/: their command lines, compared with the parsers that will read them, their links and their names."""
 
 from __future__ import annotations
 
+import ast
+import importlib
+import re
 import shlex
 from pathlib import Path
 
@@ -12,9 +15,10 @@ from pipelines.benchmark import options as benchmark_options
 from pipelines.candidates import options as candidates_options
 from pipelines.rerank import options as rerank_options
 from pipelines.running.options import parse
-from scripts.walk_readme import NEEDS, README, REPOSITORY, Block, blocks
+from scripts.walk_readme import NEEDS, PAGES, REPOSITORY, Block, blocks
 
-BLOCKS = blocks(README.read_text(encoding="utf-8"))
+TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
+BLOCKS = [block for text in TEXTS.values() for block in blocks(text)]
 COMMANDS = [command for block in BLOCKS for command in block.commands]
 PIPELINES = {
     "pipelines.rerank": rerank_options.build_parser,
@@ -34,6 +38,55 @@ def test_what_a_new_user_runs() -> None:
         "make test",
     ]
     assert {block.needs for block in BLOCKS} <= {"", *NEEDS}
+
+
+def test_readme_is_short() -> None:
+    assert PAGES[0].name == "README.md"
+    assert len(TEXTS[PAGES[0]].splitlines()) <= 250
+
+
+def test_readme_leads_to_every_page() -> None:
+    linked = {target.partition("#")[0] for target in re.findall(r"\]\(([^)]+)\)", TEXTS[PAGES[0]])}
+    assert {f"docs/{page.name}" for page in PAGES[1:]} <= linked
+    assert len(PAGES) >= 14
+
+
+def anchors(text: str) -> set[str]:
+    """The names by which links reach a text's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_anchors_of_a_text() -> None:
+    assert anchors("# A b/c\n```console\n# d\n```\n## Is it?\n") == {"a-bc", "is-it"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_what_exists(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", TEXTS[page]):
+        if "://" not in target:
+            path, _, anchor = target.partition("#")
+            file = (page.parent / path).resolve() if path else page
+            assert file.exists(), target
+            assert not anchor or anchor in anchors(file.read_text(encoding="utf-8")), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_and_names_in_them_exist(page: Path) -> None:
+    text = TEXTS[page]
+    files = re.findall(r"(?<![\w/.-])(?:transforms|pipelines|eval|tests|scripts)/[\w/.-]*\.[a-z]+", text)
+    assert [file for file in files if not Path(REPOSITORY, file).is_file()] == []
+    for name, file in re.findall(r"`(\w+)`\s+in\s+`([\w/]+\.\w+)`", text):
+        assert re.search(rf"\b{name}\b", Path(REPOSITORY, file).read_text(encoding="utf-8")), f"{name} in {file}"
+
+
+def test_examples_in_python_import_what_exists() -> None:
+    sources = [source for text in TEXTS.values() for source in re.findall(r"^```python\n(.*?)^```$", text, re.S | re.M)]
+    imports = [node for source in sources for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)]
+    assert len(imports) >= 4
+    for node in imports:
+        module = importlib.import_module(str(node.module))
+        assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []
 
 
 def words_of(start: str) -> list[list[str]]:

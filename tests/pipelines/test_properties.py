@@ -145,7 +145,7 @@ def test_the_planner(layout: Layout, ids: list[list[tuple[Any, int]]], data: st.
 @FUZZ
 @given(fuzzed.files())
 def test_the_validator(drawn: list[File]) -> None:
-    """What is scored, in which order and with which text, and what is rejected and why, is what the README says."""
+    """What is scored, in which order and with which text, and what is rejected and why, is what docs/data.md says."""
     (file,) = drawn
     (batch,) = file.table().combine_chunks().to_batches()
     types = {field.name: field.type for field in batch.schema}

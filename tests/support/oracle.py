@@ -1,4 +1,4 @@
-"""What becomes of the input's rows, said in plain Python from the README alone, to hold the job against."""
+"""What becomes of the input's rows, said in plain Python from docs/data.md alone, to hold the job against."""
 
 from __future__ import annotations
 

@@ -1,0 +1,73 @@
+"""Write docs/options.md: every option of every command, from the parsers themselves.
+
+make docs
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from eval.__main__ import parser as eval_parser
+from pipelines.benchmark.options import build_parser as benchmark_parser
+from pipelines.candidates.options import build_parser as candidates_parser
+from pipelines.rerank.options import build_parser as rerank_parser
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "options.md"
+HEAD = """# Options
+
+Every option of every command. This page is generated from the parsers by `make docs`; do not edit it. An option that a
+command does not know is an error.
+"""
+TABLE = "| option | values | default | meaning |\n|---|---|---|---|\n"
+
+
+def commands() -> list[argparse.ArgumentParser]:
+    """The parsers of all commands."""
+    [evaluation] = [action for action in eval_parser()._actions if isinstance(action, argparse._SubParsersAction)]
+    return [rerank_parser(), candidates_parser(), benchmark_parser(), *evaluation.choices.values()]
+
+
+def page() -> str:
+    """The whole page."""
+    return "\n".join([HEAD, *map(section, commands())])
+
+
+def section(parser: argparse.ArgumentParser) -> str:
+    """One command: its description, a table, and what its help says at the end."""
+    actions = [action for action in parser._actions if not isinstance(action, argparse._HelpAction)]
+    rows = "".join(f"| {' | '.join(map(_cell, row(parser, action)))} |\n" for action in actions)
+    texts = [f"## {parser.prog}", " ".join(str(parser.description).split()), TABLE + rows.rstrip("\n")]
+    return "\n\n".join([*texts, *([" ".join(parser.epilog.split())] if parser.epilog else [])]) + "\n"
+
+
+def row(parser: argparse.ArgumentParser, action: argparse.Action) -> tuple[str, str, str, str]:
+    """An option's names, values, default and meaning."""
+    names = ", ".join(f"`{name}`" for name in action.option_strings or [str(action.metavar or action.dest)])
+    return names, _values(action), _default(action), parser._get_formatter()._expand_help(action)
+
+
+def _values(action: argparse.Action) -> str:
+    if action.choices is not None:
+        return ", ".join(f"`{choice}`" for choice in action.choices)
+    if action.nargs == 0 or not action.option_strings:
+        return ""
+    value = str(action.metavar or action.dest.upper())
+    return f"{value} ..." if action.nargs in ("+", "*") else value
+
+
+def _default(action: argparse.Action) -> str:
+    if action.required and action.nargs != "*":
+        return "required"
+    if action.nargs == 0 or action.default in (None, argparse.SUPPRESS) or action.default in ([], (), ""):
+        return ""
+    given = action.default if isinstance(action.default, (list, tuple)) else [action.default]
+    return " ".join(f"`{value}`" for value in given)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "\\<")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
