@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 from transforms.input.candidate_order import candidate_order
 from transforms.job.progress import progress_writer
 from transforms.schema import Shard
-from transforms.scoring.hosted.endpoint import EndpointSpecification
-from transforms.scoring.reranker import Specification
 from transforms.scoring.results import RankingTask, Scores, take
-from transforms.scoring.scorer import Scorer
+from transforms.scoring.scorer import Scorer, ScorerSpecification
 
 ScoredShard = tuple[Shard, Scores]
 
@@ -28,7 +26,7 @@ class RerankerHandler(ModelHandler[Shard, ScoredShard, Scorer]):
 
     def __init__(
         self,
-        specification: Specification | EndpointSpecification,
+        specification: ScorerSpecification,
         order: str = "best_first",
         progress_folder: str | None = None,
     ) -> None:

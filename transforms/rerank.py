@@ -25,8 +25,7 @@ from transforms.input.template import Template
 from transforms.job.progress import stop_requested
 from transforms.output.commit import commit
 from transforms.schema import Shard
-from transforms.scoring.hosted.endpoint import EndpointSpecification
-from transforms.scoring.reranker import Specification
+from transforms.scoring.scorer import ScorerSpecification
 
 NAMESPACE = "rerank"
 _MICROSECONDS = "_microseconds"
@@ -108,7 +107,7 @@ class Rerank(beam.PTransform):  # type: ignore[type-arg]  # its parameters are n
     def __init__(
         self,
         output: str,
-        specification: Specification | EndpointSpecification,
+        specification: ScorerSpecification,
         reading: Reading,
         *,
         order: str = "best_first",

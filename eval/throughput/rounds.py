@@ -19,8 +19,8 @@ from eval.throughput.arms import Arm
 from eval.throughput.tasks import take
 from transforms.base.errors import UserError
 from transforms.scoring import RankingTask, Reranker, catalogue
-from transforms.scoring.packed.execution import DTYPES
-from transforms.scoring.reranker import Specification, specify
+from transforms.scoring.packed.execution import DTYPES, resolve
+from transforms.scoring.reranker import specify_model
 
 WARM_UP = 8  # documents
 LARGE = 0.7  # billions of parameters, above which a CPU is asked for by --large
@@ -78,8 +78,8 @@ def load(args: argparse.Namespace, folder: Path) -> tuple[Reranker, str]:
             )
         like = random_models.make(args.model, folder / "model").like
         place = str(folder / "model")
-    specification = specify(place, like=like, options=options, **choices)
-    if not isinstance(specification, Specification) or specification.model.family == "embedding":
+    specification = specify_model(place, resolve(**choices), like=like, options=options)
+    if specification.model.family == "embedding":
         raise UserError(f"--model {args.model}: give a reranker that is loaded here")
     if args.batch_tokens is None:
         specification = specification.with_best_batch()  # as the job does

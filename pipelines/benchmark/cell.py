@@ -22,11 +22,10 @@ from pipelines.running.runner import prepare
 from transforms.base import files
 from transforms.base.errors import UserError
 from transforms.job import record as job
-from transforms.scoring import catalogue
-from transforms.scoring.hosted.endpoint import EndpointSpecification
 from transforms.scoring.packed.execution import resolve
-from transforms.scoring.reranker import Specification, specify
-from transforms.scoring.weights.checkpoint import EMBEDDED, locate, outline
+from transforms.scoring.reranker import specify
+from transforms.scoring.scorer import ScorerSpecification
+from transforms.scoring.weights.checkpoint import EMBEDDED, locate
 
 JOBS = "jobs"
 # BEIR's own evaluation leaves out a candidate whose id is that of its query.
@@ -70,14 +69,14 @@ class Work:
         return self.entrant, tuple(sorted(self.options.items())), self.machine
 
     @property
-    def specification(self) -> Specification | EndpointSpecification:
+    def specification(self) -> ScorerSpecification:
         """The model, settled; raises UserError where it cannot be had."""
         return _settled(*self._model)
 
     @property
     def departures(self) -> dict[str, Any]:
         """Settings that are other ones than the published comparison's protocol has."""
-        protocol = model_options(model_of(self.specification), self.candidates.data.name, {})
+        protocol = model_options(self.specification.model, self.candidates.data.name, {})
         usual = _settled(self.entrant, tuple(sorted(protocol.items())), self.machine).fingerprint()["settings"]
         found = self.specification.fingerprint()["settings"]
         return {name: value for name, value in found.items() if value != usual[name]}
@@ -129,11 +128,11 @@ def work_of(
     Raises:
         UserError: the model cannot be had, or cannot run so.
     """
-    model = model_of(settled(entrant, machine))
+    model = settled(entrant, machine).model
     return Work(entrant, candidates, model_options(model, candidates.data.name, asked), run, tuple(beam), machine)
 
 
-def settled(entrant: Entrant, machine: Machine) -> Specification | EndpointSpecification:
+def settled(entrant: Entrant, machine: Machine) -> ScorerSpecification:
     """A model with its own settings; raises UserError where it cannot be had, or cannot run so."""
     return _settled(entrant, (), machine)
 
@@ -149,16 +148,12 @@ def check_asked(entrants: Sequence[Entrant], asked: Mapping[str, Any], machine: 
     if not given:
         return
     try:
-        models = [model_of(settled(entrant, machine)) for entrant in entrants]
+        models = [settled(entrant, machine).model for entrant in entrants]
     except UserError:
         return
     known = {name for model in models for name in type(model.settings).__dataclass_fields__}
     if foreign := [f"--{name}" for name in given if name not in known]:
         raise UserError(f"{', '.join(foreign)}: applies to none of the models; leave it out")
-
-
-def model_of(specification: Specification | EndpointSpecification) -> catalogue.Model:
-    return specification.model if isinstance(specification, Specification) else catalogue.ENDPOINT
 
 
 def rerank(arguments: Sequence[str]) -> int:
@@ -189,7 +184,7 @@ def make_cell(work: Work, output: str, price_per_hour: float | None) -> Cell:
         directory, candidates.judgements, candidates.languages, data.benchmark in WITHOUT_IDENTICAL_IDS
     )
     main, recall = measured.rows[0], measured.rows[-1]
-    model = model_of(work.specification)
+    model = work.specification.model
     return Cell(
         model=work.entrant.name,
         dataset=data.name,
@@ -198,7 +193,7 @@ def make_cell(work: Work, output: str, price_per_hour: float | None) -> Cell:
         first_stage=main.get("first_stage"),
         list_recall=recall.get("first_stage", recall["reranked"]),
         trained_on=next(filter(None, (trained_on(name, data.name) for name in names_of(work, done.model))), None),
-        parameters=billions(work.specification),
+        parameters=work.specification.parameters(),
         queries={name.removeprefix("queries_"): measured.counts[name] for name in QUERY_COUNTS},
         pairs=report["pairs"]["total"],
         depth=measured.depth,
@@ -240,19 +235,12 @@ def names_of(work: Work, model: Mapping[str, Any]) -> list[str]:
     """
     weights = _weights(model["model"])
     embedded = [name for name in EMBEDDED if weights and weights == _weights(locate(name).identity())]
-    return [model_of(work.specification).name, work.entrant.name, *embedded]
+    return [work.specification.model.name, work.entrant.name, *embedded]
 
 
 def _weights(identity: Mapping[str, Any]) -> set[str]:
     """The hashes of a directory's weights."""
     return {digest for file, digest in identity.get("files", {}).items() if file.endswith(".safetensors")}
-
-
-def billions(specification: Specification | EndpointSpecification) -> float | None:
-    """A model's parameters in billions: the catalogue's figure, else as counted; None where it runs elsewhere."""
-    if not isinstance(specification, Specification):
-        return None
-    return specification.model.parameters or sum(t.numel() for t in outline(specification.checkpoint).values()) / 1e9
 
 
 def speed(report: Mapping[str, Any]) -> dict[str, Any]:
@@ -279,9 +267,7 @@ def _hash(decisive: Mapping[str, Any]) -> str:
 
 
 @cache
-def _settled(
-    entrant: Entrant, options: tuple[tuple[str, Any], ...], machine: Machine
-) -> Specification | EndpointSpecification:
+def _settled(entrant: Entrant, options: tuple[tuple[str, Any], ...], machine: Machine) -> ScorerSpecification:
     return specify(entrant.where, like=entrant.like, options=dict(options), **machine._asdict())
 
 

@@ -17,6 +17,7 @@ from transforms.base.errors import UserError
 from transforms.retrieval import datasets
 from transforms.scoring import catalogue
 from transforms.scoring.hosted.endpoint import is_address
+from transforms.scoring.model import Model
 
 # A list of the best 100 fits into one group of 125 whole; documents are cut, not windowed. So the vendor evaluates.
 PROTOCOL: Mapping[str, Mapping[str, Any]] = {
@@ -167,7 +168,7 @@ def code_task(dataset: str) -> str | None:
     return CODE_TASKS[max(fitting, key=len)] if fitting else None
 
 
-def model_options(model: catalogue.Model, dataset: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+def model_options(model: Model, dataset: str, asked: Mapping[str, Any]) -> dict[str, Any]:
     """A model's options for a data set: the protocol's, and what the user asked for of those that the model has."""
     options = dict(PROTOCOL.get(model.name, {}))
     if model.name == CODE_MODEL and (task := code_task(dataset)):

@@ -39,7 +39,7 @@ from transforms.retrieval.queries import Queries
 from transforms.retrieval.source import Source, of_dataset, of_files
 from transforms.retrieval.transform import Bm25, Candidates, Dense, Run, Settings
 from transforms.scoring.catalogue import licence_notice
-from transforms.scoring.reranker import Specification
+from transforms.scoring.text_encoder import embeds
 
 LAYOUT = job.Layout(parts=(join.CANDIDATES_DIRECTORY,), files=(job.SUCCESS, REPORT, QRELS, ANSWERS), steps=(work.WORK,))
 _PACKAGES = ("offline-rerank", "apache-beam", "bm25s", "PyStemmer", "duckdb", "pyarrow", "torch", "transformers")
@@ -133,7 +133,7 @@ def first_stage(
             raise UserError(f"--retriever run:{name}: {one_line(error)}; give a TREC run") from error
         return Run(path), {"kind": "run", "path": path, "sha256": digest}, {}
     specification = specify_for_job(name, options, DENSE_OPTIONS, begun, elsewhere)
-    if not isinstance(specification, Specification) or specification.model.family != "embedding":
+    if not embeds(specification):
         raise UserError(f"--retriever dense:{name}: it gives no embeddings of texts; give a sentence encoder")
     if notice := licence_notice(specification.model):
         print(notice, file=sys.stderr)

@@ -15,9 +15,8 @@ from transforms.input.inputs import InputFile, total_pairs
 from transforms.input.plan import Unit, plan
 from transforms.input.reader import read_shards
 from transforms.rerank import Reading
-from transforms.scoring.hosted.endpoint import EndpointSpecification
-from transforms.scoring.reranker import Specification
 from transforms.scoring.results import RankingTask, Scores, concatenate
+from transforms.scoring.scorer import ScorerSpecification
 
 SAMPLED_UNITS = 8
 SECONDS_OF_SCORING = 10.0
@@ -58,7 +57,7 @@ class Estimate:
 
 
 def report(
-    specification: Specification | EndpointSpecification,
+    specification: ScorerSpecification,
     inputs: Sequence[InputFile],
     reading: Reading,
     wanted: Wanted,
@@ -68,7 +67,7 @@ def report(
     Raises:
         UserError: the model is asked over the network, where a sample would cost what scoring costs.
     """
-    if isinstance(specification, EndpointSpecification):
+    if specification.hosted:
         raise UserError("--dry_run: asking the endpoint would cost; give a model that runs here")
     made = plan(inputs)
     # Scattered rows are not regrouped for an estimate: the beginning of each file will do.
@@ -99,7 +98,7 @@ def sample_tasks(units: Sequence[Unit], reading: Reading) -> list[list[RankingTa
     return tasks
 
 
-def estimate(specification: Specification, units: Sequence[Unit], reading: Reading) -> Estimate:
+def estimate(specification: ScorerSpecification, units: Sequence[Unit], reading: Reading) -> Estimate:
     """Score sampled lists for some seconds, taking one from each sampled place in turn."""
     places = sample_tasks(units, reading)
     turns = [place[turn] for turn in range(max(map(len, places), default=0)) for place in places if turn < len(place)]

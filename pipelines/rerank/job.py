@@ -18,7 +18,6 @@ from functools import partial
 from pathlib import Path
 
 import apache_beam as beam
-import torch
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 
 from pipelines.rerank import dry_run
@@ -46,8 +45,7 @@ from transforms.output import report
 from transforms.output.commit import Part, committed, complete_row_groups, uncommit
 from transforms.rerank import NAMESPACE, Reading, Rerank, Work, stage_seconds
 from transforms.scoring.catalogue import licence_notice
-from transforms.scoring.hosted.endpoint import EndpointSpecification
-from transforms.scoring.reranker import Specification
+from transforms.scoring.scorer import ScorerSpecification
 
 RUN_TAG = "rerank"  # the run's name in a TREC run file
 
@@ -85,17 +83,17 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
         raise UserError("--extend: a new file of flat input may hold more pairs of an old query; give another --output")
     begun = None if options.overwrite else job.read_job(output)
     specification = specify_model(options, begun, elsewhere=not local and not options.dry_run)
-    if isinstance(specification, Specification) and (notice := licence_notice(specification.model)):
+    if notice := licence_notice(specification.model):
         print(notice, file=sys.stderr)
     batch_is_open = begun is None and not is_given(options, "batch_tokens")
     if options.dry_run:
-        specification = with_batch_size(specification) if batch_is_open else specification
+        specification = specification.with_best_batch() if batch_is_open else specification
         planned = dry_run.Wanted(options.workers or 1, options.throughput, options.price_per_hour)
         print(dry_run.report(specification, inputs, reading, planned))
         return 0
     if local and batch_is_open:
         job.check_free(output, options.overwrite)
-        specification = with_batch_size(specification)
+        specification = specification.with_best_batch()
 
     wanted = job.new_job(
         inputs,
@@ -156,9 +154,7 @@ def check_run_file(path: str, inputs: Sequence[InputFile], output: str) -> None:
             raise UserError(f"--run_file {path}: {folder} is no directory that can be written to; give another name")
 
 
-def specify_model(
-    options: argparse.Namespace, begun: job.Job | None, elsewhere: bool = False
-) -> Specification | EndpointSpecification:
+def specify_model(options: argparse.Namespace, begun: job.Job | None, elsewhere: bool = False) -> ScorerSpecification:
     """The model that the options name, see `specify_for_job`, checked against the order of candidates.
 
     Raises:
@@ -166,23 +162,16 @@ def specify_model(
     """
     specification = specify_for_job(options.model, options, MODEL_OPTIONS, begun, elsewhere)
     order = check_order(options.candidate_order)
-    listwise = isinstance(specification, Specification) and specification.model.family == "listwise"
-    if order != "best_first" and not listwise:
+    if order != "best_first" and not specification.model.reads_lists:
         raise UserError(f"--candidate_order {order}: {options.model} scores each document alone; leave it out")
     return specification
 
 
-def with_batch_size(specification: Specification | EndpointSpecification) -> Specification | EndpointSpecification:
-    """The specification with the batch size that was measured as the best, see `Specification.with_best_batch`."""
-    return specification.with_best_batch() if isinstance(specification, Specification) else specification
-
-
-def use_all_gpus(specification: Specification | EndpointSpecification, options: PipelineOptions) -> None:
+def use_all_gpus(specification: ScorerSpecification, options: PipelineOptions) -> None:
     """Ask Beam's own engine for a worker process for each GPU of this machine, where neither is chosen by the user."""
     direct = options.view_as(DirectOptions)
     unsaid = (direct.direct_running_mode, direct.direct_num_workers) == ("in_memory", 1)
-    several = isinstance(specification, Specification) and specification.execution.device == "cuda"
-    if unsaid and several and (gpus := torch.cuda.device_count()) > 1:
+    if unsaid and (gpus := specification.gpus()) > 1:
         direct.direct_running_mode, direct.direct_num_workers = "multi_processing", gpus
 
 

@@ -9,13 +9,14 @@ from typing import Any
 from pipelines.rerank.options import RUN_OPTIONS, is_given
 from transforms.base.errors import UserError
 from transforms.job import record as job
-from transforms.scoring.hosted.endpoint import EndpointSpecification, is_address
-from transforms.scoring.reranker import Specification, specify
+from transforms.scoring.hosted.endpoint import is_address
+from transforms.scoring.reranker import specify
+from transforms.scoring.scorer import ScorerSpecification
 
 
 def specify_for_job(
     name: str, options: argparse.Namespace, own: Iterable[str], begun: job.Job | None, elsewhere: bool
-) -> Specification | EndpointSpecification:
+) -> ScorerSpecification:
     """The model, run as the options say; what they leave open is as in the job that is continued, if there is one.
 
     Args:

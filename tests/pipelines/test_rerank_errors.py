@@ -123,7 +123,7 @@ def test_the_output_is_looked_at_before_a_model_is_loaded_for_its_batch_size(
     def load(*_: object) -> NoReturn:
         raise AssertionError("loaded")
 
-    monkeypatch.setattr("pipelines.rerank.job.with_batch_size", load)
+    monkeypatch.setattr("transforms.scoring.reranker.Specification.with_best_batch", load)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.txt").write_text("years of work")
     assert rerank(source, tmp_path / "other", model) == 2

@@ -12,6 +12,7 @@ from tests.support import tiny
 from transforms.base.errors import UserError
 from transforms.scoring import RankingTask, Reranker
 from transforms.scoring import reranker as reranker_module
+from transforms.scoring.catalogue import UNLISTED
 from transforms.scoring.reranker import Specification, chunks_of, specify
 
 DATA = Path(__file__).parents[1] / "data"
@@ -168,3 +169,22 @@ def test_mistakes_are_told_before_anything_is_loaded(arguments: dict[str, Any], 
 def test_where_to_run_is_checked_before_a_model_is_fetched() -> None:
     with pytest.raises(UserError, match="--device tpu: give auto, cpu, cuda or cuda:N"):
         specify("nobody/nothing", device="tpu")
+
+
+@pytest.mark.parametrize(("device", "gpus"), [("cuda", 4), ("cuda:2", 0), ("cpu", 0)])
+def test_workers_share_out_all_gpus_where_none_was_chosen(
+    monkeypatch: pytest.MonkeyPatch, device: str, gpus: int
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+    on_cpu = specify("small-cross-encoder")
+    assert isinstance(on_cpu, Specification)
+    assert replace(on_cpu, execution=replace(on_cpu.execution, device=device)).gpus() == gpus
+
+
+def test_a_model_listed_without_its_size_is_counted() -> None:
+    specification = specify("small-cross-encoder")
+    assert isinstance(specification, Specification)
+    assert specification.parameters() == 0.019
+    counted = replace(specification, model=UNLISTED).parameters()
+    assert round(counted, 3) == 0.019
+    assert counted != 0.019

@@ -4,46 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from transforms.base.errors import UserError
 from transforms.scoring.families import cross_encoder, embedding, listwise, m0, yes_no
 from transforms.scoring.families import sentence_transformers_config as sentence_files
-from transforms.scoring.hosted import endpoint
+from transforms.scoring.model import Model
 from transforms.scoring.weights import backbones
 from transforms.scoring.weights.checkpoint import Checkpoint
-
-
-@dataclass(frozen=True)
-class Model:
-    """What is known of a model beyond its files.
-
-    Attributes:
-        name: hub id, or the short name of an embedded model.
-        family: module and class that score with it; see `transforms.scoring.reranker.FAMILIES`.
-        settings: the vendor's defaults.
-        licence: SPDX identifier.
-        parameters: in billions.
-        limit: most tokens that it reads at once, by its files.
-        score: what its score means, in words.
-        checked: what its scores here were held against; where nothing was at hand, that is said.
-        revision: the hub commit to take where none is asked for; None for the main branch.
-        signature: words that stand in config.json's `architectures` or `auto_map` of this model's files alone, by which
-            a directory tells what it is; empty where it does not.
-    """
-
-    name: str
-    family: str
-    settings: Any
-    licence: str
-    parameters: float
-    limit: int | None = None
-    score: str = ""
-    checked: str = ""
-    revision: str | None = None
-    signature: str = ""
-
 
 # jina-code-embeddings' model card. The benchmark CoIR uses nl2code for Apps, CosQA and SyntheticText2SQL, qa for
 # CodeFeedback and StackOverflowQA, code2code for CodeTransOcean, code2nl for CodeSearchNet, code2completion for
@@ -211,11 +179,6 @@ MODELS = (
 UNLISTED = Model("", "cross_encoder", cross_encoder.Settings(), licence="unknown", parameters=0)
 # A sentence-transformers directory that no entry describes; its own files say what is needed.
 UNLISTED_ENCODER = Model("", "embedding", embedding.Settings(), licence="unknown", parameters=0)
-
-# A hosted rerank API, of which the settings are all that is known; it has no family that loads and computes.
-ENDPOINT = Model(
-    "an endpoint", "model that runs elsewhere", endpoint.Settings(), licence="its host's terms", parameters=0
-)
 
 
 def named(name: str) -> Model | None:

@@ -22,7 +22,7 @@ from transforms.scoring import catalogue
 from transforms.scoring.families import cross_encoder, embedding, listwise, m0, yes_no
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.hosted import endpoint
-from transforms.scoring.hosted.endpoint import EndpointSpecification
+from transforms.scoring.model import Model
 from transforms.scoring.packed import best_batch as probe
 from transforms.scoring.packed import execution
 from transforms.scoring.packed import run_batches as engine
@@ -30,7 +30,7 @@ from transforms.scoring.packed.execution import Execution, Placement
 from transforms.scoring.packed.packing import Packed, TokenSequence, pack
 from transforms.scoring.packed.run_batches import Rows
 from transforms.scoring.results import Failure, RankingTask, Scores, concatenate
-from transforms.scoring.scorer import Scorer, no_progress
+from transforms.scoring.scorer import Scorer, ScorerSpecification, no_progress
 from transforms.scoring.weights import backbones, checkpoint
 from transforms.scoring.weights.checkpoint import Checkpoint
 
@@ -89,7 +89,7 @@ FAMILIES: dict[str, FamilyModule] = {
 
 @dataclass(frozen=True)
 class Specification:
-    """A model to load, everything settled and checked that can be without loading it.
+    """A model to load, everything settled and checked that can be without loading it; a `ScorerSpecification`.
 
     Attributes:
         model: its catalogue entry.
@@ -98,10 +98,11 @@ class Specification:
         execution: where and how it runs.
     """
 
-    model: catalogue.Model
+    model: Model
     checkpoint: Checkpoint
     settings: Any
     execution: Execution
+    hosted: bool = False
 
     def fingerprint(self) -> dict[str, Any]:
         """What decides the scores besides the execution: identity of the weights, family, settings."""
@@ -111,6 +112,14 @@ class Specification:
             "family": self.model.family,
             "settings": asdict(self.settings),
         }
+
+    def parameters(self) -> float:
+        """In billions: the catalogue's figure, else as counted in the weights' files."""
+        return self.model.parameters or sum(t.numel() for t in checkpoint.outline(self.checkpoint).values()) / 1e9
+
+    def gpus(self) -> int:
+        """GPUs of this machine that worker processes can share out; none where one of them was chosen."""
+        return torch.cuda.device_count() if self.execution.device == "cuda" else 0
 
     def with_best_batch(self) -> Specification:
         """The same with the batch size that serves the model best on its GPU, measured; see `probe.best_budget`.
@@ -141,7 +150,7 @@ def specify(
     attention: str = "auto",
     options: Mapping[str, Any] | None = None,
     elsewhere: bool = False,
-) -> Specification | EndpointSpecification:
+) -> ScorerSpecification:
     """Find a model and settle how to run it, without loading its weights.
 
     Args:
@@ -163,10 +172,23 @@ def specify(
         local = {"revision": revision, "model_like": like, "batch_tokens": batch_tokens}
         choices = {"device": device, "dtype": dtype, "attention": attention}
         local |= {name: value for name, value in choices.items() if value != "auto"}
-        settings = catalogue.with_options(catalogue.ENDPOINT, local | dict(options or {}))
+        settings = catalogue.with_options(endpoint.MODEL, local | dict(options or {}))
         return endpoint.specify(name, settings)
     # Before a download that may take long.
     run = execution.resolve(device, dtype, batch_tokens, threads, attention, elsewhere)
+    return specify_model(name, run, revision=revision, like=like, options=options, elsewhere=elsewhere)
+
+
+def specify_model(
+    name: str,
+    run: Execution,
+    *,
+    revision: str | None = None,
+    like: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    elsewhere: bool = False,
+) -> Specification:
+    """`specify` for a model that is loaded here, and how it runs settled but for the attention kernel."""
     entry = catalogue.named(name)
     found = checkpoint.locate(name, revision or (entry.revision if entry else None))
     model = catalogue.recognise(found, like)
@@ -209,19 +231,10 @@ class Reranker(Scorer):
         **options: Any,
     ) -> Reranker:
         """Find and load a model: `specify`, with the family's settings as keywords."""
-        specification = specify(
-            name,
-            revision=revision,
-            like=like,
-            device=device,
-            dtype=dtype,
-            batch_tokens=batch_tokens,
-            attention=attention,
-            options=options,
-        )
-        if isinstance(specification, EndpointSpecification):
+        if endpoint.is_address(name):
             raise UserError(f"{name}: an endpoint is not loaded; use specify(ADDRESS, options={{...}}).load()")
-        return cls(specification)
+        run = execution.resolve(device, dtype, batch_tokens, attention=attention)
+        return cls(specify_model(name, run, revision=revision, like=like, options=options))
 
     def best_batch_tokens(self) -> int:
         """The batch size that serves this model best on its device, measured; see `probe.best_budget`."""

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from transforms.scoring.model import Model
 from transforms.scoring.results import RankingTask, Scores
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 def no_progress(pairs: float, tokens: int) -> None:
@@ -35,3 +40,34 @@ class Scorer(ABC):
         tasks = [RankingTask(*task) for task in lists]
         ends = np.cumsum([len(task.documents) for task in tasks])
         return [part.tolist() for part in np.split(self.score_tasks(tasks).score, ends[:-1])] if tasks else []
+
+
+class ScorerSpecification(Protocol):
+    """A scorer to load, everything settled and checked that can be without loading it; it travels to the workers."""
+
+    @property
+    def model(self) -> Model:
+        """What is known of it."""
+
+    @property
+    def execution(self) -> DataclassInstance:
+        """Where and how its arithmetic runs."""
+
+    @property
+    def hosted(self) -> bool:
+        """Whether somebody else computes the scores, and may charge for them."""
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What decides the scores besides the execution."""
+
+    def parameters(self) -> float | None:
+        """In billions; None where that is unknown."""
+
+    def gpus(self) -> int:
+        """GPUs of this machine that worker processes can share out."""
+
+    def with_best_batch(self) -> ScorerSpecification:
+        """The same with the batch size that serves it best here."""
+
+    def load(self) -> Scorer:
+        """The scorer, ready to score."""

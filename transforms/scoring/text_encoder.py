@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -19,12 +19,20 @@ from transforms.base.errors import UserError
 from transforms.scoring.families import embedding
 from transforms.scoring.families.embedding import Input, Side
 from transforms.scoring.families.tokenise import Tokens
+from transforms.scoring.hosted.endpoint import is_address
+from transforms.scoring.packed import execution
 from transforms.scoring.packed import run_batches as engine
 from transforms.scoring.packed.run_batches import Rows
-from transforms.scoring.reranker import Specification, specify
+from transforms.scoring.reranker import Specification, specify_model
 from transforms.scoring.results import Failure
+from transforms.scoring.scorer import ScorerSpecification
 
 CHUNK_TEXTS = 4096  # tokenised and planned together
+
+
+def embeds(specification: ScorerSpecification) -> TypeGuard[Specification]:
+    """Whether it is of a model that an Encoder can be loaded from."""
+    return isinstance(specification, Specification) and specification.model.family == "embedding"
 
 
 class Encoder:
@@ -36,7 +44,7 @@ class Encoder:
         Raises:
             UserError: the model is no sentence encoder, or its files do not fit together.
         """
-        if specification.model.family != "embedding":
+        if not embeds(specification):
             family = specification.model.family.replace("_", "-")
             raise UserError(f"model {specification.checkpoint.name}: a {family}, which gives no embeddings of texts")
         self.specification = specification
@@ -47,11 +55,11 @@ class Encoder:
     @classmethod
     def load(cls, name: str, *, like: str | None = None, **choices: Any) -> Encoder:
         """Find and load a model: `reranker.specify`, with the family's settings as keywords."""
-        where = {key: choices.pop(key) for key in ("revision", "device", "dtype", "batch_tokens") if key in choices}
-        specification = specify(name, like=like, options=choices, **where)
-        if not isinstance(specification, Specification):
+        if is_address(name):
             raise UserError(f"{name}: an endpoint gives no embeddings; give a model")
-        return cls(specification)
+        run = {key: choices.pop(key) for key in ("device", "dtype", "batch_tokens") if key in choices}
+        revision = choices.pop("revision", None)
+        return cls(specify_model(name, execution.resolve(**run), revision=revision, like=like, options=choices))
 
     def embed(self, texts: Sequence[str], side: Side) -> Rows:
         """Embeddings of the texts, as those of queries or as those of documents; each distinct text is computed once.

@@ -40,6 +40,7 @@ from transforms.scoring.hosted.client import (
     check_address,
 )
 from transforms.scoring.hosted.dialects import APIS
+from transforms.scoring.model import Model
 from transforms.scoring.results import Failure, RankingTask, Scores
 from transforms.scoring.scorer import Scorer, no_progress
 
@@ -74,6 +75,10 @@ class Settings:
     endpoint_patience: float = 300.0
 
 
+# The settings are all that is known of the model behind an address.
+MODEL = Model("an endpoint", "model that runs elsewhere", Settings(), licence="its host's terms", parameters=0)
+
+
 @dataclass(frozen=True)
 class NoExecution:
     """Nothing is computed here: no device, dtype or batch of ours decides a score."""
@@ -81,16 +86,29 @@ class NoExecution:
 
 @dataclass(frozen=True)
 class EndpointSpecification:
-    """An endpoint to use, checked as far as can be without asking it; what `reranker.Specification` is to a model."""
+    """An endpoint to use, checked as far as can be without asking it; a `scorer.ScorerSpecification`."""
 
     url: str
     settings: Settings
     execution: NoExecution = NoExecution()
+    model: Model = MODEL
+    hosted: bool = True
 
     def fingerprint(self) -> dict[str, Any]:
         """What decides the scores, as far as can be known from here."""
         settings = {name: value for name, value in asdict(self.settings).items() if name not in _TRYING}
         return {"model": {"endpoint": self.url}, "family": "endpoint", "settings": settings}
+
+    def parameters(self) -> None:
+        """Unknown."""
+
+    def gpus(self) -> int:
+        """None is used."""
+        return 0
+
+    def with_best_batch(self) -> EndpointSpecification:
+        """The same: what goes together in a pass is the host's affair."""
+        return self
 
     def load(self) -> Endpoint:
         """The endpoint, ready to be asked."""
