@@ -24,7 +24,7 @@ format: .venv/.installed
 	@.venv/bin/ruff format .
 
 docs: .venv/.installed
-	@.venv/bin/python scripts/write_options.py
+	@.venv/bin/python -m scripts.write_options
 
 .venv/.installed: setup.py pyproject.toml constraints.txt
 	@if [ -z "$(PYTHON)" ]; then \

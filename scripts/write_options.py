@@ -17,7 +17,8 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "options.md"
 HEAD = """# Options
 
 Every option of every command. This page is generated from the parsers by `make docs`; do not edit it. An option that a
-command does not know is an error.
+command does not know is an error. Options of a model take the vendor's values by default; an option that the model does
+not have is an error too.
 """
 TABLE = "| option | values | default | meaning |\n|---|---|---|---|\n"
 

@@ -60,7 +60,7 @@ def add_relevance_arguments(parser: argparse.ArgumentParser, measures: Sequence[
         "--answers",
         metavar="FILE",
         help='for MKQA: lines {"query_id": "...", "answers": ["...", ...]}, plain or gzip; a candidate is relevant if '
-        "an answer stands in its title or text",
+        "an answer occurs in its title or text",
     )
     parser.add_argument(
         "--candidates",
@@ -72,9 +72,9 @@ def add_relevance_arguments(parser: argparse.ArgumentParser, measures: Sequence[
         "--measures",
         nargs="+",
         metavar="MEASURE",
-        help="in the notation of ir-measures, R(rel=2)@100 say; SetR, the recall of the whole list, is always added "
-        f"(default: {' '.join(measures)}). With --answers Recall@k, the share of the queries with an answer in the "
-        f"first k passages (default: {' '.join(ANSWERS_MEASURES)})",
+        help="in the notation of ir-measures, such as R(rel=2)@100; SetR, the recall of the whole list, is always "
+        f"added (default: {' '.join(measures)}). With --answers Recall@k, the share of the queries with an answer in "
+        f"the first k passages (default: {' '.join(ANSWERS_MEASURES)})",
     )
     parser.add_argument(
         "--only_run_queries",

@@ -1,4 +1,4 @@
-"""Tell how much the order matters in which a listwise model reads the candidates.
+"""Report how much the order matters in which a listwise model reads the candidates.
 
 Reads the outputs of jobs that differ in --candidate_order alone, or runs these jobs first.
 """
@@ -86,7 +86,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ORDER",
         help=f"values of --candidate_order to compare (default: {' '.join(DEFAULT_ORDERS)})",
     )
-    run.add_argument("--job_options", default="", metavar="TEXT", help='more of its options, "--dtype float32" say')
+    run.add_argument(
+        "--job_options", default="", metavar="TEXT", help='further options of the jobs, such as "--dtype float32"'
+    )
 
 
 def run(args: argparse.Namespace) -> None:

@@ -18,7 +18,9 @@ SHOWN = 50  # characters of a document
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, help="hub id, directory or embedded model")
-    parser.add_argument("--model_like", help="the model of the catalogue that a directory holds, if it does not tell")
+    parser.add_argument(
+        "--model_like", help="the model of the catalogue that a directory holds, if it cannot be recognised"
+    )
     parser.add_argument("--revision", help="hub revision; by default the catalogue's")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--dtype", default="float32", help="float32 (default), bfloat16, float16 or auto")

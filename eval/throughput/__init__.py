@@ -22,10 +22,16 @@ SAMPLE = Path(__file__).parents[2] / "demo" / "dbpedia_entity_40x50.parquet"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, help="hub id, for its sizes alone; directory; or embedded model")
-    parser.add_argument("--model_like", help="the model of the catalogue that a directory holds, if it does not tell")
+    parser.add_argument(
+        "--model_like", help="the model of the catalogue that a directory holds, if it cannot be recognised"
+    )
     parser.add_argument("--candidates", help="Parquet with candidate lists; by default the demo's")
     parser.add_argument(
-        "--pairs", type=int, nargs="+", default=[1000], help="pairs to score; of several numbers the first for all"
+        "--pairs",
+        type=int,
+        nargs="+",
+        default=[1000],
+        help="pairs to score; with several numbers core and job are measured at each, others at the first",
     )
     parser.add_argument("--list_size", type=int, help="documents of a query; by default as in the candidate lists")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
@@ -34,8 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch_tokens", type=int, help="tokens in one forward pass, at most")
     parser.add_argument("--group_size", type=int, help="documents that a listwise model reads together, at most")
     parser.add_argument("--repeats", type=int, default=3, help="times that each is measured, taking turns (default: 3)")
-    parser.add_argument("--without", nargs="*", default=[], metavar="NAME", help="what to leave out: core alone stays")
-    parser.add_argument("--price_per_hour", type=float, help="of this machine, to tell the cost of 1,000 documents")
+    parser.add_argument(
+        "--without",
+        nargs="*",
+        default=[],
+        metavar="NAME",
+        help="what to leave out, by its name in the table; core always stays",
+    )
+    parser.add_argument("--price_per_hour", type=float, help="of this machine, to report the cost of 1,000 documents")
     parser.add_argument("--large", action="store_true", help="on a CPU, take models of more than 0.7B parameters too")
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write all figures there")
 

@@ -194,7 +194,7 @@ def build_parser() -> argparse.ArgumentParser:
         type=given,
         metavar="MODEL",
         help="as --model of pipelines.rerank; NAME=MODEL gives it another name in the table, and treats a directory "
-        "as the model of the catalogue that is called so",
+        "as the catalogue's model of that name",
     )
     what.add_argument(
         "--datasets",
@@ -203,9 +203,8 @@ def build_parser() -> argparse.ArgumentParser:
         action="extend",
         type=given,
         metavar="DATASET",
-        help="beir/scifact, miracl/yo, mkqa/de, coir/cosqa and so on; NAME=DIRECTORY (in BEIR's layout or, of a name "
-        "that is known, with copies in the hub's); or "
-        "NAME=CANDIDATES,QRELS for candidates in Parquet that are there with their judgements",
+        help="beir/scifact, miracl/yo, mkqa/de, coir/cosqa and so on; NAME=DIRECTORY (in BEIR's layout or, under a "
+        "known name, with copies in the hub's); or NAME=CANDIDATES,QRELS for candidates in Parquet and judgements",
     )
     what.add_argument("--output", required=True, type=given, metavar="DIR", help="for all results")
     what.add_argument(
@@ -219,14 +218,16 @@ def build_parser() -> argparse.ArgumentParser:
     what.add_argument("--data_dir", type=given, metavar="DIR", help="local copies of the data sets")
 
     plan = parser.add_argument_group("plan")
-    plan.add_argument("--plan", action="store_true", help="say what would run, how long and at what cost; run nothing")
+    plan.add_argument(
+        "--plan", action="store_true", help="report what would run, how long and at what cost; run nothing"
+    )
     plan.add_argument(
         "--throughput",
         type=speed,
         metavar="N",
-        help="pairs a second, for models of which no finished cell tells it",
+        help="pairs per second, for models without a finished cell",
     )
-    plan.add_argument("--price_per_hour", type=price, metavar="PRICE", help="of this machine, to tell the cost")
+    plan.add_argument("--price_per_hour", type=price, metavar="PRICE", help="of this machine, to report the cost")
 
     model = parser.add_argument_group("options of the models, each for those alone that have it")
     add_options(model, MODEL_OPTIONS)

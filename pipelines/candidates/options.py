@@ -68,10 +68,10 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="beir/scifact, miracl/yo, mkqa/de, coir/cosqa and so on, or a directory in BEIR's layout",
     )
-    data.add_argument("--list_datasets", action=ListDatasets, nargs=0, help="print the names of all, and end")
-    data.add_argument("--split", type=given, help="of the queries, where it is not the benchmark's own")
+    data.add_argument("--list_datasets", action=ListDatasets, nargs=0, help="print the names of all, and exit")
+    data.add_argument("--split", type=given, help="of the queries (default: test for BEIR and CoIR, dev for MIRACL)")
     data.add_argument("--data_dir", type=given, metavar="DIR", help="holds copies in the hub's layout, OWNER/NAME/...")
-    for name, what in (("queries", "queries"), ("corpus", "documents"), ("qrels", "judgements, if there are any")):
+    for name, what in (("queries", "queries"), ("corpus", "documents"), ("qrels", "judgements (optional)")):
         data.add_argument(
             f"--{name}",
             nargs="+",
@@ -85,7 +85,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--language",
         type=language,
         metavar="CODE",
-        help="of the corpus, for BM25's analysis: ar, de, fr ...; en where neither you nor the data set tell",
+        help="of the corpus, for BM25's analysis: ar, de, fr ...; en if neither you nor the data set name it",
     )
 
     stage = parser.add_argument_group("first stage")
@@ -94,7 +94,7 @@ def build_parser() -> argparse.ArgumentParser:
     stage.add_argument(
         "--exclude_identical_ids",
         action=argparse.BooleanOptionalAction,
-        help="drop a document that has the query's own id; on for BEIR, as in its own code, and off for all else",
+        help="drop a document that has the query's own id (default: for BEIR only, as in its own code)",
     )
     stage.add_argument("--revision", help="of a dense model: commit, tag or branch on the hub")
     stage.add_argument("--model_like", metavar="NAME", help="treat a dense checkpoint as this model of the catalogue")

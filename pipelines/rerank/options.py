@@ -9,6 +9,9 @@ from typing import Any
 from pipelines.running.options import Parser
 from transforms.schema import REASONS
 from transforms.scoring import catalogue
+from transforms.scoring.families import listwise
+from transforms.scoring.hosted import endpoint
+from transforms.scoring.hosted.dialects import APIS
 from transforms.scoring.packed.attention import KERNELS
 from transforms.scoring.packed.execution import DTYPES
 
@@ -87,31 +90,56 @@ MODEL_OPTIONS: dict[str, dict[str, Any]] = {
         "choices": ("none", "sigmoid"),
         "help": "write the model's raw logit, or a score between 0 and 1 made of it",
     },
-    "group_size": {"type": positive, "metavar": "N", "help": "documents that a listwise model reads together, at most"},
+    "group_size": {
+        "type": positive,
+        "metavar": "N",
+        "help": f"documents that a listwise model reads together, at most (default: {listwise.Settings.group_size})",
+    },
     "special_tokens": {
         "choices": ("vendor", "escape"),
         "help": "let special-token strings in the input act as the vendor's code does, or make them plain text",
     },
-    "prompt": {"metavar": "NAME", "help": "which of a model's prompts to use, where it has several"},
-    "task": {"metavar": "NAME", "help": "which task to embed for, where a model has several"},
+    "prompt": {"metavar": "NAME", "help": "which of a model's prompts to use, if it has several"},
+    "task": {"metavar": "NAME", "help": "which task to embed for, if a model has several"},
     "size": {
         "type": positive,
         "metavar": "N",
-        "help": "dimensions to keep of an embedding, where a model was trained for that",
+        "help": "dimensions to keep of an embedding, if the model was trained for that (Matryoshka)",
     },
-    "instruction": {"metavar": "TEXT", "help": "for the queries that have none of their own"},
+    "instruction": {"metavar": "TEXT", "help": "for queries that have none of their own"},
     "endpoint_model": {"metavar": "NAME", "help": "the model's name at the rerank API"},
-    "endpoint_api": {"metavar": "NAME", "help": "the rerank API's dialect"},
-    "endpoint_batch": {"type": positive, "metavar": "N", "help": "documents in a request, at most"},
-    "endpoint_concurrency": {"type": positive, "metavar": "N", "help": "requests at once, at most"},
+    "endpoint_api": {"metavar": "NAME", "help": f"the rerank API's dialect: {' or '.join(APIS)} (default: common)"},
+    "endpoint_batch": {
+        "type": positive,
+        "metavar": "N",
+        "help": f"documents in a request, at most (default: {endpoint.Settings.endpoint_batch})",
+    },
+    "endpoint_concurrency": {
+        "type": positive,
+        "metavar": "N",
+        "help": f"requests at once, at most (default: {endpoint.Settings.endpoint_concurrency})",
+    },
 }
 
 # What settles how the arithmetic runs; the defaults leave the choice open.
 RUN_OPTIONS: dict[str, dict[str, Any]] = {
     "device": {"default": "auto", "help": "auto, cpu, cuda or cuda:N"},
-    "dtype": {"default": "auto", "choices": ("auto", *DTYPES), "help": "of the model"},
-    "attention": {"default": "auto", "choices": ("auto", *KERNELS), "help": "kernel that computes attention"},
-    "batch_tokens": {"default": None, "type": positive, "metavar": "N", "help": "tokens in one forward pass, at most"},
+    "dtype": {
+        "default": "auto",
+        "choices": ("auto", *DTYPES),
+        "help": "number format of the model; auto is bfloat16 if the hardware multiplies it natively, else float32",
+    },
+    "attention": {
+        "default": "auto",
+        "choices": ("auto", *KERNELS),
+        "help": "kernel that computes attention; auto takes the first that device, dtype and model allow",
+    },
+    "batch_tokens": {
+        "default": None,
+        "type": positive,
+        "metavar": "N",
+        "help": "tokens in one forward pass, at most (default: by device)",
+    },
 }
 
 
@@ -128,8 +156,12 @@ def add_options(group: argparse._ArgumentGroup, described: Mapping[str, Mapping[
 
 # What a dry run plans for, and the job itself does not know.
 PLAN_OPTIONS: dict[str, dict[str, Any]] = {
-    "workers": {"type": positive, "metavar": "N", "help": "of a dry run: machines to plan for"},
-    "throughput": {"type": speed, "metavar": "PAIRS", "help": "of a dry run: pairs a second of one machine, if known"},
+    "workers": {"type": positive, "metavar": "N", "help": "of a dry run: machines to plan for (default: 1)"},
+    "throughput": {
+        "type": speed,
+        "metavar": "PAIRS",
+        "help": "of a dry run: pairs per second of one machine (default: measured)",
+    },
 }
 
 # What else decides a part file's bytes.
@@ -155,9 +187,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     ends.add_argument("--output", required=True, type=given, metavar="DIR", help="the job's own directory")
     ends.add_argument(
-        "--keep_columns", type=names, default=(), metavar="A,B", help="input columns to carry to the output"
+        "--keep_columns", type=names, default=(), metavar="A,B", help="columns of queries or candidates to copy"
     )
-    ends.add_argument("--text_template", metavar="TEXT", help="what a model sees of a document, say '{title} {text}'")
+    ends.add_argument(
+        "--text_template", metavar="TEXT", help="what the model sees of a document, such as '{title} {text}'"
+    )
     ends.add_argument("--top_k", type=positive, metavar="K", help="keep each query's best K only; all are ranked")
     ends.add_argument("--run_file", type=given, metavar="FILE", help="also write the ranking as a TREC run")
 
@@ -165,9 +199,13 @@ def build_parser() -> argparse.ArgumentParser:
     model.add_argument(
         "--model", required=True, type=given, help="embedded model, hub id, checkpoint directory or URL of a rerank API"
     )
-    model.add_argument("--list_models", action=ListModels, nargs=0, help="print what is known of each model, and end")
-    model.add_argument("--model_like", metavar="NAME", help="treat a checkpoint as this model of the catalogue")
-    model.add_argument("--revision", help="commit, tag or branch on the hub")
+    model.add_argument("--list_models", action=ListModels, nargs=0, help="print what is known of each model, and exit")
+    model.add_argument(
+        "--model_like",
+        metavar="NAME",
+        help="treat a checkpoint as this model of the catalogue: its prompt, limits, score",
+    )
+    model.add_argument("--revision", help="commit, tag or branch on the hub (default: the catalogue's)")
     add_options(model, MODEL_OPTIONS)
     model.add_argument(
         "--candidate_order",
@@ -180,17 +218,21 @@ def build_parser() -> argparse.ArgumentParser:
     add_options(running, RUN_OPTIONS)
     running.add_argument("--shard_pairs", type=positive, default=16_384, metavar="N", help="pairs in a shard, at most")
     running.add_argument(
-        "--max_rejected", type=share, default=1.0, metavar="SHARE", help="of pairs, beyond which to fail"
+        "--max_rejected", type=share, default=1.0, metavar="SHARE", help="of pairs; more rejected are exit code 1"
     )
     running.add_argument("--overwrite", action="store_true", help="delete what an earlier job left in the output")
-    running.add_argument("--extend", action="store_true", help="score input files that were added since")
+    running.add_argument(
+        "--extend", action="store_true", help="score input files that were added since (one row per query)"
+    )
     running.add_argument(
         "--retry_rejected",
         choices=list(REASONS),
         metavar="REASON",
-        help="do the shards again in which pairs were rejected for this reason",
+        help="score the shards again in which pairs were rejected for this reason",
     )
-    running.add_argument("--dry_run", action="store_true", help="count, and estimate time and cost; write nothing")
+    running.add_argument(
+        "--dry_run", action="store_true", help="estimate tokens, time and cost from a sample; write nothing"
+    )
     add_options(running, PLAN_OPTIONS)
-    running.add_argument("--price_per_hour", type=price, metavar="PRICE", help="of one machine, to tell the cost")
+    running.add_argument("--price_per_hour", type=price, metavar="PRICE", help="of one machine, to report the cost")
     return parser
