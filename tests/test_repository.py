@@ -13,8 +13,14 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from eval.published import training_data, verification
+from eval.published.scores import ROWS
+from eval.throughput import random_models
+from pipelines.benchmark.options import CODE_MODEL, PROTOCOL
 from scripts import write_options
 from transforms.schema import REASONS, REJECTED, SCORED
+from transforms.scoring import catalogue
+from transforms.scoring.families import yes_no
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -69,6 +75,16 @@ def test_docs_have_the_columns_of_the_output(name: str, schema: pa.Schema) -> No
 
 def test_docs_have_the_reasons_of_rejection() -> None:
     assert {cells[0].strip("`"): cells[1] for cells in table("reason")} == REASONS
+
+
+def test_what_is_known_of_models_elsewhere_is_of_models_of_the_catalogue() -> None:
+    names = {model.name for model in catalogue.MODELS}
+    assert {entry.model for entry in verification.PUBLISHED} <= names
+    assert {entry.model for entry in training_data.SEEN} <= names
+    assert {*PROTOCOL, CODE_MODEL} <= names
+    assert {row.model for row in ROWS if not row.first_stage} <= names
+    assert set(random_models.SIZES) - names == {"cross-encoder/ms-marco-MiniLM-L12-v2"}  # a size to compare speeds at
+    assert {model.settings.prompt for model in catalogue.MODELS if model.family == "yes_no"} <= set(yes_no.PROMPTS)
 
 
 def test_constraints_pin_the_versions_that_go_together() -> None:
