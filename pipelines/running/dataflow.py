@@ -25,7 +25,7 @@ from pipelines.rerank.options import is_given
 from transforms.base import files
 from transforms.base.errors import UserError, one_line
 from transforms.scoring.hosted import endpoint
-from transforms.scoring.hosted.client import KEY_VARIABLE
+from transforms.scoring.hosted.key import KEY_VARIABLE
 from transforms.scoring.weights.checkpoint import EMBEDDED
 
 RUNNER = "DataflowRunner"

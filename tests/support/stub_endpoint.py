@@ -37,15 +37,24 @@ class Exchange:
         self.received = received
         self._handler = handler
 
-    def send(self, status: int, text: str, headers: Iterable[tuple[str, str]] = (), length: int | None = None) -> None:
+    def send(
+        self, status: int, text: str | bytes, headers: Iterable[tuple[str, str]] = (), length: int | None = None
+    ) -> None:
         """Answer; a `length` beyond the text's is a promise that is not kept."""
-        content = text.encode()
+        content = text.encode() if isinstance(text, str) else text
         self._handler.send_response(status)
         for name, value in headers:
             self._handler.send_header(name, value)
         self._handler.send_header("Content-Length", str(len(content) if length is None else length))
         self._handler.end_headers()
         self._handler.wfile.write(content)
+
+    def drip(self, piece: bytes, seconds: float) -> None:
+        """Send a piece again and again while the server runs, without an end."""
+        with suppress(ConnectionError):  # the client may be gone
+            while not self.server.closing.wait(seconds):
+                self._handler.wfile.write(piece)
+        self.cut()
 
     def cut(self) -> None:
         """End the connection; without an answer, if none was begun."""
@@ -129,7 +138,7 @@ def answer_with(change: Callable[[list[dict[str, Any]]], Any]) -> Step:
     return lambda exchange: exchange.send(200, json.dumps({"results": change(results_of(exchange.received))}))
 
 
-def status(code: int, text: str = "", **headers: str) -> Step:
+def status(code: int, text: str | bytes = "", **headers: str) -> Step:
     """A step that answers with a status; underscores in the names of headers stand for hyphens."""
     named = [(name.replace("_", "-"), value) for name, value in headers.items()]
     return lambda exchange: exchange.send(code, text, named)

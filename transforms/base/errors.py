@@ -26,9 +26,21 @@ class UnavailableError(UserError):
 
 def can_be_told(name: str) -> bool:
     """Whether a name can stand in a line of text: UTF-8, without control characters and line breaks."""
-    return not any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in name)
+    return not any(map(_is_control, name))
+
+
+def shown(text: str) -> str:
+    """A text from outside in one line: control characters, which terminals obey, and half characters as escapes."""
+    return "".join(
+        character.encode("unicode_escape").decode() if _is_control(character) else character
+        for character in " ".join(text.split())
+    )
 
 
 def one_line(error: BaseException) -> str:
-    """What an error says, or else its kind, without line breaks, to stand in a message."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """What an error says, or else its kind, to stand in a message; see `shown`."""
+    return shown(str(error)) or type(error).__name__
+
+
+def _is_control(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")

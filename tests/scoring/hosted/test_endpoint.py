@@ -249,7 +249,7 @@ def test_an_answer_that_does_not_come_is_asked_for_again(
             return ask(query, documents)
         finally:
             assert asked.wait(300)
-            scorer._client._http.timeout = 300
+            scorer._client._sender.http.timeout = 300
 
     monkeypatch.setattr(scorer._client, "ask", ask_and_wait_for_later_answers)
     assert scorer.score("q", ["0.25", "0.5"]) == [0.25, 0.5]
@@ -280,7 +280,20 @@ def test_an_outage_within_patience_costs_no_document(serve: Callable[..., Rerank
         ("soon", None),
         ("-5", None),
         ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
-        ("Wed, 21 Oct 2015 07:28:00 -0000", None),
+        ("Wed, 21 Oct 2015 07:28:00 -0000", 0.0),
+        ("Wednesday, 21-Oct-15 07:28:00 GMT", 0.0),
+        ("Wed Oct 21 07:28:00 2015", 0.0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 86_400.0),
+        ("Fri Dec 31 23:59:59 9999", 86_400.0),
+        ("Thu, 01 Jan 0001 00:00:00 +2359", 0.0),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", 86_400.0),
+        ("Wed, 99 Oct 2015 07:28:00 GMT", None),
+        ("Wed, 21 Oct 99999999999999999999 07:28:00 GMT", None),
+        ("Wed, 21 Oct 2015 07:28:00 +99999999999999999999", None),
+        ("9" * 5000, 86_400.0),
+        ("\u0663", None),
+        ("", None),
+        (",", None),
     ],
 )
 def test_seconds_of_retry_after(header: str | None, seconds: float | None) -> None:
@@ -339,8 +352,9 @@ def bad_in(documents: list[str]) -> bool:
 def test_the_one_document_that_fails_is_rejected(
     serve: Callable[..., RerankServer], trouble: Step, detail: str
 ) -> None:
-    server = serve(habit=unless(bad_in, trouble))
-    scores = score(server, "0", "0.25", "7", "0.5", "1")
+    scorer = load(serve(answer, habit=unless(bad_in, trouble)))
+    assert scorer.score("q", ["1"]) == [1.0]
+    scores = scorer.score_tasks([RankingTask("q", ["0", "0.25", "7", "0.5", "1"])])
     assert scores.score.tolist()[:2] + scores.score.tolist()[3:] == [0.0, 0.25, 0.5, 1.0]
     assert math.isnan(scores.score[2])
     assert scores.failures == {2: Failure("endpoint_error", detail)}
@@ -428,9 +442,26 @@ def test_an_endpoint_that_hangs_is_down(serve: Callable[..., RerankServer]) -> N
         score(serve(habit=hang), "a", endpoint_timeout=0.1, endpoint_patience=0.3)
 
 
-def test_a_page_that_is_no_api_is_down(serve: Callable[..., RerankServer]) -> None:
-    with pytest.raises(UnavailableError, match=r"\(wrong answer: Expecting value: line 1 column 1 \(char 0\)\)"):
-        score(serve(habit=say("<html>Welcome</html>")), "a", "b", endpoint_patience=0.3)
+@pytest.mark.parametrize(
+    "said",
+    [
+        "<html>Welcome</html>",
+        '"Welcome"',
+        '{"data": [{"index": 0}]}',
+        '[{"index": 0, "score": 0.5}]',
+        '{"results": [{"index": 0, "score": 0.5}]}',
+    ],
+)
+def test_what_is_no_such_api_is_told_after_the_first_request(serve: Callable[..., RerankServer], said: str) -> None:
+    server = serve(habit=say(said))
+    with pytest.raises(UserError) as caught:
+        score(server, "a", "b", endpoint_batch=1)
+    assert caught.value.exit_code == 2
+    assert str(caught.value) == (
+        f"endpoint {server.address} does not answer as --endpoint_api says; check --model and --endpoint_api "
+        f"(it answered: {said})"
+    )
+    assert len(server.received) == 1
 
 
 @pytest.mark.parametrize("form", ["seconds", "date"])
@@ -520,7 +551,8 @@ def test_a_redirect_is_not_followed(serve: Callable[..., RerankServer], monkeypa
     with pytest.raises(UserError) as caught:
         score(server, "a")
     assert str(caught.value) == (
-        f"endpoint {server.address} redirects to {other.address}; give the final address as --model"
+        f"endpoint {server.address} redirects to {other.address}, which is not followed; "
+        "give the final address as --model"
     )
     assert other.received == []
 

@@ -1,29 +1,30 @@
 """One request to a hosted rerank API, sent once: where to, with which key, and what came of it.
 
-The key comes from the environment of each worker process. It goes into the Authorization header and nowhere else: what
-the server says is cleared of it, and redirects, which could carry it elsewhere, are not followed.
+What the server says is shown without the key and without control characters, and redirects, which could carry the key
+and the texts elsewhere, are not followed.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import httpx
 
 from transforms.base.errors import UserError, one_line
 from transforms.base.json_text import parse
-from transforms.scoring.hosted.dialects import Api, read_scores, read_tokens, request_body
+from transforms.scoring.hosted.bounded import BoundError, Received, Sender
+from transforms.scoring.hosted.dialects import Api, OtherFormError, read_scores, read_tokens, request_body
+from transforms.scoring.hosted.key import KEY_VARIABLE, Cleaner, authorization
 
-KEY_VARIABLE = "RERANK_API_KEY"
-MESSAGE_LENGTH = 200  # characters kept of what the server says
 NEVER = -float("inf")
+# Of a pause that a server asks for, seconds: beyond it a figure says nothing more, and waiting overflows in the end.
+LONGEST_ASKED = 86_400.0
 
 _BUSY = {429, 503}
 _FAULTS = {408, 425}  # besides all from 500 up
@@ -34,7 +35,6 @@ _MENDING = {
     404: "check the address in --model and the name in --endpoint_model",
     405: "check the path in --model; it is no rerank API",
 }
-_SECRET_PARAMETER = re.compile("key|token|secret|passw|auth|sig|cred|code", re.IGNORECASE)
 
 
 class NoScoresError(Exception):
@@ -89,11 +89,9 @@ class Client:
         """
         self.answered = NEVER
         self._url, self._api, self._model, self._timeout = url, api, model, timeout
-        self._key = _key()
-        self._http = httpx.Client(
-            headers=authorization(url),
-            timeout=httpx.Timeout(timeout, connect=connect_timeout, pool=None),
-            limits=httpx.Limits(max_connections=connections),
+        self._clear = Cleaner()
+        self._sender = Sender(
+            url, authorization(url), timeout=timeout, connect_timeout=connect_timeout, connections=connections
         )
 
     def ask(self, query: str, documents: Sequence[str]) -> Answer:
@@ -104,105 +102,89 @@ class Client:
             UserError: the key, the account or the address does not do.
         """
         try:
-            response = self._http.post(self._url, json=request_body(self._api, self._model, query, documents))
+            received = self._sender.post(request_body(self._api, self._model, query, documents))
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            reason = self._clear(_cause(error))
             if self.answered == NEVER:  # more likely a wrong address than an outage, and nothing is lost by stopping
-                reason = one_line(error)
                 raise UserError(
                     f"endpoint {self._url} cannot be reached ({reason}); check the address and that it is running"
                 ) from None
-            raise FaultError(f"no connection: {one_line(error)}") from None
+            raise FaultError(f"no connection: {reason}") from None
         except httpx.ReadTimeout:
             raise FaultError(f"no answer in {self._timeout:g} s") from None
         except httpx.RequestError as error:
-            raise FaultError(f"connection lost: {one_line(error)}") from None
-        self._check_status(response)
+            raise FaultError(f"connection lost: {self._clear(one_line(error))}") from None
+        except BoundError as error:
+            raise FaultError(self._clear(str(error))) from None
+        self._check_status(received)
         try:
-            content = parse(response.content)
+            content = _json(received)
             scores = read_scores(self._api, content, len(documents))
         except ValueError as error:
-            raise FaultError(self._clear(f"wrong answer: {error}")) from None
-        self.answered = time.monotonic()
-        return Answer(scores, read_tokens(content))
+            problem = error
+        else:
+            self.answered = time.monotonic()
+            return Answer(scores, read_tokens(content))
+        raise self._wrong_answer(problem, received)  # out of reach of the problem, which may hold the key
 
-    def _check_status(self, response: httpx.Response) -> None:
-        status = response.status_code
-        if response.is_success:
+    def _wrong_answer(self, problem: ValueError, received: Received) -> FaultError | UserError:
+        """The error to raise: an endpoint whose first answer is none of the API is another thing than that API."""
+        if isinstance(problem, OtherFormError) and self.answered == NEVER:
+            return UserError(
+                f"endpoint {self._url} does not answer as --endpoint_api says; check --model and --endpoint_api "
+                f"(it answered: {self._clear(_text(received))})"
+            )
+        return FaultError(self._clear(f"wrong answer: {problem}"))
+
+    def _check_status(self, received: Received) -> None:
+        status = received.status
+        if 200 <= status < 300:
             return
-        if response.is_redirect:
-            target = self._clear(response.headers.get("Location", "nowhere"))
-            raise UserError(f"endpoint {self._url} redirects to {target}; give the final address as --model")
-        message = self._clear(f"HTTP {status}: {response.text}")
+        if 300 <= status < 400:
+            target = self._clear(received.headers.get("Location", "nowhere"))
+            raise UserError(
+                f"endpoint {self._url} redirects to {target}, which is not followed; give the final address as --model"
+            )
+        message = self._clear(f"HTTP {status}: {_text(received)}")
         if status in _MENDING:
             raise UserError(f"endpoint {self._url}: {_MENDING[status]} ({message})")
         if status in _BUSY:
-            raise BusyError(message, seconds_of(response.headers.get("Retry-After")))
+            raise BusyError(message, seconds_of(received.headers.get("Retry-After")))
         raise FaultError(message) if status >= 500 or status in _FAULTS else RefusalError(message)
 
-    def _clear(self, message: str) -> str:
-        """One line of at most MESSAGE_LENGTH characters, without the key, which a server may repeat."""
-        without_key = message.replace(self._key, "[key]") if self._key else message
-        return " ".join(without_key.split())[:MESSAGE_LENGTH]
+
+def _cause(error: BaseException) -> str:
+    """What lies under an error of a connection, which says no more than that there is none."""
+    while (
+        cause := error.exceptions[0] if isinstance(error, BaseExceptionGroup) else error.__cause__ or error.__context__
+    ):
+        error = cause
+    if isinstance(error, ConnectionError) and error.errno:
+        return f"[Errno {error.errno}] {os.strerror(error.errno)}"
+    return one_line(error)
 
 
-def check_address(url: str) -> None:
-    """Check that an address is one, and that it can be shown and written down.
-
-    Raises:
-        UserError: it is not; the message repeats nothing that may be a secret.
-    """
+def _json(received: Received) -> Any:
     try:
-        parts = httpx.URL(url)
-    except httpx.InvalidURL:
-        raise UserError("--model: this address is not valid; give one like https://HOST/v1/rerank") from None
-    if not parts.host:
-        raise UserError("--model: this address has no host; give one like https://HOST/v1/rerank")
-    if parts.userinfo:
-        raise UserError(f"--model: a user or password in the address of {parts.host}; give the key in {KEY_VARIABLE}")
-    for name in parts.params:
-        if _SECRET_PARAMETER.search(name):
-            raise UserError(
-                f"--model: {name}= in the address of {parts.host} looks like a secret, and addresses are written to "
-                f"job.json; give the key in {KEY_VARIABLE}"
-            )
+        return parse(received.content)
+    except ValueError as error:
+        raise OtherFormError(str(error)) from None
 
 
-def authorization(url: str) -> dict[str, str]:
-    """The header with the key from the environment; none where there is no key.
-
-    Raises:
-        UserError: the key cannot stand in a header, or would travel in clear text.
-    """
-    key = _key()
-    if not key:
-        return {}
-    if not re.fullmatch("[!-~]+", key):  # the HTTP library would tell of it by showing it
-        raise UserError(f"{KEY_VARIABLE}: holds a blank, a line break or a character beyond ASCII; set it again")
-    if not url.startswith("https://") and not _is_loopback(httpx.URL(url).host):
-        raise UserError(
-            f"--model {url}: {KEY_VARIABLE} would travel unencrypted; use https://, or unset {KEY_VARIABLE}"
-        )
-    return {"Authorization": f"Bearer {key}"}
-
-
-def _key() -> str:
-    return os.environ.get(KEY_VARIABLE, "").strip()
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _text(received: Received) -> str:
+    return received.content.decode(errors="replace")
 
 
 def seconds_of(retry_after: str | None) -> float | None:
-    """The pause that a Retry-After header asks for, in seconds or by a date (RFC 9110, 10.2.3); None if none."""
+    """The pause that a Retry-After header asks for, in seconds or by a date in any of HTTP's three forms (RFC 9110,
+    10.2.3), LONGEST_ASKED at most; None if none."""
     if retry_after is None:
         return None
-    if retry_after.strip().isdecimal():
-        return float(retry_after)
+    if re.fullmatch("[0-9]+", retry_after.strip()):
+        return min(float(retry_after), LONGEST_ASKED)
     try:
-        return max(0.0, (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):  # no date, or one without a time zone
+        date = parsedate_to_datetime(retry_after)
+        utc = date if date.tzinfo else date.replace(tzinfo=UTC)  # C's form names no zone; HTTP's dates are in UTC
+        return min(max(0.0, (utc - datetime.now(UTC)).total_seconds()), LONGEST_ASKED)
+    except (ValueError, TypeError, OverflowError, IndexError):  # no date, or one out of the calendar
         return None

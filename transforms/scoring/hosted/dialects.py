@@ -44,6 +44,10 @@ class WrongAnswerError(ValueError):
     """An answer that does not hold exactly one finite score for each document; the message says what is wrong."""
 
 
+class OtherFormError(WrongAnswerError):
+    """An answer that is none of this API: it has not the API's form, whatever was asked."""
+
+
 def request_body(api: Api, model: str | None, query: str, documents: Sequence[str]) -> dict[str, Any]:
     """The JSON of a request for the scores of all these documents; a model that is None is left to the server."""
     body: dict[str, Any] = {"query": query, api.documents: list(documents)}
@@ -63,20 +67,23 @@ def read_scores(api: Api, answer: Any, documents: int) -> list[float]:
         documents: how many were sent.
 
     Raises:
-        WrongAnswerError: a document has no score or two of them, or a score is no finite float32.
+        WrongAnswerError: a document has no score or two of them, or a score is no finite float32; an OtherFormError
+            where it is no answer of this API.
     """
     results = answer if api.results is None else answer.get(api.results) if isinstance(answer, dict) else None
     if not isinstance(results, list) or not all(isinstance(result, dict) for result in results):
-        raise WrongAnswerError(f"the answer is not of the API's form; it begins {str(answer)[:60]}")
+        raise OtherFormError(f"the answer is not of the API's form; it begins {answer}")
     scores: dict[int, float] = {}
     for result in results:
-        index, score = result.get("index"), result.get(api.score)
+        if lacking := {"index", api.score} - result.keys():
+            raise OtherFormError(f"a result has no {min(lacking)}; it begins {result}")
+        index, score = result["index"], result[api.score]
         if type(index) is not int or not 0 <= index < documents:
-            raise WrongAnswerError(f"a result has the index {str(index)[:60]}, of {documents} documents")
+            raise WrongAnswerError(f"a result has the index {index}, of {documents} documents")
         if index in scores:
             raise WrongAnswerError(f"two results have the index {index}")
         if not _is_float32(score):
-            raise WrongAnswerError(f"the result of index {index} has the {api.score} {str(score)[:60]}")
+            raise WrongAnswerError(f"the result of index {index} has the {api.score} {score}")
         scores[index] = float(score)
     if len(scores) < documents:
         raise WrongAnswerError(f"results for {len(scores)} of {documents} documents")

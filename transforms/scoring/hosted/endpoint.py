@@ -12,7 +12,8 @@ document costs the job, and that an outage turns a night's work into rejected ro
 - Before any of this is blamed on a document, the endpoint must have answered something since the request began, be it
   another request or a probe of two words. One that does not answer for `endpoint_patience` seconds is down:
   UnavailableError ends the job, the shard in hand is not committed, and the same command continues.
-- What no waiting mends (the key, the account, the address; an endpoint that refuses the probe too) is a UserError.
+- What no waiting mends (the key, the account, the address; an endpoint that refuses the probe too, or whose first
+  answer is none of the API) is a UserError.
 """
 
 from __future__ import annotations
@@ -36,10 +37,9 @@ from transforms.scoring.hosted.client import (
     Client,
     FaultError,
     NoScoresError,
-    authorization,
-    check_address,
 )
 from transforms.scoring.hosted.dialects import APIS
+from transforms.scoring.hosted.key import authorization, check_address
 from transforms.scoring.model import Model
 from transforms.scoring.results import Failure, RankingTask, Scores
 from transforms.scoring.scorer import Scorer, no_progress
