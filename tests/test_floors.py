@@ -67,9 +67,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "pipelines.benchmark": ("transforms.*", "eval.*", "pipelines.*"),
     "pipelines": (),
 }
-# Arrows that point upwards still: words of options that are shared live in the main job's file, and the names of part
-# files in the module that commits them.
-UPWARDS = {("pipelines.running", "pipelines.rerank"), ("transforms.job", "transforms.output")}
+# The arrow that points upwards still: words of options that are shared live in the main job's file.
+UPWARDS = {("pipelines.running", "pipelines.rerank")}
 # eval is below pipelines; these two start its jobs, as processes of their own.
 STARTERS = {"eval.commands", "eval.throughput"}
 

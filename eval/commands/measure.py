@@ -17,12 +17,11 @@ from eval.ranking.evaluation import EXAMPLES, Evaluation, evaluate
 from eval.ranking.files import write_json, writing
 from eval.ranking.relevance import ANSWERS_MEASURES, DEFAULT_MEASURES, Relevance, by_answers, by_qrels
 from eval.ranking.report import count, count_notes, grade_notes, mean_rows, query_rows
-from eval.ranking.runs import JOB, Candidates, Source, open_source
+from eval.ranking.runs import Candidates, Source, open_source
 from eval.ranking.summary import render
 from transforms.base.errors import UserError
+from transforms.layout import JOB, RERANKING
 
-JOB_PARTS = ("scored", "rejected")
-JOB_FILES = (JOB, "report.json", "_SUCCESS", "_plan.parquet")  # of a job, in its directory
 TABLE_WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {
     ".parquet": pq.write_table,
     ".csv": lambda table, path: pa.csv.write_csv(table, path),
@@ -208,8 +207,8 @@ def _is_read(path: Path, read: Collection[Path]) -> bool:
     folder = path.parent
     return (
         path in read
-        or (folder in read and path.name in JOB_FILES)
-        or (folder.parent in read and folder.name in JOB_PARTS)
+        or (folder in read and path.name in (JOB, *RERANKING.files))
+        or (folder.parent in read and folder.name in RERANKING.parts)
     )
 
 

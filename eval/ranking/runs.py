@@ -19,10 +19,10 @@ from eval.ranking.files import locate, read_lines
 from transforms.base.errors import UserError, one_line
 from transforms.base.json_text import parse
 from transforms.base.trec import parse_run_line
+from transforms.layout import JOB, PART_PATTERN, REJECTED_DIRECTORY, SCORED_DIRECTORY, SUCCESS
 
 FIRST_STAGE, RERANKED, RUN = "first_stage", "reranked", "run"
 
-PART, JOB = "part-*.parquet", "job.json"
 SCORED = pa.schema(
     [
         pa.field("query_id", pa.string(), nullable=False),
@@ -75,20 +75,23 @@ def open_source(location: str) -> Source:
 
 def _open_job(filesystem: fs.FileSystem, path: str, location: str) -> Source:
     """A job's lists: the reranked order and, where the output has it whole, the first stage's."""
-    scored = _parts(filesystem, f"{path}/scored")
+    scored = _parts(filesystem, f"{path}/{SCORED_DIRECTORY}")
     if not scored and filesystem.get_file_info(f"{path}/{JOB}").type != fs.FileType.NotFound:
         raise UserError(f"{location}: its job has scored no pair; give one that has")
     if not scored:
-        raise UserError(f"{location}: no scored/{PART} in it; give the directory that the job's --output named")
+        raise UserError(
+            f"{location}: no {SCORED_DIRECTORY}/{PART_PATTERN} in it; give the directory that the job's --output named"
+        )
     # A rejected part without its scored part is not yet committed.
-    rejected = {name: part for name, part in _parts(filesystem, f"{path}/rejected").items() if name in scored}
+    there = _parts(filesystem, f"{path}/{REJECTED_DIRECTORY}")
+    rejected = {name: part for name, part in there.items() if name in scored}
     rejected_rows = sum(_open_part(filesystem, part).metadata.num_rows for part in rejected.values())
     unranked = sum(_unranked(filesystem, part) for part in scored.values())
     job = _read_json(filesystem, f"{path}/{JOB}")
     top_k = job.get("options", {}).get("top_k")
 
     notes = []
-    if filesystem.get_file_info(f"{path}/_SUCCESS").type == fs.FileType.NotFound:
+    if filesystem.get_file_info(f"{path}/{SUCCESS}").type == fs.FileType.NotFound:
         notes.append("the job has not finished (no _SUCCESS): queries not yet scored count as without candidates")
     if rejected_rows:
         notes.append(
@@ -165,7 +168,7 @@ def _check_distinct(doc_ids: list[str], query_id: str, where: str) -> None:
 def _parts(filesystem: fs.FileSystem, directory: str) -> dict[str, str]:
     """Part files of a directory, name -> path, sorted by name."""
     found = filesystem.get_file_info(fs.FileSelector(directory, allow_not_found=True))
-    parts = {info.base_name: info.path for info in found if fnmatch(info.base_name, PART)}
+    parts = {info.base_name: info.path for info in found if fnmatch(info.base_name, PART_PATTERN)}
     return dict(sorted(parts.items()))
 
 

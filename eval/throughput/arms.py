@@ -18,6 +18,7 @@ from transformers import AutoModel, AutoModelForCausalLM
 
 from eval.throughput import least_time
 from transforms.base.errors import UserError
+from transforms.layout import REPORT
 from transforms.scoring import RankingTask, Reranker
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.packing import TokenSequence
@@ -87,12 +88,12 @@ def job(model: str, options: Sequence[str], folder: Path) -> Arm:
         path = folder / f"{pairs}.parquet"
         if not path.exists():
             write_candidates(tasks, path)
-        output = folder / "scored"
+        output = folder / "out"
         command = [sys.executable, "-m", "pipelines.rerank", f"--input={path}", f"--output={output}", "--overwrite"]
         done = subprocess.run([*command, f"--model={model}", *options], check=False, capture_output=True, text=True)
         if done.returncode:
             raise UserError(f"the job failed: {done.stderr.strip().splitlines()[-1:]}")
-        report = json.loads((output / "report.json").read_text(encoding="utf-8"))
+        report = json.loads((output / REPORT).read_text(encoding="utf-8"))
         return Work(report["tokens"]["total"], report["tokens"]["computed"], report["last_run"]["seconds"])
 
     return run

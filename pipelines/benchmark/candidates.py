@@ -23,9 +23,8 @@ from transforms.base import files
 from transforms.base.errors import UserError
 from transforms.base.json_text import parse
 from transforms.input.inputs import InputFile, inspect, total_pairs
-from transforms.job import record as job
+from transforms.layout import CANDIDATES_DIRECTORY, SUCCESS
 from transforms.retrieval import datasets
-from transforms.retrieval.join import CANDIDATES_DIRECTORY
 from transforms.scoring import catalogue
 
 CANDIDATES = "candidates"  # of all data sets, in the directory of results
@@ -161,7 +160,7 @@ def ready(data: DataSet, options: argparse.Namespace, output: str) -> Candidates
         return look_at(data, data.candidates, data.judgements)
     directory = candidates_directory(data, options, output)
     stage = first_stage(data, options.retriever)
-    if not files.exists(files.join(directory, job.SUCCESS)):
+    if not files.exists(files.join(directory, SUCCESS)):
         kind, _, run = stage.retriever.partition(":")
         if kind == "run" and not files.exists(run):
             raise UserError(f"--retriever {stage.retriever}: no file {run}; give a TREC run")

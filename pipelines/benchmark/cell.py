@@ -22,6 +22,7 @@ from pipelines.running.runner import prepare
 from transforms.base import files
 from transforms.base.errors import UserError
 from transforms.job import record as job
+from transforms.layout import REPORT
 from transforms.scoring.packed.execution import resolve
 from transforms.scoring.reranker import specify
 from transforms.scoring.scorer import ScorerSpecification
@@ -179,7 +180,7 @@ def make_cell(work: Work, output: str, price_per_hour: float | None) -> Cell:
     directory, candidates, data = work.job_directory(output), work.candidates, work.candidates.data
     done = job.read_job(directory)
     assert done is not None
-    report = json.loads(files.read_text(files.join(directory, job.REPORT)))
+    report = json.loads(files.read_text(files.join(directory, REPORT)))
     measured = measure_job(
         directory, candidates.judgements, candidates.languages, data.benchmark in WITHOUT_IDENTICAL_IDS
     )

@@ -41,8 +41,8 @@ from pipelines.running.runner import runner_of, set_up_logging
 from transforms.base import files
 from transforms.base.errors import UserError, one_line
 from transforms.base.hub import from_cache_alone
-from transforms.job import record as job
 from transforms.job.lock import lock
+from transforms.layout import SUCCESS
 
 NOT_FINISHED = "begun anew with other options or data, and not finished"
 
@@ -188,7 +188,7 @@ def do_cell(work: Work, output: str, price_per_hour: float | None) -> tuple[Cell
         return cell, True
     if isinstance(found, Cell):
         write_json(path, asdict(replace(found, outdated=NOT_FINISHED)))
-    if not files.exists(files.join(work.job_directory(output), job.SUCCESS)):
+    if not files.exists(files.join(work.job_directory(output), SUCCESS)):
         code = run_apart(rerank, work.arguments(output))
         if code:
             raise ApartError(f"its job ended with exit code {code}, as told above")

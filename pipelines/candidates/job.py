@@ -32,6 +32,7 @@ from pipelines.running.runner import run_command, run_graph, runner_of, stop_on_
 from transforms.base import files
 from transforms.base.errors import UserError, one_line
 from transforms.job import record as job
+from transforms.layout import CANDIDATES_DIRECTORY, SUCCESS, Layout
 from transforms.retrieval import bm25, corpus, join
 from transforms.retrieval import queries as query_files
 from transforms.retrieval import step_files as work
@@ -41,7 +42,7 @@ from transforms.retrieval.transform import Bm25, Candidates, Dense, Run, Setting
 from transforms.scoring.catalogue import licence_notice
 from transforms.scoring.text_encoder import embeds
 
-LAYOUT = job.Layout(parts=(join.CANDIDATES_DIRECTORY,), files=(job.SUCCESS, REPORT, QRELS, ANSWERS), steps=(work.WORK,))
+LAYOUT = Layout(parts=(CANDIDATES_DIRECTORY,), numbers=1, files=(SUCCESS, REPORT, QRELS, ANSWERS), steps=(work.WORK,))
 _PACKAGES = ("offline-rerank", "apache-beam", "bm25s", "PyStemmer", "duckdb", "pyarrow", "torch", "transformers")
 
 
@@ -96,7 +97,7 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
     requested = {name: execution[name] for name in RUN_OPTIONS if is_given(options, name)}
     with job.open_job(output, wanted, requested=requested, overwrite=options.overwrite, layout=LAYOUT) as current:
         report = files.join(output, REPORT)
-        if not (files.exists(files.join(output, job.SUCCESS)) and files.exists(report)):
+        if not (files.exists(files.join(output, SUCCESS)) and files.exists(report)):
             start = time.monotonic()
             work.sweep(output)
             if isinstance(retriever, Dense) and retriever.embeddings:
@@ -220,7 +221,7 @@ def finish(output: str, current: job.Job, settings: Settings, seconds: float) ->
         "seconds": round(seconds, 1),
     }
     files.write_text_atomically(files.join(output, REPORT), json.dumps(report, indent=2, ensure_ascii=False) + "\n")
-    files.write_text_atomically(files.join(output, job.SUCCESS), "")
+    files.write_text_atomically(files.join(output, SUCCESS), "")
 
 
 def count(output: str, depth: int) -> dict[str, int]:
@@ -266,7 +267,7 @@ def summary(output: str, report: Mapping[str, Any]) -> str:
     lines = [
         f"queries    {report['queries']:,}, {report['queries_without_candidates']:,} of them without candidates",
         f"candidates {report['pairs']:,} of {report['corpus_documents']:,} documents",
-        f"written    {files.join(output, join.CANDIDATES_DIRECTORY)}, {REPORT} beside it",
+        f"written    {files.join(output, CANDIDATES_DIRECTORY)}, {REPORT} beside it",
     ]
     if report["hits_not_in_corpus"]:
         lines.append(f"missing    {report['hits_not_in_corpus']:,} hits, whose documents are not in the corpus")

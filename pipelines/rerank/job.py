@@ -41,6 +41,7 @@ from transforms.input.plan import Unit, load_plan, plan, save_plan
 from transforms.input.regroup import regroup
 from transforms.input.template import parse_template
 from transforms.job import record as job
+from transforms.layout import SUCCESS
 from transforms.output import report
 from transforms.output.commit import Part, committed, complete_row_groups, uncommit
 from transforms.rerank import NAMESPACE, Reading, Rerank, Work, stage_seconds
@@ -108,12 +109,12 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
         start = time.monotonic()
         units = plan_units(output, job.in_job_order(current, inputs), options.keep_columns)
         if options.retry_rejected is not None:
-            files.delete([files.join(output, job.SUCCESS)])
+            files.delete([files.join(output, SUCCESS)])
             uncommit(output, options.retry_rejected, current.fingerprint)
         before = parts = committed(output, current.fingerprint)
         metrics: dict[str, int] = {}
         if work := missing_work(units, before):
-            files.delete([files.join(output, job.SUCCESS)])
+            files.delete([files.join(output, SUCCESS)])
             done = sum(part.counts["pairs"] for part in before.values())
             with stop_on_interrupt(local) as folder, progress_line(folder, total_pairs(inputs), done):
                 rerank = Rerank(
@@ -227,7 +228,7 @@ def finish(
         report.write_run_file(output, options.run_file, tag=RUN_TAG)
     rejected = report.rejected_fraction(report.total(parts))
     if rejected > options.max_rejected:
-        files.delete([files.join(output, job.SUCCESS)])
+        files.delete([files.join(output, SUCCESS)])
         allowed = f"--max_rejected allows {options.max_rejected:.2%}"
         print(f"error: {rejected:.2%} of the pairs were rejected, {allowed}; no _SUCCESS is written", file=sys.stderr)
         return 1

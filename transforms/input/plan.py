@@ -25,8 +25,8 @@ from transforms.base.files import exists, join, open_input, write_atomically
 from transforms.input.arrays import as_type, run_starts, usable_ids
 from transforms.input.inputs import InputFile
 from transforms.input.parquet import DamagedError, batches, open_parquet
+from transforms.layout import PLAN, part_name
 
-_NAME = "_plan.parquet"
 # What finding repeated ids may hold in memory; what goes beyond is on the local disk meanwhile. Ten million ids of 60
 # bytes take 457 MiB of the process in all.
 _MEMORY = "256MB"
@@ -59,7 +59,7 @@ class Unit:
     @property
     def name(self) -> str:
         """What the names of its shards begin with."""
-        return f"part-{self.file.index:05d}-{self.row_group:05d}"
+        return part_name(self.file.index, self.row_group)
 
 
 @dataclass(frozen=True)
@@ -111,12 +111,12 @@ def save_plan(output: str, files: Sequence[InputFile], made: Plan) -> None:
     columns = {name: [getattr(unit, name) for unit in made.units] for name in _STORED.names if name != "file"}
     columns["file"] = [unit.file.index for unit in made.units]
     table = pa.table(columns, schema=_STORED.with_metadata({"contiguous": str(made.contiguous), "of": _digest(files)}))
-    write_atomically(join(output, _NAME), lambda stream: pq.write_table(table, stream))
+    write_atomically(join(output, PLAN), lambda stream: pq.write_table(table, stream))
 
 
 def load_plan(output: str, files: Sequence[InputFile]) -> Plan | None:
     """The plan that was committed in `output`; None if there is none, it is of other files than these, or damaged."""
-    path = join(output, _NAME)
+    path = join(output, PLAN)
     if not exists(path):
         return None
     with open_input(path) as stream:

@@ -29,6 +29,7 @@ from transforms.input.inputs import InputFile
 from transforms.input.parquet import open_parquet
 from transforms.input.reader import read_flat
 from transforms.input.rows import KEEP, Rows, group, lost
+from transforms.layout import PARQUET, PART, REGROUPED_DIRECTORY
 
 # A bucket is sorted in memory, which takes some copies of it.
 _BUCKET_BYTES = 128 << 20
@@ -39,7 +40,6 @@ _ROW_GROUP_PAIRS = 16_384
 _ROW_GROUP_BYTES = 64 << 20
 _BUCKET = "bucket"
 _OWN = ("n_candidates", "fault", "detail", "source_file", "source_row")
-_DIRECTORY = "_regrouped"
 
 
 def regroup(files: Sequence[InputFile], output: str, keep_columns: Sequence[str] = ()) -> list[str]:
@@ -53,12 +53,12 @@ def regroup(files: Sequence[InputFile], output: str, keep_columns: Sequence[str]
         OSError: a filesystem failed.
     """
     full = [file for file in files if file.rows]
-    directory = join(output, _DIRECTORY)
+    directory = join(output, REGROUPED_DIRECTORY)
     identity = json.dumps([[astuple(file) for file in full], list(keep_columns)])
     key = hashlib.sha256(identity.encode()).hexdigest()[:8]
     n_buckets = 1 + sum(_decoded_bytes(file, keep_columns) for file in full) // _BUCKET_BYTES
     names = list_names(directory)
-    parts = [_find(directory, names, f"part-{key}-{bucket:05d}") for bucket in range(n_buckets)]
+    parts = [_find(directory, names, f"{PART}-{key}-{bucket:05d}") for bucket in range(n_buckets)]
     if None in parts:
         spills = [
             _find(directory, names, stem := f"spill-{key}-{file.index:05d}")
@@ -68,9 +68,9 @@ def regroup(files: Sequence[InputFile], output: str, keep_columns: Sequence[str]
         row_groups = {spill: _row_groups_by_bucket(spill) for spill in spills}
         for bucket in (bucket for bucket, part in enumerate(parts) if part is None):
             flat = _read_bucket({spill: found.get(bucket, []) for spill, found in row_groups.items()})
-            parts[bucket] = _make(directory, f"part-{key}-{bucket:05d}", partial(_write_nested, flat=flat))
+            parts[bucket] = _make(directory, f"{PART}-{key}-{bucket:05d}", partial(_write_nested, flat=flat))
     made = [part for part in parts if part is not None]
-    own = [join(directory, name) for name in list_names(directory) if name.startswith(("part-", "spill-"))]
+    own = [join(directory, name) for name in list_names(directory) if name.startswith((f"{PART}-", "spill-"))]
     delete(path for path in own if path not in made)
     sweep(directory)
     return made
@@ -92,7 +92,7 @@ def _make(directory: str, stem: str, fill: Callable[[BinaryIO], None]) -> str:
 
 
 def _path(directory: str, stem: str, digest: str) -> str:
-    return join(directory, f"{stem}-{digest[:16]}.parquet")
+    return join(directory, f"{stem}-{digest[:16]}{PARQUET}")
 
 
 def _read(file: InputFile, keep_columns: Sequence[str]) -> Iterator[pa.RecordBatch]:

@@ -24,8 +24,8 @@ from typing import Any, TextIO
 
 from transforms.base import files
 from transforms.base.errors import UserError, one_line
+from transforms.layout import LOCK_NAMES
 
-LOCK_NAMES = ("_lock", "_lock.json")
 SECONDS_BETWEEN_BEATS = 30.0
 SECONDS_TO_LIVE = 120.0
 

@@ -19,36 +19,13 @@ from transforms.base import files
 from transforms.base.errors import UnavailableError, UserError, one_line
 from transforms.base.json_text import parse
 from transforms.input.inputs import InputFile
-from transforms.job.lock import LOCK_NAMES, lock
-from transforms.output.commit import REJECTED_DIRECTORY, SCORED_DIRECTORY, parquet_names
+from transforms.job.lock import lock
+from transforms.layout import JOB, RERANKING, Layout, part_files
 
-JOB, REPORT, SUCCESS, PLAN, REGROUPED = "job.json", "report.json", "_SUCCESS", "_plan.parquet", "_regrouped"
 _PACKAGES = ("offline-rerank", "apache-beam", "pyarrow", "numpy", "torch", "transformers", "tokenizers")
 # An option with one of these words in its name is taken for a secret. "tokens" is not one of them: --batch_tokens.
 _SECRET_WORDS = frozenset({"key", "token", "secret", "password", "credential", "credentials", "auth", "connection"})
-_PART_NAME = re.compile(r"part-\d+(-\d+-\d+)?\.parquet")
 _LISTED = 5  # of many differences or files, so that a message stays a line
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What a kind of job has in its directory beside job.json.
-
-    Attributes:
-        parts: directories of part files.
-        files: what is made of the parts, or describes them.
-        steps: directories with what its steps leave for each other.
-    """
-
-    parts: tuple[str, ...]
-    files: tuple[str, ...]
-    steps: tuple[str, ...]
-
-    def names(self) -> set[str]:
-        return {JOB, *self.parts, *self.files, *self.steps, *LOCK_NAMES}
-
-
-RERANKING = Layout((SCORED_DIRECTORY, REJECTED_DIRECTORY), (SUCCESS, REPORT, PLAN), (REGROUPED,))
 
 
 @dataclass(frozen=True)
@@ -261,7 +238,7 @@ def _refuse_unexplained_parts(output: str, layout: Layout) -> None:
 def _refuse_foreign_parts(output: str, layout: Layout) -> None:
     """Whatever looks like a part there, and is none, would stop the job after all that was there is deleted."""
     directory = files.join(output, layout.parts[0])
-    if others := [name for name in parquet_names(directory) if not _PART_NAME.fullmatch(name)]:
+    if others := [name for name in part_files(files.list_names(directory)) if not layout.is_part(name)]:
         raise UserError(
             f"output {directory} holds what no job wrote ({_listed(others)}); move it out, or give another --output"
         )
@@ -275,7 +252,7 @@ def clear(output: str, layout: Layout = RERANKING) -> None:
     files.delete(files.join(output, name) for name in layout.files)
     for directory in layout.parts:
         names = files.list_names(files.join(output, directory))
-        files.delete(files.join(output, directory, name) for name in names if _PART_NAME.fullmatch(name))
+        files.delete(files.join(output, directory, name) for name in names if layout.is_part(name))
     for directory in layout.steps:
         files.delete_tree(files.join(output, directory))
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,13 +24,11 @@ from numpy.typing import NDArray
 from transforms.base import files
 from transforms.base.errors import UserError
 from transforms.input.rows import KEEP
+from transforms.layout import PARQUET, REJECTED_DIRECTORY, RERANKING, SCORED_DIRECTORY, part_files, part_numbers
 from transforms.schema import REJECTED, SCORED, Shard
 from transforms.scoring.results import Failure, Scores
 
-SCORED_DIRECTORY = "scored"
-REJECTED_DIRECTORY = "rejected"
 _RECORD_KEY = b"rerank"
-_PART_NAME = re.compile(r"part-\d+-\d+-\d+\.parquet")
 _FOOTERS_READ_AT_ONCE = 16
 _LEDGER = ("tokens", "truncated_tokens", "query_truncated_tokens", "windows", "group", "position")
 
@@ -64,7 +61,7 @@ def commit(output: str, shard: Shard, scores: Scores, top_k: int | None = None, 
 
 
 def _part_path(output: str, directory: str, name: str) -> str:
-    return files.join(output, directory, f"{name}.parquet")
+    return files.join(output, directory, f"{name}{PARQUET}")
 
 
 def _write_parquet(stream: BinaryIO, table: pa.Table, metadata: Mapping[bytes, str]) -> None:
@@ -232,39 +229,23 @@ def committed(output: str, fingerprint: str | None = None) -> dict[str, Part]:
         UserError: a Parquet file in the directory of scored parts was not written by this job.
     """
     directory = files.join(output, SCORED_DIRECTORY)
-    file_names = parquet_names(directory)
+    file_names = part_files(files.list_names(directory))
     for name in file_names:
-        if not is_part(name):
+        if not RERANKING.is_part(name):
             raise _foreign(files.join(directory, name))
-    names = sorted((name.removesuffix(".parquet") for name in file_names), key=_indices)
+    names = sorted((name.removesuffix(PARQUET) for name in file_names), key=part_numbers)
     with ThreadPoolExecutor(_FOOTERS_READ_AT_ONCE) as pool:
         parts = list(pool.map(lambda name: _read_part(_part_path(output, SCORED_DIRECTORY, name), fingerprint), names))
     rejected = set(files.list_names(files.join(output, REJECTED_DIRECTORY)))
     return {
         name: part
         for name, part in zip(names, parts, strict=True)
-        if part is not None and (f"{name}.parquet" in rejected or not _has_rejected(part))
+        if part is not None and (f"{name}{PARQUET}" in rejected or not _has_rejected(part))
     }
 
 
 def _has_rejected(part: Part) -> bool:
     return any(name.startswith("rejected_rows.") for name in part.counts)
-
-
-def parquet_names(directory: str) -> list[str]:
-    """Names in a directory that whoever reads it as a data set takes for part files: all but hidden Parquet files."""
-    return [name for name in files.list_names(directory) if name.endswith(".parquet") and name[0] not in "._"]
-
-
-def is_part(file_name: str) -> bool:
-    """Whether a file's name is that of a part."""
-    return _PART_NAME.fullmatch(file_name) is not None
-
-
-def _indices(name: str) -> tuple[int, int, int]:
-    """File, row group and slice that a shard's name tells."""
-    _, file, row_group, piece = name.split("-")
-    return int(file), int(row_group), int(piece)
 
 
 def _read_part(path: str, fingerprint: str | None) -> Part | None:
@@ -300,7 +281,7 @@ def complete_row_groups(parts: Mapping[str, Part]) -> set[tuple[int, int]]:
     slices: dict[tuple[int, int], set[int]] = defaultdict(set)
     last: dict[tuple[int, int], int] = {}
     for name, part in parts.items():
-        file, row_group, piece = _indices(name)
+        file, row_group, piece = part_numbers(name)
         slices[file, row_group].add(piece)
         if part.last:
             last[file, row_group] = piece

@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 
 from transforms.base import files
 from transforms.base.errors import UserError
-from transforms.job.record import REPORT, SUCCESS
-from transforms.output.commit import REJECTED_DIRECTORY, SCORED_DIRECTORY, Part, read_scored
+from transforms.layout import REJECTED_DIRECTORY, REPORT, SCORED_DIRECTORY, SUCCESS
+from transforms.output.commit import Part, read_scored
 
 # What str.split() takes for white space, with which readers of runs split lines: RE2's \s is ASCII alone.
 _WHITE_SPACE = r"[\s\v\x1c-\x1f\x85\p{Z}]"

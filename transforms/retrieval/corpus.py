@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 
+from transforms.layout import PARQUET, part_files, part_name, part_numbers
 from transforms.retrieval import step_files
 from transforms.retrieval.records import Document, documents
 from transforms.retrieval.source import SourceFile
 
 SHARD_BYTES = 64 << 20
-_NAME = re.compile(r"(part-\d{5})-(\d{5})\.parquet")
 
 
 def write_shards(source: SourceFile, index: int, output: str, shard_documents: int) -> Iterator[str]:
@@ -28,12 +27,12 @@ def write_shards(source: SourceFile, index: int, output: str, shard_documents: i
     Raises:
         UserError: the file cannot be read, or is no corpus.
     """
-    there = shards_of(output).get(f"part-{index:05d}", [])
+    there = shards_of(output).get(part_name(index), [])
     if there and step_files.record(step_files.corpus_path(output, there[-1]))["last"]:
         yield from there
         return
     for piece, (rows, last) in enumerate(_with_last(_slices(documents(source.path), shard_documents))):
-        name = f"part-{index:05d}-{piece:05d}"
+        name = part_name(index, piece)
         if name not in there:
             kept = [row for row in rows if row.text is not None]
             columns = [pa.array(column, pa.string()) for column in zip(*kept, strict=True)] or [[], [], []]
@@ -49,9 +48,10 @@ def shards_of(output: str) -> dict[str, list[str]]:
     They are written in order, so where one is there those before it are.
     """
     found: dict[str, list[str]] = defaultdict(list)
-    for name in step_files.corpus_files(output):
-        if told := _NAME.fullmatch(name):
-            found[told[1]].append(name.removesuffix(".parquet"))
+    for name in (file_name.removesuffix(PARQUET) for file_name in part_files(step_files.corpus_files(output))):
+        numbers = part_numbers(name)
+        if len(numbers) == 2:
+            found[part_name(numbers[0])].append(name)
     return found
 
 

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.base import files
+from transforms.layout import CANDIDATES_DIRECTORY, PARQUET, part_name
 from transforms.retrieval import step_files
 
-CANDIDATES_DIRECTORY = "candidates"
 # A part is a shard of the reranking job.
 PART_PAIRS = 16_384
 _MEMORY = "512MB"  # of the database; Arrow and Python take about as much again
@@ -24,7 +24,7 @@ _CORPUS = step_files.CORPUS.append(pa.field("place", pa.int64()))
 
 
 def part_path(output: str, part: int) -> str:
-    return files.join(output, CANDIDATES_DIRECTORY, f"part-{part:05d}.parquet")
+    return files.join(output, CANDIDATES_DIRECTORY, part_name(part) + PARQUET)
 
 
 def queries_of_part(depth: int) -> int:
