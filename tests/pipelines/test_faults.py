@@ -205,7 +205,7 @@ def no_memory_beyond(tokens: int) -> Callable[[CrossEncoder, Packed], torch.Tens
     forward = CrossEncoder.forward
 
     def limited(self: CrossEncoder, packed: Packed) -> torch.Tensor:
-        if len(packed.ids) > tokens:
+        if len(packed.ids) - packed.padding > tokens:
             torch.empty(1 << 60, dtype=torch.uint8)
         return forward(self, packed)
 

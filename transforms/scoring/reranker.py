@@ -241,7 +241,7 @@ class Reranker(Scorer):
         return probe.best_budget(self.family.forward, self.device, self.specification.settings.max_length)
 
     def batches(self, tasks: Sequence[RankingTask]) -> list[Packed]:
-        """What the model is given for the tasks, tokenised together: its forward passes in turn."""
+        """What the model is given for the tasks, tokenised together: its forward passes in turn, not filled up."""
         sequences: list[TokenSequence] = self.family.prepare(tasks, Tokens(self.family.tokenizer)).sequences
         batches = engine.plan(sequences, self.specification.execution.batch_tokens)
         return [pack([sequences[index] for index in batch], self.device) for batch in batches]

@@ -185,13 +185,14 @@ def test_some_of_the_packed_sequences() -> None:
         TokenSequence(np.arange(start, start + length, dtype=np.int32), np.array([length - 1], dtype=np.int32), typed)
         for start, length, typed in ((10, 3, 3), (20, 2, 0), (30, 2, 0), (40, 1, 1))
     ]
-    packed = pack(sequences, torch.device("cpu"))
+    packed = pack(sequences, torch.device("cpu"), 64)
     chosen = embedding.select(packed, torch.tensor([False, True, True, False]))
-    expected = pack(sequences[1:3], torch.device("cpu"))
+    expected = pack(sequences[1:3], torch.device("cpu"), 64)
     for name in ("ids", "offsets", "reads", "types"):
         assert getattr(chosen, name).tolist() == getattr(expected, name).tolist(), name
         assert getattr(chosen, name).dtype == getattr(expected, name).dtype, name
     assert (chosen.lengths, chosen.runs) == (expected.lengths, expected.runs)
+    assert (chosen.padding, chosen.unread) == (60, 62)
 
 
 def test_not_an_encoder(tmp_path: Path) -> None:

@@ -120,7 +120,9 @@ def test_pack_keeps_a_common_prefix_once() -> None:
 
 
 def test_filled_adds_sequences_of_one_token_up_to_a_round_number(packed: Packed) -> None:
-    full = filled(packed)
+    assert (packed.padding, packed.unread) == (0, 0)
+    full = filled(packed, 64)
+    assert (full.padding, full.unread) == (56, 60)
     assert full.ids.tolist() == [11, 12, 13, 14, 21, 22, 31, 32, *[0] * 56]
     assert full.lengths == (4, 2, 2, *[1] * 56)
     assert full.offsets.tolist() == [0, 4, 6, *range(8, 65)]
@@ -129,14 +131,13 @@ def test_filled_adds_sequences_of_one_token_up_to_a_round_number(packed: Packed)
     assert full.types.tolist() == [0, 0, 1, 1, 0, 0, 0, 1, *[0] * 56]
     assert full.places().tolist() == [0, 1, 2, 3, 0, 1, 0, 1, *[0] * 56]
     assert full.reads.tolist() == [0, 3, 5, 6, *[0] * 60]
-    again = filled(full)
-    assert (again.ids.tolist(), again.reads.tolist(), again.runs) == (full.ids.tolist(), full.reads.tolist(), full.runs)
 
 
 def test_filled_counts_a_common_prefix_once() -> None:
     prefix = Prefix(0, 2)
     ids = [np.array([11, 12, last]) for last in (13, 14)]
-    full = filled(pack([TokenSequence(one, np.array([2]), 3, prefix) for one in ids], CPU))
+    full = pack([TokenSequence(one, np.array([2]), 3, prefix) for one in ids], CPU, 64)
+    assert (full.padding, full.unread) == (60, 62)
     assert full.ids.tolist() == [11, 12, 13, 14, *[0] * 60]
     assert full.runs == (Run(0, 2, 3), Run(6, 60, 1))
     assert full.shared is not None

@@ -30,10 +30,10 @@ class Echo:
         self._error = error or torch.OutOfMemoryError("CUDA out of memory")
 
     def __call__(self, packed: Packed, /) -> torch.Tensor:
-        self.batches.append(packed.lengths)
-        if len(packed.ids) > self._memory:
+        self.batches.append(packed.lengths[: len(packed.lengths) - packed.padding])
+        if len(packed.ids) - packed.padding > self._memory:
             raise self._error
-        return packed.ids[packed.reads].float()[:, None]
+        return packed.ids[packed.reads[: len(packed.reads) - packed.unread]].float()[:, None]
 
 
 def values(rows: list[Rows | None]) -> list[list[float] | None]:
@@ -122,7 +122,7 @@ def test_a_gpu_is_given_the_next_batch_before_it_is_waited_for(monkeypatch: pyte
         done.append(f"give {packed.lengths}")
         return packed.ids[packed.reads].float()[:, None]
 
-    monkeypatch.setattr(engine_module, "pack", lambda batch, device: pack(batch, CPU))
+    monkeypatch.setattr(engine_module, "pack", lambda batch, device, round_to: pack(batch, CPU, round_to))
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Stream())
     found = run(sequences(3, 4, 5), forward, budget=5, device=torch.device("cuda:1"), counts=Counter())
     assert values(found) == [[0, 0], [1, 1], [2, 2]]

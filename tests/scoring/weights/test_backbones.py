@@ -12,7 +12,7 @@ from tests.support import tiny, tiny_causal
 from transforms.base.errors import UserError
 from transforms.scoring.packed.attention import implementation
 from transforms.scoring.packed.execution import Placement
-from transforms.scoring.packed.packing import NO_PREFIX, Packed, Prefix, Shared, TokenSequence, pack
+from transforms.scoring.packed.packing import NO_PREFIX, Packed, Prefix, Shared, TokenSequence, filled, pack
 from transforms.scoring.weights import backbones, checkpoint
 
 CPU = torch.device("cpu")
@@ -78,6 +78,17 @@ def test_hidden_states_at_the_reads_are_those_of_the_whole_last_layer(tmp_path: 
     at_reads = backbones.load(found, kinds, tensors, FLOAT32)(inputs)
     assert len(everywhere) == 9
     torch.testing.assert_close(at_reads, everywhere[[1, 3, 4, 8]])
+
+
+@pytest.mark.parametrize("everywhere", [True, False])
+def test_nothing_is_given_of_what_fills_up_a_batch(tmp_path: Path, everywhere: bool) -> None:
+    found = checkpoint.locate(str(tiny.xlm_roberta(tmp_path)))
+    tensors = checkpoint.read_tensors(found)
+    backbone = backbones.load(found, ("xlm-roberta",), tensors, FLOAT32, everywhere=everywhere)
+    inputs = packed([1, 2, 3], [4, 5])
+    full = filled(inputs, 64)
+    assert (len(full.ids), len(full.reads)) == (64, 64)
+    torch.testing.assert_close(backbone(full), backbone(inputs))
 
 
 @pytest.mark.parametrize("make", [tiny.bert, tiny.xlm_roberta, tiny_causal.qwen2, tiny_causal.qwen3])

@@ -21,7 +21,7 @@ from transforms.scoring.families import sentence_transformers_config as sentence
 from transforms.scoring.families.sentence_transformers_config import Layout, Pooling, Similarity
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.execution import Placement
-from transforms.scoring.packed.packing import Ids, Packed, TokenSequence, runs_of
+from transforms.scoring.packed.packing import Ids, Packed, TokenSequence, filled, rounding, runs_of
 from transforms.scoring.packed.run_batches import Rows
 from transforms.scoring.results import Failure, RankingTask, Scores
 from transforms.scoring.weights import backbones
@@ -156,11 +156,12 @@ class Embedder:
         return Input(TokenSequence(ids, np.array([read], dtype=np.int32), typed), max(len(content) - self._room, 0))
 
     def forward(self, packed: Packed) -> torch.Tensor:
-        """Embeddings of the packed texts, float32, shape [N, size]."""
+        """Embeddings of the packed texts, float32, shape [N - padding, size]."""
         if len(self._models) == 1:
             pooled = self._pool(self._models[0](packed), packed)
         else:
-            documents = packed.types[packed.offsets[:-1].long()].bool()
+            starts = packed.offsets[: len(packed.lengths) - packed.padding]
+            documents = packed.types[starts.long()].bool()
             pooled = torch.empty(len(documents), self._models[0].size, device=documents.device)
             for model, mine in zip(self._models, (~documents, documents), strict=True):
                 if mine.any():
@@ -178,6 +179,7 @@ class Embedder:
             .float()
             .mean(1)
             for run in packed.runs
+            if run.start < len(hidden)  # the others fill up the batch
         ]
         return torch.cat(means)
 
@@ -213,20 +215,26 @@ class Embedder:
 
 
 def select(packed: Packed, chosen: torch.Tensor) -> Packed:
-    """Some of the packed sequences, `chosen` being a bool for each; every one of them must be read exactly once."""
-    lengths = packed.offsets.diff()
-    kept = chosen.repeat_interleave(lengths)
-    starts = packed.offsets[:-1][chosen]
+    """Some of the packed sequences, filled up anew; every one of them must be read exactly once.
+
+    Args:
+        packed: sequences without common prefixes.
+        chosen: a bool for each that is not there to fill up the batch.
+    """
+    lengths = packed.offsets.diff()[: len(chosen)]
+    kept = chosen.repeat_interleave(lengths).nonzero()[:, 0]
+    starts = packed.offsets[: len(chosen)][chosen]
     offsets = torch.nn.functional.pad(lengths[chosen].cumsum(0, dtype=torch.int32), (1, 0))
     counts = tuple(lengths[chosen].tolist())
-    return Packed(
+    part = Packed(
         ids=packed.ids[kept],
         lengths=counts,
         offsets=offsets,
-        reads=packed.reads[chosen] - starts + offsets[:-1],
+        reads=packed.reads[: len(chosen)][chosen] - starts + offsets[:-1],
         types=packed.types[kept],
         runs=runs_of(counts),
     )
+    return filled(part, rounding(packed.ids.device))
 
 
 def frame_of(tokenizer: PreTrainedTokenizerBase) -> tuple[Ids, Ids]:

@@ -69,6 +69,8 @@ class Packed:
     Where sequences share a prefix, T counts it once, while `lengths`, `offsets` and `runs`, which are for attention,
     count it in each sequence: E tokens together. Else T and E are the same.
 
+    What a batch is filled up with stands at the end: sequences of one token, and reads of the first token.
+
     Attributes:
         ids: int64, shape [T].
         lengths: tokens of each sequence, N entries.
@@ -78,6 +80,8 @@ class Packed:
         types: int64, shape [T]: 0 before a sequence's second segment, 1 from there on.
         runs: the same lengths as rectangles.
         shared: how the T tokens make up the E; None where no prefix is shared.
+        padding: how many of the tokens, and of the sequences, are there to fill up the batch.
+        unread: how many of the reads are.
     """
 
     ids: torch.Tensor
@@ -87,6 +91,8 @@ class Packed:
     types: torch.Tensor
     runs: tuple[Run, ...]
     shared: Shared | None = None
+    padding: int = 0
+    unread: int = 0
 
     def places(self) -> torch.Tensor:
         """Place of each token in its own sequence, from 0: int64, shape [T]."""
@@ -145,8 +151,13 @@ def runs_of(lengths: Sequence[int]) -> tuple[Run, ...]:
     return tuple(runs)
 
 
-def pack(sequences: Sequence[TokenSequence], device: torch.device) -> Packed:
-    """Lay the sequences end to end on the device."""
+def rounding(device: torch.device) -> int:
+    """What the numbers of tokens and of reads are rounded up to a multiple of on a device."""
+    return ROWS if device.type == "cpu" else 1
+
+
+def pack(sequences: Sequence[TokenSequence], device: torch.device, round_to: int = 1) -> Packed:
+    """Lay the sequences end to end on the device, and fill them up to a multiple of so many tokens and reads."""
     lengths = tuple(len(sequence.ids) for sequence in sequences)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     ids = np.concatenate([sequence.ids for sequence in sequences])
@@ -165,7 +176,7 @@ def pack(sequences: Sequence[TokenSequence], device: torch.device) -> Packed:
     if len(kept) < len(ids):
         ids, types, reads = ids[kept], types[kept], sources[reads]
         shared = Shared(place(kept, torch.int64), place(sources, torch.int64))
-    return Packed(
+    packed = Packed(
         ids=place(ids, torch.int64),
         lengths=lengths,
         offsets=place(offsets, torch.int32),
@@ -174,21 +185,16 @@ def pack(sequences: Sequence[TokenSequence], device: torch.device) -> Packed:
         runs=runs_of(lengths),
         shared=shared,
     )
+    return filled(packed, round_to)
 
 
-def filler(rows: int, device: torch.device) -> int:
-    """How many more rows `filled` makes of so many: on a CPU up to a multiple of ROWS."""
-    return -rows % ROWS if device.type == "cpu" else 0
-
-
-def filled(packed: Packed) -> Packed:
-    """The same with sequences of one token at the end, and reads of the first token, to round numbers of both."""
-    device = packed.ids.device
-    extra, unread = filler(len(packed.ids), device), filler(len(packed.reads), device)
+def filled(packed: Packed, round_to: int) -> Packed:
+    """A batch that is not filled up yet, filled up to a multiple of so many tokens and reads."""
+    extra, unread = -len(packed.ids) % round_to, -len(packed.reads) % round_to
     if not extra and not unread:
         return packed
     end = sum(packed.lengths)
-    more = torch.arange(extra, device=device)
+    more = torch.arange(extra, device=packed.ids.device)
     shared = None
     if packed.shared is not None:
         kept, sources = packed.shared
@@ -202,6 +208,8 @@ def filled(packed: Packed) -> Packed:
         types=pad(packed.types, (0, extra)),
         runs=(*packed.runs, Run(end, extra, 1)) if extra else packed.runs,
         shared=shared,
+        padding=extra,
+        unread=unread,
     )
 
 

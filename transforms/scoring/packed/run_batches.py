@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from transforms.scoring.packed.packing import Packed, TokenSequence, filler, pack, plan_batches
+from transforms.scoring.packed.packing import Packed, TokenSequence, pack, plan_batches, rounding
 
 Rows = NDArray[np.float32]
 
 
 class Forward(Protocol):
-    """The model and its head: packed tokens in, one row for each read out, float32, shape [R, width]."""
+    """The model and its head: packed tokens in, one row for each read out, float32, shape [R - unread, width]."""
 
     def __call__(self, packed: Packed, /) -> torch.Tensor: ...
 
@@ -39,8 +39,8 @@ def run(
         forward: the model and its head.
         budget: tokens of a batch, at most; one longer sequence still runs alone.
         device: where `forward` runs.
-        counts: forward_passes, forward_tokens, padding_tokens (of a batch that is filled as a whole, not of the two
-            parts that a model with adapters makes of it) and oom_splits (times that a batch did not fit) are added.
+        counts: forward_passes, forward_tokens, padding_tokens (`Packed.padding`) and oom_splits (times that a batch
+            did not fit) are added.
         progress: called after each batch with the sequences and tokens in it.
 
     Returns:
@@ -94,11 +94,11 @@ def _launch(
     batch = todo.pop()
     try:
         with torch.inference_mode():
-            packed = pack([sequences[index] for index in batch], device)
+            packed = pack([sequences[index] for index in batch], device, rounding(device))
             # The copy is asked for here: one that is asked for later would wait for the batch after this one too.
             rows = forward(packed).to("cpu", non_blocking=True)
             ready = torch.cuda.current_stream(device).record_event() if device.type == "cuda" else None
-            return Launched(batch, rows, ready, filler(len(packed.ids), device))
+            return Launched(batch, rows, ready, packed.padding)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise

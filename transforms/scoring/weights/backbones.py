@@ -26,7 +26,7 @@ from transformers import (
 
 from transforms.base.errors import UserError, one_line
 from transforms.scoring.packed.execution import Placement
-from transforms.scoring.packed.packing import Packed, filled
+from transforms.scoring.packed.packing import Packed
 from transforms.scoring.weights import checkpoint as checkpoints
 from transforms.scoring.weights import cpu_layers
 from transforms.scoring.weights import vendor_layouts as jina_v3
@@ -188,16 +188,16 @@ class Backbone:
         """Hidden states of the last layer, in the model's dtype.
 
         Returns:
-            At the reads, shape [R, hidden size], or of all tokens, shape [T, hidden size].
+            At the reads, shape [R - unread, hidden size], or of all tokens, shape [T - padding, hidden size].
         """
-        rows = len(packed.ids) if self._everywhere else len(packed.reads)
-        packed = filled(packed)
         positions = packed.places() if self._padding is None else roberta_positions(packed, self._padding)
         types = {"token_type_ids": packed.types[None]} if self._typed else {}
         hidden: torch.Tensor = self.model(
             input_ids=packed.ids[None], position_ids=positions[None], packed=packed, **types
         ).last_hidden_state[0]
-        return (hidden[packed.reads] if self._select else hidden)[:rows]  # without what was filled in
+        if self._select:
+            hidden = hidden[packed.reads]
+        return hidden[: len(hidden) - (packed.padding if self._everywhere else packed.unread)]
 
 
 def roberta_positions(packed: Packed, padding: int) -> torch.Tensor:
