@@ -182,13 +182,15 @@ def test_files_that_contradict_the_catalogue(tmp_path: Path) -> None:
 
 def test_some_of_the_packed_sequences() -> None:
     sequences = [
-        TokenSequence(np.arange(start, start + length, dtype=np.int32), np.array([length - 1], dtype=np.int32), typed)
-        for start, length, typed in ((10, 3, 3), (20, 2, 0), (30, 2, 0), (40, 1, 1))
+        TokenSequence(
+            np.arange(start, start + length, dtype=np.int32), np.array([length - 1], dtype=np.int32), typed, part=part
+        )
+        for start, length, typed, part in ((10, 3, 3, 0), (20, 2, 0, 1), (30, 2, 0, 1), (40, 1, 1, 0))
     ]
     packed = pack(sequences, torch.device("cpu"), 64)
-    chosen = embedding.select(packed, torch.tensor([False, True, True, False]))
+    chosen = embedding.select(packed, packed.parts == 1)
     expected = pack(sequences[1:3], torch.device("cpu"), 64)
-    for name in ("ids", "offsets", "reads", "types"):
+    for name in ("ids", "offsets", "reads", "types", "parts"):
         assert getattr(chosen, name).tolist() == getattr(expected, name).tolist(), name
         assert getattr(chosen, name).dtype == getattr(expected, name).dtype, name
     assert (chosen.lengths, chosen.runs) == (expected.lengths, expected.runs)

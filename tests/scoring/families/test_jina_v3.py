@@ -11,7 +11,7 @@ from transformers import JinaEmbeddingsV3Config, JinaEmbeddingsV3Model
 
 from tests.support import tiny, tiny_causal
 from transforms.base.errors import UserError
-from transforms.scoring import Reranker
+from transforms.scoring import RankingTask, Reranker
 from transforms.scoring.packed.run_batches import Rows
 from transforms.scoring.reranker import Specification, specify
 from transforms.scoring.text_encoder import Encoder
@@ -120,6 +120,15 @@ def expected(model: JinaEmbeddingsV3Model, ids: list[int]) -> Rows:
         mean = model(torch.tensor([ids])).last_hidden_state[0].mean(0)
     normalised: Rows = (mean / mean.norm()).numpy()
     return normalised
+
+
+def test_the_part_of_a_sequence_says_whose_adapter_reads_it(tmp_path: Path) -> None:
+    tiny.xlm_roberta(tmp_path)
+    checkpoint(tmp_path)
+    reranker = Reranker.load(str(tmp_path), device="cpu", dtype="float32")
+    [packed] = reranker.batches([RankingTask("c", ["d", "e"])])
+    assert packed.parts.tolist() == [0, 1, 1]  # longest first: the prompt of a query has more tokens
+    assert not packed.types.any()
 
 
 def test_queries_and_documents_have_their_own_adapter(tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ from safetensors.torch import load_file, save_file
 from tests.support import tiny
 from transforms.base.errors import UserError
 from transforms.scoring import Reranker
-from transforms.scoring.families.cross_encoder import JINA_V2_NAMES
 from transforms.scoring.reranker import specify
 from transforms.scoring.weights import checkpoint
 from transforms.scoring.weights.checkpoint import EMBEDDED, Tensors
+from transforms.scoring.weights.vendor_layouts import RERANKER_V2
 
 DOCUMENTS = ["c", "d e f", "", "a b c d e f g h"]
 
@@ -300,7 +300,7 @@ def jina_v2(folder: Path) -> None:
                 renamed[key.replace(".attention.self.query.", ".mixer.Wqkv.")] = torch.cat(parts)
             elif ".attention.self." not in key:
                 # Longest first: ".output.dense." ends ".attention.output.dense." too.
-                for theirs, ours in sorted(JINA_V2_NAMES, key=lambda names: -len(names[1])):
+                for theirs, ours in sorted(RERANKER_V2.parts, key=lambda names: -len(names[1])):
                     key = key.replace(ours, theirs)
                 renamed[key] = tensor
         return {key.replace(".encoder.layer.", ".encoder.layers."): tensor for key, tensor in renamed.items()}

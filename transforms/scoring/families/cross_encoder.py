@@ -32,25 +32,14 @@ from transforms.scoring.results import Failure, RankingTask, Scores
 from transforms.scoring.weights import backbones
 from transforms.scoring.weights import checkpoint as checkpoints
 from transforms.scoring.weights.backbones import Backbone
-from transforms.scoring.weights.checkpoint import Checkpoint, Tensors
+from transforms.scoring.weights.checkpoint import Checkpoint
+from transforms.scoring.weights.vendor_layouts import RERANKER_V2, transformers_names
 
 MODELS: Mapping[str, type[PreTrainedModel]] = {  # by `model_type` in config.json
     "bert": BertForSequenceClassification,
     "roberta": RobertaForSequenceClassification,
     "xlm-roberta": XLMRobertaForSequenceClassification,
 }
-
-# jina-reranker-v2 stores XLM-RoBERTa under the names of its own modeling_xlm_roberta.py; longest match first.
-JINA_V2_NAMES = (
-    ("roberta.emb_ln.", "roberta.embeddings.LayerNorm."),
-    ("roberta.encoder.layers.", "roberta.encoder.layer."),
-    (".mixer.out_proj.", ".attention.output.dense."),
-    (".norm1.", ".attention.output.LayerNorm."),
-    (".mlp.fc1.", ".intermediate.dense."),
-    (".mlp.fc2.", ".output.dense."),
-    (".norm2.", ".output.LayerNorm."),
-)
-
 
 MOST_WINDOWS = np.iinfo(np.int16).max  # what the ledger's column can hold
 
@@ -195,7 +184,7 @@ def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
         UserError: they do not, or the checkpoint is none of a cross-encoder.
     """
     config, model_class = architecture(checkpoint)
-    weights = transformers_names(checkpoints.outline(checkpoint))
+    weights = transformers_names(checkpoints.outline(checkpoint), RERANKER_V2)
     checkpoints.fitting(model_class, config, weights, name=checkpoint.name)
     positions = backbones.positions(config)
     stored = checkpoint.tokenizer_config.get("model_max_length")
@@ -221,7 +210,7 @@ def load(checkpoint: Checkpoint, settings: Settings, placement: Placement) -> Cr
     model = checkpoints.build(
         model_class,
         config,
-        transformers_names(checkpoints.read_tensors(checkpoint)),
+        transformers_names(checkpoints.read_tensors(checkpoint), RERANKER_V2),
         placement,
         name=checkpoint.name,
         float32=("classifier.", "bert.pooler."),
@@ -239,17 +228,3 @@ def architecture(checkpoint: Checkpoint) -> tuple[PreTrainedConfig, type[PreTrai
     if config.num_labels != 1:
         raise UserError(f"model {checkpoint.name}: {config.num_labels} labels in config.json; a reranker has one")
     return config, MODELS[backbones.kind_of(checkpoint)]
-
-
-def transformers_names(tensors: Tensors) -> Tensors:
-    """Rename jina-reranker-v2's weights to transformers' names, fused projections split; others stay as they are."""
-    renamed: Tensors = {}
-    for key, tensor in tensors.items():
-        for theirs, ours in JINA_V2_NAMES:
-            key = key.replace(theirs, ours)
-        if ".mixer.Wqkv." in key:  # rows: all of the queries', then all of the keys', then all of the values'
-            for name, part in zip(("query", "key", "value"), tensor.chunk(3), strict=False):
-                renamed[key.replace(".mixer.Wqkv.", f".attention.self.{name}.")] = part.contiguous()
-        else:
-            renamed[key] = tensor
-    return renamed

@@ -24,9 +24,8 @@ from transforms.scoring.packed.execution import Placement
 from transforms.scoring.packed.packing import Ids, Packed, TokenSequence, filled, rounding, runs_of
 from transforms.scoring.packed.run_batches import Rows
 from transforms.scoring.results import Failure, RankingTask, Scores
-from transforms.scoring.weights import backbones
+from transforms.scoring.weights import backbones, vendor_layouts
 from transforms.scoring.weights import checkpoint as checkpoints
-from transforms.scoring.weights import vendor_layouts as jina_v3
 from transforms.scoring.weights.backbones import Backbone
 from transforms.scoring.weights.checkpoint import Checkpoint, Tensors
 
@@ -151,19 +150,18 @@ class Embedder:
         if not len(ids):
             return Failure("tokenizer_error", "the text has no tokens that could be embedded")
         read = len(ids) - 1 if self.settings.pooling == "last" else 0
-        # With two models the token type, which such a model does not have, tells whose a sequence is.
-        typed = 0 if side == "document" and len(self._models) > 1 else len(ids)
-        return Input(TokenSequence(ids, np.array([read], dtype=np.int32), typed), max(len(content) - self._room, 0))
+        part = SIDES.index(side) if len(self._models) > 1 else 0
+        sequence = TokenSequence(ids, np.array([read], dtype=np.int32), len(ids), part=part)
+        return Input(sequence, max(len(content) - self._room, 0))
 
     def forward(self, packed: Packed) -> torch.Tensor:
         """Embeddings of the packed texts, float32, shape [N - padding, size]."""
         if len(self._models) == 1:
             pooled = self._pool(self._models[0](packed), packed)
         else:
-            starts = packed.offsets[: len(packed.lengths) - packed.padding]
-            documents = packed.types[starts.long()].bool()
-            pooled = torch.empty(len(documents), self._models[0].size, device=documents.device)
-            for model, mine in zip(self._models, (~documents, documents), strict=True):
+            pooled = torch.empty(len(packed.parts), self._models[0].size, device=packed.parts.device)
+            for number, model in enumerate(self._models):
+                mine = packed.parts == number
                 if mine.any():
                     part = select(packed, mine)
                     pooled[mine] = self._pool(model(part), part)
@@ -233,6 +231,7 @@ def select(packed: Packed, chosen: torch.Tensor) -> Packed:
         reads=packed.reads[: len(chosen)][chosen] - starts + offsets[:-1],
         types=packed.types[kept],
         runs=runs_of(counts),
+        parts=packed.parts[chosen],
     )
     return filled(part, rounding(packed.ids.device))
 
@@ -345,4 +344,4 @@ def variants(checkpoint: Checkpoint, settings: Settings, tensors: Tensors) -> It
     if settings.adapters is None:
         yield tensors
     else:
-        yield from (jina_v3.with_adapter(checkpoint, tensors, adapter) for adapter in settings.adapters)
+        yield from (vendor_layouts.with_adapter(checkpoint, tensors, adapter) for adapter in settings.adapters)

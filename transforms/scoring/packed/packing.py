@@ -39,12 +39,14 @@ class TokenSequence(NamedTuple):
         reads: the places in `ids` whose hidden states the head reads, ascending, none in the prefix, shape [reads].
         second_segment: place of the first token of type 1 (BERT's second segment); len(ids) where there is none.
         prefix: what it shares with other sequences.
+        part: number of the model that reads it, in a family with several.
     """
 
     ids: Ids
     reads: Ids
     second_segment: int
     prefix: Prefix = NO_PREFIX
+    part: int = 0
 
 
 class Run(NamedTuple):
@@ -79,6 +81,7 @@ class Packed:
         reads: int64, shape [R], places in 0..T-1; each sequence's together, in order.
         types: int64, shape [T]: 0 before a sequence's second segment, 1 from there on.
         runs: the same lengths as rectangles.
+        parts: int64, shape [N - padding]: each sequence's part.
         shared: how the T tokens make up the E; None where no prefix is shared.
         padding: how many of the tokens, and of the sequences, are there to fill up the batch.
         unread: how many of the reads are.
@@ -90,6 +93,7 @@ class Packed:
     reads: torch.Tensor
     types: torch.Tensor
     runs: tuple[Run, ...]
+    parts: torch.Tensor
     shared: Shared | None = None
     padding: int = 0
     unread: int = 0
@@ -183,6 +187,7 @@ def pack(sequences: Sequence[TokenSequence], device: torch.device, round_to: int
         reads=place(reads, torch.int64),
         types=place(types, torch.int64),
         runs=runs_of(lengths),
+        parts=place(np.array([sequence.part for sequence in sequences], dtype=np.int64), torch.int64),
         shared=shared,
     )
     return filled(packed, round_to)

@@ -28,8 +28,7 @@ from transforms.base.errors import UserError, one_line
 from transforms.scoring.packed.execution import Placement
 from transforms.scoring.packed.packing import Packed
 from transforms.scoring.weights import checkpoint as checkpoints
-from transforms.scoring.weights import cpu_layers
-from transforms.scoring.weights import vendor_layouts as jina_v3
+from transforms.scoring.weights import cpu_layers, vendor_layouts
 from transforms.scoring.weights.checkpoint import Checkpoint, Tensors
 from transforms.scoring.weights.last_layer import LastPostNorm, LastPreNorm
 
@@ -74,7 +73,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "roberta": Architecture(RobertaConfig.from_dict, without_pooler(RobertaModel), ("roberta.",), True),
     "xlm-roberta": Architecture(XLMRobertaConfig.from_dict, without_pooler(XLMRobertaModel), ("roberta.",), True),
     "jina_embeddings_v3": Architecture(
-        jina_v3.config_of, without_pooler(JinaEmbeddingsV3Model), ("roberta.",), last=None
+        vendor_layouts.embeddings_v3_config, without_pooler(JinaEmbeddingsV3Model), ("roberta.",), last=None
     ),
     "qwen2": Architecture(Qwen2Config.from_dict, Qwen2Model, ("model.",), layers="layers", last=LastPreNorm),
     "qwen3": Architecture(Qwen3Config.from_dict, Qwen3Model, ("model.",), layers="layers", last=LastPreNorm),
@@ -82,16 +81,9 @@ ARCHITECTURES: Mapping[str, Architecture] = {
 }
 
 
-def is_jina_v2(config: Mapping[str, Any]) -> bool:
-    """Whether config.json is jina-reranker-v2's own, which has no model_type, only the names of its remote code."""
-    return "XLMRobertaFlashConfig" in str(config.get("auto_map", ""))
-
-
 def kind_of(checkpoint: Checkpoint) -> str:
     """The key in ARCHITECTURES: what config.json says, unless that is misleading; a model of another kind has none."""
-    if jina_v3.is_original(checkpoint.config):
-        return "jina_embeddings_v3"
-    return str(checkpoint.config.get("model_type") or ("xlm-roberta" if is_jina_v2(checkpoint.config) else None))
+    return str(vendor_layouts.kind_of(checkpoint.config) or checkpoint.config.get("model_type") or None)
 
 
 def described(checkpoint: Checkpoint, kinds: Iterable[str]) -> PreTrainedConfig:
@@ -173,7 +165,7 @@ class Backbone:
         architecture = ARCHITECTURES[kind]
         self.model = model
         self._padding = model.config.pad_token_id if architecture.roberta_positions else None
-        self._typed = getattr(model.config, "type_vocab_size", 1) > 1 and kind != "jina_embeddings_v3"
+        self._typed = getattr(model.config, "type_vocab_size", 1) > 1
         self._everywhere = everywhere
         self._select = not everywhere and architecture.last is None
         if not everywhere and architecture.last is not None:

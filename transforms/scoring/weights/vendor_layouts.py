@@ -1,13 +1,16 @@
-"""jina-embeddings-v3 as its vendor stores it: XLM-RoBERTa with rotary positions, and low-rank adapters for each task.
+"""Checkpoints that jina stores in layouts of its own: how they are recognised, and transformers' names for them.
 
-Transformers has the architecture as jina_embeddings_v3, without the adapters; here one of them is added to the weights,
-which is how they are defined. Source: the vendor's xlm-roberta-flash-implementation, modeling_lora.py.
+jina-reranker-v2 is an XLM-RoBERTa with the names of its modeling_xlm_roberta.py.
+
+jina-embeddings-v3 is one with rotary positions, and low-rank adapters for each task. Transformers has the architecture
+as jina_embeddings_v3, without the adapters; here one of them is added to the weights, which is how they are defined.
+Source: the vendor's xlm-roberta-flash-implementation, modeling_lora.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from transformers import JinaEmbeddingsV3Config
 
@@ -15,12 +18,42 @@ from transforms.base.errors import UserError
 from transforms.scoring.weights.checkpoint import Checkpoint, Tensors
 
 WEIGHT, FIRST, SECOND = (f".parametrizations.weight.{part}" for part in ("original", "0.lora_A", "0.lora_B"))
-NAMES = (
-    ("emb_ln.", "embeddings.LayerNorm."),
-    ("encoder.layers.", "layers."),
-    (".mixer.out_proj.", ".self_attn.o_proj."),
-    (".norm1.", ".post_attention_layernorm."),
-    (".norm2.", ".post_mlp_layernorm."),
+FUSED = ".mixer.Wqkv."  # rows: all of the queries', then all of the keys', then all of the values'
+
+
+class Names(NamedTuple):
+    """What transformers calls a layout's weights.
+
+    Attributes:
+        parts: of names, the vendor's and transformers'; each is replaced in turn.
+        projections: the part of the fused projections' names, for queries, keys and values.
+    """
+
+    parts: tuple[tuple[str, str], ...]
+    projections: tuple[str, str, str]
+
+
+RERANKER_V2 = Names(
+    (
+        ("roberta.emb_ln.", "roberta.embeddings.LayerNorm."),
+        ("roberta.encoder.layers.", "roberta.encoder.layer."),
+        (".mixer.out_proj.", ".attention.output.dense."),
+        (".norm1.", ".attention.output.LayerNorm."),
+        (".mlp.fc1.", ".intermediate.dense."),
+        (".mlp.fc2.", ".output.dense."),
+        (".norm2.", ".output.LayerNorm."),
+    ),
+    (".attention.self.query.", ".attention.self.key.", ".attention.self.value."),
+)
+EMBEDDINGS_V3 = Names(
+    (
+        ("emb_ln.", "embeddings.LayerNorm."),
+        ("encoder.layers.", "layers."),
+        (".mixer.out_proj.", ".self_attn.o_proj."),
+        (".norm1.", ".post_attention_layernorm."),
+        (".norm2.", ".post_mlp_layernorm."),
+    ),
+    (".self_attn.q_proj.", ".self_attn.k_proj.", ".self_attn.v_proj."),
 )
 SIZES = (
     "vocab_size",
@@ -36,12 +69,20 @@ SIZES = (
 )
 
 
-def is_original(config: Mapping[str, Any]) -> bool:
-    """Whether config.json is the vendor's own, which calls the model an XLM-RoBERTa."""
-    return config.get("position_embedding_type") == "rotary" and "rotary_emb_base" in config
+def kind_of(config: Mapping[str, Any]) -> str | None:
+    """The `model_type` that transformers has for the contents of config.json, where they are a vendor's own.
+
+    That of jina-embeddings-v3 calls the model an XLM-RoBERTa; that of jina-reranker-v2 has no model_type, only the
+    names of its remote code.
+    """
+    if config.get("position_embedding_type") == "rotary" and "rotary_emb_base" in config:
+        return "jina_embeddings_v3"
+    if not config.get("model_type") and "XLMRobertaFlashConfig" in str(config.get("auto_map", "")):
+        return "xlm-roberta"
+    return None
 
 
-def config_of(described: Mapping[str, Any]) -> JinaEmbeddingsV3Config:
+def embeddings_v3_config(described: Mapping[str, Any]) -> JinaEmbeddingsV3Config:
     """Transformers' configuration from the vendor's."""
     rope = {"rope_type": "default", "rope_theta": described["rotary_emb_base"]}
     return JinaEmbeddingsV3Config(**{key: described[key] for key in SIZES if key in described}, rope_parameters=rope)
@@ -72,18 +113,18 @@ def with_adapter(checkpoint: Checkpoint, tensors: Tensors, adapter: str) -> Tens
         raise UserError(
             f"model {checkpoint.name}: its files hold no adapter {adapter} ({error}); fetch it again"
         ) from error
-    return transformers_names(merged)
+    return transformers_names(merged, EMBEDDINGS_V3)
 
 
-def transformers_names(tensors: Tensors) -> Tensors:
-    """The vendor's weights under the names of transformers' jina_embeddings_v3, fused projections split."""
+def transformers_names(tensors: Tensors, names: Names) -> Tensors:
+    """A layout's weights under transformers' names, fused projections split; others stay as they are."""
     renamed: Tensors = {}
     for key, tensor in tensors.items():
-        for theirs, ours in NAMES:
+        for theirs, ours in names.parts:
             key = key.replace(theirs, ours)
-        if ".mixer.Wqkv." in key:  # rows: all of the queries', then all of the keys', then all of the values'
-            for name, part in zip("qkv", tensor.chunk(3), strict=False):
-                renamed[key.replace(".mixer.Wqkv.", f".self_attn.{name}_proj.")] = part.contiguous()
+        if FUSED in key:
+            for projection, part in zip(names.projections, tensor.chunk(3), strict=False):
+                renamed[key.replace(FUSED, projection)] = part.contiguous()
         else:
             renamed[key] = tensor
     return renamed
