@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # What: FileSystems.match("t*.txt") and MatchFiles("t*.txt") find nothing in the working folder.
 # Versions: apache-beam 2.77.0, DirectRunner, local files.
-# Why it surprises: "./t*.txt" and the plain name "t1.txt" are found, and ReadFromText("t*.txt") reads the file. A
-#   pattern without a folder lists the folder named "", which is none, and an empty match is no error.
+# Why it surprises: "./t*.txt" and the plain name "t1.txt" are found, and ReadFromText("t*.txt") reads the file.
+#   An empty match is no error: MatchFiles fails only where empty_match_treatment is DISALLOW.
 # Who it touches: pipelines that list their own inputs, started beside the data: they do nothing and succeed.
 set -euo pipefail
 work=$(mktemp -d)
