@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+# Of the columns below: goes up with each change of them, and no job continues across one.
+SCHEMA_VERSION = 1
+
 SCORED = pa.schema(
     [
         pa.field("query_id", pa.string(), nullable=False),

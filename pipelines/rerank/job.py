@@ -45,6 +45,7 @@ from transforms.layout import SUCCESS
 from transforms.output import report
 from transforms.output.commit import Part, committed, complete_row_groups, uncommit
 from transforms.rerank import NAMESPACE, Reading, Rerank, Work, stage_seconds
+from transforms.schema import SCHEMA_VERSION
 from transforms.scoring.catalogue import licence_notice
 from transforms.scoring.scorer import ScorerSpecification
 
@@ -102,6 +103,7 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
         options={name: getattr(options, name) for name in OUTPUT_OPTIONS},
         execution=asdict(specification.execution),
         command=vars(options),
+        schema_version=SCHEMA_VERSION,
     )
     requested = {name: getattr(specification.execution, name) for name in RUN_OPTIONS if is_given(options, name)}
     flags = {"overwrite": options.overwrite, "extend": options.extend}

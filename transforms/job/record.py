@@ -43,8 +43,8 @@ class Job:
     `execution`.
 
     Attributes:
-        fingerprint: hexadecimal SHA-256 of inputs, model, options and execution as they were when the job began. Every
-            part file bears it, those of input files that were added later too.
+        fingerprint: hexadecimal SHA-256 of inputs, model, options, execution and schema version as they were when the
+            job began. Every part file bears it, those of input files that were added later too.
         inputs: input files in the order of their indices, which the part files' names hold.
         model: what identifies the weights, and the model's settings.
         options: the other options that change a part file's bytes.
@@ -52,6 +52,7 @@ class Job:
         versions: of Python and of the packages that matter.
         created: when the job began, ISO 8601.
         command: the options given, less secrets.
+        schema_version: of the part files' columns. The first one is not recorded in older jobs.
     """
 
     fingerprint: str
@@ -62,6 +63,7 @@ class Job:
     versions: Mapping[str, str]
     created: str
     command: Mapping[str, Any]
+    schema_version: int = 1
 
 
 def new_job(
@@ -71,10 +73,12 @@ def new_job(
     options: Mapping[str, Any],
     execution: Mapping[str, Any],
     command: Mapping[str, Any],
+    schema_version: int = 1,
 ) -> Job:
     """The job that a command asks for; all values as JSON can hold them."""
     read = tuple(Input(file.path, file.size, file.footer_hash) for file in inputs)
-    decisive = [[astuple(file) for file in read], model, options, execution]
+    decisive: list[Any] = [[astuple(file) for file in read], model, options, execution]
+    decisive += [schema_version] if schema_version > 1 else []  # the first one's jobs began without it
     return Job(
         fingerprint=hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest(),
         inputs=read,
@@ -84,6 +88,7 @@ def new_job(
         versions={"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         command=_as_json(without_secrets(command)),
+        schema_version=schema_version,
     )
 
 
@@ -295,6 +300,8 @@ def differences(old: Job, new: Job) -> list[str]:
         for key in sorted(there.keys() | here.keys()):
             if there.get(key) != here.get(key):
                 lines.append(f"{key}: {_words(there.get(key))} there, {_words(here.get(key))} here")
+    if old.schema_version != new.schema_version:
+        lines.append(f"its parts' columns are of version {old.schema_version}, those written here {new.schema_version}")
     there_by_path, here_by_path = ({file.path: file for file in job.inputs} for job in (old, new))
     gone = [path for path in there_by_path if path not in here_by_path]
     added = [path for path in here_by_path if path not in there_by_path]

@@ -107,6 +107,20 @@ def test_the_fingerprint_is_of_all_that_decides_the_parts() -> None:
     assert len({same, *others}) == 5
 
 
+def fingerprint_of_version(**version: int) -> str:
+    given = [InputFile(0, "/in/a.parquet", 100, "aa", "nested", 5, 50)]
+    options = {"top_k": 1, "keep_columns": ("a",)}
+    return new_job(
+        given, model={"name": "m"}, options=options, execution={"dtype": "float32"}, command={}, **version
+    ).fingerprint
+
+
+def test_the_fingerprint_of_the_first_schema_version_is_what_it_was_before_versions() -> None:
+    before = "64495a4907157c40817572f48574273c8145c70ea9c67d8e6fd2dadd9a8ddd11"
+    assert fingerprint_of_version() == fingerprint_of_version(schema_version=1) == before
+    assert len({before, fingerprint_of_version(schema_version=2), fingerprint_of_version(schema_version=3)}) == 3
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
@@ -194,8 +208,35 @@ def test_new_job_is_written_before_the_context_begins(output: str) -> None:
 def test_job_json_for_readers(output: str) -> None:
     open_and_close(output, make_job())
     record = json.loads(files.read_text(files.join(output, "job.json")))
-    assert list(record) == ["fingerprint", "inputs", "model", "options", "execution", "versions", "created", "command"]
+    assert list(record) == [
+        "fingerprint",
+        "inputs",
+        "model",
+        "options",
+        "execution",
+        "versions",
+        "created",
+        "command",
+        "schema_version",
+    ]
     assert record["inputs"][0] == {"path": "/in/a.parquet", "size": 100, "footer_hash": "aa"}
+
+
+def test_job_json_without_a_schema_version_is_of_the_first(output: str) -> None:
+    open_and_close(output, make_job())
+    path = files.join(output, "job.json")
+    record = json.loads(files.read_text(path))
+    del record["schema_version"]
+    text = json.dumps(record, indent=2) + "\n"
+    files.write_text_atomically(path, text)
+    assert open_and_close(output, make_job()) == make_job(schema_version=1)
+    assert files.read_text(path) == text
+    with pytest.raises(UserError) as error:
+        open_and_close(output, make_job(schema_version=2))
+    assert str(error.value) == (
+        f"output {output} is another job's: its parts' columns are of version 1, those written here 2; "
+        "give another --output, or delete what is there (--overwrite)"
+    )
 
 
 def test_same_job_continues_with_the_stored_execution(output: str) -> None:
