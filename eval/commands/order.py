@@ -26,6 +26,7 @@ from eval.ranking.qrels import read_qrels
 from eval.ranking.runs import Candidates, open_source
 from eval.ranking.summary import align
 from transforms.base.errors import UnavailableError, UserError, one_line
+from transforms.base.files import expand
 from transforms.input.candidate_order import check_order
 
 MEASURE = "nDCG@10"
@@ -136,8 +137,6 @@ def _check(args: argparse.Namespace) -> None:
     _job_options(args.job_options)
     inputs = []
     if args.input:
-        from transforms.base.files import expand  # Beam, which comparing finished outputs does without
-
         inputs = expand(args.input)
     check_outputs(None, args.json, [args.qrels, *args.outputs, *inputs])
 

@@ -11,27 +11,42 @@ import errno
 import glob
 import hashlib
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
-
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes
-from apache_beam.io.filesystems import FileSystems
+from typing import TYPE_CHECKING, BinaryIO
 
 from transforms.base.errors import UnavailableError, UserError, can_be_told, one_line
+
+if TYPE_CHECKING:
+    from apache_beam.io.filesystems import FileSystems
 
 # How Beam tells that a filesystem failed (its BeamIOError is an OSError), is unknown, or is not installed.
 FAILURES = (OSError, ValueError, ImportError)
 _GLOB_CHARACTERS = frozenset("*?[")
 # Renaming onto a file that exists fails on these, so the target has to go first.
 _SCHEMES_THAT_NEVER_OVERWRITE = frozenset({"hdfs"})
+_UNCOMPRESSED = "uncompressed"  # Beam's CompressionTypes.UNCOMPRESSED
+_SCHEME = re.compile(r"([a-zA-Z][-a-zA-Z0-9+.]*)://")  # as Beam reads it
+
+
+def _remote() -> type[FileSystems]:
+    """Beam's filesystems. Beam takes a second to import, which local files do without."""
+    from apache_beam.io.filesystems import FileSystems
+
+    return FileSystems
+
+
+def _scheme(path: str) -> str | None:
+    match = _SCHEME.match(path.strip())
+    return match[1] if match else None
 
 
 def is_local(path: str) -> bool:
-    return FileSystems.get_scheme(path) is None
+    return _scheme(path) is None
 
 
 def join(base: str, *parts: str) -> str:
@@ -51,7 +66,7 @@ def absolute(path: str) -> str:
     if is_local(path):
         return os.path.abspath(path)
     try:
-        FileSystems.get_filesystem(path)
+        _remote().get_filesystem(path)
     except FAILURES as error:
         raise UserError(f"{path}: {one_line(error)}") from error
     return path.rstrip("/")
@@ -108,22 +123,22 @@ def _expand_remote(pattern: str) -> list[str]:
 
 
 def _match(pattern: str) -> list[str]:
-    (result,) = FileSystems.match([pattern])
+    (result,) = _remote().match([pattern])
     return [metadata.path for metadata in result.metadata_list if metadata.size_in_bytes > 0]
 
 
 def exists(path: str) -> bool:
-    return Path(path).exists() if is_local(path) else bool(FileSystems.exists(path))
+    return Path(path).exists() if is_local(path) else bool(_remote().exists(path))
 
 
 def size(path: str) -> int:
     """Bytes of a file."""
-    return Path(path).stat().st_size if is_local(path) else int(FileSystems.get_filesystem(path).size(path))
+    return Path(path).stat().st_size if is_local(path) else int(_remote().get_filesystem(path).size(path))
 
 
 def modified(path: str) -> float:
     """When a file was last written to, in seconds since 1970."""
-    return Path(path).stat().st_mtime if is_local(path) else float(FileSystems.get_filesystem(path).last_updated(path))
+    return Path(path).stat().st_mtime if is_local(path) else float(_remote().get_filesystem(path).last_updated(path))
 
 
 def open_input(path: str) -> BinaryIO:
@@ -135,9 +150,9 @@ def open_input(path: str) -> BinaryIO:
     if is_local(path):
         return Path(path).open("rb")
     try:
-        stream: BinaryIO = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+        stream: BinaryIO = _remote().open(path, compression_type=_UNCOMPRESSED)
     except Exception as error:  # each kind of filesystem has its own for a file that is not there
-        if FileSystems.exists(path):
+        if _remote().exists(path):
             raise
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
     return stream
@@ -161,9 +176,9 @@ def list_names(directory: str) -> list[str]:
     """Sorted names in a directory, [] where there is none. Object stores know no directories and list files alone."""
     if is_local(directory):
         return sorted(os.listdir(directory)) if Path(directory).is_dir() else []
-    if FileSystems.get_scheme(directory) == "hdfs" and not FileSystems.exists(directory):
+    if _scheme(directory) == "hdfs" and not _remote().exists(directory):
         return []
-    (result,) = FileSystems.match([join(directory, "*")])
+    (result,) = _remote().match([join(directory, "*")])
     return sorted(base_name(metadata.path) for metadata in result.metadata_list)
 
 
@@ -171,8 +186,8 @@ def make_directory(path: str) -> None:
     if is_local(path):
         Path(path).mkdir(parents=True, exist_ok=True)
     else:
-        with suppress(BeamIOError):  # it exists already
-            FileSystems.mkdirs(path)
+        with suppress(OSError):  # it exists already
+            _remote().mkdirs(path)
 
 
 def delete(paths: Iterable[str]) -> None:
@@ -180,8 +195,8 @@ def delete(paths: Iterable[str]) -> None:
     for path in paths:
         if is_local(path):
             Path(path).unlink(missing_ok=True)
-        elif FileSystems.exists(path):
-            FileSystems.delete([path])
+        elif _remote().exists(path):
+            _remote().delete([path])
 
 
 def delete_tree(directory: str) -> None:
@@ -190,8 +205,8 @@ def delete_tree(directory: str) -> None:
         if Path(directory).is_dir():
             shutil.rmtree(directory)
         return
-    (result,) = FileSystems.match([join(directory, "**")])
-    FileSystems.delete([metadata.path for metadata in result.metadata_list])
+    (result,) = _remote().match([join(directory, "**")])
+    _remote().delete([metadata.path for metadata in result.metadata_list])
 
 
 def write_atomically(path: str, write: Callable[[BinaryIO], None]) -> None:
@@ -228,7 +243,7 @@ def write_text_atomically(path: str, text: str) -> None:
 def write_temporary(path: str, write: Callable[[BinaryIO], None]) -> None:
     """First half of `write_atomically`."""
     if not is_local(path):
-        with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
+        with _remote().create(path, compression_type=_UNCOMPRESSED) as stream:
             write(stream)
         return
     Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -241,9 +256,9 @@ def write_temporary(path: str, write: Callable[[BinaryIO], None]) -> None:
 def rename(source: str, target: str) -> None:
     """Second half of `write_atomically`: gives the temporary its name, replacing what has it."""
     if not is_local(target):
-        if FileSystems.get_scheme(target) in _SCHEMES_THAT_NEVER_OVERWRITE:
+        if _scheme(target) in _SCHEMES_THAT_NEVER_OVERWRITE:
             delete([target])
-        FileSystems.rename([source], [target])
+        _remote().rename([source], [target])
         return
     Path(source).replace(target)
     with suppress(OSError):  # some network filesystems cannot flush a directory

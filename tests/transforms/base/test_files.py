@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import BinaryIO
 
@@ -194,3 +196,10 @@ def test_join_and_base_name() -> None:
     assert files.join("/", "out") == "/out"
     assert files.base_name("s3://bucket/out/") == "out"
     assert files.absolute("gs://bucket/out/") == "gs://bucket/out"
+
+
+@pytest.mark.parametrize("module", ["transforms.base.files", "eval.ranking.runs", "eval.commands.measure"])
+def test_local_files_are_read_without_importing_beam_or_torch(module: str) -> None:
+    program = f"import sys, {module} as m; print(*sorted({{'apache_beam', 'torch'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
