@@ -20,7 +20,7 @@ from transforms.base import files
 from transforms.job import progress
 from transforms.retrieval import bm25, join, step_files
 from transforms.retrieval.dense import Searcher
-from transforms.scoring.text_encoder import Encoder
+from transforms.scoring import Encoder
 
 DOCUMENTS = [{"_id": f"d{number}", "text": " ".join("abcdefgh"[number % 8 :])} for number in range(12)]
 QUESTIONS = [{"_id": f"q{number}", "text": f"{'abcdefgh'[number]} h"} for number in range(8)]

@@ -11,8 +11,8 @@ from tests.support import tiny_encoder
 from transforms.retrieval import step_files
 from transforms.retrieval.dense import Searcher, search_shard
 from transforms.retrieval.transform import Dense, Settings, _SearchShard
+from transforms.scoring import Encoder
 from transforms.scoring.reranker import Specification, specify
-from transforms.scoring.text_encoder import Encoder
 
 TEXTS = {f"d{number}": " ".join("abcdefghijklmnopqrst"[number % 7 :: 1 + number % 5]) for number in range(12)}
 QUERIES = pa.table([[0, 1], ["q0", "q1"], ["a b c", "t s r"]], schema=step_files.QUERIES)

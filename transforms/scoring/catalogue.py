@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from transforms.base.errors import UserError
-from transforms.scoring.families import cross_encoder, embedding, listwise, m0, yes_no
-from transforms.scoring.families import sentence_transformers_config as sentence_files
+from transforms.scoring.families import cross_encoder, embedding, listwise, m0, sentence_transformers_config, yes_no
 from transforms.scoring.model import Model
 from transforms.scoring.weights import backbones
 from transforms.scoring.weights.checkpoint import Checkpoint
@@ -207,7 +206,7 @@ def recognise(checkpoint: Checkpoint, like: str | None = None) -> Model:
     model = named(checkpoint.name) or next(recognised, None)
     if model is not None:
         return model
-    if sentence_files.describes_encoder(checkpoint):
+    if sentence_transformers_config.describes_encoder(checkpoint):
         return UNLISTED_ENCODER
     kind = checkpoint.config.get("model_type")
     if kind in backbones.ARCHITECTURES and kind not in cross_encoder.MODELS:

@@ -23,9 +23,7 @@ from transforms.scoring.families import cross_encoder, embedding, listwise, m0, 
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.hosted import endpoint
 from transforms.scoring.model import Model
-from transforms.scoring.packed import best_batch as probe
-from transforms.scoring.packed import execution
-from transforms.scoring.packed import run_batches as engine
+from transforms.scoring.packed import best_batch, execution, run_batches
 from transforms.scoring.packed.execution import Execution, Placement
 from transforms.scoring.packed.packing import Packed, TokenSequence, pack
 from transforms.scoring.packed.run_batches import Rows
@@ -122,7 +120,7 @@ class Specification:
         return torch.cuda.device_count() if self.execution.device == "cuda" else 0
 
     def with_best_batch(self) -> Specification:
-        """The same with the batch size that serves the model best on its GPU, measured; see `probe.best_budget`.
+        """The same with the batch size that serves the model best on its GPU, measured; see `best_batch.best_budget`.
 
         On a CPU the same: the speed there hardly depends on it, and what hardly matters should not differ from one job
         to the next.
@@ -237,13 +235,13 @@ class Reranker(Scorer):
         return cls(specify_model(name, run, revision=revision, like=like, options=options))
 
     def best_batch_tokens(self) -> int:
-        """The batch size that serves this model best on its device, measured; see `probe.best_budget`."""
-        return probe.best_budget(self.family.forward, self.device, self.specification.settings.max_length)
+        """The batch size that serves this model best on its device, measured; see `best_batch.best_budget`."""
+        return best_batch.best_budget(self.family.forward, self.device, self.specification.settings.max_length)
 
     def batches(self, tasks: Sequence[RankingTask]) -> list[Packed]:
         """What the model is given for the tasks, tokenised together: its forward passes in turn, not filled up."""
         sequences: list[TokenSequence] = self.family.prepare(tasks, Tokens(self.family.tokenizer)).sequences
-        batches = engine.plan(sequences, self.specification.execution.batch_tokens)
+        batches = run_batches.plan(sequences, self.specification.execution.batch_tokens)
         return [pack([sequences[index] for index in batch], self.device) for batch in batches]
 
     def score_tasks(self, tasks: Sequence[RankingTask], progress: Callable[[float, int], None] = no_progress) -> Scores:
@@ -278,7 +276,7 @@ class Reranker(Scorer):
         prepared, pairs, _ = tokenised
         pairs_a_sequence = pairs / max(len(prepared.sequences), 1)
         counts: Counter[str] = Counter()
-        rows = engine.run(
+        rows = run_batches.run(
             prepared.sequences,
             self.family.forward,
             budget=self.specification.execution.batch_tokens,

@@ -41,7 +41,7 @@ class Scores:
     group: NDArray[np.int16] | None = None  # the listwise group, from 0 in each query
     position: NDArray[np.int16] | None = None  # the place in that group, from 0
     failures: dict[int, Failure] = field(default_factory=dict)  # index of the pair -> why it has no score
-    counts: Counter[str] = field(default_factory=Counter)  # of `engine.run` or of an endpoint
+    counts: Counter[str] = field(default_factory=Counter)  # of `run_batches.run` or of an endpoint
     seconds: dict[str, float] = field(default_factory=dict)  # stage -> wall-clock seconds: tokenise, forward
 
 

@@ -20,8 +20,7 @@ from transforms.scoring.families import embedding
 from transforms.scoring.families.embedding import Input, Side
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.hosted.endpoint import is_address
-from transforms.scoring.packed import execution
-from transforms.scoring.packed import run_batches as engine
+from transforms.scoring.packed import execution, run_batches
 from transforms.scoring.packed.run_batches import Rows
 from transforms.scoring.reranker import Specification, specify_model
 from transforms.scoring.results import Failure
@@ -73,7 +72,7 @@ class Encoder:
         start = 0
         for inputs in self._tokenised(distinct, side):
             read = [place for place, one in enumerate(inputs, start=start) if not isinstance(one, Failure)]
-            rows = engine.run(
+            rows = run_batches.run(
                 [one.sequence for one in inputs if not isinstance(one, Failure)],
                 self._embedder.forward,
                 budget=self.specification.execution.batch_tokens,

@@ -15,13 +15,12 @@ from sentence_transformers import SentenceTransformer
 from tests.support import tiny, tiny_encoder
 from tests.support.vendor import largest_difference, loader
 from transforms.base.errors import UserError
-from transforms.scoring import RankingTask, Reranker
+from transforms.scoring import Encoder, RankingTask, Reranker
 from transforms.scoring.families import embedding
 from transforms.scoring.families.embedding import Settings, prompt_of
 from transforms.scoring.families.sentence_transformers_config import Layout
 from transforms.scoring.packed.packing import TokenSequence, pack
 from transforms.scoring.reranker import specify
-from transforms.scoring.text_encoder import Encoder
 
 DATA = Path(__file__).parents[2] / "data"
 TEXTS = ["a b c", "d", "", "e f g h i j k l m n o p q r s t u v w x y z a b c d e f", "a b c"]

@@ -11,10 +11,9 @@ from transformers import JinaEmbeddingsV3Config, JinaEmbeddingsV3Model
 
 from tests.support import tiny, tiny_causal
 from transforms.base.errors import UserError
-from transforms.scoring import RankingTask, Reranker
+from transforms.scoring import Encoder, RankingTask, Reranker
 from transforms.scoring.packed.run_batches import Rows
 from transforms.scoring.reranker import Specification, specify
-from transforms.scoring.text_encoder import Encoder
 
 ADAPTERS = ["separation", "retrieval.passage", "retrieval.query"]
 RANK, ALPHA = 2, 3

@@ -6,13 +6,13 @@ import pytest
 
 from tests.support import tiny, tiny_encoder
 from transforms.base.errors import UserError
-from transforms.scoring.families import sentence_transformers_config as sentence_files
+from transforms.scoring.families import sentence_transformers_config
 from transforms.scoring.families.sentence_transformers_config import Layout, describes_encoder
 from transforms.scoring.weights import checkpoint
 
 
 def read(folder: Path) -> Layout:
-    return sentence_files.read(checkpoint.locate(str(folder)))
+    return sentence_transformers_config.read(checkpoint.locate(str(folder)))
 
 
 def test_files_of_an_encoder(tmp_path: Path) -> None:

@@ -31,8 +31,7 @@ from tests.support.stub_endpoint import (
 )
 from transforms.base.errors import UnavailableError, UserError
 from transforms.schema import REASONS
-from transforms.scoring.hosted import client as rerank_client
-from transforms.scoring.hosted import endpoint
+from transforms.scoring.hosted import client, endpoint
 from transforms.scoring.hosted.client import Answer, BusyError
 from transforms.scoring.hosted.endpoint import Endpoint, Request, Settings, requests_of, specify
 from transforms.scoring.reranker import Reranker
@@ -297,12 +296,12 @@ def test_an_outage_within_patience_costs_no_document(serve: Callable[..., Rerank
     ],
 )
 def test_seconds_of_retry_after(header: str | None, seconds: float | None) -> None:
-    assert rerank_client.seconds_of(header) == seconds
+    assert client.seconds_of(header) == seconds
 
 
 def test_seconds_of_retry_after_as_a_date() -> None:
     then = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
-    seconds = rerank_client.seconds_of(format_datetime(then, usegmt=True))
+    seconds = client.seconds_of(format_datetime(then, usegmt=True))
     assert seconds is not None
     assert (then - datetime.now(UTC)).total_seconds() <= seconds <= 3600
 

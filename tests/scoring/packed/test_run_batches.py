@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from transforms.scoring.packed import run_batches as engine_module
+from transforms.scoring.packed import run_batches
 from transforms.scoring.packed.packing import Packed, TokenSequence, pack
 from transforms.scoring.packed.run_batches import Forward, Rows, is_out_of_memory, run
 
@@ -122,7 +122,7 @@ def test_a_gpu_is_given_the_next_batch_before_it_is_waited_for(monkeypatch: pyte
         done.append(f"give {packed.lengths}")
         return packed.ids[packed.reads].float()[:, None]
 
-    monkeypatch.setattr(engine_module, "pack", lambda batch, device, round_to: pack(batch, CPU, round_to))
+    monkeypatch.setattr(run_batches, "pack", lambda batch, device, round_to: pack(batch, CPU, round_to))
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Stream())
     found = run(sequences(3, 4, 5), forward, budget=5, device=torch.device("cuda:1"), counts=Counter())
     assert values(found) == [[0, 0], [1, 1], [2, 2]]

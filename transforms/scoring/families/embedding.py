@@ -17,7 +17,7 @@ from torch.nn.functional import normalize
 from transformers import PreTrainedTokenizerBase
 
 from transforms.base.errors import UserError
-from transforms.scoring.families import sentence_transformers_config as sentence_files
+from transforms.scoring.families import sentence_transformers_config
 from transforms.scoring.families.sentence_transformers_config import Layout, Pooling, Similarity
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.execution import Placement
@@ -286,7 +286,7 @@ def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
     """
     for weights in variants(checkpoint, settings, checkpoints.outline(checkpoint)):
         config = backbones.check(checkpoint, KINDS, weights)
-    layout = sentence_files.read(checkpoint)
+    layout = sentence_transformers_config.read(checkpoint)
     name = checkpoint.name
     _check_agreement(settings, layout, name)
     pooling: Pooling | None = settings.pooling or layout.pooling

@@ -58,7 +58,7 @@ class Settings:
 
     Attributes:
         endpoint_model: the model's name there; None for the server's own.
-        endpoint_api: key of `rerank_api.APIS`.
+        endpoint_api: key of `dialects.APIS`.
         endpoint_batch: documents in a request, at most; a listwise model behind the API sees these together.
         endpoint_concurrency: requests at once, at most, from each worker process.
         endpoint_connect_timeout: seconds until a connection must stand.
@@ -174,7 +174,7 @@ class Endpoint(Scorer):
     """A hosted rerank API that is asked for scores; see the module for what it does about failures."""
 
     def __init__(self, specification: EndpointSpecification) -> None:
-        """Nothing is sent yet; for the errors see `rerank_client.Client`."""
+        """Nothing is sent yet; for the errors see `client.Client`."""
         self.specification = specification
         settings = specification.settings
         self._client = Client(
