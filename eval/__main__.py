@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from eval import table, throughput
 from eval.commands import compare, measure, order, verify
+from transforms.base.console import outlive_readers
 from transforms.base.errors import UserError, one_line
 
 COMMANDS = {
@@ -53,4 +54,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    outlive_readers()
     sys.exit(main())

@@ -38,6 +38,7 @@ from pipelines.benchmark.subprocess_job import ApartError, run_apart
 from pipelines.rerank.options import MODEL_OPTIONS
 from pipelines.running.options import parse
 from pipelines.running.runner import runner_of, set_up_logging
+from pipelines.running.stopping import exit_code_of, sigterm_stops
 from transforms.base import files
 from transforms.base.errors import UserError, one_line
 from transforms.base.hub import from_cache_alone
@@ -47,6 +48,7 @@ from transforms.layout import SUCCESS
 NOT_FINISHED = "begun anew with other options or data, and not finished"
 
 
+@sigterm_stops()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     set_up_logging()
@@ -74,11 +76,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with lock(output):
             return do_benchmark(output, entrants, sets, options, beam, work, machine)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(error)}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("interrupted: the same command continues", file=sys.stderr)
-        return 130
+        return exit_code_of(stop)
     except Exception:
         logging.exception("the benchmark failed")
         print("error: the benchmark failed, see above; what is done is kept", file=sys.stderr)

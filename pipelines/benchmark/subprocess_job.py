@@ -11,9 +11,12 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
+from types import FrameType
 from typing import Any
 
 from pipelines.running.runner import WorkerDiedError, set_up_logging
+from pipelines.running.stopping import STOPS, sigterm_stops
+from transforms.base.console import outlive_readers
 from transforms.base.errors import UserError, one_line
 
 # Processes are forked from a server that has imported all that is large, and has neither threads nor a device in use.
@@ -28,7 +31,8 @@ class ApartError(Exception):
 def run_apart(work: Callable[..., int], *arguments: Any) -> int:
     """What `work(*arguments)` returns, from another process.
 
-    A Ctrl-C that comes meanwhile is passed on to that process, which also ends when this one does, however it ends.
+    A Ctrl-C or SIGTERM that comes meanwhile is passed on to that process, which also ends when this one does, however
+    it ends.
 
     Raises:
         UserError: the work raised it.
@@ -38,30 +42,33 @@ def run_apart(work: Callable[..., int], *arguments: Any) -> int:
     ours, theirs = _CONTEXT.Pipe(duplex=False)
     process = _CONTEXT.Process(target=_do, args=(theirs, work, arguments))
 
-    pressed = False
+    stop: int | None = None
 
-    def pass_on(*_: object) -> None:
-        nonlocal pressed
-        pressed = True
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        nonlocal stop
+        stop = number
         if process.pid is not None:
             with suppress(ProcessLookupError):  # it has just ended
-                os.kill(process.pid, signal.SIGINT)
+                os.kill(process.pid, number)
 
-    before = signal.signal(signal.SIGINT, pass_on)
+    before = {number: signal.signal(number, pass_on) for number in STOPS}
     try:
         process.start()
         theirs.close()
-        if pressed:  # before there was a process to pass it on to
-            pass_on()
+        if stop is not None:  # before there was a process to pass it on to
+            pass_on(stop, None)
         try:
             kind, told = ours.recv()
         except EOFError:
             kind, told = "dead", 0
         process.join()
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     # One that is interrupted while it starts dies of it in its own ways.
-    if pressed or kind == "interrupted" or process.exitcode == 130:
+    if stop is not None:
+        raise STOPS[stop]
+    if kind == "interrupted" or process.exitcode == 130:
         raise KeyboardInterrupt
     if kind == "user error":
         raise UserError(told)
@@ -70,12 +77,14 @@ def run_apart(work: Callable[..., int], *arguments: Any) -> int:
     return int(told)
 
 
+@sigterm_stops()
 def _do(connection: Connection, work: Callable[..., int], arguments: tuple[Any, ...]) -> None:
     """The body of the other process."""
     os.setpgid(0, 0)  # so that Ctrl-C on the terminal reaches it once, through us
     parent = multiprocessing.parent_process()
     assert parent is not None
     threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    outlive_readers()
     set_up_logging()
     try:
         connection.send(("done", work(*arguments)))

@@ -28,7 +28,8 @@ from pipelines.rerank.options import RUN_OPTIONS, is_given
 from pipelines.running import dataflow
 from pipelines.running.model import specify_for_job
 from pipelines.running.progress_line import progress_line
-from pipelines.running.runner import run_command, run_graph, runner_of, stop_on_interrupt
+from pipelines.running.runner import run_command, run_graph, runner_of
+from pipelines.running.stopping import stop_on_interrupt
 from transforms.base import files
 from transforms.base.errors import UserError, one_line
 from transforms.job import record as job

@@ -32,7 +32,8 @@ from pipelines.rerank.options import (
 from pipelines.running import dataflow
 from pipelines.running.model import specify_for_job
 from pipelines.running.progress_line import progress_line
-from pipelines.running.runner import run_command, run_graph, runner_of, stop_on_interrupt
+from pipelines.running.runner import run_command, run_graph, runner_of
+from pipelines.running.stopping import stop_on_interrupt
 from transforms.base import files
 from transforms.base.errors import UserError
 from transforms.input.candidate_order import check_order
@@ -225,14 +226,16 @@ def finish(
         price_per_hour=options.price_per_hour,
     )
     report.write_report(output, told)
-    print(report.five_line_summary(output, told))
     if options.run_file is not None:
         report.write_run_file(output, options.run_file, tag=RUN_TAG)
     rejected = report.rejected_fraction(report.total(parts))
-    if rejected > options.max_rejected:
+    too_many = rejected > options.max_rejected
+    if too_many:
         files.delete([files.join(output, SUCCESS)])
+    else:
+        report.write_success(output)
+    print(report.five_line_summary(output, told))
+    if too_many:
         allowed = f"--max_rejected allows {options.max_rejected:.2%}"
         print(f"error: {rejected:.2%} of the pairs were rejected, {allowed}; no _SUCCESS is written", file=sys.stderr)
-        return 1
-    report.write_success(output)
-    return 0
+    return int(too_many)

@@ -1,4 +1,4 @@
-"""Running a job: its command line, which runner, what it counted, and how it is stopped without losing a shard."""
+"""Running a job: its command line, which runner, and what it counted."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ import argparse
 import logging
 import os
 import re
-import signal
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
-from types import FrameType
 from typing import Any
 
 import apache_beam as beam
@@ -34,8 +31,8 @@ from apache_beam.transforms.resources import resource_hints_from_options
 
 from pipelines.running import dataflow, worker
 from pipelines.running.options import parse
+from pipelines.running.stopping import exit_code_of, sigterm_stops
 from transforms.base.errors import UnavailableError, UserError, one_line
-from transforms.job.progress import request_stop, stop_requested
 
 LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner")
 RUNNERS_THAT_LOSE_DATA = {"DaskRunner": "it drops what a step puts out when a bundle ends"}
@@ -55,6 +52,7 @@ def set_up_logging() -> None:
     logging.getLogger("apache_beam.runners").setLevel(logging.CRITICAL)
 
 
+@sigterm_stops()
 def run_command(
     parser: argparse.ArgumentParser,
     do_job: Callable[[argparse.Namespace, PipelineOptions], int],
@@ -68,15 +66,15 @@ def run_command(
         again = "without --overwrite " if options.overwrite else ""
         return do_job(options, beam_options)
     except WorkerDiedError as error:
-        print(f"error: {error}; the same command {again}continues", file=sys.stderr, flush=True)
+        print(f"error: {one_line(error)}; the same command {again}continues", file=sys.stderr, flush=True)
         sys.stdout.flush()
         os._exit(error.exit_code)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(error)}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print(f"interrupted: the same command {again}continues", file=sys.stderr)
-        return 130
+        return exit_code_of(stop)
     except Exception:
         logging.exception("the job failed")
         print(
@@ -231,34 +229,3 @@ def _user_error_in(error: BaseException) -> UserError | None:
         rf"^{re.escape(UserError.__module__)}\.({named}): (.+?)(?: \[while running .*)?$", text, re.MULTILINE
     )
     return None if told is None else {kind.__name__: kind for kind in (UserError, UnavailableError)}[told[1]](told[2])
-
-
-@contextmanager
-def stop_on_interrupt(local: bool) -> Iterator[str | None]:
-    """While the body runs, the first Ctrl-C asks the workers to finish the shard in hand, and a second quits at once.
-
-    Yields:
-        The folder through which workers on this machine account for progress and are stopped, see
-        `transforms.job.progress`; None where they are elsewhere.
-
-    Raises:
-        KeyboardInterrupt: after the body, where the workers were stopped.
-    """
-    if not local:
-        yield None
-        return
-    with tempfile.TemporaryDirectory(prefix="rerank-progress-") as folder:
-
-        def interrupted(number: int, frame: FrameType | None) -> None:
-            if stop_requested(folder):
-                os._exit(130)
-            request_stop(folder)
-            print("\ninterrupted: finishing the shard in hand; once more to quit at once", file=sys.stderr)
-
-        before = signal.signal(signal.SIGINT, interrupted)
-        try:
-            yield folder
-        finally:
-            signal.signal(signal.SIGINT, before)
-        if stop_requested(folder):
-            raise KeyboardInterrupt

@@ -3,7 +3,7 @@
     python -m pipelines.running.worker PID
 
 Beam's own, when its job is killed, waits minutes for a process that is gone, with a model in memory; and Ctrl-C, which
-a terminal sends to all processes at once, ends it in the middle of a shard.
+a terminal sends to all processes at once, ends it in the middle of a shard, as SIGTERM from a scheduler does.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ def command() -> str:
     """The shell's command that starts a worker of this process.
 
     The worker takes the shell's place, so that it is a child of this process and killed when that is meant, and hears
-    of Ctrl-C from this process alone, see `pipelines.running.runner.stop_on_interrupt`.
+    of Ctrl-C and SIGTERM from this process alone, see `pipelines.running.stopping`.
     """
-    return f"trap '' INT; exec {shlex.quote(sys.executable)} -m {__name__} {os.getpid()}"
+    return f"trap '' INT TERM; exec {shlex.quote(sys.executable)} -m {__name__} {os.getpid()}"
 
 
 def _end_with(parent: int) -> None:

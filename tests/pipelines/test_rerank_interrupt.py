@@ -94,7 +94,11 @@ def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 
 def press_ctrl_c(process: subprocess.Popen[str]) -> None:
-    os.killpg(process.pid, signal.SIGINT)
+    send_to_all(process, signal.SIGINT)
+
+
+def send_to_all(process: subprocess.Popen[str], number: int) -> None:
+    os.killpg(process.pid, number)
 
 
 def read_until(stream: IO[str] | None, told: str) -> None:
@@ -127,6 +131,21 @@ def test_ctrl_c_finishes_the_shards_in_hand(
     assert process.returncode == 130
     assert errors.splitlines()[-1].endswith(CONTINUES)
     check_that_it_goes_on(tmp_path, server, done=ANSWERS + in_hand)
+
+
+def test_sigterm_finishes_the_shard_in_hand_and_leaves_no_temporary_files(
+    tmp_path: Path, hold: Hold, server: RerankServer
+) -> None:
+    with started(tmp_path, *arguments(tmp_path, server, "out")) as process:
+        hold.wait_for(1)
+        send_to_all(process, signal.SIGTERM)
+        read_until(process.stderr, FINISHING)
+        hold.let_go()
+        _, errors = process.communicate(timeout=300)
+    assert process.returncode == 143
+    assert errors.splitlines()[-1].endswith(CONTINUES)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.parquet", "out"]
+    check_that_it_goes_on(tmp_path, server, done=ANSWERS + 1)
 
 
 def test_a_second_ctrl_c_does_not_wait_for_the_shard_in_hand(tmp_path: Path, hold: Hold, server: RerankServer) -> None:

@@ -1,0 +1,77 @@
+"""How a job is stopped without losing a shard: by Ctrl-C, and by SIGTERM, which schedulers send."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from transforms.job.progress import request_stop
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came, which stops a job as Ctrl-C does."""
+
+
+STOPS: dict[int, type[KeyboardInterrupt]] = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
+
+
+def exit_code_of(stop: KeyboardInterrupt) -> int:
+    """That of a process which the signal ended, as shells say it."""
+    return 128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
+
+
+@contextmanager
+def sigterm_stops() -> Iterator[None]:
+    """While the body runs, SIGTERM raises Terminated, as Ctrl-C raises KeyboardInterrupt; also a decorator."""
+
+    def terminated(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, terminated)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def stop_on_interrupt(local: bool) -> Iterator[str | None]:
+    """While the body runs, a first Ctrl-C or SIGTERM asks the workers to finish the shard in hand, and a second quits
+    at once.
+
+    Yields:
+        The folder through which workers on this machine account for progress and are stopped, see
+        `transforms.job.progress`; None where they are elsewhere.
+
+    Raises:
+        KeyboardInterrupt: after the body, where the workers were stopped; Terminated if SIGTERM did it.
+    """
+    if not local:
+        yield None
+        return
+    stop: type[KeyboardInterrupt] | None = None
+    with tempfile.TemporaryDirectory(prefix="rerank-progress-") as folder:
+
+        def interrupted(number: int, frame: FrameType | None) -> None:
+            nonlocal stop
+            if stop is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+                os._exit(128 + number)
+            stop = STOPS[number]
+            request_stop(folder)
+            print("\ninterrupted: finishing the shard in hand; once more to quit at once", file=sys.stderr)
+
+        before = {number: signal.signal(number, interrupted) for number in STOPS}
+        try:
+            yield folder
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+    if stop is not None:
+        raise stop

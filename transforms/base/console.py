@@ -1,0 +1,34 @@
+"""What a command prints is for whoever reads it, and its work is done without a reader."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import Any
+
+
+class _Forgiving(io.FileIO):
+    """Drops what cannot be written."""
+
+    def write(self, content: Any) -> int:
+        try:
+            return super().write(content) or 0
+        except OSError:
+            return len(content)
+
+
+def outlive_readers() -> None:
+    """From now on a closed pipe, a closed terminal or a full disk under a log changes nothing but what is printed.
+
+    For the entrance of a process alone: it replaces sys.stdout and sys.stderr.
+    """
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        stream = getattr(sys, name)
+        if stream is None:  # it was closed before the process began
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+            continue
+        binary = io.BufferedWriter(_Forgiving(number, "w", closefd=False))
+        line_buffering = stream.line_buffering
+        wrapper = io.TextIOWrapper(binary, stream.encoding, stream.errors, line_buffering=line_buffering)
+        setattr(sys, name, wrapper)
