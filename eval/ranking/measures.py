@@ -38,6 +38,11 @@ def parse_measures(names: Iterable[str]) -> list[Measure]:
 
 def _parse(name: str) -> Measure:
     measure = ir_measures.parse_measure(name)
+    missing = [
+        param for param, info in measure.SUPPORTED_PARAMS.items() if info.required and param not in measure.params
+    ]
+    if missing:
+        raise ValueError(f"{measure.NAME} needs {', '.join(missing)}")
     measure.validate_params()
     if measure.params.get("cutoff", 1) < 1:
         raise ValueError("the cutoff must be at least 1")  # trec_eval would end the process

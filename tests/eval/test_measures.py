@@ -117,3 +117,19 @@ def test_places_in_place_of_ids_change_nothing() -> None:
     names += ["infAP", "IPrec@0.5", "Judged@3", "R(rel=2)@3", "nDCG(gains={0:0,1:1,2:3,3:7})@10"]
     for measure, by_query in per_query(parse_measures(names), grades, rankings).items():
         assert by_query == {metric.query_id: metric.value for metric in measure.iter_calc(grades, run)}
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("NERR8@10", "NERR8 needs max_rel"),
+        ("INST", "INST needs max_rel"),
+        ("BPM", "BPM needs cutoff"),
+        ("SDCG@10", "SDCG needs max_rel"),
+    ],
+)
+def test_a_measure_without_a_parameter_that_it_needs_is_named_with_it(name: str, reason: str) -> None:
+    with pytest.raises(UserError) as error:
+        parse_measures([name])
+    assert f"'{name}' ({reason}" in str(error.value)
+    assert "<object" not in str(error.value)
