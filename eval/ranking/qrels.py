@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from eval.ranking.files import read_lines
 from transforms.base.errors import UserError
-from transforms.base.trec import MAX_GRADE, split_fields
+from transforms.base.trec import MAX_GRADE, split_csv, split_fields
 
 
 class Layout(NamedTuple):
@@ -17,11 +17,13 @@ class Layout(NamedTuple):
     query: int
     document: int
     grade: int
+    csv: bool = False
 
 
 TREC = Layout(("query", "iteration", "document", "grade"), query=0, document=2, grade=3)
 BEIR = Layout(("query-id", "corpus-id", "score"), query=0, document=1, grade=2)
-BEIR_HEADER = b"score"  # how the first line ends where it is a header
+BEIR_HEADER = b"score"  # how the first line ends where it is a header; csv follows it
+ESCAPE = "surrogateescape"  # keeps bytes that are not UTF-8 as they are
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ def read_qrels(location: str) -> Judgements:
         where = f"{location}: line {number}"
         if layout is None:
             layout = BEIR if line.count(b"\t") == 2 else TREC
-            if layout is BEIR and line.strip().lower().endswith(BEIR_HEADER):
+            if layout is BEIR and line.strip().lower().rstrip(b'"').endswith(BEIR_HEADER):
+                layout = BEIR._replace(csv=True)
                 continue
         query, document, grade = _parse(line, layout, where)
         judged = grades.setdefault(query, {})
@@ -72,7 +75,10 @@ def read_qrels(location: str) -> Judgements:
 
 def _parse(line: bytes, layout: Layout, where: str) -> tuple[str, str, int]:
     """Query id, document id and grade of one line."""
-    fields = split_fields(line, len(layout.fields))
+    if layout.csv and b'"' in line:
+        fields = [field.encode(errors=ESCAPE) for field in split_csv(line.decode(errors=ESCAPE))]
+    else:
+        fields = split_fields(line, len(layout.fields))
     if len(fields) != len(layout.fields):
         expected = f"{len(layout.fields)} fields, '{' '.join(layout.fields)}'"
         raise UserError(f"{where}: expected {expected}, found {len(fields)}; mend the line or give a qrels file")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import gzip
 from pathlib import Path
 
@@ -95,3 +96,14 @@ def test_a_uri_is_read_through_its_filesystem_and_an_unknown_one_refused(tmp_pat
     assert read_qrels(path.as_uri()).grades == {"q": {"a": 1}}
     with pytest.raises(UserError, match=r"^ftp://host/qrels: .*; give a path or a gs://, s3:// or hdfs:// address$"):
         read_qrels("ftp://host/qrels")
+
+
+def test_quotes_are_those_of_csv_after_the_header_of_beir_and_plain_elsewhere(tmp_path: Path) -> None:
+    rows = [("query-id", "corpus-id", "score"), ("q1", '<dbpedia:"Heroes">', "1"), ("q1", "a", "0")]
+    path = tmp_path / "qrels.tsv"
+    with path.open("w", newline="") as stream:
+        csv.writer(stream, delimiter="\t").writerows(rows)
+    assert '"<dbpedia:""Heroes"">"' in path.read_text()
+    assert read_qrels(str(path)).grades == {"q1": {'<dbpedia:"Heroes">': 1, "a": 0}}
+    path.write_text('q1\t0\t"a"\t1\n')
+    assert read_qrels(str(path)).grades == {"q1": {'"a"': 1}}

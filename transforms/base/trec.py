@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 
 from transforms.base.errors import UserError
@@ -16,6 +17,14 @@ def split_fields(line: bytes, count: int) -> list[bytes]:
     of ASCII white space, as trec_eval reads them."""
     fields = line.split(b"\t")
     return fields if len(fields) == count else line.split()
+
+
+def split_csv(line: str) -> list[str]:
+    """The fields between tabs of a line that the csv module or pandas wrote: in quotes where they hold a quote."""
+    try:
+        return next(csv.reader([line], delimiter="\t"))
+    except csv.Error:  # a field beyond csv's limit
+        return line.split("\t")
 
 
 def parse_run_line(line: bytes, where: str) -> tuple[str, str, float]:
