@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from eval import table, throughput
 from eval.commands import compare, measure, order, verify
+from transforms.base.command import run_command
 from transforms.base.console import outlive_readers
 from transforms.base.errors import UserError, one_line
 
@@ -42,15 +43,16 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit code: 0 done, the command's own, 1 a file cannot be written, 2 a user's
     mistake, 130 interrupted."""
-    try:
-        args = parser().parse_args(argv)
-        code: int | None = COMMANDS[args.command].run(args)
-    except (UserError, OSError) as problem:
-        print(f"error: {one_line(problem)}", file=sys.stderr)
-        return problem.exit_code if isinstance(problem, UserError) else 2
-    except KeyboardInterrupt:
-        return 130
-    return code or 0
+
+    def work() -> int:
+        try:
+            args = parser().parse_args(argv)
+            code: int | None = COMMANDS[args.command].run(args)
+        except OSError as problem:
+            raise UserError(one_line(problem)) from problem
+        return code or 0
+
+    return run_command(work)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import importlib
 import re
@@ -14,7 +15,8 @@ from eval.__main__ import parser as eval_parser
 from pipelines.benchmark import options as benchmark_options
 from pipelines.candidates import options as candidates_options
 from pipelines.rerank import options as rerank_options
-from pipelines.running.options import parse
+from pipelines.running.beam_options import parse
+from pipelines.running.options import names_of, split
 from scripts.walk_readme import NEEDS, PAGES, REPOSITORY, Block, blocks
 
 TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
@@ -89,6 +91,10 @@ def test_examples_in_python_import_what_exists() -> None:
         assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []
 
 
+def parse_line(parser: argparse.ArgumentParser, words: list[str]) -> None:
+    parse(split(parser, words)[1], names_of(parser))
+
+
 def words_of(start: str) -> list[list[str]]:
     found = [words for words in map(shlex.split, COMMANDS) if " ".join(words).startswith(start)]
     assert found
@@ -98,7 +104,7 @@ def words_of(start: str) -> list[list[str]]:
 @pytest.mark.parametrize("module", PIPELINES)
 def test_options_of_the_jobs(module: str) -> None:
     for words in words_of(f"python -m {module}"):
-        parse(PIPELINES[module](), words)  # an option that neither the job nor Beam knows is an error
+        parse_line(PIPELINES[module](), words)  # an option that neither the job nor Beam knows is an error
 
 
 def test_options_of_the_evaluation() -> None:
@@ -114,4 +120,4 @@ def test_options_of_the_scripts() -> None:
             assert [word for word in own.split() if word.startswith("--") and f'"{word}"' not in source] == []
             if of_the_job:
                 required = ["--input=in", "--output=out", "--model=small-cross-encoder"]
-                parse(rerank_options.build_parser(), [*required, *of_the_job.split()])
+                parse_line(rerank_options.build_parser(), [*required, *of_the_job.split()])

@@ -16,7 +16,7 @@ import pytest
 from eval.published import training_data, verification
 from eval.published.scores import ROWS
 from eval.throughput import random_models
-from pipelines.benchmark.options import CODE_MODEL, PROTOCOL
+from pipelines.benchmark.entrants import CODE_MODEL, PROTOCOL
 from scripts import write_options
 from transforms.schema import REASONS, REJECTED, SCORED
 from transforms.scoring import catalogue

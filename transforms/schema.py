@@ -39,6 +39,9 @@ REJECTED = pa.schema(
     ]
 )
 
+# Of a part file of candidates, which is a shard of the reranking job.
+PART_PAIRS = 16_384
+
 # The closed vocabulary of `reason`, with what each means to a reader of the rejected rows.
 REASONS = {
     "null_query_id": "the query's id is null",

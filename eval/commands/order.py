@@ -16,8 +16,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from scipy.stats import kendalltau
-
 from eval.commands.measure import check_outputs
 from eval.ranking.evaluation import evaluate
 from eval.ranking.files import sha256, write_json
@@ -212,6 +210,8 @@ def read_outcome(location: str, grades: Mapping[str, Mapping[str, int]]) -> Outc
 
 def compare(first: Rankings, second: Rankings) -> Comparison:
     """How two rankings of the same candidates differ; they must have a query in common."""
+    from scipy.stats import kendalltau  # takes a second
+
     common = [query_id for query_id in first if query_id in second]
     correlations, one_sided = [], 0
     for query_id in common:

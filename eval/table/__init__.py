@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from eval.ranking.files import writing
-from eval.table.cells import read_cells
-from eval.table.content import contents
 from transforms.base.errors import UserError
 
 TITLE = "Comparison of rerankers"
@@ -29,6 +27,9 @@ def run(args: argparse.Namespace) -> None:
         UserError: there are no results, one is damaged, or the files cannot be written there.
         OSError: a file cannot be written.
     """
+    from eval.table.cells import read_cells
+    from eval.table.content import contents
+
     if args.output is None and "://" in args.results:
         raise UserError("--output: name a local directory for the table of remote results")
     output = args.output or Path(args.results)

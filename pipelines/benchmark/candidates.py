@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 
 from eval.ranking.job_output import judged_queries
 from eval.table.cells import safe_name
-from pipelines.benchmark.options import CODE_MODEL, DataSet, FirstStage, code_task, first_stage
+from pipelines.benchmark.entrants import CODE_MODEL, DataSet, FirstStage, code_task, first_stage
 from pipelines.benchmark.subprocess_job import ApartError, run_apart
 from pipelines.candidates.options import ANSWERS, QRELS, REPORT
-from pipelines.rerank.options import RUN_OPTIONS
+from pipelines.running.options import RUN_OPTIONS, split
 from pipelines.running.runner import prepare
 from transforms.base import files
 from transforms.base.errors import UserError
@@ -228,4 +228,7 @@ def make_candidates(arguments: Sequence[str]) -> int:
     from pipelines.candidates import job as candidates
     from pipelines.candidates import options as candidates_options
 
-    return candidates.do_job(*prepare(candidates_options.build_parser(), arguments))
+    parser = candidates_options.build_parser()
+    options, words = split(parser, arguments)
+    candidates_options.check(options)
+    return candidates.do_job(options, prepare(parser, options, words))

@@ -15,9 +15,11 @@ from eval.published.training_data import trained_on
 from eval.ranking.job_output import measure_job
 from eval.table.cells import Cell, safe_name
 from pipelines.benchmark.candidates import Candidates
-from pipelines.benchmark.options import Entrant, model_options
+from pipelines.benchmark.entrants import Entrant, model_options
 from pipelines.rerank import options as rerank_options
 from pipelines.rerank.job import do_job
+from pipelines.running import options as running_options
+from pipelines.running.options import split
 from pipelines.running.runner import prepare
 from transforms.base import files
 from transforms.base.errors import UserError
@@ -31,7 +33,7 @@ from transforms.scoring.weights.checkpoint import EMBEDDED, locate
 JOBS = "jobs"
 # BEIR's own evaluation leaves out a candidate whose id is that of its query.
 WITHOUT_IDENTICAL_IDS = frozenset({"beir"})
-RUN_OPTIONS = (*rerank_options.RUN_OPTIONS, "shard_pairs", "max_rejected")
+RUN_OPTIONS = (*running_options.RUN_OPTIONS, "shard_pairs", "max_rejected")
 QUERY_COUNTS = ("queries_in_qrels", "queries_with_candidates", "queries_without_candidates")
 MEASURING_PACKAGES = ("ir_measures", "pytrec-eval-terrier")
 
@@ -163,7 +165,10 @@ def rerank(arguments: Sequence[str]) -> int:
     Raises:
         UserError: a mistake that the user can mend.
     """
-    return do_job(*prepare(rerank_options.build_parser(), arguments))
+    parser = rerank_options.build_parser()
+    options, words = split(parser, arguments)
+    rerank_options.check(options)
+    return do_job(options, prepare(parser, options, words))
 
 
 def make_cell(work: Work, output: str, price_per_hour: float | None) -> Cell:

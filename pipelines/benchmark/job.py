@@ -32,13 +32,13 @@ from pipelines.benchmark.cell import (
     settled,
     work_of,
 )
-from pipelines.benchmark.options import DataSet, Entrant, build_parser, data_sets, entrant
+from pipelines.benchmark.entrants import DataSet, Entrant, data_sets, entrant
+from pipelines.benchmark.options import build_parser
 from pipelines.benchmark.plan import known_cell, plan
 from pipelines.benchmark.subprocess_job import ApartError, run_apart
-from pipelines.rerank.options import MODEL_OPTIONS
-from pipelines.running.options import parse
-from pipelines.running.runner import runner_of, set_up_logging
-from pipelines.running.stopping import exit_code_of, sigterm_stops
+from pipelines.running.beam_options import parse
+from pipelines.running.options import MODEL_OPTIONS, names_of
+from pipelines.running.runner import runner_of
 from transforms.base import files
 from transforms.base.errors import UserError, one_line
 from transforms.base.hub import from_cache_alone
@@ -48,43 +48,36 @@ from transforms.layout import SUCCESS
 NOT_FINISHED = "begun anew with other options or data, and not finished"
 
 
-@sigterm_stops()
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
-    set_up_logging()
-    words = sys.argv[1:] if arguments is None else list(arguments)
-    try:
-        parser = build_parser()
-        options, beam_options = parse(parser, words)
-        FileSystems.set_options(beam_options)  # as each job does for itself
-        _, beam = parser.parse_known_args(words)
-        _, local = runner_of(beam_options)
-        entrants = distinct("--models", [entrant(text) for text in options.models])
-        sets = distinct("--datasets", [data for text in options.datasets for data in data_sets(text)])
-        output = files.absolute(options.output)
-        there = {data: ready(data, options, output) for data in sets}  # a mistyped path shows before hours of work
-        machine = Machine(options.device, options.dtype, options.attention, elsewhere=not local)
-        asked = {name: getattr(options, name) for name in MODEL_OPTIONS}
-        run = {name: getattr(options, name) for name in RUN_OPTIONS}
-        work = partial(work_of, asked=asked, run=run, beam=beam, machine=machine)
-        if options.plan:
-            with from_cache_alone():
-                check_asked(entrants, asked, machine)
-                print(plan(output, entrants, there, options, work, machine))
-            return 0
-        check_asked(entrants, asked, machine)
-        with lock(output):
-            return do_benchmark(output, entrants, sets, options, beam, work, machine)
-    except UserError as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt as stop:
-        print("interrupted: the same command continues", file=sys.stderr)
-        return exit_code_of(stop)
-    except Exception:
-        logging.exception("the benchmark failed")
-        print("error: the benchmark failed, see above; what is done is kept", file=sys.stderr)
-        return 1
+def do(options: argparse.Namespace, words: Sequence[str]) -> int:
+    """Make the cells that are missing, or plan them; returns the exit code.
+
+    Args:
+        options: of the benchmark.
+        words: for Beam, in each of the jobs.
+
+    Raises:
+        UserError: a mistake that the user can fix.
+        KeyboardInterrupt: the user stopped it.
+    """
+    beam_options = parse(words, names_of(build_parser()))
+    FileSystems.set_options(beam_options)  # as each job does for itself
+    _, local = runner_of(beam_options)
+    entrants = distinct("--models", [entrant(text) for text in options.models])
+    sets = distinct("--datasets", [data for text in options.datasets for data in data_sets(text)])
+    output = files.absolute(options.output)
+    there = {data: ready(data, options, output) for data in sets}  # a mistyped path shows before hours of work
+    machine = Machine(options.device, options.dtype, options.attention, elsewhere=not local)
+    asked = {name: getattr(options, name) for name in MODEL_OPTIONS}
+    run = {name: getattr(options, name) for name in RUN_OPTIONS}
+    work = partial(work_of, asked=asked, run=run, beam=words, machine=machine)
+    if options.plan:
+        with from_cache_alone():
+            check_asked(entrants, asked, machine)
+            print(plan(output, entrants, there, options, work, machine))
+        return 0
+    check_asked(entrants, asked, machine)
+    with lock(output):
+        return do_benchmark(output, entrants, sets, options, words, work, machine)
 
 
 def distinct(option: str, named: list[Any]) -> list[Any]:

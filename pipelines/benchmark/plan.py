@@ -12,7 +12,7 @@ from eval.ranking.summary import align
 from eval.table.cells import Cell, Failure, cell_files, read_cell
 from pipelines.benchmark.candidates import Candidates
 from pipelines.benchmark.cell import Machine, Work, settled
-from pipelines.benchmark.options import DataSet, Entrant
+from pipelines.benchmark.entrants import DataSet, Entrant
 from pipelines.rerank.dry_run import duration
 from transforms.base import files
 from transforms.base.errors import UserError

@@ -14,8 +14,8 @@ from multiprocessing.connection import Connection, wait
 from types import FrameType
 from typing import Any
 
-from pipelines.running.runner import WorkerDiedError, set_up_logging
-from pipelines.running.stopping import STOPS, sigterm_stops
+from pipelines.running.stopping import STOPS
+from transforms.base.command import WorkerDiedError, set_up_logging, sigterm_stops
 from transforms.base.console import outlive_readers
 from transforms.base.errors import UserError, one_line
 

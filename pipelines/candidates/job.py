@@ -14,7 +14,7 @@ import platform
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from importlib import metadata
@@ -23,12 +23,12 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines.candidates.options import ANSWERS, DENSE_OPTIONS, QRELS, REPORT, build_parser, check
-from pipelines.rerank.options import RUN_OPTIONS, is_given
+from pipelines.candidates.options import ANSWERS, DENSE_OPTIONS, QRELS, REPORT
 from pipelines.running import dataflow
 from pipelines.running.model import specify_for_job
+from pipelines.running.options import RUN_OPTIONS, is_given
 from pipelines.running.progress_line import progress_line
-from pipelines.running.runner import run_command, run_graph, runner_of
+from pipelines.running.runner import run_graph, runner_of
 from pipelines.running.stopping import stop_on_interrupt
 from transforms.base import files
 from transforms.base.errors import UserError, one_line
@@ -59,11 +59,6 @@ def build(
     return parts
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
-    return run_command(build_parser(), do_job, arguments)
-
-
 def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
     """Do the job, or what is missing of it; returns the exit code.
 
@@ -71,7 +66,6 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
         UserError: a mistake that the user can mend.
         KeyboardInterrupt: the user stopped it.
     """
-    check(options)
     runner, local = runner_of(beam_options)
     output = files.absolute(options.output)
     begun = None if options.overwrite else job.read_job(output)

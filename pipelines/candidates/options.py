@@ -6,11 +6,10 @@ import argparse
 import re
 
 from eval.published.scores import DEPTH
-from pipelines.rerank.options import MODEL_OPTIONS, RUN_OPTIONS, add_options, given, is_given, positive
-from pipelines.running.options import Parser
+from pipelines.running.options import MODEL_OPTIONS, RUN_OPTIONS, Parser, add_options, given, is_given, positive
 from transforms.base.errors import UserError
 from transforms.retrieval.datasets import DATASETS
-from transforms.retrieval.join import PART_PAIRS
+from transforms.schema import PART_PAIRS
 
 RETRIEVERS = {
     "bm25": "BM25 by bm25s, k1 0.9 and b 0.4, over title and text",

@@ -21,18 +21,12 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 
 from pipelines.rerank import dry_run
-from pipelines.rerank.options import (
-    MODEL_OPTIONS,
-    OUTPUT_OPTIONS,
-    PLAN_OPTIONS,
-    RUN_OPTIONS,
-    build_parser,
-    is_given,
-)
+from pipelines.rerank.options import OUTPUT_OPTIONS
 from pipelines.running import dataflow
 from pipelines.running.model import specify_for_job
+from pipelines.running.options import MODEL_OPTIONS, RUN_OPTIONS, is_given
 from pipelines.running.progress_line import progress_line
-from pipelines.running.runner import run_command, run_graph, runner_of
+from pipelines.running.runner import run_graph, runner_of
 from pipelines.running.stopping import stop_on_interrupt
 from transforms.base import files
 from transforms.base.errors import UserError
@@ -59,11 +53,6 @@ def build(pipeline: beam.Pipeline, work: Sequence[Work], rerank: Rerank) -> beam
     return counts
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
-    return run_command(build_parser(), do_job, arguments)
-
-
 def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
     """Do the job, or what is missing of it; returns the exit code.
 
@@ -74,9 +63,6 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
     runner, local = runner_of(beam_options)
     template = None if options.text_template is None else parse_template(options.text_template)
     reading = Reading(options.keep_columns, template, options.shard_pairs)
-    for name in PLAN_OPTIONS:
-        if getattr(options, name) is not None and not options.dry_run:
-            raise UserError(f"--{name}: it is for --dry_run alone; leave it out")
     output = files.absolute(options.output)
     inputs = inspect(files.expand(options.input), options.keep_columns)
     job.check_inputs(output, (file.path for file in inputs))

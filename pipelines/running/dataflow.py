@@ -21,7 +21,7 @@ from apache_beam.options.pipeline_options import (
 )
 from apache_beam.transforms.resources import parse_resource_hints
 
-from pipelines.rerank.options import is_given
+from pipelines.running.options import is_given
 from transforms.base import files
 from transforms.base.errors import UserError, one_line
 from transforms.scoring.hosted import endpoint

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pipelines.rerank.options import RUN_OPTIONS, is_given
+from pipelines.running.options import RUN_OPTIONS, is_given
 from transforms.base.errors import UserError
 from transforms.job import record as job
 from transforms.scoring.hosted.endpoint import is_address

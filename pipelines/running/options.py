@@ -1,15 +1,22 @@
-"""Command lines: our own options by argparse, the rest by Beam's runners, and nothing unknown let through."""
+"""The options that commands share, as data, and the parser of our own; Beam's come later, see `beam_options`.
+
+Nothing here takes long to import: --help and a mistake are answered at once.
+"""
 
 from __future__ import annotations
 
 import argparse
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
-
 from transforms.base.errors import UserError
+from transforms.scoring.choices import DTYPES, ENDPOINT_BATCH, ENDPOINT_CONCURRENCY, GROUP_SIZE, KERNELS
+from transforms.scoring.hosted.dialects import APIS
+
+# How like one of our options a word must be to be taken for a slip: less like is left to Beam, none of whose options is
+# as like.
+NEAR = 0.83
 
 
 class Parser(argparse.ArgumentParser):
@@ -22,33 +29,150 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message}; see --help")
 
 
-def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> tuple[argparse.Namespace, PipelineOptions]:
-    """Our options and Beam's from one command line.
+def split(parser: argparse.ArgumentParser, words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Our options of a command line, and the words that are left for Beam.
 
     Raises:
-        UserError: an option that neither knows; Beam itself would pass over it with a warning.
+        UserError: a value that cannot be, or a word that is one of our options but for a slip.
     """
-    ours, rest = parser.parse_known_args(arguments)
-    _refuse_unknown(rest, [name for action in parser._actions for name in action.option_strings])
-    return ours, PipelineOptions(rest)
+    ours, rest = parser.parse_known_args(words)
+    for word in rest:
+        near = difflib.get_close_matches(word.split("=", 1)[0], names_of(parser), n=1, cutoff=NEAR)
+        if word.startswith("--") and near:
+            raise UserError(f"{word}: neither this command nor Beam has such an option; did you mean {near[0]}?")
+    return ours, rest
 
 
-def _refuse_unknown(rest: Sequence[str], our_names: Sequence[str]) -> None:
-    beam = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    for options in PipelineOptions.__subclasses__():
-        if "_add_argparse_args" in options.__dict__:
-            sub = _BeamArgumentParser(add_help=False, conflict_handler="resolve")
-            options._add_argparse_args(sub)
-            known = set(beam._option_string_actions)
-            for action in sub._actions:
-                if not known.intersection(action.option_strings):
-                    beam._add_action(action)
+def names_of(parser: argparse.ArgumentParser) -> list[str]:
+    """All options that a parser knows."""
+    return [name for action in parser._actions for name in action.option_strings]
+
+
+def names(text: str) -> tuple[str, ...]:
+    """A list separated by commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def given(text: str) -> str:
+    """A text that is not empty, as that of an unset shell variable is."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty")
+    return text
+
+
+def positive(text: str) -> int:
+    """A whole number from 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no positive whole number")
+    return int(text)
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1."""
     try:
-        _, unknown = beam.parse_known_args(list(rest))
-    except argparse.ArgumentError as error:
-        raise UserError(f"{error}; see --help, and Beam's documentation for a runner's options") from None
-    for word in unknown:
-        name = word.split("=", 1)[0]
-        near = difflib.get_close_matches(name, [*our_names, *beam._option_string_actions], n=1)
-        hint = f"; did you mean {near[0]}?" if near else "; see --help"
-        raise UserError(f"{word}: neither this command nor Beam has such an option{hint}")
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not between 0 and 1")
+    return value
+
+
+def price(text: str) -> float:
+    """An amount of money, in whatever currency."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no price")
+    return value
+
+
+def speed(text: str) -> float:
+    """A number of pairs a second, more than none."""
+    try:
+        value = price(text)
+    except argparse.ArgumentTypeError:
+        value = 0.0
+    if not value:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of pairs a second")
+    return value
+
+
+# Fields of the model families' Settings. Where an option is not given the vendor's default holds; one that the model's
+# family does not have is an error.
+MODEL_OPTIONS: dict[str, dict[str, Any]] = {
+    "max_length": {"type": positive, "metavar": "TOKENS", "help": "tokens that the model reads at once"},
+    "max_query_length": {"type": positive, "metavar": "TOKENS", "help": "tokens kept of a query"},
+    "max_doc_length": {"type": positive, "metavar": "TOKENS", "help": "tokens kept of a document"},
+    "long_documents": {
+        "choices": ("window", "truncate"),
+        "help": "read a long document in overlapping windows and take the best score, or cut it",
+    },
+    "activation": {
+        "choices": ("none", "sigmoid"),
+        "help": "write the model's raw logit, or a score between 0 and 1 made of it",
+    },
+    "group_size": {
+        "type": positive,
+        "metavar": "N",
+        "help": f"documents that a listwise model reads together, at most (default: {GROUP_SIZE})",
+    },
+    "special_tokens": {
+        "choices": ("vendor", "escape"),
+        "help": "let special-token strings in the input act as the vendor's code does, or make them plain text",
+    },
+    "prompt": {"metavar": "NAME", "help": "which of a model's prompts to use, if it has several"},
+    "task": {"metavar": "NAME", "help": "which task to embed for, if a model has several"},
+    "size": {
+        "type": positive,
+        "metavar": "N",
+        "help": "dimensions to keep of an embedding, if the model was trained for that (Matryoshka)",
+    },
+    "instruction": {"metavar": "TEXT", "help": "for queries that have none of their own"},
+    "endpoint_model": {"metavar": "NAME", "help": "the model's name at the rerank API"},
+    "endpoint_api": {"metavar": "NAME", "help": f"the rerank API's dialect: {' or '.join(APIS)} (default: common)"},
+    "endpoint_batch": {
+        "type": positive,
+        "metavar": "N",
+        "help": f"documents in a request, at most (default: {ENDPOINT_BATCH})",
+    },
+    "endpoint_concurrency": {
+        "type": positive,
+        "metavar": "N",
+        "help": f"requests at once, at most (default: {ENDPOINT_CONCURRENCY})",
+    },
+}
+
+# What settles how the arithmetic runs; the defaults leave the choice open.
+RUN_OPTIONS: dict[str, dict[str, Any]] = {
+    "device": {"default": "auto", "help": "auto, cpu, cuda or cuda:N"},
+    "dtype": {
+        "default": "auto",
+        "choices": ("auto", *DTYPES),
+        "help": "number format of the model; auto is bfloat16 if the hardware multiplies it natively, else float32",
+    },
+    "attention": {
+        "default": "auto",
+        "choices": ("auto", *KERNELS),
+        "help": "kernel that computes attention; auto takes the first that device, dtype and model allow",
+    },
+    "batch_tokens": {
+        "default": None,
+        "type": positive,
+        "metavar": "N",
+        "help": "tokens in one forward pass, at most (default: by device)",
+    },
+}
+
+
+def is_given(options: argparse.Namespace, name: str) -> bool:
+    """Whether an option of RUN_OPTIONS is settled by the user."""
+    return bool(getattr(options, name) != RUN_OPTIONS[name]["default"])
+
+
+def add_options(group: argparse._ArgumentGroup, described: Mapping[str, Mapping[str, Any]]) -> None:
+    """Add options that are kept as data."""
+    for name, keywords in described.items():
+        group.add_argument(f"--{name}", **keywords)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import logging
-import os
 import re
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -30,8 +27,9 @@ from apache_beam.transforms.environments import SubprocessSDKEnvironment
 from apache_beam.transforms.resources import resource_hints_from_options
 
 from pipelines.running import dataflow, worker
-from pipelines.running.options import parse
-from pipelines.running.stopping import exit_code_of, sigterm_stops
+from pipelines.running.beam_options import parse
+from pipelines.running.options import names_of
+from transforms.base.command import WorkerDiedError
 from transforms.base.errors import UnavailableError, UserError, one_line
 
 LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner")
@@ -42,55 +40,13 @@ _WAITS_FOR_WORKER = "run_worker"
 SECONDS_AFTER_A_DEATH = 5.0
 
 
-class WorkerDiedError(UnavailableError):
-    """A worker process of this machine is gone. Beam's threads wait for it still, even when this process is to end."""
-
-
-def set_up_logging() -> None:
-    """Warnings alone, and what workers raise only once: where it is caught."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("apache_beam.runners").setLevel(logging.CRITICAL)
-
-
-@sigterm_stops()
-def run_command(
-    parser: argparse.ArgumentParser,
-    do_job: Callable[[argparse.Namespace, PipelineOptions], int],
-    arguments: Sequence[str] | None,
-) -> int:
-    """Run a job's command line (None: the process' own), and tell in a line what went wrong; returns the exit code."""
-    set_up_logging()
-    again = ""
-    try:
-        options, beam_options = prepare(parser, sys.argv[1:] if arguments is None else arguments)
-        again = "without --overwrite " if options.overwrite else ""
-        return do_job(options, beam_options)
-    except WorkerDiedError as error:
-        print(f"error: {one_line(error)}; the same command {again}continues", file=sys.stderr, flush=True)
-        sys.stdout.flush()
-        os._exit(error.exit_code)
-    except UserError as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt as stop:
-        print(f"interrupted: the same command {again}continues", file=sys.stderr)
-        return exit_code_of(stop)
-    except Exception:
-        logging.exception("the job failed")
-        print(
-            f"error: the job failed, see above; what is done is kept, the same command {again}continues",
-            file=sys.stderr,
-        )
-        return 1
-
-
-def prepare(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> tuple[argparse.Namespace, PipelineOptions]:
-    """A job's options and Beam's, checked for the runner. Files are read with these from here on.
+def prepare(parser: argparse.ArgumentParser, options: argparse.Namespace, words: Sequence[str]) -> PipelineOptions:
+    """Beam's options from the words that a job's parser left. Files are read with these from here on.
 
     Raises:
         UserError: an option that neither knows, or a value that cannot be, or that cannot work on the runner.
     """
-    options, beam_options = parse(parser, arguments)
+    beam_options = parse(words, names_of(parser))
     if (workers := beam_options.view_as(DirectOptions).direct_num_workers) < 0:
         raise UserError(f"--direct_num_workers {workers}: give a number of processes, or 0 for as many as cores")
     try:
@@ -99,7 +55,7 @@ def prepare(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> tuple[
         raise UserError(f"--resource_hints: {one_line(error)}") from error
     dataflow.check(options, beam_options)
     FileSystems.set_options(beam_options)  # as Beam does in a pipeline, for the files that are read before it
-    return options, beam_options
+    return beam_options
 
 
 def runner_of(options: PipelineOptions) -> tuple[PipelineRunner, bool]:

@@ -11,33 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from transforms.base.command import Terminated
 from transforms.job.progress import request_stop
 
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM came, which stops a job as Ctrl-C does."""
-
-
 STOPS: dict[int, type[KeyboardInterrupt]] = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
-
-
-def exit_code_of(stop: KeyboardInterrupt) -> int:
-    """That of a process which the signal ended, as shells say it."""
-    return 128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
-
-
-@contextmanager
-def sigterm_stops() -> Iterator[None]:
-    """While the body runs, SIGTERM raises Terminated, as Ctrl-C raises KeyboardInterrupt; also a decorator."""
-
-    def terminated(number: int, frame: FrameType | None) -> None:
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, terminated)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -20,16 +20,17 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 
 from eval.table.cells import Cell, read_cells
 from pipelines.benchmark import job as benchmark
+from pipelines.benchmark.__main__ import main
 from pipelines.benchmark.candidates import candidates_arguments, candidates_directory
-from pipelines.benchmark.job import main
-from pipelines.benchmark.options import CODE_MODEL, DataSet, build_parser
+from pipelines.benchmark.entrants import CODE_MODEL, DataSet
+from pipelines.benchmark.options import build_parser
 from pipelines.benchmark.subprocess_job import ApartError, run_apart
-from pipelines.running.runner import WorkerDiedError
 from tests.support import copies, tiny, tiny_encoder
 from tests.support.input_files import candidate, nested_table, query, write
 from tests.support.job_run import parts, write_letters
 from tests.support.stub_endpoint import Hold, RerankServer, unless
 from transforms.base import hub
+from transforms.base.command import WorkerDiedError
 from transforms.base.errors import UnavailableError, UserError
 from transforms.job.lock import lock
 from transforms.scoring.weights.checkpoint import EMBEDDED

@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 
 from eval.published.scores import BENCHMARKS
-from pipelines.benchmark.options import (
+from pipelines.benchmark.entrants import (
     CODE_MODEL,
     CODE_TASKS,
     DataSet,
     Entrant,
-    build_parser,
     code_task,
     data_set,
     data_sets,
@@ -21,6 +20,7 @@ from pipelines.benchmark.options import (
     first_stage,
     model_options,
 )
+from pipelines.benchmark.options import build_parser
 from transforms.base.errors import UserError
 from transforms.scoring import catalogue
 

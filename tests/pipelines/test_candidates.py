@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.candidates.job import main
+from pipelines.candidates.__main__ import main
 from pipelines.running import runner as running
 from tests.support import copies, tiny, tiny_encoder
 from tests.support.job_run import RUNNER, rerank, rows

@@ -15,7 +15,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 from botocore.loaders import JSONFileLoader
 
-from pipelines.rerank.job import main
+from pipelines.rerank.__main__ import main
 from tests.support import tiny
 from tests.support.google_cloud import google_cloud
 from tests.support.job_run import RUNNER, rerank, rows, write_letters

@@ -20,13 +20,14 @@ from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
+from pipelines.benchmark import __main__ as benchmark
 from pipelines.benchmark import candidates as benchmark_candidates
 from pipelines.benchmark import cell as benchmark_cell
-from pipelines.benchmark import job as benchmark
 from pipelines.benchmark.cell import Machine
-from pipelines.benchmark.options import entrant
-from pipelines.candidates import job as candidates
-from pipelines.rerank.job import build, main
+from pipelines.benchmark.entrants import entrant
+from pipelines.candidates import __main__ as candidates
+from pipelines.rerank.__main__ import main
+from pipelines.rerank.job import build
 from pipelines.rerank.options import build_parser
 from pipelines.running import dataflow
 from pipelines.running.runner import run_to_end

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.rerank import job as rerank
+from pipelines.rerank import __main__ as rerank
 from pipelines.rerank.dry_run import Estimate, Wanted, describe, duration, report
 from tests.support.input_files import flat_table, write
 from transforms.input.inputs import inspect

@@ -22,7 +22,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from pipelines.rerank.job import main
+from pipelines.rerank.__main__ import main
 from tests.support import tiny
 from tests.support.input_files import candidate, nested_table, query, write
 from tests.support.job_run import RUNNER, parts, reasons, report, rerank, rows, scores, write_letters
@@ -279,7 +279,7 @@ def test_a_text_that_the_model_or_the_tokenizer_fails_on(
 JOBS = """
 import contextlib, io, json, sys, time
 time.sleep = lambda seconds: None
-from pipelines.rerank.job import main
+from pipelines.rerank.__main__ import main
 for line in sys.stdin:
     errors = io.StringIO()
     with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.rerank.job import main
+from pipelines.rerank.__main__ import main
 from tests.support.stub_endpoint import Exchange, RerankServer, answer, status, unless
 from transforms.scoring.hosted import endpoint
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.rerank.job import main
+from pipelines.rerank.__main__ import main
 from tests.support import tiny
 from tests.support.input_files import candidate, nested_table, query, write
 from tests.support.job_run import RUNNER, parts, rerank, rows, write_letters

@@ -21,7 +21,7 @@ from typing import IO
 import psutil
 import pytest
 
-from pipelines.rerank.job import main
+from pipelines.rerank.__main__ import main
 from tests.support.input_files import candidate, nested_table, query, write
 from tests.support.job_run import RUNNER, parts
 from tests.support.stub_endpoint import Hold, RerankServer, answer

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.candidates.job import main
+from pipelines.candidates.__main__ import main
 from tests.support import copies
 from tests.support.stub_hub import COMMIT, Fault, Hub, serving
 
@@ -23,7 +23,7 @@ BAD_NAMES = ("beir/nfcorpus", "beir/fever", "beir/fiqa", "beir/quora")
 MAKE = """
 import json, sys, time
 time.sleep = lambda seconds: None
-from pipelines.candidates.job import main
+from pipelines.candidates.__main__ import main
 folder, names = json.loads(sys.argv[1])
 for name in names:
     code = main(["--dataset", name, "--retriever", "bm25", "--output", f"{folder}/{name}", "--runner=FnApiRunner"])

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.rerank.job import main
+from pipelines.rerank.__main__ import main
 from tests.support.input_files import candidate, nested_table, query, write
 
 RUNNER = "--runner=FnApiRunner"

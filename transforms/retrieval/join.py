@@ -15,9 +15,8 @@ import pyarrow.compute as pc
 from transforms.base import files
 from transforms.layout import CANDIDATES_DIRECTORY, PARQUET, part_name
 from transforms.retrieval import step_files
+from transforms.schema import PART_PAIRS
 
-# A part is a shard of the reranking job.
-PART_PAIRS = 16_384
 _MEMORY = "512MB"  # of the database; Arrow and Python take about as much again
 _BATCH_ROWS = 2048
 _CORPUS = step_files.CORPUS.append(pa.field("place", pa.int64()))

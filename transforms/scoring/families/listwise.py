@@ -20,6 +20,7 @@ from torch.nn.functional import linear, relu
 from transformers import PreTrainedTokenizerBase
 
 from transforms.base.errors import UserError
+from transforms.scoring.choices import GROUP_SIZE
 from transforms.scoring.families import listwise_prompt as prompt
 from transforms.scoring.families.causal import encode
 from transforms.scoring.families.tokenise import Tokens
@@ -60,7 +61,7 @@ class Settings:
     max_length: int | None = None
     max_doc_length: int = 2048
     max_query_length: int = 512
-    group_size: int = 64
+    group_size: int = GROUP_SIZE
     instruction: str | None = None
     special_tokens: Literal["vendor", "escape"] = "vendor"
 

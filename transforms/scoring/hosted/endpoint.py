@@ -32,6 +32,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 from tenacity.nap import sleep_using_event
 
 from transforms.base.errors import UnavailableError, UserError
+from transforms.scoring.choices import ENDPOINT_BATCH, ENDPOINT_CONCURRENCY
 from transforms.scoring.hosted.client import (
     BusyError,
     Client,
@@ -68,8 +69,8 @@ class Settings:
 
     endpoint_model: str | None = None
     endpoint_api: str = "common"
-    endpoint_batch: int = 100
-    endpoint_concurrency: int = 8
+    endpoint_batch: int = ENDPOINT_BATCH
+    endpoint_concurrency: int = ENDPOINT_CONCURRENCY
     endpoint_connect_timeout: float = 10.0
     endpoint_timeout: float = 120.0
     endpoint_patience: float = 300.0

@@ -1,0 +1,82 @@
+"""What a command answers before anything large is imported."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines.benchmark.options import build_parser as benchmark_parser
+from pipelines.candidates.options import build_parser as candidates_parser
+from pipelines.rerank.options import build_parser as rerank_parser
+from pipelines.running.beam_options import parser_of_all
+from pipelines.running.options import split
+from transforms.scoring import choices
+from transforms.scoring.packed.attention import KERNELS
+from transforms.scoring.packed.execution import DTYPES
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = """
+import sys
+from {module}.__main__ import main
+try:
+    code = main(sys.argv[1:])
+except SystemExit as end:
+    code = end.code
+print("exit code", code, [name for name in ("torch", "apache_beam", "transformers") if name in sys.modules])
+"""
+RERANK = ["--input=in", "--output=out", "--model=small-cross-encoder"]
+CANDIDATES = ["--dataset=beir/scifact", "--output=out"]
+BENCHMARK = ["--models=small-cross-encoder", "--datasets=beir/scifact", "--output=out"]
+MODULES = ("pipelines.rerank", "pipelines.candidates", "pipelines.benchmark", "eval")
+ERRORS = {
+    "pipelines.rerank": (
+        [*RERANK, "--max_lenght=8"],
+        "--max_lenght=8: neither this command nor Beam has",
+    ),
+    "pipelines.rerank ": ([*RERANK, "--workers=2"], "--workers: it is for --dry_run alone; leave it out"),
+    "pipelines.rerank  ": ([*RERANK, "--top_k=0"], "argument --top_k: '0' is no positive whole number; see --help"),
+    "pipelines.candidates": ([*CANDIDATES, "--retriever=bm25", "--size=8"], "--size applies to a dense first stage;"),
+    "pipelines.benchmark": (
+        [*BENCHMARK, "--modles=x"],
+        "--modles=x: neither this command nor Beam has",
+    ),
+    "eval": (["measur"], "argument COMMAND: invalid choice: 'measur'"),
+}
+
+
+def answer(module: str, words: list[str]) -> tuple[str, str]:
+    command = [sys.executable, "-c", PROGRAM.format(module=module.strip()), *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[-1], done.stderr
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_help_imports_nothing_large(module: str) -> None:
+    assert answer(module, ["--help"])[0] == "exit code 0 []"
+
+
+@pytest.mark.parametrize("module", ERRORS)
+def test_a_mistake_in_our_options_is_reported_before_anything_large_is_imported(module: str) -> None:
+    words, message = ERRORS[module]
+    end, told = answer(module, words)
+    assert end == "exit code 2 []"
+    assert told.startswith(f"error: {message}")
+
+
+@pytest.mark.parametrize("parser", [rerank_parser, candidates_parser, benchmark_parser])
+def test_no_option_of_beam_is_taken_for_a_slip_of_ours(parser, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    ours = parser()
+    for action in ours._actions:
+        action.required = False
+    known = {name for action in ours._actions for name in action.option_strings}
+    names = [name for name in parser_of_all()._option_string_actions if name not in known]
+    assert "--num_workers" in names
+    assert split(ours, names)[1] == names
+
+
+def test_choices_are_those_that_the_code_knows() -> None:
+    assert tuple(DTYPES) == choices.DTYPES
+    assert tuple(KERNELS) == choices.KERNELS
