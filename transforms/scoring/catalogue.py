@@ -208,7 +208,7 @@ def recognise(checkpoint: Checkpoint, like: str | None = None) -> Model:
         return model
     if sentence_transformers_config.describes_encoder(checkpoint):
         return UNLISTED_ENCODER
-    kind = checkpoint.config.get("model_type")
+    kind = str(checkpoint.config.get("model_type"))
     if kind in backbones.ARCHITECTURES and kind not in cross_encoder.MODELS:
         likely = ", ".join(model.name for model in MODELS if model.family not in ("cross_encoder", "listwise"))
         raise UserError(

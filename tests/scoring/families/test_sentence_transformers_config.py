@@ -20,7 +20,7 @@ def test_files_of_an_encoder(tmp_path: Path) -> None:
     prompts = {"query": "q: ", "document": ""}
     described = {"prompts": prompts, "default_prompt_name": "query", "similarity_fn_name": "dot"}
     tiny.write(tmp_path / "config_sentence_transformers.json", described)
-    assert read(tmp_path) == Layout("mean", True, True, 24, prompts, "query", "dot")
+    assert read(tmp_path) == Layout("mean", True, True, 24, None, prompts, "query", "dot")
     assert describes_encoder(checkpoint.locate(str(tmp_path)))
 
 
@@ -52,6 +52,12 @@ def test_pooling_in_the_forms_of_all_versions(tmp_path: Path, described: dict[st
         ("1_Pooling/config.json", {"pooling_mode": ["cls", "mean"]}, "pooling cls and mean; what"),
         ("1_Pooling/config.json", {}, "pooling of no kind; what"),
         ("sentence_bert_config.json", {"do_lower_case": True}, "do_lower_case; what"),
+        ("sentence_roberta_config.json", {"do_lower_case": True}, "do_lower_case; what"),
+        (
+            "config_sentence_transformers.json",
+            {"truncate_dim": 4, "similarity_fn_name": "dot"},
+            "truncate_dim and the dot product of normalised embeddings; what can be done here is one of them",
+        ),
         ("config_sentence_transformers.json", {"similarity_fn_name": "euclidean"}, "similarity 'euclidean'; what"),
         (
             "modules.json",
@@ -63,6 +69,8 @@ def test_pooling_in_the_forms_of_all_versions(tmp_path: Path, described: dict[st
 )
 def test_what_is_not_done_is_refused(tmp_path: Path, file: str, content: object, message: str) -> None:
     tiny_encoder.bert(tmp_path)
+    if file.startswith("sentence_"):
+        (tmp_path / "sentence_bert_config.json").unlink()  # it would be read first
     tiny.write(tmp_path / file, content)
     with pytest.raises(UserError, match=message):
         read(tmp_path)

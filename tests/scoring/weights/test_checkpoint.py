@@ -89,6 +89,14 @@ def pool(folder: Path) -> None:
     tiny.write(folder / "1_Pooling" / "config.json", {"pooling_mode_lasttoken": True})
 
 
+def more_tokens(folder: Path) -> None:
+    vocabulary = tiny.read(folder / "tokenizer.json")
+    vocabulary["model"]["vocab"]["zz"] = 30
+    tiny.write(folder / "tokenizer.json", vocabulary)
+
+
+NO_FLOATS = "classifier.weight is stored as integers, or in 8 bits without a scale for each row; give the original"
+
 DAMAGES: list[tuple[str, Callable[[Path], object], str]] = [
     (
         "no config.json",
@@ -187,6 +195,48 @@ DAMAGES: list[tuple[str, Callable[[Path], object], str]] = [
         configure(num_attention_heads=3),
         "config.json describes no model that can be built: The hidden size (8) is not a multiple of",
     ),
+    ("no layers", configure(num_hidden_layers=0), "config.json says num_hidden_layers 0; at least 1 is needed"),
+    (
+        "a negative number of layers",
+        configure(num_hidden_layers=-1),
+        "config.json says num_hidden_layers -1; at least 1 is needed",
+    ),
+    (
+        "a list for a model type",
+        configure(model_type=["bert"]),
+        "config.json says model_type \"['bert']\", but bert or roberta or xlm-roberta is needed here",
+    ),
+    *(
+        (f"weights in {dtype}", put("classifier.weight", torch.zeros(1, 8, dtype=dtype)), NO_FLOATS)
+        for dtype in (torch.int8, torch.int64, torch.bool, torch.float8_e4m3fn)
+    ),
+    (
+        "more tokens than embeddings",
+        more_tokens,
+        "tokenizer.json has token ids up to 30, but config.json says vocab_size 30; the files do not belong together",
+    ),
+    (
+        "an adapter beside the weights",
+        lambda folder: tiny.write(folder / "adapter_config.json", {"peft_type": "LORA"}),
+        "adapter_config.json: an adapter beside the weights is not applied here; merge it into the weights",
+    ),
+    (
+        "texts cut at their beginning",
+        lambda folder: tiny.change(folder / "tokenizer_config.json", truncation_side="left"),
+        "tokenizer_config.json says truncation_side 'left' (long texts lose their beginning), which is not supported",
+    ),
+    (
+        "a decoder",
+        configure(is_decoder=True),
+        "config.json says is_decoder True (tokens attend to earlier ones only), which is not supported",
+    ),
+    (
+        "a cross-encoder's prompt",
+        lambda folder: tiny.write(
+            folder / "config_sentence_transformers.json", {"prompts": {"a": "b "}, "default_prompt_name": "a"}
+        ),
+        "config_sentence_transformers.json says default_prompt_name 'a' (a prompt precedes texts), which is not",
+    ),
     (
         "quantised",
         configure(quantization_config={"quant_method": "awq"}),
@@ -247,6 +297,22 @@ def test_a_revision_of_a_directory(folder: Path) -> None:
 @pytest.mark.parametrize("index", [True, False])
 def test_a_sharded_checkpoint_scores_the_same(original: Path, folder: Path, index: bool) -> None:
     shard(folder, index=index)
+    assert scores(folder) == scores(original)
+
+
+def test_old_names_of_layer_norm_are_read(original: Path, folder: Path) -> None:
+    old = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+
+    def renamed(key: str) -> str:
+        return next((key.removesuffix(new) + name for new, name in old.items() if key.endswith(new)), key)
+
+    reweigh(folder, lambda tensors: {renamed(key): tensor for key, tensor in tensors.items()})
+    assert any(key.endswith("gamma") for key in load_file(folder / "model.safetensors"))
+    assert scores(folder) == scores(original)
+
+
+def test_a_prompt_that_is_not_the_default_changes_nothing(original: Path, folder: Path) -> None:
+    tiny.write(folder / "config_sentence_transformers.json", {"prompts": {"a": "b "}, "default_prompt_name": None})
     assert scores(folder) == scores(original)
 
 

@@ -29,7 +29,7 @@ from transforms.scoring.packed.execution import Placement
 from transforms.scoring.packed.packing import Packed, TokenSequence
 from transforms.scoring.packed.run_batches import Rows
 from transforms.scoring.results import Failure, RankingTask, Scores
-from transforms.scoring.weights import backbones
+from transforms.scoring.weights import backbones, requirements
 from transforms.scoring.weights import checkpoint as checkpoints
 from transforms.scoring.weights.backbones import Backbone
 from transforms.scoring.weights.checkpoint import Checkpoint
@@ -222,9 +222,10 @@ def architecture(checkpoint: Checkpoint) -> tuple[PreTrainedConfig, type[PreTrai
     """Which of transformers' models a checkpoint's config.json describes, and its sizes.
 
     Raises:
-        UserError: it is no BERT or XLM-RoBERTa, or not with one label.
+        UserError: it is no BERT or XLM-RoBERTa, not with one label, or with a prompt.
     """
     config = backbones.described(checkpoint, MODELS)
+    requirements.check(checkpoint, "cross-encoder")
     if config.num_labels != 1:
         raise UserError(f"model {checkpoint.name}: {config.num_labels} labels in config.json; a reranker has one")
     return config, MODELS[backbones.kind_of(checkpoint)]

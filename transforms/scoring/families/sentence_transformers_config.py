@@ -26,6 +26,11 @@ FLAGS = {
     "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
     "pooling_mode_weightedmean_tokens": "weightedmean",
 }
+# Names that sentence-transformers gave the file of its Transformer module, in the order in which it looks for them.
+TRANSFORMER_FILES = tuple(
+    f"sentence_{kind}_config.json"
+    for kind in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+)
 SIMILARITIES: Mapping[Any, Similarity] = {"cosine": "cosine", "dot": "dot"}
 
 
@@ -38,6 +43,7 @@ class Layout:
         pools_prompt: whether a prompt's own tokens are pooled too.
         normalised: whether embeddings have length 1.
         max_length: in tokens, special ones included.
+        size: how many of an embedding's dimensions to keep.
         prompts: name -> text to put before the text.
         default_prompt: name of the prompt where none is asked for.
         similarity: "cosine" or "dot".
@@ -47,6 +53,7 @@ class Layout:
     pools_prompt: bool = True
     normalised: bool = False
     max_length: int | None = None
+    size: int | None = None
     prompts: Mapping[str, str] = field(default_factory=dict)
     default_prompt: str | None = None
     similarity: Similarity | None = None
@@ -76,15 +83,20 @@ def read(checkpoint: Checkpoint) -> Layout:
     kinds = [kind for kind, _ in modules]
     if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
         raise _unlike(checkpoint, f"the modules {', '.join(kinds)}", "Transformer, Pooling and perhaps Normalize")
-    text = _json(checkpoint, str(Path(modules[0][1]) / "sentence_bert_config.json"))
+    paths = [str(Path(modules[0][1]) / file) for file in TRANSFORMER_FILES]
+    text: Any = next((_json(checkpoint, path) for path in paths if (checkpoint.directory / path).is_file()), {})
     if text.get("do_lower_case"):
         raise _unlike(checkpoint, "do_lower_case", "a tokenizer that does what is wanted by itself")
     pooling = _json(checkpoint, str(Path(modules[1][1]) / "config.json"))
+    size = described.get("truncate_dim")
+    if size is not None and "Normalize" in kinds and asked == "dot":  # cut after they were normalised, and not anew
+        raise _unlike(checkpoint, "truncate_dim and the dot product of normalised embeddings", "one of them")
     return Layout(
         pooling=_pooling(checkpoint, pooling),
         pools_prompt=bool(pooling.get("include_prompt", True)),
         normalised="Normalize" in kinds,
         max_length=text.get("max_seq_length"),
+        size=size,
         prompts=prompts,
         default_prompt=described.get("default_prompt_name"),
         similarity=similarity,

@@ -199,6 +199,11 @@ def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
     outline = checkpoints.outline(checkpoint)
     config = backbones.check(checkpoint, KINDS, outline)
     _output_matrix(checkpoint, outline)
+    if "score.weight" in outline:
+        raise UserError(
+            f"model {checkpoint.name}: its weights have a trained head (score.weight), which yes/no scores would not "
+            "use; give the language model that it was made from"
+        )
     if settings.prompt not in PROMPTS:
         raise UserError(f"--prompt {settings.prompt}: the prompts of this family are {', '.join(PROMPTS)}")
     longest = backbones.positions(config) - WORDS

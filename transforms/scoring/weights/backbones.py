@@ -28,7 +28,7 @@ from transforms.base.errors import UserError, one_line
 from transforms.scoring.packed.execution import Placement
 from transforms.scoring.packed.packing import Packed
 from transforms.scoring.weights import checkpoint as checkpoints
-from transforms.scoring.weights import cpu_layers, vendor_layouts
+from transforms.scoring.weights import cpu_layers, requirements, vendor_layouts
 from transforms.scoring.weights.checkpoint import Checkpoint, Tensors
 from transforms.scoring.weights.last_layer import LastPostNorm, LastPreNorm
 
@@ -94,7 +94,8 @@ def described(checkpoint: Checkpoint, kinds: Iterable[str]) -> PreTrainedConfig:
         kinds: the values of `model_type` that the family scores with.
 
     Raises:
-        UserError: the model is of another kind, attends in sliding windows, or its config.json cannot be understood.
+        UserError: the model is of another kind, attends in sliding windows, its config.json cannot be understood, its
+            tokenizer has more tokens than it, or its files ask for what is not supported, see `requirements`.
     """
     kind = kind_of(checkpoint)
     if kind not in kinds:
@@ -107,6 +108,15 @@ def described(checkpoint: Checkpoint, kinds: Iterable[str]) -> PreTrainedConfig:
         config = ARCHITECTURES[kind].config(contents)
     except Exception as error:  # each field is checked in its own way
         raise UserError(f"model {checkpoint.name}: config.json cannot be understood: {one_line(error)}") from error
+    layers = config.num_hidden_layers
+    if not isinstance(layers, int) or layers < 1:
+        raise UserError(f"model {checkpoint.name}: config.json says num_hidden_layers {layers!r}; at least 1 is needed")
+    if checkpoint.tokens > config.vocab_size:
+        raise UserError(
+            f"model {checkpoint.name}: tokenizer.json has token ids up to {checkpoint.tokens - 1}, but "
+            f"config.json says vocab_size {config.vocab_size}; the files do not belong together"
+        )
+    requirements.check(checkpoint, "every model", requirements.PARTS.get(kind, "two-sided backbone"))
     if "sliding_attention" in (getattr(config, "layer_types", None) or ()):
         raise UserError(f"model {checkpoint.name}: it attends in sliding windows, which is not supported here")
     config.use_cache = False

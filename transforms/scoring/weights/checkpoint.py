@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ EMBEDDED = {"small-cross-encoder": Path(__file__).parents[1] / "models" / "small
 # optimiser states, logs) does not.
 DECISIVE_FILES = (
     "config*.json",
-    "sentence_bert_config.json",
+    "sentence_*_config.json",
     "tokenizer*",
     "special_tokens_map.json",
     "added_tokens.json",
@@ -40,6 +40,10 @@ DECISIVE_FILES = (
     "[0-9]_*/*.json",
     "[0-9]_*/*.safetensors",
 )
+
+FLOATS = frozenset({"F64", "F32", "F16", "BF16"})  # safetensors' names of what a weight may be stored as
+# Old names of a LayerNorm's tensors, which transformers reads too.
+LAYER_NORM_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 
 Tensors = dict[str, torch.Tensor]
 
@@ -54,6 +58,7 @@ class Checkpoint:
         revision: the hub's commit; None for a directory.
         config: the contents of config.json.
         tokenizer_config: the contents of tokenizer_config.json; empty where there is none.
+        tokens: the tokenizer's largest token id and 1, so the rows of embeddings that it needs.
     """
 
     name: str
@@ -61,6 +66,7 @@ class Checkpoint:
     revision: str | None
     config: Mapping[str, Any]
     tokenizer_config: Mapping[str, Any]
+    tokens: int = 0
 
     def identity(self) -> dict[str, Any]:
         """What decides the scores, for job.json: the hub's commit, or the SHA-256 of each file, wherever it lies."""
@@ -102,9 +108,9 @@ def locate(name: str, revision: str | None = None) -> Checkpoint:
         raise UserError(f"model {name}: no *.safetensors in {directory}{found}; convert the weights to safetensors")
     if not (directory / "tokenizer.json").is_file():
         raise UserError(f"model {name}: no tokenizer.json in {directory}; save its fast tokenizer there")
-    _read_json(directory / "tokenizer.json", name)  # a damaged one shows before anything is planned
-    told = directory / "tokenizer_config.json"
-    return Checkpoint(name, directory, commit, config, _read_json(told, name) if told.is_file() else {})
+    tokens = _token_count(_read_json(directory / "tokenizer.json", name))
+    checkpoint = Checkpoint(name, directory, commit, config, {}, tokens)
+    return replace(checkpoint, tokenizer_config=read_json(checkpoint, "tokenizer_config.json"))
 
 
 def is_hub_id(name: str) -> bool:
@@ -112,9 +118,38 @@ def is_hub_id(name: str) -> bool:
     return name.count("/") == 1 and not name.startswith((".", "/", "~"))
 
 
+def _token_count(tokenizer: Mapping[str, Any]) -> int:
+    """The largest id of a tokenizer.json and 1; 0 for a kind of file that the tokenizers library will refuse."""
+    try:
+        vocabulary = tokenizer["model"].get("vocab") or {}
+        ids = vocabulary.values() if isinstance(vocabulary, dict) else range(len(vocabulary))
+        return int(max([-1, *ids, *(token["id"] for token in tokenizer.get("added_tokens") or ())])) + 1
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return 0
+
+
+def read_json(checkpoint: Checkpoint, file: str) -> dict[str, Any]:
+    """The contents of one of the checkpoint's JSON files; empty where there is no such file.
+
+    Raises:
+        UserError: it is damaged, or holds no object.
+    """
+    path = checkpoint.directory / file
+    return _read_json(path, checkpoint.name) if path.is_file() else {}
+
+
 def outline(checkpoint: Checkpoint) -> Tensors:
-    """What `read_tensors` gives, from the files' headers alone: tensors with shapes and without data."""
-    return _collect(checkpoint, lambda file, key: torch.empty(file.get_slice(key).get_shape(), device="meta"))
+    """What `read_tensors` gives, from the files' headers alone: tensors with shapes and without data.
+
+    Their type is float32 for all floating-point types that weights may have, int8 for all others.
+    """
+
+    def empty(file: Any, key: str) -> torch.Tensor:
+        stored = file.get_slice(key)
+        dtype = torch.float32 if stored.get_dtype() in FLOATS else torch.int8
+        return torch.empty(stored.get_shape(), dtype=dtype, device="meta")
+
+    return _collect(checkpoint, empty)
 
 
 def read_tensors(checkpoint: Checkpoint, wanted: Callable[[str], bool] = lambda key: True) -> Tensors:
@@ -137,6 +172,9 @@ def _collect(
     for path in _weight_files(checkpoint):
         with _open(path, checkpoint.name) as file:
             tensors |= {key: read(file, key) for key in file.keys() if wanted(key)}  # noqa: SIM118
+    for old, new in LAYER_NORM_NAMES.items():
+        for key in [key for key in tensors if key.endswith(old)]:
+            tensors[key.removesuffix(old) + new] = tensors.pop(key)
     for key in [key for key in tensors if key.endswith(".weight_scale")]:
         scale, weight = tensors.pop(key), key.removesuffix("_scale")
         if weight not in tensors or scale.shape != (len(tensors[weight]), 1):
@@ -155,7 +193,7 @@ def fitting(model_class: type[PreTrainedModel], config: PreTrainedConfig, tensor
         name: of the checkpoint, for messages.
 
     Raises:
-        UserError: a weight is missing or has another shape than the configuration says.
+        UserError: a weight is missing, has another shape than the configuration says, or is no floating-point number.
     """
     config._attn_implementation = implementation("sdpa")  # a config.json could name one to be fetched from a hub even
     try:
@@ -173,6 +211,11 @@ def fitting(model_class: type[PreTrainedModel], config: PreTrainedConfig, tensor
             raise UserError(
                 f"model {name}: {key} has shape {list(tensors[key].shape)}, but config.json says "
                 f"{list(parameter.shape)}; the files do not belong together"
+            )
+        if key in tensors and not tensors[key].is_floating_point():
+            raise UserError(
+                f"model {name}: {key} is stored as integers, or in 8 bits without a scale for each row; give the "
+                "original weights"
             )
     return taken
 

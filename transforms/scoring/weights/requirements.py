@@ -1,0 +1,69 @@
+"""Keys of a checkpoint's files that would change its scores and are not followed here: what they must say instead.
+
+Each rule was found by changing one key and comparing with transformers 5.23 or sentence-transformers 6.2, which follow
+it. A key that is followed here has no rule, nor has one that changes nothing there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+from transforms.base.errors import UserError
+from transforms.scoring.weights.checkpoint import Checkpoint, read_json
+
+Part = Literal["every model", "causal backbone", "two-sided backbone", "cross-encoder"]
+
+
+class Rule(NamedTuple):
+    """What a key must say.
+
+    Attributes:
+        part: of which models.
+        file: name of the file in the checkpoint's directory.
+        key: the key in it.
+        allowed: its values that are followed here; a key that is absent is followed always.
+        effect: what another value would change.
+    """
+
+    part: Part
+    file: str
+    key: str
+    allowed: tuple[Any, ...]
+    effect: str
+
+
+RULES = (
+    Rule("every model", "tokenizer_config.json", "truncation_side", (None, "right"), "long texts lose their beginning"),
+    Rule("causal backbone", "config.json", "is_causal", (None, True), "tokens attend to later ones"),
+    Rule("two-sided backbone", "config.json", "is_decoder", (None, False), "tokens attend to earlier ones only"),
+    Rule(
+        "cross-encoder", "config_sentence_transformers.json", "default_prompt_name", (None,), "a prompt precedes texts"
+    ),
+)
+PARTS: Mapping[str, Part] = {
+    "qwen2": "causal backbone",
+    "qwen3": "causal backbone",
+    "qwen2_vl": "causal backbone",
+}  # by kind of model; the others are two-sided
+
+
+def check(checkpoint: Checkpoint, *parts: Part) -> None:
+    """Compare a checkpoint's files with the rules for parts of it.
+
+    Raises:
+        UserError: a file asks for what is not done here, or a LoRA adapter lies beside the weights.
+    """
+    if (checkpoint.directory / "adapter_config.json").is_file():
+        raise UserError(
+            f"model {checkpoint.name}: adapter_config.json: an adapter beside the weights is not applied here; merge "
+            "it into the weights (peft's merge_and_unload), or remove the file to score without it"
+        )
+    for rule in RULES:
+        if rule.part in parts:
+            value = read_json(checkpoint, rule.file).get(rule.key)
+            if value not in rule.allowed:
+                raise UserError(
+                    f"model {checkpoint.name}: {rule.file} says {rule.key} {value!r} ({rule.effect}), which is not "
+                    "supported; give another checkpoint"
+                )
