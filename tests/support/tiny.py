@@ -65,7 +65,8 @@ def _save(
     tokenizer.pre_tokenizer = WhitespaceSplit()
     tokenizer.post_processor = template
     tokenizer.save(str(folder / "tokenizer.json"))
-    write(folder / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast"})
+    inputs = ["input_ids", "token_type_ids", "attention_mask"]
+    write(folder / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", "model_input_names": inputs})
     return folder
 
 

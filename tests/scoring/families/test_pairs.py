@@ -30,7 +30,7 @@ def tokenizer(pair: str) -> Any:
     backend = Tokenizer(WordLevel({"a": 10, "b": 11, "[S]": 0, "[E]": 1}, unk_token="[E]"))
     backend.pre_tokenizer = WhitespaceSplit()
     backend.post_processor = TemplateProcessing("[S] $A", pair, special_tokens=[("[S]", 0), ("[E]", 1)])
-    return SimpleNamespace(backend_tokenizer=backend)
+    return SimpleNamespace(backend_tokenizer=backend, model_input_names=["input_ids", "token_type_ids"])
 
 
 def test_template_of_a_bert(tmp_path: Path) -> None:

@@ -302,7 +302,7 @@ def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
     length = settings.max_length or layout.max_length or min(longest, stored if isinstance(stored, int) else longest)
     if not SHORTEST <= length <= longest:
         raise UserError(f"--max_length {length}: {name} takes {SHORTEST} to {longest} tokens")
-    size = settings.size or min(layout.size or config.hidden_size, config.hidden_size)
+    size = settings.size or min(config.hidden_size if layout.size is None else layout.size, config.hidden_size)
     if size != config.hidden_size and size not in (settings.sizes or range(1, config.hidden_size)):
         choices = ", ".join(map(str, settings.sizes)) or f"1 to {config.hidden_size}"
         raise UserError(f"--size {size}: the embeddings of {name} can have size {choices}")

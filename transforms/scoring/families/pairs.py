@@ -37,6 +37,9 @@ class Template(NamedTuple):
 def template_of(tokenizer: PreTrainedTokenizerBase) -> Template:
     """Read the pair's form off an encoded pair of one-letter texts.
 
+    Segments are told apart only where the tokenizer hands token types to its model: transformers 5 does not for a
+    PreTrainedTokenizerFast whose tokenizer_config.json has no model_input_names with them, version 4 did.
+
     Raises:
         UserError: the form is another than query, then document.
     """
@@ -48,12 +51,13 @@ def template_of(tokenizer: PreTrainedTokenizerBase) -> Template:
     first, second = sides.index(0), sides.index(1)
     first_end = len(sides) - sides[::-1].index(0)
     second_end = len(sides) - sides[::-1].index(1)
+    typed = pair.type_ids[second] and "token_type_ids" in tokenizer.model_input_names
     middle_types = pair.type_ids[first_end:second]
     return Template(
         prefix=tuple(pair.ids[:first]),
         middle=tuple(pair.ids[first_end:second]),
         suffix=tuple(pair.ids[second_end:]),
-        typed_middle=middle_types.count(0) if pair.type_ids[second] else None,
+        typed_middle=middle_types.count(0) if typed else None,
         alone=tokenizer.backend_tokenizer.num_special_tokens_to_add(False),
     )
 

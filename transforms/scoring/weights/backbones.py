@@ -120,6 +120,7 @@ def described(checkpoint: Checkpoint, kinds: Iterable[str]) -> PreTrainedConfig:
     if "sliding_attention" in (getattr(config, "layer_types", None) or ()):
         raise UserError(f"model {checkpoint.name}: it attends in sliding windows, which is not supported here")
     config.use_cache = False
+    config.return_dict = True
     return config
 
 

@@ -45,6 +45,8 @@ FLOATS = frozenset({"F64", "F32", "F16", "BF16"})  # safetensors' names of what 
 # Old names of a LayerNorm's tensors, which transformers reads too.
 LAYER_NORM_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 
+ROBERTA = ("roberta", "xlm-roberta")  # values of model_type whose positions depend on the padding's id
+
 Tensors = dict[str, torch.Tensor]
 
 
@@ -263,13 +265,25 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
     """The checkpoint's tokenizer, with no truncation and no padding set.
 
     Raises:
-        UserError: it cannot be read, or not without code from the checkpoint.
+        UserError: it cannot be read, or not without code from the checkpoint, or does not fit the model.
     """
     try:
         with quiet():
             tokenizer = AutoTokenizer.from_pretrained(checkpoint.directory, trust_remote_code=False)
     except Exception as error:  # a damaged file shows in as many ways as there are tokenizers
         raise UserError(f"model {checkpoint.name}: its tokenizer cannot be read: {one_line(error)}") from error
+    rows = checkpoint.config.get("vocab_size")
+    if isinstance(rows, int) and max(tokenizer.get_vocab().values(), default=-1) >= rows:
+        raise UserError(
+            f"model {checkpoint.name}: its tokenizer, as tokenizer_config.json describes it, has more tokens than the "
+            f"{rows} of config.json's vocab_size; the files do not belong together"
+        )
+    ids = (checkpoint.config.get("pad_token_id"), tokenizer.pad_token_id)
+    if checkpoint.config.get("model_type") in ROBERTA and None not in ids and len(set(ids)) > 1:
+        raise UserError(  # positions are not counted where the token of that id stands
+            f"model {checkpoint.name}: config.json says pad_token_id {ids[0]}, but its tokenizer pads with {ids[1]}; "
+            "the files do not belong together"
+        )
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.backend_tokenizer.no_padding()
     return tokenizer

@@ -35,6 +35,8 @@ class Rule(NamedTuple):
 
 RULES = (
     Rule("every model", "tokenizer_config.json", "truncation_side", (None, "right"), "long texts lose their beginning"),
+    # Places are counted from the sequence's begin, which padding on the left shifts, by as much as its batch has.
+    Rule("two-sided backbone", "tokenizer_config.json", "padding_side", (None, "right"), "padding shifts positions"),
     Rule("causal backbone", "config.json", "is_causal", (None, True), "tokens attend to later ones"),
     Rule("two-sided backbone", "config.json", "is_decoder", (None, False), "tokens attend to earlier ones only"),
     Rule(
