@@ -272,8 +272,9 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
             tokenizer = AutoTokenizer.from_pretrained(checkpoint.directory, trust_remote_code=False)
     except Exception as error:  # a damaged file shows in as many ways as there are tokenizers
         raise UserError(f"model {checkpoint.name}: its tokenizer cannot be read: {one_line(error)}") from error
-    rows = checkpoint.config.get("vocab_size")
-    if isinstance(rows, int) and max(tokenizer.get_vocab().values(), default=-1) >= rows:
+    rows, backend = checkpoint.config.get("vocab_size"), tokenizer.backend_tokenizer
+    used = {*backend.get_vocab(with_added_tokens=False).values(), *backend.encode("a", "b").ids}
+    if isinstance(rows, int) and max(used) >= rows:
         raise UserError(
             f"model {checkpoint.name}: its tokenizer, as tokenizer_config.json describes it, has more tokens than the "
             f"{rows} of config.json's vocab_size; the files do not belong together"
