@@ -28,7 +28,7 @@ CONTRACTS = {
 ALLOWED: dict[str, tuple[str, ...]] = {
     "transforms.base": (),
     "transforms:contract": (),
-    "transforms.scoring:contract": ("transforms.base",),
+    "transforms.scoring:contract": ("transforms.base", "transforms:contract"),
     "transforms.scoring.packed": ("transforms.base", "transforms.scoring:contract"),
     "transforms.scoring.weights": ("transforms.base", "transforms.scoring.packed"),
     "transforms.scoring.families": (

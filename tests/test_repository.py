@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pyarrow as pa
 import pytest
@@ -18,7 +19,7 @@ from eval.published.scores import ROWS
 from eval.throughput import random_models
 from pipelines.benchmark.entrants import CODE_MODEL, PROTOCOL
 from scripts import write_options
-from transforms.schema import REASONS, REJECTED, SCORED
+from transforms.schema import REASONS, REJECTED, SCORED, Reason
 from transforms.scoring import catalogue
 from transforms.scoring.families import yes_no
 
@@ -75,6 +76,7 @@ def test_docs_have_the_columns_of_the_output(name: str, schema: pa.Schema) -> No
 
 def test_docs_have_the_reasons_of_rejection() -> None:
     assert {cells[0].strip("`"): cells[1] for cells in table("reason")} == REASONS
+    assert get_args(Reason) == tuple(REASONS)
 
 
 def test_what_is_known_of_models_elsewhere_is_of_models_of_the_catalogue() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Literal
 
 import pyarrow as pa
 
@@ -42,8 +43,52 @@ REJECTED = pa.schema(
 # Of a part file of candidates, which is a shard of the reranking job.
 PART_PAIRS = 16_384
 
-# The closed vocabulary of `reason`, with what each means to a reader of the rejected rows.
-REASONS = {
+# What a shard holds of its queries that have pairs, and of its valid pairs. Kept columns, called keep.NAME, follow.
+QUERIES = pa.schema(
+    [
+        pa.field("query_id", pa.string()),
+        pa.field("query", pa.string()),
+        pa.field("instruction", pa.string()),  # null where there is none
+        pa.field("n_pairs", pa.int32()),
+    ]
+)
+
+PAIRS = pa.schema(
+    [
+        pa.field("doc_id", pa.string()),
+        pa.field("text", pa.string()),  # as the model sees it
+        pa.field("first_stage_rank", pa.int32()),
+        pa.field("first_stage_score", pa.float64()),
+        pa.field("given_position", pa.int32()),  # in the input list, from 0
+        pa.field("source_file", pa.dictionary(pa.int32(), pa.string())),  # the user's own input: few files, many rows
+        pa.field("source_row", pa.int64()),
+    ]
+)
+
+# The closed vocabulary of `reason`.
+Reason = Literal[
+    "null_query_id",
+    "blank_query_id",
+    "duplicate_query_id",
+    "null_query",
+    "conflicting_query",
+    "null_candidates",
+    "null_candidate",
+    "null_doc_id",
+    "blank_doc_id",
+    "duplicate_doc_id",
+    "null_text",
+    "invalid_utf8",
+    "unreadable",
+    "too_long",
+    "tokenizer_error",
+    "out_of_memory",
+    "nan_score",
+    "endpoint_error",
+]
+
+# What each means to a reader of the rejected rows.
+REASONS: dict[Reason, str] = {
     "null_query_id": "the query's id is null",
     "blank_query_id": "the query's id is empty or white space",
     "duplicate_query_id": "an earlier row of the input has this query id",
@@ -72,12 +117,9 @@ class Shard:
     Attributes:
         name: stem of the part files, unique over the job, e.g. "part-00003-00012-00000" (file, row group, slice).
         last: whether this is the last slice of its row group, so that a resume knows the row group to be complete.
-        queries: one row per query that has pairs: query_id, query, instruction (null where there is none), n_pairs
-            (int32), then kept columns, each called keep.NAME.
-        pairs: one row per valid pair, a query's pairs together in the order of `queries` and, within a query, in
-            first-stage order: doc_id, text (as the model sees it), first_stage_rank, first_stage_score,
-            given_position (int32: place in the input list, from 0), source_file and source_row (int64) of the user's
-            own input, then kept columns, each called keep.NAME.
+        queries: rows of schema QUERIES, then kept columns, for each query that has pairs.
+        pairs: rows of schema PAIRS, then kept columns, for each valid pair: a query's pairs together in the order of
+            `queries` and, within a query, in first-stage order.
         rejected: rows of schema REJECTED.
         counts: what was met while reading: queries, empty_lists, empty_queries, empty_texts, nan_first_stage_scores.
     """

@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from transforms.input.arrays import blank, decodable, mask, nulls, objects
-from transforms.input.rows import Rows, kept_names
+from transforms.input.rows import UNREADABLE, Rows, kept_names
 from transforms.input.template import Template, render, uses_title
-from transforms.schema import REJECTED
+from transforms.schema import PAIRS, QUERIES, REJECTED, Reason
 
 # What is counted of each row read; the last ones add up to a shard's counts.
 COUNTS = ("queries", "empty_lists", "empty_queries", "empty_texts", "nan_first_stage_scores")
@@ -57,11 +57,11 @@ class _Faults:
         self.detail = objects(rows.column("detail"))
         self.ok = nulls(rows.column("fault"))
 
-    def mark(self, hit: NDArray[np.bool_], reason: str, detail: str | None = None) -> None:
+    def mark(self, hit: NDArray[np.bool_], reason: Reason, detail: str | None = None) -> None:
         new = hit & self.ok
         self.reason[new], self.detail[new], self.ok = reason, detail, self.ok & ~new
 
-    def mark_text(self, strings: pa.StringArray, column: str, null_reason: str | None) -> pa.StringArray:
+    def mark_text(self, strings: pa.StringArray, column: str, null_reason: Reason | None) -> pa.StringArray:
         """Marks strings that are not UTF-8, or null where that is a fault. Returns `strings` with null for both."""
         valid, bad = decodable(strings)
         self.mark(bad, "invalid_utf8", column)
@@ -122,7 +122,7 @@ def clean(rows: Rows, template: Template | None = None) -> Clean:
     def per_query(weights: NDArray[np.generic]) -> NDArray[np.int64]:
         return np.bincount(parent[order], weights=weights, minlength=n).astype(np.int64)
 
-    readable = mask(pc.not_equal(rows.queries.column("fault").fill_null(""), "unreadable"))
+    readable = mask(pc.not_equal(rows.queries.column("fault").fill_null(""), UNREADABLE))
     empty_text = mask(pc.equal(text.take(chosen), ""))
     counts = [
         readable,
@@ -132,8 +132,8 @@ def clean(rows: Rows, template: Template | None = None) -> Clean:
         per_query(is_nan[order]),
     ]
     return Clean(
-        _batch(queries, rows.queries, with_pairs),
-        _batch(pairs, entries, order),
+        _batch(QUERIES, queries, rows.queries, with_pairs),
+        _batch(PAIRS, pairs, entries, order),
         rejected,
         np.stack([n_pairs > 0, n_pairs, n_rejected], axis=1).astype(np.int64),
         per_query(pc.binary_length(rendered).to_numpy(zero_copy_only=False)),
@@ -225,8 +225,11 @@ def _rejected(
     return rejected, np.bincount(whose, minlength=queries.num_rows)
 
 
-def _batch(columns: dict[str, pa.Array], origin: pa.RecordBatch, places: NDArray[np.int64]) -> pa.RecordBatch:
-    """`columns`, followed by the columns to keep of `origin` at `places`."""
+def _batch(
+    schema: pa.Schema, columns: dict[str, pa.Array], origin: pa.RecordBatch, places: NDArray[np.int64]
+) -> pa.RecordBatch:
+    """`columns`, which are those of `schema`, followed by the columns to keep of `origin` at `places`."""
+    required = pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
     kept = kept_names(origin)
-    arrays = [*columns.values(), *(origin.column(name).take(pa.array(places)) for name in kept)]
-    return pa.RecordBatch.from_arrays(arrays, names=[*columns, *kept])
+    arrays = [*required.columns, *(origin.column(name).take(pa.array(places)) for name in kept)]
+    return pa.RecordBatch.from_arrays(arrays, names=[*schema.names, *kept])

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from transforms.input.arrays import as_kept, as_type, decodable, mask, nulls, objects, run_starts
 from transforms.input.columns import INTERNAL, Columns
+from transforms.schema import PAIRS, Reason
 
-# Few files, many rows.
-SOURCE = pa.dictionary(pa.int32(), pa.string())
+SOURCE = PAIRS.field("source_file").type
+UNREADABLE: Reason = "unreadable"
 # Columns that are carried to the output have this before their names, so that they meet none of the others.
 KEEP = "keep."
 
@@ -99,7 +100,7 @@ def flat_batch(batch: pa.RecordBatch, columns: Columns, path: str, first_row: in
 def lost(columns: Columns, path: str, row: int, pairs: int, detail: str) -> pa.RecordBatch:
     """What stands for pairs that cannot be read: one row in the form of `flat_batch`, at the first row that is lost."""
     given = {
-        "fault": pa.array(["unreadable"]),
+        "fault": pa.array([UNREADABLE]),
         "detail": pa.array([detail]),
         "n_candidates": pa.array([pairs], pa.int32()),
         "source_file": source(path, 1),
@@ -138,7 +139,12 @@ def group(flat: pa.RecordBatch) -> Rows:
         given[name] = column.take(pa.array(pick))
         other = mask(pc.not_equal(column, given[name].take(pa.array(run))))
         missing = nulls(column) if name == "query" else np.zeros(n, np.bool_)
-        for reason, hit in (("null_query", missing), ("invalid_utf8", bad), ("conflicting_query", other)):
+        faults: dict[Reason, NDArray[np.bool_]] = {
+            "null_query": missing,
+            "invalid_utf8": bad,
+            "conflicting_query": other,
+        }
+        for reason, hit in faults.items():
             new = hit & (fault == None)  # noqa: E711
             fault[new], detail[new] = reason, name
     entries = _with(flat.select([*ENTRY_FIELDS, *kept_names(flat)]), fault=fault, detail=detail)
@@ -148,7 +154,7 @@ def group(flat: pa.RecordBatch) -> Rows:
     return Rows(_assemble(QUERY_FIELDS, given, {}, (), len(first)), entries, n_entries)
 
 
-def with_fault(rows: Rows, places: NDArray[np.int64], reason: str) -> Rows:
+def with_fault(rows: Rows, places: NDArray[np.int64], reason: Reason) -> Rows:
     """`rows` where the queries at `places` have a fault."""
     if not len(places):
         return rows

@@ -25,12 +25,11 @@ from transforms.base import files
 from transforms.base.errors import UserError
 from transforms.input.rows import KEEP
 from transforms.layout import PARQUET, REJECTED_DIRECTORY, RERANKING, SCORED_DIRECTORY, part_files, part_numbers
-from transforms.schema import REJECTED, SCORED, Shard
-from transforms.scoring.results import Failure, Scores
+from transforms.schema import REJECTED, SCORED, Reason, Shard
+from transforms.scoring.results import LEDGER, Failure, Scores
 
 _RECORD_KEY = b"rerank"
 _FOOTERS_READ_AT_ONCE = 16
-_LEDGER = ("tokens", "truncated_tokens", "query_truncated_tokens", "windows", "group", "position")
 
 
 class Part(NamedTuple):
@@ -121,7 +120,7 @@ def results(shard: Shard, scores: Scores, top_k: int | None = None) -> tuple[pa.
         "score": pa.array(scores.score[rows], pa.float32()),
         "first_stage_rank": pair_columns["first_stage_rank"],
         "first_stage_score": pair_columns["first_stage_score"],
-    } | {name: _ledger_column(scores, name, rows) for name in _LEDGER}
+    } | {name: _ledger_column(scores, name, rows) for name in LEDGER}
     required = pa.table([columns[field.name].cast(field.type) for field in SCORED], schema=SCORED)
     extra = [_columns_after(query_columns, "n_pairs"), _columns_after(pair_columns, "source_row")]
     scored = pa.Table.from_arrays(
@@ -269,7 +268,7 @@ def _foreign(path: str) -> UserError:
     return UserError(f"{path} was not written by this job: move it out of the directory of scored parts")
 
 
-def uncommit(output: str, reason: str, fingerprint: str | None = None) -> None:
+def uncommit(output: str, reason: Reason, fingerprint: str | None = None) -> None:
     """Takes back the commits of the shards in which pairs were rejected for a reason, so that they are done again."""
     parts = committed(output, fingerprint)
     again = [name for name, part in parts.items() if part.counts[f"rejected.{reason}"]]

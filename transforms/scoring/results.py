@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from transforms.schema import Reason
 
 
 class RankingTask(NamedTuple):
@@ -20,9 +22,9 @@ class RankingTask(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """Why one pair has no score: a word of `transforms.schema.REASONS`, and what happened in one line."""
+    """Why one pair has no score: a word of `schema.REASONS`, and what happened in one line."""
 
-    reason: str
+    reason: Reason
     detail: str
 
 
@@ -45,7 +47,9 @@ class Scores:
     seconds: dict[str, float] = field(default_factory=dict)  # stage -> wall-clock seconds: tokenise, forward
 
 
-ARRAYS = ("score", "tokens", "truncated_tokens", "query_truncated_tokens", "windows", "group", "position")
+# The columns of SCORED that say what the model read of a pair.
+LEDGER = tuple(column.name for column in fields(Scores) if column.default is None)
+ARRAYS = ("score", *LEDGER)
 
 
 def take(scores: Scores, pairs: NDArray[np.int64]) -> Scores:
@@ -60,7 +64,7 @@ def take(scores: Scores, pairs: NDArray[np.int64]) -> Scores:
 def concatenate(parts: Sequence[Scores]) -> Scores:
     """The scores of several parts as those of one; counts and seconds are added up."""
     whole = Scores(score=np.concatenate([part.score for part in parts] or [np.zeros(0, dtype=np.float32)]))
-    for column in ARRAYS[1:]:
+    for column in LEDGER:
         arrays = [getattr(part, column) for part in parts]
         if arrays and arrays[0] is not None:
             setattr(whole, column, np.concatenate(arrays))
