@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import gzip
 from collections.abc import Callable
 from pathlib import Path
@@ -153,3 +154,12 @@ def test_questions_of_another_format(tmp_path: Path) -> None:
     path.write_bytes(b'{"example_id": 1, "answers": {"de": []}}\n')
     with pytest.raises(UserError, match=r": line 1: not in MKQA's format \('en'\); has the file changed\?$"):
         list(records.questions(str(path), "de"))
+
+
+def test_judgements_that_csv_wrote_keep_ids_with_quotes(tmp_path: Path) -> None:
+    path = tmp_path / "test.tsv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        rows = [["query-id", "corpus-id", "score"], ["q", '<dbpedia:"Heroes">', 1]]
+        csv.writer(file, delimiter="\t").writerows(rows)
+    assert '"<dbpedia:""Heroes"">"' in path.read_text(encoding="utf-8")
+    assert list(records.judgements(str(path))) == [Judgement("q", '<dbpedia:"Heroes">', 1)]

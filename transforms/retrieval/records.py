@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from transforms.base import files
 from transforms.base.errors import UserError, one_line
 from transforms.base.json_text import parse
-from transforms.base.trec import MAX_GRADE
+from transforms.base.trec import MAX_GRADE, split_csv
 
 _BATCH_ROWS = 1024
 
@@ -213,6 +213,9 @@ def _json_rows(
         yield where, row
 
 
+BEIR_JUDGEMENTS = ("query-id", "corpus-id", "score")  # the header of a file that BEIR's own loader reads as csv
+
+
 def _tsv_rows(
     path: str, lines: BinaryIO, columns: Mapping[int, tuple[str, ...]]
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -226,7 +229,7 @@ def _tsv_rows(
             raise UserError(f"{where}: not UTF-8; convert the file") from None
         if not text.strip():
             continue
-        cells = tuple(text.split("\t"))
+        cells = tuple(split_csv(text) if header == BEIR_JUDGEMENTS else text.split("\t"))
         if len(cells) not in columns and len(text.split()) in columns and len(cells) == 1:
             cells = tuple(text.split())  # TREC's files may have blanks
         if header is None:
