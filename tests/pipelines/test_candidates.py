@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.candidates.__main__ import main
-from pipelines.running import runner as running
 from tests.support import copies, tiny, tiny_encoder
 from tests.support.job_run import RUNNER, rerank, rows
 from tests.support.object_store import ObjectStore
@@ -230,7 +229,7 @@ def test_interrupt_ends_after_the_step_in_hand(
         assert stopping.wait(300), "it arrives in the main thread"
         return index(*arguments)
 
-    monkeypatch.setattr(running, "request_stop", request)
+    monkeypatch.setattr("pipelines.running.stopping.request_stop", request)
     monkeypatch.setattr(bm25, "index", interrupted)
     assert make(data, tmp_path / "out", "bm25") == 130
     assert capsys.readouterr().err.endswith("interrupted: the same command continues\n")

@@ -210,7 +210,8 @@ def test_overwrite_deletes_nothing_where_there_is_a_parquet_file_that_no_job_wro
         (scored / name).write_text("years of work")
     assert rerank(source, tmp_path / "out", model, "--overwrite") == 2
     assert capsys.readouterr().err == (
-        f"error: output {scored} holds what no job wrote (thesis.parquet); move it out, or give another --output\n"
+        f"error: output {scored} holds what no job wrote (part-0.parquet, thesis.parquet); "
+        "move it out, or give another --output\n"
     )
     assert [path.read_text() for path in scored.iterdir()] == ["years of work"] * 2
     assert not (tmp_path / "out" / "job.json").exists()

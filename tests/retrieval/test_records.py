@@ -159,7 +159,7 @@ def test_questions_of_another_format(tmp_path: Path) -> None:
 def test_judgements_that_csv_wrote_keep_ids_with_quotes(tmp_path: Path) -> None:
     path = tmp_path / "test.tsv"
     with path.open("w", encoding="utf-8", newline="") as file:
-        rows = [["query-id", "corpus-id", "score"], ["q", '<dbpedia:"Heroes">', 1]]
+        rows: list[list[object]] = [["query-id", "corpus-id", "score"], ["q", '<dbpedia:"Heroes">', 1]]
         csv.writer(file, delimiter="\t").writerows(rows)
     assert '"<dbpedia:""Heroes"">"' in path.read_text(encoding="utf-8")
     assert list(records.judgements(str(path))) == [Judgement("q", '<dbpedia:"Heroes">', 1)]

@@ -273,17 +273,17 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
     except Exception as error:  # a damaged file shows in as many ways as there are tokenizers
         raise UserError(f"model {checkpoint.name}: its tokenizer cannot be read: {one_line(error)}") from error
     rows, backend = checkpoint.config.get("vocab_size"), tokenizer.backend_tokenizer
-    used = {*backend.get_vocab(with_added_tokens=False).values(), *backend.encode("a", "b").ids}
-    if isinstance(rows, int) and max(used) >= rows:
+    framed = backend.encode("", "").ids
+    if isinstance(rows, int) and max([*backend.get_vocab(with_added_tokens=False).values(), *framed]) >= rows:
         raise UserError(
             f"model {checkpoint.name}: its tokenizer, as tokenizer_config.json describes it, has more tokens than the "
             f"{rows} of config.json's vocab_size; the files do not belong together"
         )
-    ids = (checkpoint.config.get("pad_token_id"), tokenizer.pad_token_id)
-    if checkpoint.config.get("model_type") in ROBERTA and None not in ids and len(set(ids)) > 1:
-        raise UserError(  # positions are not counted where the token of that id stands
-            f"model {checkpoint.name}: config.json says pad_token_id {ids[0]}, but its tokenizer pads with {ids[1]}; "
-            "the files do not belong together"
+    padding = checkpoint.config.get("pad_token_id")
+    if checkpoint.config.get("model_type") in ROBERTA and padding in framed:  # no position is counted for that id
+        raise UserError(
+            f"model {checkpoint.name}: config.json says pad_token_id {padding}, a token that its tokenizer puts into "
+            "every pair; the files do not belong together"
         )
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.backend_tokenizer.no_padding()
