@@ -18,6 +18,7 @@ setup(
         "eval.published": ["table.json"],
         "eval.table": ["templates/*"],
     },
+    entry_points={"console_scripts": ["offline-rerank = pipelines.command:main"]},
     python_requires="==3.11.*",
     install_requires=[
         "apache-beam>=2.77",
