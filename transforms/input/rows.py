@@ -66,8 +66,9 @@ def nested_rows(batch: pa.RecordBatch, columns: Columns, path: str, first_row: i
     lists = batch.column("candidates")
     if pa.types.is_null(lists.type):
         lists = lists.cast(pa.list_(pa.null()))
-    lists = lists.cast(pa.list_(lists.type.value_type))
-    n_entries = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    # Not cast to another kind of list: pyarrow 20 to 26 cut a field of Null type in its structs to the number of lists.
+    lengths = pc.list_value_length(lists).cast(pa.int32())
+    n_entries = lengths.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
     items = lists.flatten()
     if columns.prefix:
         fields = dict(zip((field.name for field in items.type), items.flatten(), strict=True))
@@ -75,7 +76,7 @@ def nested_rows(batch: pa.RecordBatch, columns: Columns, path: str, first_row: i
         fields = dict.fromkeys(columns.candidate, pa.nulls(len(items)))
 
     row = pa.array(np.arange(first_row, first_row + n))
-    query_origin = {"source_file": source(path, n), "source_row": row, "n_candidates": lists.value_lengths()}
+    query_origin = {"source_file": source(path, n), "source_row": row, "n_candidates": lengths}
     entry_origin = {
         "source_file": source(path, len(items)),
         "source_row": row.take(pa.array(np.repeat(np.arange(n), n_entries))),

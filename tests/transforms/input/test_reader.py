@@ -449,6 +449,19 @@ def test_lists_whose_entries_have_no_type(candidates: list[Any], tmp_path: Path)
     assert shards[0].pairs.column_names[-1] == "keep.lang"
 
 
+@pytest.mark.parametrize("rows", [1, 3])
+def test_fields_that_are_null_in_every_entry(tmp_path: Path, rows: int) -> None:
+    """Table.from_pylist, pandas and datasets write them with Parquet's Null type."""
+    entries = [{"doc_id": str(i), "text": f"t{i}", "title": None, "score": None, "rank": None} for i in range(5)]
+    table = pa.Table.from_pylist([{"query_id": str(i), "query": "q", "candidates": entries} for i in range(rows)])
+    assert table.schema.field("candidates").type.value_type.field("title").type == pa.null()
+    path = write(tmp_path / "a.parquet", table)
+    (shard,) = read(path)
+    assert shard.rejected.num_rows == 0
+    assert shard.pairs["text"].to_pylist() == ["t0", "t1", "t2", "t3", "t4"] * rows
+    assert shard.pairs["first_stage_score"].null_count == 5 * rows
+
+
 def test_optional_columns_without_a_type(tmp_path: Path) -> None:
     names = ("instruction", "title", "score", "rank")
     table = flat_table([pair("q", "1")])
