@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from transforms.base.errors import UserError
 from transforms.base.json_text import parse
-from transforms.scoring.weights.checkpoint import Checkpoint
+from transforms.scoring.weights.checkpoint import Checkpoint, read_json
 
 Pooling = Literal["mean", "cls", "last"]
 Similarity = Literal["cosine", "dot"]
@@ -71,7 +71,7 @@ def read(checkpoint: Checkpoint) -> Layout:
         UserError: the directory asks for something that is not done here; its embeddings would come out wrong.
     """
     modules = _modules(checkpoint)
-    described = _json(checkpoint, "config_sentence_transformers.json")
+    described = read_json(checkpoint, "config_sentence_transformers.json")
     told = checkpoint.config.get("task_instructions") or {}  # jina-embeddings-v3 has them here too
     prompts = {name: text for name, text in (told | (described.get("prompts") or {})).items() if text is not None}
     asked = described.get("similarity_fn_name")
@@ -84,10 +84,10 @@ def read(checkpoint: Checkpoint) -> Layout:
     if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
         raise _unlike(checkpoint, f"the modules {', '.join(kinds)}", "Transformer, Pooling and perhaps Normalize")
     paths = [str(Path(modules[0][1]) / file) for file in TRANSFORMER_FILES]
-    text: Any = next((_json(checkpoint, path) for path in paths if (checkpoint.directory / path).is_file()), {})
+    text = next((read_json(checkpoint, path) for path in paths if (checkpoint.directory / path).is_file()), {})
     if text.get("do_lower_case"):
         raise _unlike(checkpoint, "do_lower_case", "a tokenizer that does what is wanted by itself")
-    pooling = _json(checkpoint, str(Path(modules[1][1]) / "config.json"))
+    pooling = read_json(checkpoint, str(Path(modules[1][1]) / "config.json"))
     size = described.get("truncate_dim")
     if size is not None and "Normalize" in kinds and asked == "dot":  # cut after they were normalised, and not anew
         raise _unlike(checkpoint, "truncate_dim and the dot product of normalised embeddings", "one of them")
@@ -113,23 +113,17 @@ def _pooling(checkpoint: Checkpoint, described: Mapping[str, Any]) -> Pooling:
 
 def _modules(checkpoint: Checkpoint) -> list[tuple[str, str]]:
     """Kind and folder of each module; a kind is the last part of its class's name, whoever's class it is."""
-    listed = _json(checkpoint, "modules.json", otherwise=[])
+    path = checkpoint.directory / "modules.json"
+    if not path.is_file():
+        return []
+    try:
+        listed = parse(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"model {checkpoint.name}: {path} is not valid JSON ({error}); fetch it again") from error
     try:
         return [(str(module["type"]).rsplit(".", 1)[-1], str(module["path"])) for module in listed]
     except (TypeError, KeyError) as error:
-        path = checkpoint.directory / "modules.json"
         raise UserError(f"model {checkpoint.name}: {path} is no list of modules; fetch it again") from error
-
-
-def _json(checkpoint: Checkpoint, file: str, otherwise: Any = None) -> Any:
-    """The contents of a JSON file, or something else (an empty object) where there is no such file."""
-    path = checkpoint.directory / file
-    if not path.is_file():
-        return {} if otherwise is None else otherwise
-    try:
-        return parse(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"model {checkpoint.name}: {path} is not valid JSON ({error}); fetch it again") from error
 
 
 def _unlike(checkpoint: Checkpoint, asked: str, done: str) -> UserError:
