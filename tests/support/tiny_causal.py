@@ -24,7 +24,7 @@ Model = TypeVar("Model", bound=PreTrainedModel)
 
 UNKNOWN = "¿"
 CHARACTERS = [UNKNOWN, *string.printable]
-ANSWERS = ["no", "yes"]
+ANSWERS = ["no", "yes", "Yes"]
 SIZES: dict[str, Any] = {
     "vocab_size": len(CHARACTERS) + len(ANSWERS),
     "hidden_size": 16,
@@ -37,7 +37,7 @@ SIZES: dict[str, Any] = {
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
-    """A token for each character, and one for "no" and "yes" each."""
+    """A token for each character, and one for each answer."""
     backend = Tokenizer(WordLevel({character: i for i, character in enumerate(CHARACTERS)}, unk_token=UNKNOWN))
     backend.pre_tokenizer = Split(Regex(r"[\s\S]"), "isolated")
     backend.decoder = Fuse()
@@ -52,14 +52,12 @@ def text_of(ids: Any) -> str:
 
 def qwen3(folder: Path, **fields: Any) -> Path:
     """A Qwen3 with tied embeddings, unless the fields of its configuration say otherwise."""
-    return save(
-        folder, Qwen3ForCausalLM(Qwen3Config(**SIZES, **({"head_dim": 8, "tie_word_embeddings": True} | fields)))
-    )
+    return save(folder, Qwen3ForCausalLM(Qwen3Config(**SIZES | {"head_dim": 8, "tie_word_embeddings": True} | fields)))
 
 
 def qwen2(folder: Path, **fields: Any) -> Path:
     """A Qwen2 with tied embeddings, unless the fields of its configuration say otherwise."""
-    return save(folder, Qwen2ForCausalLM(Qwen2Config(**SIZES, **({"tie_word_embeddings": True} | fields))))
+    return save(folder, Qwen2ForCausalLM(Qwen2Config(**SIZES | {"tie_word_embeddings": True} | fields)))
 
 
 def save(folder: Path, model: PreTrainedModel) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from transforms.base.errors import UserError
@@ -36,6 +37,79 @@ JINA_V3_PROMPTS = {
 
 GOLDEN = "the vendor's code, on a small random checkpoint in the vendor's layout"
 CARD = f"{GOLDEN}; with `eval verify`, the scores on the model card"
+TRANSFORMERS = "transformers' own class, on a small random checkpoint"
+NOT_VENDOR = "NOT against the vendor's code or weights"
+
+# Models of which several differ in little.
+BGE = Model(
+    name="BAAI/bge-reranker-v2-m3",
+    family="cross_encoder",
+    settings=cross_encoder.Settings(max_length=512, truncation="only_document"),
+    licence="Apache-2.0",
+    parameters=0.57,
+    limit=8_192,
+    score="raw logit",
+    checked=CARD,
+    revision="953dc6f6f85a1b2dbfca4c34a2796e7dde08d41e",
+)
+BGE_1 = replace(
+    BGE,
+    licence="MIT",
+    limit=512,
+    checked=f"{TRANSFORMERS}; the vendor's code, on one of bge-reranker-v2-m3",
+    revision=None,
+)
+MINILM = Model(
+    name="cross-encoder/ms-marco-MiniLM-L6-v2",
+    family="cross_encoder",
+    settings=cross_encoder.Settings(),
+    licence="Apache-2.0",
+    parameters=0.023,
+    limit=512,
+    score="raw logit",
+    checked=f"{TRANSFORMERS}; sentence-transformers' CrossEncoder, on ms-marco-MiniLM-L12-v2",
+)
+QWEN3 = Model(
+    name="Qwen/Qwen3-Reranker-0.6B",
+    family="yes_no",
+    settings=yes_no.Settings(prompt="qwen3"),
+    licence="Apache-2.0",
+    parameters=0.6,
+    limit=40_960,
+    score='probability of "yes" against "no", 0 to 1',
+    checked=GOLDEN,
+    revision="e61197ed45024b0ed8a2d74b80b4d909f1255473",
+)
+MXBAI = Model(
+    name="mixedbread-ai/mxbai-rerank-base-v2",
+    family="yes_no",
+    settings=yes_no.Settings(prompt="mxbai", activation="none", centre=4.5),
+    licence="Apache-2.0",
+    parameters=0.5,
+    limit=32_768,
+    score='logit of "1" less logit of "0"; with --activation sigmoid the vendor\'s normalised score',
+    checked=GOLDEN,
+    revision="3ea9d4dffa7d12a4f366be8e275c349de9fc9865",
+)
+ZERANK = Model(
+    name="zeroentropy/zerank-1",
+    family="yes_no",
+    settings=yes_no.Settings(prompt="zerank", max_length=32_768, activation="none"),
+    licence="CC-BY-NC-4.0",
+    parameters=4.0,
+    limit=32_768,
+    score='logit of "Yes"; with --activation sigmoid the vendor\'s probability, the sigmoid of a fifth of it',
+    checked=f"{TRANSFORMERS}, with a prompt from the model card; {NOT_VENDOR}",
+)
+CTXL = replace(
+    ZERANK,
+    name="ContextualAI/ctxl-rerank-v2-instruct-multilingual-1b",
+    settings=yes_no.Settings(prompt="ctxl", max_length=32_768, activation="none"),
+    licence="CC-BY-NC-SA-4.0",
+    parameters=1.0,
+    score='logit of "!", the first token of the vocabulary; not rounded to bfloat16, as the vendor\'s is',
+    revision="8fd1edf6a98564cb712064f884b8ef7df5c1b876",
+)
 
 MODELS = (
     Model(
@@ -60,16 +134,15 @@ MODELS = (
         revision="126747772a932960028d9f4dc93bd5d9c4869be4",
         signature="modeling_xlm_roberta.XLMRobertaForSequenceClassification",
     ),
-    Model(
-        name="BAAI/bge-reranker-v2-m3",
-        family="cross_encoder",
-        settings=cross_encoder.Settings(max_length=512, truncation="only_document"),
-        licence="Apache-2.0",
-        parameters=0.57,
-        limit=8_192,
-        score="raw logit",
-        checked=CARD,
-        revision="953dc6f6f85a1b2dbfca4c34a2796e7dde08d41e",
+    BGE,
+    replace(BGE_1, name="BAAI/bge-reranker-base", parameters=0.28),
+    replace(BGE_1, name="BAAI/bge-reranker-large", parameters=0.56),
+    MINILM,
+    replace(
+        MINILM,
+        name="cross-encoder/ms-marco-MiniLM-L12-v2",
+        parameters=0.033,
+        checked="sentence-transformers' CrossEncoder, on these weights, dequantised from an int8 export",
     ),
     Model(
         name="jinaai/jina-reranker-v3",
@@ -83,49 +156,47 @@ MODELS = (
         revision="10fb694fc21f7a710a563ff1eb977a460f3868e4",
         signature="JinaForRanking",
     ),
-    Model(
-        name="Qwen/Qwen3-Reranker-0.6B",
-        family="yes_no",
-        settings=yes_no.Settings(prompt="qwen3"),
-        licence="Apache-2.0",
-        parameters=0.6,
-        limit=40_960,
-        score='probability of "yes" against "no", 0 to 1',
-        checked=GOLDEN,
-        revision="e61197ed45024b0ed8a2d74b80b4d909f1255473",
+    QWEN3,
+    replace(QWEN3, name="Qwen/Qwen3-Reranker-4B", parameters=4.0, revision="f16fc5d5d2b9b1d0db8280929242745d79794ef5"),
+    replace(
+        QWEN3,
+        name="Qwen/Qwen3-Reranker-8B",
+        parameters=8.2,
+        checked=f"{GOLDEN}; {TRANSFORMERS} whose output matrix is its own, as here",
+        revision="77d193c791ed757ca307ee72715aa132723da912",
     ),
-    Model(
-        name="Qwen/Qwen3-Reranker-4B",
-        family="yes_no",
-        settings=yes_no.Settings(prompt="qwen3"),
-        licence="Apache-2.0",
-        parameters=4.0,
-        limit=40_960,
-        score='probability of "yes" against "no", 0 to 1',
-        checked=GOLDEN,
-        revision="f16fc5d5d2b9b1d0db8280929242745d79794ef5",
+    replace(
+        QWEN3,
+        name="nlpai-lab/KURE-Reranker-base",
+        settings=yes_no.Settings(prompt="qwen3", activation="none"),
+        parameters=1.7,
+        score='logit of "yes" less logit of "no"',
+        checked=f"{TRANSFORMERS}, with the prompt of its training code, which is Qwen3-Reranker's; {NOT_VENDOR}",
+        revision=None,
     ),
-    Model(
-        name="mixedbread-ai/mxbai-rerank-base-v2",
-        family="yes_no",
-        settings=yes_no.Settings(prompt="mxbai", activation="none", centre=4.5),
-        licence="Apache-2.0",
-        parameters=0.5,
-        limit=32_768,
-        score='logit of "1" less logit of "0"; with --activation sigmoid the vendor\'s normalised score',
-        checked=GOLDEN,
-        revision="3ea9d4dffa7d12a4f366be8e275c349de9fc9865",
-    ),
-    Model(
+    MXBAI,
+    replace(
+        MXBAI,
         name="mixedbread-ai/mxbai-rerank-large-v2",
-        family="yes_no",
-        settings=yes_no.Settings(prompt="mxbai", activation="none", centre=6.0),
-        licence="Apache-2.0",
+        settings=replace(MXBAI.settings, centre=6.0),
         parameters=1.5,
-        limit=32_768,
-        score='logit of "1" less logit of "0"; with --activation sigmoid the vendor\'s normalised score',
-        checked=GOLDEN,
         revision="ca7e1ee484c37c0ddd8d178a9a5c33cec575c5e6",
+    ),
+    ZERANK,
+    replace(
+        ZERANK,
+        name="zeroentropy/zerank-1-small",
+        licence="Apache-2.0",
+        parameters=1.7,
+        revision="a65fd51c450e9b47fdddab98e31166ecad21af8d",
+    ),
+    replace(ZERANK, name="zeroentropy/zerank-2", revision="5eae30d5ee3c6b2df2ef6d723bde45172d761c4c"),
+    CTXL,
+    replace(
+        CTXL,
+        name="ContextualAI/ctxl-rerank-v2-instruct-multilingual-2b",
+        parameters=2.0,
+        revision="6ffef5dc552583b8db58dc4a87f79f7aee78d2d9",
     ),
     Model(
         name="jinaai/jina-reranker-m0",
@@ -236,7 +307,7 @@ def with_options(model: Model, options: Mapping[str, Any]) -> Any:
         choices = get_args(hint) if get_origin(hint) is Literal else ()
         if choices and given.get(name, choices[0]) not in choices:
             raise UserError(f"--{name} {given[name]}: give {' or '.join(choices)}")
-    return dataclasses.replace(model.settings, **given)
+    return replace(model.settings, **given)
 
 
 def licence_notice(model: Model) -> str | None:

@@ -129,7 +129,7 @@ def test_scores_are_those_of_the_whole_model(
     scores = reranker.score_tasks(tasks)
     model = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
     tokenizer = checkpoint.load_tokenizer(checkpoint.locate(str(tmp_path)))
-    no, yes = (tokenizer.convert_tokens_to_ids(answer) for answer in yes_no.PROMPTS[prompt].answers)
+    no, yes = (tokenizer.convert_tokens_to_ids(str(answer)) for answer in yes_no.PROMPTS[prompt].answers)
     readings = read(Settings(prompt=prompt, max_length=1024), *tasks, tokenizer=tokenizer)
     for reading, score in zip(readings, scores.score, strict=True):
         logits = model(torch.from_numpy(reading.ids)[None].long()).logits[0, -1].detach()
@@ -149,9 +149,12 @@ def test_sigmoid_is_centred(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"prompt": "qwen4"}, "--prompt qwen4: the prompts of this family are qwen3, qwen3-evaluation, mxbai"),
-        ({"max_length": 127}, "--max_length 127: .* takes 128 to 16256 tokens"),
-        ({"max_length": 16257}, "--max_length 16257: .* takes 128 to 16256 tokens"),
+        (
+            {"prompt": "qwen4"},
+            "--prompt qwen4: the prompts of this family are qwen3, qwen3-evaluation, mxbai, zerank, ctxl",
+        ),
+        ({"max_length": 127}, "--max_length 127: .* takes 128 to 16384 tokens"),
+        ({"max_length": 16385}, "--max_length 16385: .* takes 128 to 16384 tokens"),
         ({"long_documents": "window"}, "--long_documents: does not apply to Qwen/Qwen3-Reranker-0.6B, a yes-no"),
     ],
 )
@@ -186,7 +189,7 @@ def test_output_matrix_that_is_missing(tmp_path: Path) -> None:
 def test_answer_of_several_tokens(tmp_path: Path) -> None:
     tiny_causal.qwen3(tmp_path)
     tiny.change(tmp_path / "tokenizer.json", added_tokens=[])
-    with pytest.raises(UserError, match="its tokenizer has no single token for 'no'"):
+    with pytest.raises(UserError, match="its tokenizer has no single token for 'yes'"):
         Reranker.load(str(tmp_path), like="Qwen/Qwen3-Reranker-0.6B", max_length=256)
 
 

@@ -5,7 +5,7 @@ What the prompt is and what is made of the hidden state is each family's own: `y
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -128,7 +128,9 @@ def encode(tokenizer: PreTrainedTokenizerBase, text: str) -> Ids:
     return np.array(tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.int32)
 
 
-def check_seam(tokenizer: PreTrainedTokenizerBase, before: str, after: str, name: str) -> None:
+def check_seam(
+    tokenizer: PreTrainedTokenizerBase, before: str, after: str, name: str, texts: Collection[str] = EDGES
+) -> None:
     """Make sure that two neighbouring parts of a prompt can be tokenised apart, and so each once for many prompts.
 
     Args:
@@ -136,12 +138,13 @@ def check_seam(tokenizer: PreTrainedTokenizerBase, before: str, after: str, name
         before: the part before the seam, with `{}` where the user's text stands, or without.
         after: the part after it, likewise.
         name: of the checkpoint, for messages.
+        texts: to try in the places of the user's.
 
     Raises:
         UserError: the tokenizer joins some texts over the seam.
     """
-    for left in EDGES:
-        for right in EDGES:
+    for left in texts:
+        for right in texts:
             parts = (before.replace("{}", left), after.replace("{}", right))
             if [*encode(tokenizer, "".join(parts))] != [token for part in parts for token in encode(tokenizer, part)]:
                 raise UserError(

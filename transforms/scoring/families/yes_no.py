@@ -1,7 +1,9 @@
-"""Language models that answer whether a document is relevant: Qwen3-Reranker (yes or no), mxbai-rerank-v2 (1 or 0).
+"""Language models whose next token says whether a document is relevant: Qwen3-Reranker (yes or no), mxbai-rerank-v2
+(1 or 0), zerank (Yes), ctxl-rerank-v2 (the first token of the vocabulary).
 
 The score is how much likelier the one answer is than the other as the prompt's next token: the difference of two
-logits, or a sigmoid of it. (A softmax over two logits is the sigmoid of their difference.)
+logits, or a sigmoid of it (a softmax over two logits is the sigmoid of their difference). A model that is read at one
+token alone is scored by that token's logit.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from transforms.base.errors import UserError
-from transforms.scoring.families.causal import CausalReranker, Reading, check_seam, encode
+from transforms.scoring.families.causal import EDGES, CausalReranker, Reading, check_seam, encode
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.execution import Placement
 from transforms.scoring.packed.packing import Ids
@@ -30,22 +32,28 @@ WORDS = 128  # more tokens than any prompt has beside query and document
 
 @dataclass(frozen=True)
 class Prompt:
-    """The words around a query and a document.
+    """The words around a query and a document, and how the model's answer is read.
 
     The parts are tokenised apart, and each query and document once, however many prompts it stands in.
 
     Attributes:
-        opening: before the query.
-        query: with `{query}` and `{instruction}`.
+        opening: before the query, or before the document where that comes first.
+        query: with `{query}` and `{instruction}`, or without the latter where the model takes none.
         document: with `{document}`.
-        closing: after the document; cut like it.
         suffix: at the end, never cut.
-        answers: the answer for an irrelevant and that for a relevant document, one token each.
+        answers: the answer for an irrelevant document, None where its logit is not read, and that for a relevant one;
+            one token each.
+        scale: what the difference of the logits is divided by before the sigmoid.
+        between: after the query, never cut.
+        closing: after the document; cut like it.
+        document_end: how `document` ends; a document that is cut keeps it.
+        document_first: whether the document stands before the query.
+        stripped: whether white space at the ends of queries and documents is left out.
         bare_query: in place of `query` where there is no instruction or an empty one.
         instruction: where none is given.
         query_share: how much of max_length a query may take.
         counted: which of the parts that are never cut max_length counts too.
-        seam: neighbouring words, `{}` for a user's text, that the vendor tokenises together and this module apart, or
+        seams: neighbouring words, `{}` for a user's text, that the vendor tokenises together and this module apart, or
             the other way round; it must make no difference.
     """
 
@@ -53,20 +61,34 @@ class Prompt:
     query: str
     document: str
     suffix: str
-    answers: tuple[str, str]
+    answers: tuple[str | None, str]
+    scale: float = 1.0
+    between: str = ""
     closing: str = ""
+    document_end: str = ""
+    document_first: bool = False
+    stripped: bool = False
     bare_query: str | None = None
     instruction: str | None = None
     query_share: float = 1.0
     counted: tuple[Literal["opening", "suffix"], ...] = ("opening", "suffix")
-    seam: tuple[str, str] = ("<Query>: {}\n<Document>:", " {}")
+    seams: tuple[tuple[str, str], ...] = (("<Query>: {}\n<Document>:", " {}"),)
 
     def ask(self, query: str, instruction: str | None) -> str:
         """The query's part of the prompt."""
+        query = self.text(query)
         instruction = self.instruction if instruction is None else instruction
         if self.bare_query is not None and not instruction:
             return self.bare_query.format(query=query)
         return self.query.format(query=query, instruction=instruction)
+
+    def show(self, document: str) -> str:
+        """The document's part of the prompt."""
+        return self.document.format(document=self.text(document))
+
+    def text(self, text: str) -> str:
+        """A user's text as it stands in the prompt."""
+        return text.strip() if self.stripped else text
 
 
 _JUDGE = (
@@ -110,7 +132,31 @@ PROMPTS: Mapping[str, Prompt] = {
         answers=("0", "1"),
         query_share=0.75,
         counted=(),
-        seam=("\n", "document: {}"),
+        seams=(("\n", "document: {}"),),
+    ),
+    # zerank-1's and -2's model cards: the chat template with the query as system and the document as user.
+    "zerank": Prompt(
+        opening="<|im_start|>system\n",
+        query="{query}",
+        between="<|im_end|>\n<|im_start|>user\n",
+        document="{document}",
+        suffix="<|im_end|>\n<|im_start|>assistant\n",
+        answers=(None, "Yes"),
+        scale=5.0,
+        stripped=True,
+        seams=(("\n", "{}"),),
+    ),
+    # ctxl-rerank-v2's model card; "!" is the first token of Qwen's vocabulary, whose logit the vendor reads.
+    "ctxl": Prompt(
+        opening="Check whether a given document contains information helpful to answer the query.\n<Document>",
+        document=" {document}\n",
+        document_end="\n",
+        document_first=True,
+        query="<Query> {query} {instruction}",
+        bare_query="<Query> {query}",
+        suffix=" ??",
+        answers=(None, "!"),
+        seams=(("<Document>", " {}\n"), ("{}\n", "<Query> {}"), ("<Query> {}", " ??")),
     ),
 }
 
@@ -123,8 +169,9 @@ class Settings:
         prompt: a name in PROMPTS.
         max_length: of the prompt, or of query and document alone; which, the prompt says.
         instruction: for queries that have none of their own; None for the prompt's.
-        activation: "none" for the difference of the logits, "sigmoid" for a score between 0 and 1.
-        centre: the difference that the sigmoid maps to 1/2.
+        activation: "none" for the difference of the logits (of one answer, its logit), "sigmoid" for a score between 0
+            and 1.
+        centre: the difference, or the one answer's logit, that the sigmoid maps to 1/2.
     """
 
     prompt: str = "qwen3"
@@ -156,21 +203,23 @@ class Reader:
         self._prompt = PROMPTS[settings.prompt]
         self._instruction = settings.instruction
         self._opening: Ids = encode(tokenizer, self._prompt.opening)
+        self._between: Ids = encode(tokenizer, self._prompt.between)
+        self._document_end: Ids = encode(tokenizer, self._prompt.document_end)
         self._closing: Ids = encode(tokenizer, self._prompt.closing)
         self._suffix: Ids = encode(tokenizer, self._prompt.suffix)
         words = {"opening": len(self._opening), "suffix": len(self._suffix)}
-        self._room = settings.max_length - sum(words[part] for part in self._prompt.counted)
+        self._room = settings.max_length - len(self._between) - sum(words[part] for part in self._prompt.counted)
         self._longest_query = int(settings.max_length * self._prompt.query_share)
 
     def __call__(self, tasks: Sequence[RankingTask], tokens: Tokens) -> Iterator[Reading | Failure]:
         """See `causal.Read`."""
         queries = [self._ask(task) for task in tasks]
         tokens.add(queries)
-        tokens.add(self._prompt.document.format(document=text) for task in tasks for text in task.documents)
+        tokens.add(self._prompt.show(text) for task in tasks for text in task.documents)
         for task, asked in zip(tasks, queries, strict=True):
             query = tokens[asked]
             for text in task.documents:
-                document = tokens[self._prompt.document.format(document=text)]
+                document = tokens[self._prompt.show(text)]
                 if isinstance(query, Failure):
                     yield query
                 elif isinstance(document, Failure):
@@ -183,11 +232,22 @@ class Reader:
 
     def _join(self, query: Ids, document: Ids) -> Reading:
         cuts = cut(len(query), len(document), len(self._closing), self._room, self._longest_query)
-        parts = (query[: cuts.query], document[: cuts.document], self._closing[: cuts.closing])
-        ids: Ids = np.concatenate([self._opening, *parts, self._suffix])
+        asked: tuple[Ids, ...] = (query[: cuts.query], self._between)
+        shown = (self._shorten(document, cuts.document), self._closing[: cuts.closing])
+        before = (self._opening, *(() if self._prompt.document_first else asked))
+        after = (*(asked if self._prompt.document_first else ()), self._suffix)
+        ids: Ids = np.concatenate([*before, *shown, *after])
         return Reading(
-            ids, len(document) - cuts.document, len(query) - cuts.query, prefix=len(self._opening) + cuts.query
+            ids, len(document) - cuts.document, len(query) - cuts.query, prefix=sum(len(part) for part in before)
         )
+
+    def _shorten(self, document: Ids, tokens: int) -> Ids:
+        """The document's first tokens, so many together with its end."""
+        if tokens == len(document):
+            return document
+        kept = max(tokens - len(self._document_end), 0)
+        shortened: Ids = np.concatenate([document[:kept], self._document_end])[:tokens]
+        return shortened
 
 
 def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
@@ -206,7 +266,10 @@ def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
         )
     if settings.prompt not in PROMPTS:
         raise UserError(f"--prompt {settings.prompt}: the prompts of this family are {', '.join(PROMPTS)}")
-    longest = backbones.positions(config) - WORDS
+    prompt = PROMPTS[settings.prompt]
+    if settings.instruction and "{instruction}" not in prompt.query:
+        raise UserError(f"--instruction: the prompt {settings.prompt} has no place for one; leave it out")
+    longest = backbones.positions(config) - (0 if {"opening", "suffix"} <= {*prompt.counted} else WORDS)
     if not WORDS <= settings.max_length <= longest:
         raise UserError(f"--max_length {settings.max_length}: {checkpoint.name} takes {WORDS} to {longest} tokens")
     return settings
@@ -215,19 +278,23 @@ def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
 def load(checkpoint: Checkpoint, settings: Settings, placement: Placement) -> CausalReranker:
     """Load a Qwen2 or Qwen3 language model; see `checkpoint.build` for the errors.
 
-    Of the output matrix only the rows of the two answers are kept, as their difference, in float32.
+    Of the output matrix only the rows of the answers are kept, of two their difference, in float32.
     """
     tensors = checkpoints.read_tensors(checkpoint)
     tokenizer = checkpoints.load_tokenizer(checkpoint)
     prompt = PROMPTS[settings.prompt]
-    check_seam(tokenizer, *prompt.seam, name=checkpoint.name)
-    no, yes = (_answer(tokenizer, answer, checkpoint.name) for answer in prompt.answers)
+    for seam in prompt.seams:
+        check_seam(tokenizer, *seam, name=checkpoint.name, texts={prompt.text(text) for text in EDGES})
+    irrelevant, relevant = prompt.answers
     matrix = _output_matrix(checkpoint, tensors)
-    direction = (matrix[yes].float() - matrix[no].float()).to(placement.device)[:, None]
+    direction = matrix[_answer(tokenizer, relevant, checkpoint.name)].float()
+    if irrelevant is not None:
+        direction = direction - matrix[_answer(tokenizer, irrelevant, checkpoint.name)].float()
+    direction = direction.to(placement.device)[:, None]
 
     def score(hidden: torch.Tensor) -> torch.Tensor:
-        difference = hidden @ direction
-        return (difference - settings.centre).sigmoid() if settings.activation == "sigmoid" else difference
+        logit = hidden @ direction
+        return ((logit - settings.centre) / prompt.scale).sigmoid() if settings.activation == "sigmoid" else logit
 
     backbone = backbones.load(checkpoint, KINDS, tensors, placement)
     return CausalReranker(tokenizer, Reader(settings, tokenizer), backbone, score)
