@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn.functional import linear, scaled_dot_product_attention
 
-from transforms.scoring.packed.attention import KERNELS
+from transforms.scoring.packed.attention import EARLIER, EVERYTHING, KERNELS
 from transforms.scoring.packed.packing import Packed, TokenSequence, pack
 from transforms.scoring.weights.last_layer import LastPostNorm, LastPreNorm
 
@@ -56,18 +57,36 @@ def measure(model: Any, batches: Sequence[Packed], *, causal: bool, kernel: str)
 
     heads = config.num_attention_heads
     size = getattr(config, "head_dim", None) or config.hidden_size // heads
-    squares = sum(length * length for batch in batches for length in batch.lengths)
-    mean = squares / sum(length for batch in batches for length in batch.lengths)
-    attention = 4 * squares * heads * size * config.num_hidden_layers / (2 if causal else 1)
+    lengths = np.array([length for batch in batches for length in batch.lengths])
+    mean = (lengths**2).sum() / lengths.sum()
+    seen = sum((lengths * _seen(lengths, window, causal)).sum() for window in _windows(config))
+    attention = 4 * seen * heads * size
     rate = _attention_rate(max(16, round(mean / 16) * 16), rows, heads, size, parameter, causal, kernel)
     return LeastTime(product_seconds + attention / rate, operations / product_seconds, rate)
+
+
+def _windows(config: Any) -> list[int | None]:
+    """Of each layer, transformers' `sliding_window` of its attention."""
+    kinds = getattr(config, "layer_types", None) or ["full_attention"] * config.num_hidden_layers
+    # ModernBERT's configuration has half of the window, its attention that and the token itself.
+    own = config.model_type == "modernbert"
+    return [config.sliding_window + own if kind == "sliding_attention" else None for kind in kinds]
+
+
+def _seen(lengths: NDArray[np.int64], window: int | None, causal: bool) -> NDArray[np.float64]:
+    """How many tokens a token sees on the mean in sequences of such lengths."""
+    sides = 1 if causal else 2
+    if window is None:
+        return lengths * sides / 2
+    near = np.minimum(window - 1, lengths - 1)  # on a side, less what is missing at the ends
+    return sides * near * (1 - (near + 1) / (2 * lengths)) + 1
 
 
 def linear_shapes(model: Any) -> Counter[tuple[int, int]]:
     """How many linear layers of each shape (out, in) run on every token: all but what the last layer leaves out."""
     last = next((module for module in model.modules() if isinstance(module, (LastPostNorm, LastPreNorm))), None)
     in_last = set(last.modules()) if last is not None else set()
-    always = ("query", "key", "value", "q_proj", "k_proj", "v_proj")
+    always = ("query", "key", "value", "q_proj", "k_proj", "v_proj", "Wqkv")
     return Counter(
         (module.out_features, module.in_features)
         for name, module in model.named_modules()
@@ -115,6 +134,7 @@ def _attention_rate(
         sequence = TokenSequence(np.zeros(length, np.int32), np.zeros(0, np.int32), length)
         packed = pack([sequence] * sequences, like.device)
         query, key, value = (state.flatten(0, 1) for state in states)
-        own = least(lambda: KERNELS[kernel].attend(query, key, value, packed, causal, None), like.device)
+        reach = EARLIER if causal else EVERYTHING
+        own = least(lambda: KERNELS[kernel].attend(query, key, value, packed, reach, None), like.device)
         seconds = min(seconds, own)
     return 4 * sequences * length * length * heads * size / (2 if causal else 1) / seconds

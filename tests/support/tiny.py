@@ -15,6 +15,8 @@ from tokenizers.processors import TemplateProcessing
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
+    ModernBertConfig,
+    ModernBertForSequenceClassification,
     PreTrainedModel,
     XLMRobertaConfig,
     XLMRobertaForSequenceClassification,
@@ -39,6 +41,31 @@ def bert(folder: Path) -> Path:
         special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
     )
     return _save(folder, BertForSequenceClassification(config), special, "[UNK]", template)
+
+
+def modern_bert(folder: Path, **fields: object) -> Path:
+    """A ModernBERT of 96 places: `[CLS] query [SEP] document [SEP]`, letters as in `bert`; windows of 4 on each side.
+
+    Args:
+        folder: where it goes.
+        fields: of its configuration.
+    """
+    config = ModernBertConfig(
+        **{
+            **SIZES,
+            "vocab_size": 30,
+            "num_hidden_layers": 5,
+            "max_position_embeddings": 96,
+            "local_attention": 8,
+            "pad_token_id": 0,
+            **fields,
+        }
+    )
+    special = {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3}
+    template = TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    return _save(folder, ModernBertForSequenceClassification(config), special, "[UNK]", template)
 
 
 def xlm_roberta(folder: Path) -> Path:

@@ -73,8 +73,14 @@ def checkpoint(
     return folder
 
 
-def prompt(query: str, documents: Sequence[str], instruction: str = "") -> str:
-    """The prompt, written out."""
+def windowed(folder: Path, window: int, **fields: object) -> Path:
+    """The same in the layout of jina-reranker-v3.5: in the second of its two layers a token sees a window."""
+    kinds = ["full_attention", "sliding_attention"]
+    return checkpoint(folder, layer_types=kinds, sliding_window=window, use_sliding_window=True, **fields)  # type: ignore[arg-type]
+
+
+def prompt(query: str, documents: Sequence[str], instruction: str = "", mark: str = "") -> str:
+    """The prompt, written out; v3.5's has a mark after the query in its first line too."""
     passages = "".join(f'<passage id="{i}">\n{text}<|embed_token|>\n</passage>\n' for i, text in enumerate(documents))
     return (
         "<|im_start|>system\nYou are a search relevance expert who can determine a ranking of the passages based on "
@@ -83,7 +89,7 @@ def prompt(query: str, documents: Sequence[str], instruction: str = "") -> str:
         "satisfies the intent. If an instruction is provided, you should follow the instruction when determining the "
         "ranking.<|im_end|>\n<|im_start|>user\n"
         f"I will provide you with {len(documents)} passages, each indicated by a numerical identifier. Rank the "
-        f"passages based on their relevance to query: {query}\n{instruction}{passages}"
+        f"passages based on their relevance to query: {query}{mark}\n{instruction}{passages}"
         f"<query>\n{query}<|rerank_token|>\n</query>"
         "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
     )
@@ -97,7 +103,10 @@ def embeddings(folder: Path, text: str) -> NDArray[np.float32]:
         {key.removeprefix("model."): tensor for key, tensor in tensors.items() if "proj" not in key[:5]}
     )
     ids = torch.tensor(Tokenizer.from_file(str(folder / "tokenizer.json")).encode(text).ids)
-    read = [*(ids == SPECIAL_IDS["<|embed_token|>"]).nonzero(), *(ids == SPECIAL_IDS["<|rerank_token|>"]).nonzero()]
+    read = [
+        *(ids == SPECIAL_IDS["<|embed_token|>"]).nonzero(),
+        *(ids == SPECIAL_IDS["<|rerank_token|>"]).nonzero()[-1:],
+    ]
     with torch.no_grad():
         hidden = model(ids[None]).last_hidden_state[0, torch.cat(read)]
     projected = torch.relu(hidden @ tensors["projector.0.weight"].T) @ tensors["projector.2.weight"].T

@@ -20,7 +20,7 @@ import torch
 from torch.nn.attention import varlen
 from torch.nn.functional import scaled_dot_product_attention
 
-from tests.support import tiny_listwise
+from tests.support import tiny, tiny_listwise
 from transforms.scoring import RankingTask
 from transforms.scoring.packed.attention import KERNELS, lack
 from transforms.scoring.reranker import Reranker, Specification, specify
@@ -32,7 +32,9 @@ TASKS = [
 # Largest difference of a score: rounding in float32 makes 5e-6 of one of 4.5. A kernel without the mask, the factor or
 # the ends of sequences is off by 0.0048 at least.
 CLOSE = 1e-5
-Seen = list[tuple[int, int, bool]]  # heads of the queries, of keys and values, and whether no token sees later ones
+Window = tuple[int, int]  # how many tokens before and after its own a token sees, -1 for all
+FULL, CAUSAL = (-1, -1), (-1, 0)
+Seen = list[tuple[int, int, Window]]  # heads of the queries, of keys and values, and the window
 
 
 def attended(
@@ -43,26 +45,30 @@ def attended(
     offsets: torch.Tensor,
     longest: int,
     scale: float | None,
-    causal: bool,
+    window: Window,
 ) -> torch.Tensor:
     assert (offsets.dtype, offsets.dim(), offsets.stride()) == (torch.int32, 1, (1,))
     assert all(states.dim() == 3 and states.stride(-1) == 1 for states in (query, key, value))
     assert int(offsets[-1]) == len(query) == len(key) == len(value)
     assert type(longest) is int
     assert longest == int(offsets.diff().max())
-    seen.append((query.shape[1], key.shape[1], causal))
+    seen.append((query.shape[1], key.shape[1], window))
     shared = query.shape[1] // key.shape[1]
     output = torch.empty_like(query)
     for start, end in pairwise(offsets.tolist()):
         q, k, v = (states[start:end].transpose(0, 1) for states in (query, key, value))
         k, v = (states.repeat_interleave(shared, 0) for states in (k, v))
-        found = scaled_dot_product_attention(q, k, v, is_causal=causal, scale=scale)
+        distance = torch.arange(q.shape[1])[None] - torch.arange(q.shape[1])[:, None]
+        before, after = (q.shape[1] if bound == -1 else bound for bound in window)
+        mask = (distance >= -before) & (distance <= after)
+        found = scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
         output[start:end] = found.transpose(0, 1)
     return output
 
 
 def flash_attn_varlen_func(
     seen: Seen,
+    windows: bool,
     q: torch.Tensor,
     k: torch.Tensor,
     v: torch.Tensor,
@@ -73,11 +79,14 @@ def flash_attn_varlen_func(
     *,
     softmax_scale: float | None = None,
     causal: bool = False,
+    window_size: Window = FULL,
 ) -> torch.Tensor:
-    """Of flash-attn 2.8 and fa3-fwd 0.0.3, as far as both have the same parameters."""
+    """Of flash-attn 2.8 and fa3-fwd 0.0.3, which is built without windows, as far as both have the same parameters."""
     assert cu_seqlens_q is cu_seqlens_k
     assert max_seqlen_q == max_seqlen_k
-    return attended(seen, q, k, v, cu_seqlens_q, max_seqlen_q, softmax_scale, causal)
+    assert windows or window_size == FULL
+    window = (window_size[0], 0 if causal else window_size[1])
+    return attended(seen, q, k, v, cu_seqlens_q, max_seqlen_q, softmax_scale, window)
 
 
 def varlen_attn_of_torch_2_11(
@@ -92,17 +101,16 @@ def varlen_attn_of_torch_2_11(
     seen: Seen,
     return_aux: None = None,
     scale: float | None = None,
-    window_size: tuple[int, int] = (-1, -1),
+    window_size: Window = FULL,
 ) -> torch.Tensor:
-    assert window_size in ((-1, -1), (-1, 0))
     assert query.shape[1] == key.shape[1]
-    return attended(seen, query, key, value, cu_seq_q, max_q, scale, window_size == (-1, 0))
+    return attended(seen, query, key, value, cu_seq_q, max_q, scale, window_size)
 
 
 def varlen_attn_of_torch_2_12(*inputs: Any, seen: Seen, enable_gqa: bool = False, **further: Any) -> torch.Tensor:
     query, key, value, offsets, _, longest, _ = inputs
     assert enable_gqa == (query.shape[1] != key.shape[1])
-    return attended(seen, query, key, value, offsets, longest, further["scale"], further.get("window_size") == (-1, 0))
+    return attended(seen, query, key, value, offsets, longest, further["scale"], further.get("window_size", FULL))
 
 
 VARLEN = {"2.11": varlen_attn_of_torch_2_11, "2.12": varlen_attn_of_torch_2_12}
@@ -114,7 +122,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
     calls: Seen = []
     for name in ("fa3_fwd_interface", "flash_attn"):
         module: Any = ModuleType(name)
-        module.flash_attn_varlen_func = partial(flash_attn_varlen_func, calls)
+        module.flash_attn_varlen_func = partial(flash_attn_varlen_func, calls, name == "flash_attn")
         monkeypatch.setitem(sys.modules, name, module)
     return calls
 
@@ -127,15 +135,15 @@ def scores(model: str, kernel: str) -> np.ndarray[Any, np.dtype[np.float32]]:
 
 
 @pytest.fixture(params=["an encoder", "a language model with shared heads"])
-def model(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, tuple[int, int, bool]]:
+def model(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, tuple[int, int, Window]]:
     """A model, and what its attention is given."""
     if request.param == "an encoder":
-        return "small-cross-encoder", (12, 12, False)
-    return str(tiny_listwise.checkpoint(tmp_path / "model")), (4, 2, True)
+        return "small-cross-encoder", (12, 12, FULL)
+    return str(tiny_listwise.checkpoint(tmp_path / "model")), (4, 2, CAUSAL)
 
 
 @pytest.mark.parametrize("kernel", ["flash_attn_3", "flash_attn_2"])
-def test_flash_attention(kernel: str, model: tuple[str, tuple[int, int, bool]], seen: Seen) -> None:
+def test_flash_attention(kernel: str, model: tuple[str, tuple[int, int, Window]], seen: Seen) -> None:
     name, given = model
     found = scores(name, kernel)
     assert set(seen) == {given}
@@ -144,7 +152,7 @@ def test_flash_attention(kernel: str, model: tuple[str, tuple[int, int, bool]], 
 
 @pytest.mark.parametrize("torch_version", VARLEN)
 def test_torchs_own(
-    torch_version: str, model: tuple[str, tuple[int, int, bool]], seen: Seen, monkeypatch: pytest.MonkeyPatch
+    torch_version: str, model: tuple[str, tuple[int, int, Window]], seen: Seen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand_in: Callable[..., torch.Tensor] = VARLEN[torch_version]
     monkeypatch.setattr(varlen, "varlen_attn", partial(stand_in, seen=seen))
@@ -178,3 +186,25 @@ def test_the_kernels_of_this_machine(kernel: str, head_size: int, tmp_path: Path
     scores = Reranker.load(name, device=device, dtype="bfloat16", attention=kernel).score_tasks(TASKS)
     assert np.isfinite(scores.score).all()
     assert scores.failures == {}
+
+
+@pytest.mark.parametrize("kernel", ["flash_attn_3", "flash_attn_2", "torch_varlen"])
+@pytest.mark.parametrize("family", ["ModernBERT", "v3.5"])
+def test_layers_with_a_window(
+    kernel: str, family: str, seen: Seen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each layer has its own window; FlashAttention 3, which has none, leaves these layers to torch's own."""
+    monkeypatch.setattr(varlen, "varlen_attn", partial(varlen_attn_of_torch_2_12, seen=seen))
+    if family == "ModernBERT":
+        name, expected = str(tiny.modern_bert(tmp_path, local_attention=2)), {(2, 2, FULL), (2, 2, (1, 1))}
+    else:
+        name, expected = str(tiny_listwise.windowed(tmp_path / "model", window=6)), {(4, 2, CAUSAL), (4, 2, (5, 0))}
+    found = scores(name, kernel)
+    assert set(seen) == expected
+    np.testing.assert_allclose(found, scores(name, "sdpa"), atol=CLOSE)
+
+
+def test_a_window_that_is_longer_than_all_texts_is_left_out(seen: Seen, tmp_path: Path) -> None:
+    name = str(tiny.modern_bert(tmp_path, local_attention=64))
+    scores(name, "flash_attn_3")
+    assert set(seen) == {(2, 2, FULL)}

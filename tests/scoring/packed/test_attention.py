@@ -11,7 +11,16 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from transforms.base.errors import UserError
 from transforms.scoring.packed import attention
-from transforms.scoring.packed.attention import KERNELS, Choice, choose, implementation, lack
+from transforms.scoring.packed.attention import (
+    EARLIER,
+    EVERYTHING,
+    KERNELS,
+    Choice,
+    Reach,
+    choose,
+    implementation,
+    lack,
+)
 from transforms.scoring.packed.packing import TokenSequence, pack
 
 CPU = torch.device("cpu")
@@ -54,7 +63,7 @@ def test_lengths_are_rounded_so_that_few_sizes_are_met(monkeypatch: pytest.Monke
     monkeypatch.setattr(attention, "scaled_dot_product_attention", record)
     query = torch.zeros(1 + 15 + 16 + 17, 2, 4)
     sequences = [TokenSequence(np.zeros(length, dtype=np.int32), NONE, length) for length in (1, 15, 16, 17)]
-    assert attention.sdpa(query, query, query, pack(sequences, CPU), False, None).shape == (49, 2, 4)
+    assert attention.sdpa(query, query, query, pack(sequences, CPU), EVERYTHING, None).shape == (49, 2, 4)
     assert seen == [(16, 16), (16, 16), (16, 16), (32, 32)]
 
 
@@ -78,6 +87,60 @@ def one_by_one(
             products = products.masked_fill(later, -torch.inf)
         parts.append(products.softmax(-1) @ v)
     return torch.cat(parts, 2).transpose(1, 2)
+
+
+def seen_within(length: int, reach: Reach) -> torch.Tensor:
+    """Which tokens each one sees, written out."""
+    distance = torch.arange(length)[None] - torch.arange(length)[:, None]
+    before = length if reach.before is None else reach.before
+    return (distance >= -before) & (distance <= (length if reach.after is None else reach.after))
+
+
+@pytest.mark.parametrize("reach", [Reach(64, 64), Reach(31, 0), Reach(3, 3), Reach(100, 0), Reach(0, 0)])
+@pytest.mark.parametrize("key_value_heads", [4, 2])
+def test_a_window_is_what_a_mask_gives(reach: Reach, key_value_heads: int) -> None:
+    """Shorter than the window, as long, in one block, in several, and in several sequences at once."""
+    lengths = (1, 2, reach.before or 1, 33, 65, 65, 130, 300, 513, 513)
+    generator = torch.Generator().manual_seed(0)
+    query, key, value = (
+        torch.randn((sum(lengths), heads, 8), generator=generator) for heads in (4, key_value_heads, key_value_heads)
+    )
+    sequences = [TokenSequence(np.zeros(length, dtype=np.int32), NONE, length) for length in lengths]
+    found = attention.sdpa(query, key, value, pack(sequences, CPU), reach, None)
+    shared = 4 // key_value_heads
+    start = 0
+    for length in lengths:
+        q, k, v = (states[start : start + length].transpose(0, 1) for states in (query, key, value))
+        mask = seen_within(length, reach)
+        expected = scaled_dot_product_attention(
+            q, k.repeat_interleave(shared, 0), v.repeat_interleave(shared, 0), attn_mask=mask
+        )
+        torch.testing.assert_close(found[start : start + length], expected.transpose(0, 1))
+        start += length
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_transformers_window_counts_the_token_itself(causal: bool) -> None:
+    """Qwen3: a key is seen if it is after the query's place less the window; ModernBERT hands on half of it and 1."""
+    query, key, value = states(2, 2)
+    sequences = [TokenSequence(np.zeros(length, dtype=np.int32), NONE, length) for length in LENGTHS]
+    attend = ALL_ATTENTION_FUNCTIONS[implementation("sdpa")]
+    found, _ = attend(Layer(causal), query, key, value, None, packed=pack(sequences, CPU), sliding_window=5)
+    start = sum(LENGTHS[:-1])
+    q, k, v = (tensor[0, :, start:] for tensor in (query, key, value))
+    distance = torch.arange(33)[:, None] - torch.arange(33)[None]
+    mask = (distance < 5) & (distance >= 0 if causal else distance > -5)
+    expected = scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    torch.testing.assert_close(found[0, start:], expected.transpose(0, 1))
+
+
+def test_a_keyword_that_would_change_the_result_is_refused() -> None:
+    query, key, value = states(2, 2)
+    packed = pack([TokenSequence(np.zeros(sum(LENGTHS), dtype=np.int32), NONE, sum(LENGTHS))], CPU)
+    attend = ALL_ATTENTION_FUNCTIONS[implementation("sdpa")]
+    attend(Layer(False), query, key, value, None, packed=packed, dropout=0.0, softcap=None)
+    with pytest.raises(TypeError, match=r"^packed attention does not do softcap$"):
+        attend(Layer(False), query, key, value, None, packed=packed, softcap=30.0)
 
 
 @pytest.mark.parametrize("causal", [False, True])
@@ -151,7 +214,8 @@ def test_every_kernel_gives_what_float32_gives(
         for count in (heads, key_value_heads, key_value_heads)
     )
     sequences = [TokenSequence(np.zeros(length, dtype=np.int32), NONE, length) for length in lengths]
-    found = KERNELS[name].attend(query, key, value, pack(sequences, torch.device(device)), causal, size**-0.5)
+    reach = EARLIER if causal else EVERYTHING
+    found = KERNELS[name].attend(query, key, value, pack(sequences, torch.device(device)), reach, size**-0.5)
     exact = [state.float().transpose(0, 1)[None] for state in (query, key, value)]
     expected = one_by_one(*exact, causal=causal, scaling=size**-0.5, lengths=lengths)[0]
     assert found.dtype == torch.bfloat16
@@ -254,3 +318,25 @@ def test_kernel_that_cannot_be_used() -> None:
         UserError, match=r"^--attention eager: give auto, flash_attn_3, flash_attn_2, torch_varlen, sdpa$"
     ):
         choose("eager", "cpu", torch.bfloat16, 64)
+
+
+@pytest.mark.parametrize("name", list(KERNELS))
+@pytest.mark.parametrize("reach", [Reach(127, 0), Reach(64, 64)])
+def test_every_kernel_keeps_to_the_window(name: str, reach: Reach) -> None:
+    """Against float32 with a mask, of the same bfloat16 numbers."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if why := lack(KERNELS[name], device, torch.bfloat16, 64):
+        pytest.skip(f"{name} cannot run on this machine: {why}")
+    lengths = (1, 7, 64, 200, 200, 513)
+    generator = torch.Generator().manual_seed(0)
+    query, key, value = (
+        torch.randn((sum(lengths), 4, 64), generator=generator).bfloat16().to(device) for _ in range(3)
+    )
+    sequences = [TokenSequence(np.zeros(length, dtype=np.int32), NONE, length) for length in lengths]
+    found = KERNELS[name].attend(query, key, value, pack(sequences, torch.device(device)), reach, None)
+    start = 0
+    for length in lengths:
+        q, k, v = (state[start : start + length].float().cpu().transpose(0, 1) for state in (query, key, value))
+        expected = scaled_dot_product_attention(q, k, v, attn_mask=seen_within(length, reach)).transpose(0, 1)
+        torch.testing.assert_close(found[start : start + length].float().cpu(), expected, atol=0.02, rtol=0.02)
+        start += length

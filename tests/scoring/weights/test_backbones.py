@@ -18,8 +18,10 @@ from transforms.scoring.weights import backbones, checkpoint
 CPU = torch.device("cpu")
 
 
-def packed(*sequences: list[int]) -> Packed:
-    inputs = [TokenSequence(np.array(ids, dtype=np.int32), np.zeros(1, dtype=np.int32), len(ids)) for ids in sequences]
+def packed(*sequences: list[int], everywhere: bool = False) -> Packed:
+    """Sequences that are read at their first token, or at all."""
+    reads = [np.arange(len(ids) if everywhere else 1, dtype=np.int32) for ids in sequences]
+    inputs = [TokenSequence(np.array(ids), read, len(ids)) for ids, read in zip(sequences, reads, strict=True)]
     return pack(inputs, CPU)
 
 
@@ -34,11 +36,14 @@ def test_model_of_another_kind(tmp_path: Path) -> None:
         backbones.check(found, ("bert", "qwen2"), {})
 
 
-def test_sliding_windows(tmp_path: Path) -> None:
+@pytest.mark.parametrize("window", [None, 0, -4])
+def test_layers_with_a_window_that_has_no_size(tmp_path: Path, window: int | None) -> None:
     folder = tiny_causal.qwen2(tmp_path)
-    tiny.change(folder / "config.json", layer_types=["full_attention", "sliding_attention"], sliding_window=4)
+    content = tiny.read(folder / "config.json")
+    content |= {"layer_types": ["full_attention", "sliding_attention"], "use_sliding_window": True}
+    tiny.write(folder / "config.json", content | {"sliding_window": window})
     found = checkpoint.locate(str(folder))
-    with pytest.raises(UserError, match=r"it attends in sliding windows, which is not supported here$"):
+    with pytest.raises(UserError, match=r"config.json has layers with sliding_attention, but no sliding_window above"):
         backbones.check(found, ("qwen2",), checkpoint.outline(found))
 
 
@@ -54,16 +59,18 @@ FLOAT32 = Placement(CPU, torch.float32)
 
 def test_no_sequence_sees_another(tmp_path: Path) -> None:
     found = checkpoint.locate(str(tiny_causal.qwen2(tmp_path)))
-    backbone = backbones.load(found, ("qwen2",), checkpoint.read_tensors(found), FLOAT32, everywhere=True)
-    together = backbone(packed([1, 2, 3], [4, 5, 6], [7]))
-    apart = torch.cat([backbone(packed(ids)) for ids in ([1, 2, 3], [4, 5, 6], [7])])
+    backbone = backbones.load(found, ("qwen2",), checkpoint.read_tensors(found), FLOAT32)
+    together = backbone(packed([1, 2, 3], [4, 5, 6], [7], everywhere=True))
+    apart = torch.cat([backbone(packed(ids, everywhere=True)) for ids in ([1, 2, 3], [4, 5, 6], [7])])
     assert together.shape == (7, 16)
     assert torch.allclose(together, apart, atol=1e-5)
     assert backbone.size == 16
 
 
-@pytest.mark.parametrize("make", [tiny.bert, tiny.xlm_roberta, tiny_causal.qwen2, tiny_causal.qwen3])
-def test_hidden_states_at_the_reads_are_those_of_the_whole_last_layer(tmp_path: Path, make: Any) -> None:
+@pytest.mark.parametrize("make", [tiny.bert, tiny.xlm_roberta, tiny.modern_bert, tiny_causal.qwen2, tiny_causal.qwen3])
+def test_hidden_states_at_the_reads_are_those_of_the_whole_last_layer(
+    tmp_path: Path, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = checkpoint.locate(str(make(tmp_path)))
     tensors = checkpoint.read_tensors(found)
     kinds = tuple(backbones.ARCHITECTURES)
@@ -74,24 +81,25 @@ def test_hidden_states_at_the_reads_are_those_of_the_whole_last_layer(tmp_path: 
         ],
         CPU,
     )
-    everywhere = backbones.load(found, kinds, tensors, FLOAT32, everywhere=True)(inputs)
     at_reads = backbones.load(found, kinds, tensors, FLOAT32)(inputs)
-    assert len(everywhere) == 9
-    torch.testing.assert_close(at_reads, everywhere[[1, 3, 4, 8]])
+    kind = backbones.kind_of(found)
+    whole = {kind: backbones.ARCHITECTURES[kind]._replace(last=None)}
+    monkeypatch.setattr(backbones, "ARCHITECTURES", {**backbones.ARCHITECTURES, **whole})
+    torch.testing.assert_close(at_reads, backbones.load(found, kinds, tensors, FLOAT32)(inputs))
 
 
-@pytest.mark.parametrize("everywhere", [True, False])
-def test_nothing_is_given_of_what_fills_up_a_batch(tmp_path: Path, everywhere: bool) -> None:
+@pytest.mark.parametrize("mean", [True, False])
+def test_nothing_is_given_of_what_fills_up_a_batch(tmp_path: Path, mean: bool) -> None:
     found = checkpoint.locate(str(tiny.xlm_roberta(tmp_path)))
     tensors = checkpoint.read_tensors(found)
-    backbone = backbones.load(found, ("xlm-roberta",), tensors, FLOAT32, everywhere=everywhere)
+    backbone = backbones.load(found, ("xlm-roberta",), tensors, FLOAT32, mean=mean)
     inputs = packed([1, 2, 3], [4, 5])
     full = filled(inputs, 64)
     assert (len(full.ids), len(full.reads)) == (64, 64)
     torch.testing.assert_close(backbone(full), backbone(inputs))
 
 
-@pytest.mark.parametrize("make", [tiny.bert, tiny.xlm_roberta, tiny_causal.qwen2, tiny_causal.qwen3])
+@pytest.mark.parametrize("make", [tiny.bert, tiny.xlm_roberta, tiny.modern_bert, tiny_causal.qwen2, tiny_causal.qwen3])
 def test_a_pass_asks_for_no_number_that_a_gpu_would_have_to_be_waited_for(tmp_path: Path, make: Any) -> None:
     """On the device without numbers, where none can be asked for."""
     found = checkpoint.locate(str(make(tmp_path)))

@@ -178,7 +178,7 @@ DAMAGES: list[tuple[str, Callable[[Path], object], str]] = [
     (
         "another model type",
         configure(model_type="deberta-v2"),
-        "config.json says model_type 'deberta-v2', but bert or roberta or xlm-roberta is needed here; check --model",
+        "config.json says model_type 'deberta-v2', but bert or roberta or xlm-roberta or modernbert is needed here",
     ),
     (
         "two labels",
@@ -204,7 +204,7 @@ DAMAGES: list[tuple[str, Callable[[Path], object], str]] = [
     (
         "a list for a model type",
         configure(model_type=["bert"]),
-        "config.json says model_type \"['bert']\", but bert or roberta or xlm-roberta is needed here",
+        "config.json says model_type \"['bert']\", but bert or roberta or xlm-roberta or modernbert is needed here",
     ),
     *(
         (f"weights in {dtype}", put("classifier.weight", torch.zeros(1, 8, dtype=dtype)), NO_FLOATS)

@@ -1,28 +1,23 @@
-"""Cross-encoders: BERT and XLM-RoBERTa sequence classifiers with one label; jina-reranker-v2 and bge-reranker are such.
+"""Cross-encoders: BERT, XLM-RoBERTa and ModernBERT classifiers with one label; jina-reranker-v2 and bge are such.
 
 The pair is one sequence, `<s> query </s></s> document </s>` or the tokenizer's own form of that; the score is the
-head's logit at the first token, or its sigmoid.
+head's logit for the first token, or for the mean of all, or that logit's sigmoid.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import (
-    BertForSequenceClassification,
-    PreTrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    RobertaForSequenceClassification,
-    XLMRobertaForSequenceClassification,
-)
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from transforms.base.errors import UserError
+from transforms.scoring.families import sentence_transformers_config
+from transforms.scoring.families.classifier_head import CLASSIFIERS, modular
 from transforms.scoring.families.pairs import Template, longest_first, template_of, windows
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.execution import Placement
@@ -34,12 +29,6 @@ from transforms.scoring.weights import checkpoint as checkpoints
 from transforms.scoring.weights.backbones import Backbone
 from transforms.scoring.weights.checkpoint import Checkpoint
 from transforms.scoring.weights.vendor_layouts import RERANKER_V2, transformers_names
-
-MODELS: Mapping[str, type[PreTrainedModel]] = {  # by `model_type` in config.json
-    "bert": BertForSequenceClassification,
-    "roberta": RobertaForSequenceClassification,
-    "xlm-roberta": XLMRobertaForSequenceClassification,
-}
 
 MOST_WINDOWS = np.iinfo(np.int16).max  # what the ledger's column can hold
 
@@ -110,16 +99,19 @@ class Prepared:
 class CrossEncoder:
     """A sequence classifier as a scorer of pairs; see `transforms.scoring.reranker.Family`."""
 
-    def __init__(self, settings: Settings, model: Any, kind: str, tokenizer: PreTrainedTokenizerBase) -> None:
-        """Args: resolved settings; a model of MODELS' class for the kind, which is changed; its tokenizer."""
+    def __init__(
+        self,
+        settings: Settings,
+        backbone: Backbone,
+        head: Callable[[torch.Tensor], torch.Tensor],
+        tokenizer: PreTrainedTokenizerBase,
+    ) -> None:
+        """Args: resolved settings; the model; [N, 1, hidden size] in float32 to N logits; the tokenizer."""
         self.settings = settings
         self.tokenizer = tokenizer
         self._template = template_of(tokenizer)
-        # The pooler is part of the head: run on what is read alone, and in float32.
-        self._pooler = getattr(model.base_model, "pooler", None)
-        model.base_model.pooler = None
-        self._head = model.classifier
-        self.backbone = Backbone(model.base_model, kind)
+        self._head = head
+        self.backbone = backbone
 
     def prepare(self, tasks: Sequence[RankingTask], tokens: Tokens) -> Prepared:
         """Tokenise and cut every pair; a text that cannot be tokenised fails its pairs."""
@@ -150,10 +142,8 @@ class CrossEncoder:
 
     def forward(self, packed: Packed) -> torch.Tensor:
         """Scores of the packed pairs, float32, shape [N, 1]."""
-        first = self.backbone(packed).float()[:, None]  # the heads take the first token of [N, tokens, hidden]
-        if self._pooler is not None:
-            first = self._pooler(first)
-        logits: torch.Tensor = self._head(first)
+        # Transformers' heads take the first token of [N, tokens, hidden size].
+        logits = self._head(self.backbone(packed).float()[:, None]).flatten(1)
         return logits.sigmoid() if self.settings.activation == "sigmoid" else logits
 
     def finish(self, prepared: Prepared, rows: Sequence[Rows | None]) -> Scores:
@@ -183,9 +173,15 @@ def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
     Raises:
         UserError: they do not, or the checkpoint is none of a cross-encoder.
     """
-    config, model_class = architecture(checkpoint)
-    weights = transformers_names(checkpoints.outline(checkpoint), RERANKER_V2)
-    checkpoints.fitting(model_class, config, weights, name=checkpoint.name)
+    config = described(checkpoint)
+    outline = checkpoints.outline(checkpoint)
+    head = sentence_transformers_config.head(checkpoint)
+    if head is None:
+        model_class = CLASSIFIERS[backbones.kind_of(checkpoint)].model
+        checkpoints.fitting(model_class, config, transformers_names(outline, RERANKER_V2), name=checkpoint.name)
+    else:
+        backbones.check(checkpoint, tuple(CLASSIFIERS), outline)
+        modular(checkpoint, head, config.hidden_size)
     positions = backbones.positions(config)
     stored = checkpoint.tokenizer_config.get("model_max_length")
     longest = min(positions, stored) if isinstance(stored, int) else positions
@@ -206,26 +202,40 @@ def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
 
 def load(checkpoint: Checkpoint, settings: Settings, placement: Placement) -> CrossEncoder:
     """Load a checkpoint, jina-reranker-v2's own layout included; see `checkpoint.build` for the errors."""
-    config, model_class = architecture(checkpoint)
+    config, kind = described(checkpoint), backbones.kind_of(checkpoint)
+    tensors = checkpoints.read_tensors(checkpoint)
+    tokenizer = checkpoints.load_tokenizer(checkpoint)
+    modules = sentence_transformers_config.head(checkpoint)
+    head: torch.nn.Module
+    if modules is not None:
+        head = modular(checkpoint, modules, config.hidden_size).to(placement.device)
+        backbone = backbones.load(checkpoint, (kind,), tensors, placement, mean=modules.pooling == "mean")
+        return CrossEncoder(settings, backbone, head, tokenizer)
+    classifier = CLASSIFIERS[kind]
     model = checkpoints.build(
-        model_class,
+        classifier.model,
         config,
-        transformers_names(checkpoints.read_tensors(checkpoint), RERANKER_V2),
+        transformers_names(tensors, RERANKER_V2),
         placement,
         name=checkpoint.name,
-        float32=("classifier.", "bert.pooler."),
+        float32=tuple(f"{module}." for module in classifier.head),
     )
-    return CrossEncoder(settings, model, backbones.kind_of(checkpoint), checkpoints.load_tokenizer(checkpoint))
+    head = torch.nn.Sequential(*(model.get_submodule(module) for module in classifier.head))
+    base: Any = model.base_model
+    if hasattr(base, "pooler"):  # part of the head, so run on what is read alone
+        base.pooler = None
+    mean = getattr(config, "classifier_pooling", "cls") == "mean"
+    return CrossEncoder(settings, Backbone(base, kind, mean=mean), head, tokenizer)
 
 
-def architecture(checkpoint: Checkpoint) -> tuple[PreTrainedConfig, type[PreTrainedModel]]:
-    """Which of transformers' models a checkpoint's config.json describes, and its sizes.
+def described(checkpoint: Checkpoint) -> PreTrainedConfig:
+    """The sizes of a cross-encoder's model.
 
     Raises:
-        UserError: it is no BERT or XLM-RoBERTa, not with one label, or with a prompt.
+        UserError: it is none of CLASSIFIERS, not with one label, or with a prompt.
     """
-    config = backbones.described(checkpoint, MODELS)
+    config = backbones.described(checkpoint, CLASSIFIERS)
     requirements.check(checkpoint, "cross-encoder")
-    if config.num_labels != 1:
+    if config.num_labels != 1 and sentence_transformers_config.head(checkpoint) is None:
         raise UserError(f"model {checkpoint.name}: {config.num_labels} labels in config.json; a reranker has one")
-    return config, MODELS[backbones.kind_of(checkpoint)]
+    return config

@@ -29,7 +29,7 @@ from transforms.scoring.weights import checkpoint as checkpoints
 from transforms.scoring.weights.backbones import Backbone
 from transforms.scoring.weights.checkpoint import Checkpoint, Tensors
 
-KINDS = ("bert", "roberta", "xlm-roberta", "qwen2", "qwen3", "jina_embeddings_v3")
+KINDS = ("bert", "roberta", "xlm-roberta", "modernbert", "qwen2", "qwen3", "jina_embeddings_v3")
 SHORTEST = 16
 
 Side = Literal["query", "document"]
@@ -157,29 +157,16 @@ class Embedder:
     def forward(self, packed: Packed) -> torch.Tensor:
         """Embeddings of the packed texts, float32, shape [N - padding, size]."""
         if len(self._models) == 1:
-            pooled = self._pool(self._models[0](packed), packed)
+            pooled = self._models[0](packed).float()
         else:
             pooled = torch.empty(len(packed.parts), self._models[0].size, device=packed.parts.device)
             for number, model in enumerate(self._models):
                 mine = packed.parts == number
                 if mine.any():
                     part = select(packed, mine)
-                    pooled[mine] = self._pool(model(part), part)
+                    pooled[mine] = model(part).float()
         rows = pooled[:, : self.settings.size]
         return normalize(rows, dim=1) if self.settings.similarity == "cosine" else rows
-
-    def _pool(self, hidden: torch.Tensor, packed: Packed) -> torch.Tensor:
-        if self.settings.pooling != "mean":
-            return hidden.float()
-        means = [
-            hidden[run.start : run.start + run.sequences * run.length]
-            .view(run.sequences, run.length, -1)
-            .float()
-            .mean(1)
-            for run in packed.runs
-            if run.start < len(hidden)  # the others fill up the batch
-        ]
-        return torch.cat(means)
 
     def finish(self, prepared: Prepared, rows: Sequence[Rows | None]) -> Scores:
         """Similarities of all pairs."""
@@ -333,7 +320,7 @@ def load(checkpoint: Checkpoint, settings: Settings, placement: Placement) -> Em
     """Load an encoder without any head; see `checkpoint.build` for the errors."""
     tensors = checkpoints.read_tensors(checkpoint)
     models = [
-        backbones.load(checkpoint, KINDS, weights, placement, everywhere=settings.pooling == "mean")
+        backbones.load(checkpoint, KINDS, weights, placement, mean=settings.pooling == "mean")
         for weights in variants(checkpoint, settings, tensors)
     ]
     return Embedder(settings, checkpoints.load_tokenizer(checkpoint), models)

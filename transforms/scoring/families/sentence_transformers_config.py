@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from transforms.base.errors import UserError
 from transforms.base.json_text import parse
@@ -61,7 +61,38 @@ class Layout:
 
 def describes_encoder(checkpoint: Checkpoint) -> bool:
     """Whether the directory is one of sentence-transformers' sentence encoders."""
-    return "Pooling" in (kind for kind, _ in _modules(checkpoint))
+    return "Pooling" in (kind for kind, _ in _modules(checkpoint)) and not _is_cross_encoder(checkpoint)
+
+
+class Head(NamedTuple):
+    """What a cross-encoder of several modules has after its transformer.
+
+    Attributes:
+        pooling: what of the hidden states goes into the first module.
+        modules: kind and folder of each module after that.
+    """
+
+    pooling: Pooling
+    modules: list[tuple[str, str]]
+
+
+def head(checkpoint: Checkpoint) -> Head | None:
+    """The head of a directory that is a cross-encoder of several modules; None for any other.
+
+    Raises:
+        UserError: its modules are others than a Transformer, a Pooling and those of the head.
+    """
+    modules = _modules(checkpoint)
+    if len(modules) < 2 or not _is_cross_encoder(checkpoint):
+        return None
+    kinds = [kind for kind, _ in modules]
+    if kinds[:2] != ["Transformer", "Pooling"]:
+        raise _unlike(checkpoint, f"the modules {', '.join(kinds)}", "Transformer, Pooling, and a head after them")
+    return Head(_pooling(checkpoint, read_json(checkpoint, str(Path(modules[1][1]) / "config.json"))), modules[2:])
+
+
+def _is_cross_encoder(checkpoint: Checkpoint) -> bool:
+    return read_json(checkpoint, "config_sentence_transformers.json").get("model_type") == "CrossEncoder"
 
 
 def read(checkpoint: Checkpoint) -> Layout:

@@ -24,38 +24,108 @@ from transforms.scoring.packed.packing import Packed, Run
 # than all the others of a short text: measured 1.2 to 3 times as long. Queries are padded for another reason: oneDNN
 # keeps code for each length that it has met.
 VECTOR = 16
+BLOCK = 128  # queries that are computed together where there is a window, at least
+
+
+class Reach(NamedTuple):
+    """How many tokens before and after its own place a token sees in its sequence; None for all."""
+
+    before: int | None = None
+    after: int | None = None
+
+    def within(self, length: int) -> Reach:
+        """The same for sequences of at most so many tokens, without the bounds that change nothing there."""
+        before, after = (None if bound is None or bound >= length - 1 else bound for bound in self)
+        return Reach(before, 0 if self.after == 0 else after)
+
+
+EVERYTHING, EARLIER = Reach(), Reach(after=0)
 
 # Query, key and value of shapes [E, heads, head size] and, where heads are shared, [E, key-value heads, head size];
-# where the sequences lie; whether a token sees only earlier ones; the factor on the products, None for
-# 1 / sqrt(head size). Gives shape [E, heads, head size].
-Attend = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Packed, bool, float | None], torch.Tensor]
+# where the sequences lie; what a token sees; the factor on the products, None for 1 / sqrt(head size). Gives shape
+# [E, heads, head size].
+Attend = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Packed, Reach, float | None], torch.Tensor]
 
 
 def sdpa(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, packed: Packed, causal: bool, scale: float | None
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, packed: Packed, reach: Reach, scale: float | None
 ) -> torch.Tensor:
     """torch's scaled_dot_product_attention, once for each run of equally long sequences; works on every device."""
     output = torch.empty_like(query, memory_format=torch.contiguous_format)
+    further: dict[str, Any] = {"scale": scale, "enable_gqa": key.shape[1] != query.shape[1]}
     for run in packed.runs:
-        queries, keys, values = (_rectangle(tensor, run) for tensor in (query, key, value))
-        mask = None
-        if query.device.type == "cpu" and (extra := -run.length % VECTOR):
-            queries, keys, values = (pad(states, (0, 0, 0, extra)) for states in (queries, keys, values))
-            if not causal:  # with causal attention no token sees the padding, which comes last
-                mask = query.new_zeros(run.length + extra)
-                mask[run.length :] = -torch.inf
-                mask = mask.expand(1, 1, run.length + extra, -1)
-        attended = scaled_dot_product_attention(
-            queries,
-            keys,
-            values,
-            attn_mask=mask,
-            is_causal=causal,
-            scale=scale,
-            enable_gqa=key.shape[1] != query.shape[1],
-        )
+        states = tuple(_rectangle(tensor, run) for tensor in (query, key, value))
+        seen = reach.within(run.length)
+        if seen in (EVERYTHING, EARLIER):
+            attended = _whole(*states, causal=seen == EARLIER, further=further)
+        else:
+            attended = _in_blocks(*states, reach=seen, further=further)
         _rectangle(output, run).copy_(attended[:, :, : run.length])
     return output
+
+
+def _whole(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *, causal: bool, further: Mapping[str, Any]
+) -> torch.Tensor:
+    """Of [sequences, heads, length, head size], at least so many rows of the same."""
+    length, mask = query.shape[2], None
+    if query.device.type == "cpu" and (extra := -length % VECTOR):
+        query, key, value = (pad(states, (0, 0, 0, extra)) for states in (query, key, value))
+        if not causal:  # with causal attention no token sees the padding, which comes last
+            mask = query.new_zeros(length + extra)
+            mask[length:] = -torch.inf
+            mask = mask.expand(1, 1, length + extra, -1)
+    attended: torch.Tensor = scaled_dot_product_attention(
+        query, key, value, attn_mask=mask, is_causal=causal, **further
+    )
+    return attended
+
+
+def _in_blocks(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *, reach: Reach, further: Mapping[str, Any]
+) -> torch.Tensor:
+    """The same with a window: blocks of queries, each with the keys that some token of it sees.
+
+    Blocks are a quarter of the window, so that few products are computed that are not needed, but not so short that
+    the kernel is slow (measured on a CPU); a sequence that is not much longer than the window is one block.
+    """
+    sequences, _, length, _ = query.shape
+    before, after = (length - 1 if bound is None else bound for bound in reach)
+    block = max(BLOCK, _whole_vectors((before + after) // 4))
+    blocks, span = -(-length // block), _whole_vectors(before + block + after)
+    if blocks * block * span >= length * length:  # one block of all costs no more
+        block, blocks, span, before = *(_whole_vectors(length), 1, _whole_vectors(length)), 0
+    queries = _extended(query, 0, blocks * block).unflatten(2, (blocks, block)).transpose(1, 2).flatten(0, 1)
+    keys, values = (
+        _extended(states, before, (blocks - 1) * block + span)
+        .unfold(2, span, block)
+        .permute(0, 2, 1, 4, 3)
+        .flatten(0, 1)
+        for states in (key, value)
+    )
+    first = torch.arange(blocks, device=query.device)[:, None, None] * block
+    places = first + torch.arange(block, device=query.device)[:, None]
+    others = first - before + torch.arange(span, device=query.device)
+    seen = (others >= 0) & (others < length)
+    if reach.before is not None:
+        seen = seen & (others >= places - reach.before)
+    if reach.after is not None:
+        seen = seen & (others <= places + reach.after)
+    mask = query.new_zeros(seen.shape).masked_fill_(~seen, -torch.inf)
+    mask = mask[None, :, None].expand(sequences, -1, -1, -1, -1).flatten(0, 1)
+    attended: torch.Tensor = scaled_dot_product_attention(queries, keys, values, attn_mask=mask, **further)
+    return attended.unflatten(0, (sequences, blocks)).transpose(1, 2).flatten(2, 3)
+
+
+def _extended(states: torch.Tensor, before: int, length: int) -> torch.Tensor:
+    """[..., tokens, head size] with so many zeros before and as many after as make the length; no copy without any."""
+    after = length - before - states.shape[2]
+    return pad(states, (0, 0, before, after)) if before or after else states
+
+
+def _whole_vectors(length: int) -> int:
+    """The length, rounded up."""
+    return length + -length % VECTOR
 
 
 def _rectangle(tensor: torch.Tensor, run: Run) -> torch.Tensor:
@@ -65,7 +135,7 @@ def _rectangle(tensor: torch.Tensor, run: Run) -> torch.Tensor:
 
 
 def torch_varlen(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, packed: Packed, causal: bool, scale: float | None
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, packed: Packed, reach: Reach, scale: float | None
 ) -> torch.Tensor:
     """The variable-length FlashAttention that comes with torch."""
     from torch.nn.attention.varlen import varlen_attn
@@ -86,7 +156,7 @@ def torch_varlen(
         longest,
         longest,
         scale=scale,
-        window_size=(-1, 0) if causal else (-1, -1),
+        window_size=_window(reach.within(longest)),
         **further,
     )
     assert isinstance(attended, torch.Tensor)  # a pair only where more is asked for
@@ -99,17 +169,28 @@ def _shares_heads(varlen_attn: Callable[..., Any]) -> bool:
     return "enable_gqa" in inspect.signature(varlen_attn).parameters
 
 
+def flash_attention_3(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, packed: Packed, reach: Reach, scale: float | None
+) -> torch.Tensor:
+    """The package fa3-fwd, and torch's own where a window matters, for which that package is not built (0.0.3)."""
+    if reach.within(max(packed.lengths)) not in (EVERYTHING, EARLIER):
+        return torch_varlen(query, key, value, packed, reach, scale)
+    return flash_attention("fa3_fwd_interface", query, key, value, packed, reach, scale)
+
+
 def flash_attention(
     module: str,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
     packed: Packed,
-    causal: bool,
+    reach: Reach,
     scale: float | None,
 ) -> torch.Tensor:
     """`flash_attn_varlen_func` of a package that has it."""
     longest = max(packed.lengths)
+    seen = reach.within(longest)
+    window = {} if seen in (EVERYTHING, EARLIER) else {"window_size": _window(seen)}
     attended: torch.Tensor | tuple[torch.Tensor, ...] = importlib.import_module(module).flash_attn_varlen_func(
         query,
         key,
@@ -119,9 +200,16 @@ def flash_attention(
         longest,
         longest,
         softmax_scale=scale,
-        causal=causal,
+        causal=seen.after == 0,
+        **window,
     )
     return attended[0] if isinstance(attended, tuple) else attended
+
+
+def _window(reach: Reach) -> tuple[int, int]:
+    """As FlashAttention's `window_size`, both bounds inclusive, -1 for none."""
+    before, after = (-1 if bound is None else bound for bound in reach)
+    return before, after
 
 
 class Kernel(NamedTuple):
@@ -147,7 +235,7 @@ HALF = (torch.bfloat16, torch.float16)
 # Best first. Limits: fa3-fwd 0.0.3's interface and kernels; flash-attn's README; torch's documentation of varlen_attn.
 KERNELS: Mapping[str, Kernel] = {
     "flash_attn_3": Kernel(
-        partial(flash_attention, "fa3_fwd_interface"),
+        flash_attention_3,
         "fa3_fwd_interface",
         (AMPERE, HOPPER),
         (torch.bfloat16,),
@@ -224,6 +312,11 @@ def implementation(kernel: str) -> str:
     return f"packed_{kernel.replace('flash_attn', 'fa')}"
 
 
+# What transformers' models hand to attention and does not matter here: nothing is dropped out when scoring, positions
+# are in the states already, and nothing is cached.
+WITHOUT_EFFECT = frozenset({"dropout", "deterministic", "position_ids", "use_cache"})
+
+
 def _attention(
     kernel: str,
     module: torch.nn.Module,
@@ -234,7 +327,8 @@ def _attention(
     *,
     packed: Packed,
     scaling: float | None = None,
-    **unused: Any,
+    sliding_window: int | None = None,
+    **further: Any,
 ) -> tuple[torch.Tensor, None]:
     """What transformers calls in every layer.
 
@@ -247,15 +341,24 @@ def _attention(
         attention_mask: None; which tokens see which follows from `packed`.
         packed: where each sequence lies.
         scaling: factor on the products; None for 1 / sqrt(head size).
+        sliding_window: a token sees the tokens that are less than so many places away; None for all.
 
     Returns:
         Shape [1, T, heads, head size], and None in the place of attention weights.
+
+    Raises:
+        TypeError: transformers asks for something that would change the result and is not done here.
     """
     assert attention_mask is None, "packed sequences need no mask"
+    if unknown := {name for name, value in further.items() if value is not None} - WITHOUT_EFFECT:
+        raise TypeError(f"packed attention does not do {', '.join(sorted(unknown))}")
+    reach = EARLIER if getattr(module, "is_causal", False) else EVERYTHING
+    if sliding_window is not None:
+        reach = Reach(sliding_window - 1, 0 if reach == EARLIER else sliding_window - 1)
     query, key, value = (state[0].transpose(0, 1) for state in (query, key, value))
     if packed.shared is not None:
         query, key, value = (state.index_select(0, packed.shared.sources) for state in (query, key, value))
-    attended = KERNELS[kernel].attend(query, key, value, packed, bool(getattr(module, "is_causal", False)), scaling)
+    attended = KERNELS[kernel].attend(query, key, value, packed, reach, scaling)
     if packed.shared is not None:
         attended = attended.index_select(0, packed.shared.kept)
     return attended.unsqueeze(0), None

@@ -10,6 +10,8 @@ from transformers import (
     BertConfig,
     BertModel,
     JinaEmbeddingsV3Model,
+    ModernBertConfig,
+    ModernBertModel,
     PreTrainedConfig,
     PreTrainedModel,
     Qwen2Config,
@@ -30,7 +32,7 @@ from transforms.scoring.packed.packing import Packed
 from transforms.scoring.weights import checkpoint as checkpoints
 from transforms.scoring.weights import cpu_layers, requirements, vendor_layouts
 from transforms.scoring.weights.checkpoint import Checkpoint, Tensors
-from transforms.scoring.weights.last_layer import LastPostNorm, LastPreNorm
+from transforms.scoring.weights.last_layer import LastModernBert, LastPostNorm, LastPreNorm
 
 
 def without_pooler(model_class: type[PreTrainedModel]) -> type[PreTrainedModel]:
@@ -75,6 +77,9 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "jina_embeddings_v3": Architecture(
         vendor_layouts.embeddings_v3_config, without_pooler(JinaEmbeddingsV3Model), ("roberta.",), last=None
     ),
+    "modernbert": Architecture(
+        ModernBertConfig.from_dict, ModernBertModel, ("model.",), layers="layers", last=LastModernBert
+    ),
     "qwen2": Architecture(Qwen2Config.from_dict, Qwen2Model, ("model.",), layers="layers", last=LastPreNorm),
     "qwen3": Architecture(Qwen3Config.from_dict, Qwen3Model, ("model.",), layers="layers", last=LastPreNorm),
     "qwen2_vl": Architecture(_language_part, Qwen2VLTextModel, ("model.",), layers="layers", last=LastPreNorm),
@@ -94,8 +99,8 @@ def described(checkpoint: Checkpoint, kinds: Iterable[str]) -> PreTrainedConfig:
         kinds: the values of `model_type` that the family scores with.
 
     Raises:
-        UserError: the model is of another kind, attends in sliding windows, its config.json cannot be understood, its
-            tokenizer has more tokens than it, or its files ask for what is not supported, see `requirements`.
+        UserError: the model is of another kind, its config.json cannot be understood, its tokenizer has more tokens
+            than it, or its files ask for what is not supported, see `requirements`.
     """
     kind = kind_of(checkpoint)
     if kind not in kinds:
@@ -117,11 +122,19 @@ def described(checkpoint: Checkpoint, kinds: Iterable[str]) -> PreTrainedConfig:
             f"config.json says vocab_size {config.vocab_size}; the files do not belong together"
         )
     requirements.check(checkpoint, "every model", requirements.PARTS.get(kind, "two-sided backbone"))
-    if "sliding_attention" in (getattr(config, "layer_types", None) or ()):
-        raise UserError(f"model {checkpoint.name}: it attends in sliding windows, which is not supported here")
+    if has_windows(config) and not (isinstance(config.sliding_window, int) and config.sliding_window > 0):
+        raise UserError(
+            f"model {checkpoint.name}: config.json has layers with sliding_attention, but no sliding_window above 0; "
+            "fetch it again"
+        )
     config.use_cache = False
     config.return_dict = True
     return config
+
+
+def has_windows(config: PreTrainedConfig) -> bool:
+    """Whether in some of a model's layers a token sees only a window around its place."""
+    return "sliding_attention" in (getattr(config, "layer_types", None) or ())
 
 
 def head_size(checkpoint: Checkpoint) -> int:
@@ -165,21 +178,21 @@ def positions(config: PreTrainedConfig) -> int:
 class Backbone:
     """A model without a head."""
 
-    def __init__(self, model: Any, kind: str, *, everywhere: bool = False) -> None:
+    def __init__(self, model: Any, kind: str, *, mean: bool = False) -> None:
         """Make the model ready.
 
         Args:
             model: of transformers' class for the kind; it is changed.
             kind: a key in ARCHITECTURES.
-            everywhere: to give the hidden states of all tokens instead of those that are read.
+            mean: to give the mean of each sequence's hidden states instead of those that are read.
         """
         architecture = ARCHITECTURES[kind]
         self.model = model
         self._padding = model.config.pad_token_id if architecture.roberta_positions else None
         self._typed = getattr(model.config, "type_vocab_size", 1) > 1
-        self._everywhere = everywhere
-        self._select = not everywhere and architecture.last is None
-        if not everywhere and architecture.last is not None:
+        self._mean = mean
+        self._select = not mean and architecture.last is None
+        if not mean and architecture.last is not None:
             layers = model.get_submodule(architecture.layers)
             layers[-1] = architecture.last(layers[-1])
         weight = next(model.parameters())
@@ -188,19 +201,37 @@ class Backbone:
         self.size = int(model.config.hidden_size)
 
     def __call__(self, packed: Packed) -> torch.Tensor:
-        """Hidden states of the last layer, in the model's dtype.
+        """Hidden states of the last layer.
 
         Returns:
-            At the reads, shape [R - unread, hidden size], or of all tokens, shape [T - padding, hidden size].
+            At the reads, in the model's dtype, shape [R - unread, hidden size]; or the means of sequences without
+            common prefixes, float32, shape [N - padding, hidden size].
         """
         positions = packed.places() if self._padding is None else roberta_positions(packed, self._padding)
         types = {"token_type_ids": packed.types[None]} if self._typed else {}
         hidden: torch.Tensor = self.model(
             input_ids=packed.ids[None], position_ids=positions[None], packed=packed, **types
         ).last_hidden_state[0]
+        if self._mean:
+            return means(hidden, packed)
         if self._select:
             hidden = hidden[packed.reads]
-        return hidden[: len(hidden) - (packed.padding if self._everywhere else packed.unread)]
+        return hidden[: len(hidden) - packed.unread]
+
+
+def means(hidden: torch.Tensor, packed: Packed) -> torch.Tensor:
+    """Mean of each sequence's tokens, [T, hidden size] to float32 of shape [N - padding, hidden size]."""
+    end = len(hidden) - packed.padding
+    return torch.cat(
+        [
+            hidden[run.start : run.start + run.sequences * run.length]
+            .view(run.sequences, run.length, -1)
+            .float()
+            .mean(1)
+            for run in packed.runs
+            if run.start < end  # the others fill up the batch
+        ]
+    )
 
 
 def roberta_positions(packed: Packed, padding: int) -> torch.Tensor:
@@ -217,11 +248,11 @@ def roberta_positions(packed: Packed, padding: int) -> torch.Tensor:
 
 
 def load(
-    checkpoint: Checkpoint, kinds: Sequence[str], tensors: Tensors, placement: Placement, *, everywhere: bool = False
+    checkpoint: Checkpoint, kinds: Sequence[str], tensors: Tensors, placement: Placement, *, mean: bool = False
 ) -> Backbone:
     """Build a checkpoint's model without its head from its weights, others among them ignored; errors as of `check`."""
     config, kind = described(checkpoint, kinds), kind_of(checkpoint)
     architecture = ARCHITECTURES[kind]
     named = _renamed(architecture, tensors)
     model = checkpoints.build(architecture.model, config, named, placement, name=checkpoint.name)
-    return Backbone(model, kind, everywhere=everywhere)
+    return Backbone(model, kind, mean=mean)

@@ -99,7 +99,9 @@ class SlicedRotary(torch.nn.Module):
         key = rotated(key, getattr(own, "k_norm", None), *position_embeddings)
         attend = ALL_ATTENTION_FUNCTIONS[own.config._attn_implementation]
         states = (state.transpose(1, 2) for state in (query, key, value))
-        attended, _weights = attend(own, *states, attention_mask, scaling=own.scaling, **further)
+        attended, _weights = attend(
+            own, *states, attention_mask, scaling=own.scaling, sliding_window=own.sliding_window, **further
+        )
         return own.o_proj(attended.flatten(2)), None
 
 

@@ -34,15 +34,31 @@ class LastPostNorm(torch.nn.Module):
 class LastPreNorm(torch.nn.Module):
     """Takes the place of a layer of Qwen's kind: the norm before attention, and before the feed-forward part."""
 
+    # What transformers calls the parts of the layer: attention and the projection in it, the norm before each part.
+    attention, projection = "self_attn", "o_proj"
+    first_norm, second_norm = "input_layernorm", "post_attention_layernorm"
+
     def __init__(self, layer: Any) -> None:
         super().__init__()
         self.layer = layer
-        self.project = layer.self_attn.o_proj
-        layer.self_attn.o_proj = torch.nn.Identity()
+        self.attention_type = getattr(layer, "attention_type", None)  # by which transformers' model gives it its angles
+        attention = getattr(layer, self.attention)
+        self.project = getattr(attention, self.projection)
+        setattr(attention, self.projection, torch.nn.Identity())
 
     def forward(self, hidden: torch.Tensor, *_: Any, packed: Packed, **further: Any) -> torch.Tensor:
         """Hidden states of all tokens, shape [1, T, hidden size], to those at the reads, shape [1, R, hidden size]."""
-        attended = self.layer.self_attn(hidden_states=self.layer.input_layernorm(hidden), packed=packed, **further)[0]
+        attention, first_norm, second_norm = (
+            getattr(self.layer, name) for name in (self.attention, self.first_norm, self.second_norm)
+        )
+        attended = attention(hidden_states=first_norm(hidden), packed=packed, **further)[0]
         hidden = hidden[:, packed.reads] + self.project(attended[:, packed.reads])
-        result: torch.Tensor = hidden + self.layer.mlp(self.layer.post_attention_layernorm(hidden))
+        result: torch.Tensor = hidden + self.layer.mlp(second_norm(hidden))
         return result
+
+
+class LastModernBert(LastPreNorm):
+    """The same for ModernBERT."""
+
+    attention, projection = "attn", "Wo"
+    first_norm, second_norm = "attn_norm", "mlp_norm"
