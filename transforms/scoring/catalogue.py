@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from transforms.base.errors import UserError
 from transforms.scoring.families import cross_encoder, embedding, listwise, m0, sentence_transformers_config, yes_no
+from transforms.scoring.families.classifier_head import CLASSIFIERS
 from transforms.scoring.model import Model
 from transforms.scoring.weights import backbones
 from transforms.scoring.weights.checkpoint import Checkpoint
@@ -36,6 +37,8 @@ JINA_V3_PROMPTS = {
 }
 
 GOLDEN = "the vendor's code, on a small random checkpoint in the vendor's layout"
+MODERN_BERT = "transformers' own ModernBERT, on a small random checkpoint; NOT against the vendor's code or weights"
+MODULES = "sentence-transformers' CrossEncoder, on a small random checkpoint; NOT against the vendor's weights"
 CARD = f"{GOLDEN}; with `eval verify`, the scores on the model card"
 TRANSFORMERS = "transformers' own class, on a small random checkpoint"
 NOT_VENDOR = "NOT against the vendor's code or weights"
@@ -132,7 +135,7 @@ MODELS = (
         score="sigmoid of the logit, 0 to 1",
         checked=CARD,
         revision="126747772a932960028d9f4dc93bd5d9c4869be4",
-        signature="modeling_xlm_roberta.XLMRobertaForSequenceClassification",
+        signature=("modeling_xlm_roberta.XLMRobertaForSequenceClassification",),
     ),
     BGE,
     replace(BGE_1, name="BAAI/bge-reranker-base", parameters=0.28),
@@ -144,6 +147,55 @@ MODELS = (
         parameters=0.033,
         checked="sentence-transformers' CrossEncoder, on these weights, dequantised from an int8 export",
     ),
+    *(
+        Model(
+            name=f"cross-encoder/ettin-reranker-{size}-v1",
+            family="cross_encoder",
+            settings=cross_encoder.Settings(),
+            licence="Apache-2.0",
+            parameters=parameters,
+            limit=7_999,
+            score="raw logit",
+            checked=MODULES,
+        )
+        for size, parameters in (
+            ("17m", 0.017),
+            ("32m", 0.032),
+            ("68m", 0.068),
+            ("150m", 0.15),
+            ("400m", 0.4),
+            ("1b", 1.0),
+        )
+    ),
+    *(
+        Model(
+            name=name,
+            family="cross_encoder",
+            settings=cross_encoder.Settings(),
+            licence="Apache-2.0",
+            parameters=0.149,
+            limit=8_192,
+            score="raw logit",
+            checked=MODERN_BERT,
+        )
+        for name in (
+            "Alibaba-NLP/gte-reranker-modernbert-base",
+            "ibm-granite/granite-embedding-reranker-english-r2",
+        )
+    ),
+    Model(
+        name="jinaai/jina-reranker-v3.5",
+        family="listwise",
+        settings=listwise.WindowedSettings(max_doc_length=8192, max_query_length=1024, group_size=125),
+        licence="CC-BY-NC-4.0",
+        parameters=0.6,
+        limit=131_072,
+        score="cosine, -1 to 1",
+        checked="transformers' own Qwen3 with the same layer_types, on a small random checkpoint; the prompt is from "
+        "ports (omlx, mlx-swift-lm), NOT from the vendor's file",
+        revision="e8a93f33f0b22108f8c2364f8484ce3422552fbc",
+        signature=("JinaForRanking", "sliding_attention"),
+    ),
     Model(
         name="jinaai/jina-reranker-v3",
         family="listwise",
@@ -154,7 +206,7 @@ MODELS = (
         score="cosine, -1 to 1",
         checked=GOLDEN,
         revision="10fb694fc21f7a710a563ff1eb977a460f3868e4",
-        signature="JinaForRanking",
+        signature=("JinaForRanking",),
     ),
     QWEN3,
     replace(QWEN3, name="Qwen/Qwen3-Reranker-4B", parameters=4.0, revision="f16fc5d5d2b9b1d0db8280929242745d79794ef5"),
@@ -208,7 +260,7 @@ MODELS = (
         score="sigmoid of the logit, 0 to 1",
         checked=CARD,
         revision="94bfe0aeb2d4dd7978362699cddd5893d4e0adc8",
-        signature="JinaVLForRanking",
+        signature=("JinaVLForRanking",),
     ),
     Model(
         name="jinaai/jina-code-embeddings-0.5b",
@@ -241,7 +293,7 @@ MODELS = (
         checked="transformers' own jina_embeddings_v3 with the adapters added, on a small random checkpoint; "
         "NOT against the vendor's code or weights",
         revision="ab036b023d30b4d1138c4c3bfa9f0c445ab455d6",
-        signature="XLMRobertaLoRA",
+        signature=("XLMRobertaLoRA",),
     ),
 )
 
@@ -272,15 +324,15 @@ def recognise(checkpoint: Checkpoint, like: str | None = None) -> Model:
             known = ", ".join(model.name for model in MODELS)
             raise UserError(f"--model_like {like}: not in the catalogue, which has {known}")
         return model
-    signs = f"{checkpoint.config.get('architectures')} {checkpoint.config.get('auto_map')}"
-    recognised = (model for model in MODELS if model.signature and model.signature in signs)
+    signs = " ".join(str(checkpoint.config.get(key)) for key in ("architectures", "auto_map", "layer_types"))
+    recognised = (model for model in MODELS if model.signature and all(words in signs for words in model.signature))
     model = named(checkpoint.name) or next(recognised, None)
     if model is not None:
         return model
     if sentence_transformers_config.describes_encoder(checkpoint):
         return UNLISTED_ENCODER
     kind = str(checkpoint.config.get("model_type"))
-    if kind in backbones.ARCHITECTURES and kind not in cross_encoder.MODELS:
+    if kind in backbones.ARCHITECTURES and kind not in CLASSIFIERS:
         likely = ", ".join(model.name for model in MODELS if model.family not in ("cross_encoder", "listwise"))
         raise UserError(
             f"model {checkpoint.name}: config.json, which says model_type {kind!r}, does not tell which model this is; "

@@ -20,8 +20,9 @@ class Model:
         score: what its score means, in words.
         checked: what its scores here were held against; where nothing was at hand, that is said.
         revision: the hub commit to take where none is asked for; None for the main branch.
-        signature: words that stand in config.json's `architectures` or `auto_map` of this model's files alone, by which
-            a directory tells what it is; empty where it does not.
+        signature: words that all stand in config.json's `architectures`, `auto_map` or `layer_types` of this model's
+            files, by which a directory tells what it is; of several entries the first one holds. Empty where it does
+            not.
     """
 
     name: str
@@ -33,7 +34,7 @@ class Model:
     score: str = ""
     checked: str = ""
     revision: str | None = None
-    signature: str = ""
+    signature: tuple[str, ...] = ()
 
     @property
     def reads_lists(self) -> bool:

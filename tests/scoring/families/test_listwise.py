@@ -454,10 +454,10 @@ def test_the_projector_must_fit(tmp_path: Path, tensors: dict[str, torch.Tensor 
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ({"layer_types": ["full_attention", "sliding_attention"]}, "sliding windows"),
+        ({"layer_types": ["full_attention", "sliding_attention"]}, "no sliding_window above 0"),
         (
             {"use_sliding_window": True, "sliding_window": 128, "max_window_layers": 1, "layer_types": None},
-            "sliding windows",
+            r"has layers with sliding_attention, as jina-reranker-v3\.5 has; check --model_like",
         ),
         ({"model_type": "qwen2"}, "model_type 'qwen2'"),
     ],

@@ -1,4 +1,4 @@
-"""Listwise rerankers: jina-reranker-v3, a causal model that reads a query and a group of its documents in one context.
+"""Listwise rerankers: jina-reranker-v3 and v3.5, causal models that read a query and some of its documents together.
 
 A document's score is the cosine of two projected hidden states: at the token after the document and at the token after
 the query, which comes last. A list that does not fit into one context is read in several, and their query embeddings
@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -64,6 +64,13 @@ class Settings:
     group_size: int = GROUP_SIZE
     instruction: str | None = None
     special_tokens: Literal["vendor", "escape"] = "vendor"
+    marks: ClassVar[int] = 1  # how many times the query's token stands in the prompt
+
+
+class WindowedSettings(Settings):
+    """Those of jina-reranker-v3.5, whose prompt has the query's token twice and is read at the later one."""
+
+    marks: ClassVar[int] = 2
 
 
 class Reading(NamedTuple):
@@ -216,7 +223,7 @@ class Listwise:
             for position, (pair, reading) in enumerate(zip(pairs, readings, strict=True)):
                 prepared.ledger[pair, 1:] = reading.unseen, query.unseen, group, position
             documents = [reading.text for reading in readings]
-            *leads, last = prompt.leads(query.text, len(documents), task.instruction)
+            *leads, last = prompt.leads(query.text, len(documents), task.instruction, marks=settings.marks)
             stretches = [self._apart(lead, document) for lead, document in zip(leads, documents, strict=True)]
             yield Context(number, list(pairs), documents, [*stretches, (last,)])
 
@@ -256,7 +263,12 @@ class Listwise:
             reads.append(size)
             parts.append(ending)
             size += len(ending)
-        return TokenSequence(np.concatenate(parts), np.array(reads, dtype=np.int32), size)
+        whole: Ids = np.concatenate(parts)
+        marks = np.count_nonzero(whole == self._query_end[0])
+        if self.settings.marks > 1 and marks != self.settings.marks:
+            detail = f"its prompt has {prompt.QUERY_TOKEN} {marks} times, not {self.settings.marks}"
+            return Failure("tokenizer_error", f"{detail}; --special_tokens escape makes plain text of it")
+        return TokenSequence(whole, np.array(reads, dtype=np.int32), size)
 
     def forward(self, packed: Packed) -> torch.Tensor:
         """Embeddings at the reads of the packed contexts, float32, shape [R, width]."""
@@ -303,6 +315,12 @@ def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
     """
     outline = checkpoints.outline(checkpoint)
     config = backbones.check(checkpoint, KINDS, outline)
+    windowed = backbones.has_windows(config)
+    if windowed != isinstance(settings, WindowedSettings):
+        raise UserError(
+            f"model {checkpoint.name}: config.json has {'' if windowed else 'no '}layers with sliding_attention, as "
+            f"jina-reranker-{'v3.5' if windowed else 'v3'} has; check --model_like"
+        )
     first, second = (outline[key].shape if key in outline else () for key in PROJECTOR)
     if len(first) != 2 or len(second) != 2 or first[1] != config.hidden_size or second[1] != first[0]:
         found = ", ".join(f"{key} {list(outline[key].shape) if key in outline else 'missing'}" for key in PROJECTOR)

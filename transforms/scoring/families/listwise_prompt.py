@@ -1,6 +1,7 @@
-"""The prompt of jina-reranker-v3: one query and its documents as text, and what is done to user text first.
+"""The prompt of jina-reranker-v3 and v3.5: one query and its documents as text, and what is done to user text first.
 
-Source: the checkpoint's own modeling.py (`format_docs_prompts_func`, `sanitize_input`).
+Source: v3's own modeling.py (`format_docs_prompts_func`, `sanitize_input`). That v3.5 has QUERY_TOKEN twice, right
+after the query in the first line too, is from two ports of it (omlx, mlx-swift-lm), not from the vendor's file.
 """
 
 from __future__ import annotations
@@ -24,13 +25,19 @@ OPENING = (
 CLOSING = "\n</query><|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
 
 
-def leads(query: str, documents: int, instruction: str | None) -> list[str]:
+def leads(query: str, documents: int, instruction: str | None, *, marks: int = 1) -> list[str]:
     """The prompt's own text before each document, and last the text from the last document to the query's token.
 
     The prompt is lead, document, DOCUMENT_TOKEN for each document; the last lead, QUERY_TOKEN, CLOSING.
+
+    Args:
+        query: its text.
+        documents: how many there are.
+        instruction: None or empty for none.
+        marks: how many times QUERY_TOKEN stands in the prompt: 1 (v3), or 2 (v3.5).
     """
     task = f"<instruct>\n{instruction}\n</instruct>\n" if instruction else ""
-    first = f"{OPENING.format(documents=documents)}{query}\n{task}{_passage(0)}"
+    first = f"{OPENING.format(documents=documents)}{query}{QUERY_TOKEN * (marks - 1)}\n{task}{_passage(0)}"
     others = [f"\n</passage>\n{_passage(number)}" for number in range(1, documents)]
     return [first, *others, f"\n</passage>\n<query>\n{query}"]
 
