@@ -114,7 +114,8 @@ def _in_blocks(
     mask = query.new_zeros(seen.shape).masked_fill_(~seen, -torch.inf)
     mask = mask[None, :, None].expand(sequences, -1, -1, -1, -1).flatten(0, 1)
     attended: torch.Tensor = scaled_dot_product_attention(queries, keys, values, attn_mask=mask, **further)
-    return attended.unflatten(0, (sequences, blocks)).transpose(1, 2).flatten(2, 3)
+    # Back from [sequences * blocks, heads, block, head size].
+    return attended.view(sequences, blocks, *attended.shape[1:]).transpose(1, 2).flatten(2, 3)
 
 
 def _extended(states: torch.Tensor, before: int, length: int) -> torch.Tensor:
