@@ -20,7 +20,7 @@ from eval.ranking.report import count, count_notes, grade_notes, mean_rows, quer
 from eval.ranking.runs import Candidates, Source, open_source
 from eval.ranking.summary import render
 from transforms.base.errors import UserError
-from transforms.base.files import expand
+from transforms.input.named import input_files
 from transforms.layout import JOB, RERANKING
 
 TABLE_WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {
@@ -171,7 +171,7 @@ def files_read(args: argparse.Namespace, locations: Sequence[str], sources: Sequ
     """What a command reads, or would by another one of its options: what its outputs may not replace."""
     candidates = []
     if args.answers and args.candidates:
-        candidates = expand(args.candidates)
+        candidates = input_files(args.candidates)
     jobs = [entry["path"] for source in sources for entry in source.job.get("inputs", [])]
     return [*locations, args.qrels, args.answers, *candidates, *jobs]
 

@@ -24,8 +24,8 @@ from eval.ranking.qrels import read_qrels
 from eval.ranking.runs import Candidates, open_source
 from eval.ranking.summary import align
 from transforms.base.errors import UnavailableError, UserError, one_line
-from transforms.base.files import expand
 from transforms.input.candidate_order import check_order
+from transforms.input.named import input_files
 
 MEASURE = "nDCG@10"
 DEPTHS = (1, 5, 10)
@@ -135,7 +135,7 @@ def _check(args: argparse.Namespace) -> None:
     _job_options(args.job_options)
     inputs = []
     if args.input:
-        inputs = expand(args.input)
+        inputs = input_files(args.input)
     check_outputs(None, args.json, [args.qrels, *args.outputs, *inputs])
 
 

@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from eval.ranking.answers import holds
 from transforms.base.errors import UserError
-from transforms.base.files import expand
 from transforms.input.arrays import decodable
 from transforms.input.columns import resolve
+from transforms.input.named import input_files
 from transforms.input.parquet import DamagedError, batches, open_parquet, read_footer
 from transforms.input.rows import flat_batch, nested_rows
 from transforms.input.template import render
@@ -30,7 +30,7 @@ def candidate_files(patterns: Sequence[str] | None, job: Mapping[str, Any]) -> l
     inputs = job.get("inputs", [])
     if not patterns and not inputs:
         raise UserError("--candidates: there is no job.json that names the candidate files; give them")
-    paths = expand(patterns or [entry["path"] for entry in inputs])
+    paths = input_files(patterns or [entry["path"] for entry in inputs])
     missing = {entry["footer_hash"]: entry["path"] for entry in inputs}
     for path in paths if missing else ():
         missing.pop(read_footer(path).hash, None)

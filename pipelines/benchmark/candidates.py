@@ -23,6 +23,7 @@ from transforms.base import files
 from transforms.base.errors import UserError
 from transforms.base.json_text import parse
 from transforms.input.inputs import InputFile, inspect, total_pairs
+from transforms.input.named import input_files
 from transforms.layout import CANDIDATES_DIRECTORY, SUCCESS
 from transforms.retrieval import datasets
 from transforms.scoring import catalogue
@@ -95,7 +96,7 @@ def look_at(
     """
     if not files.exists(judgements):
         raise UserError(f"data set {data.name}: no judgements {judgements}; check the path")
-    inputs = tuple(inspect(files.expand([candidates])))
+    inputs = tuple(inspect(input_files([candidates])))
     told = told_in(directory or made_in(inputs))
     if directory and not told:
         raise UserError(f"{files.join(directory, REPORT)} is damaged; delete {directory} to make the candidates anew")

@@ -73,11 +73,11 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
         revisions = begun.options.get("revisions") if begun else None
         source = of_dataset(options.dataset, options.split, options.data_dir, revisions)
     else:
-        source = of_files(options.corpus, options.queries, options.qrels)
+        source = of_files(options.corpus, options.queries, options.qrels, output)
     source = replace(source, language=options.language or source.language)
     kind, name = options.retriever
     read = [file.path for file in (*source.corpus, *source.queries, *source.qrels)]
-    job.check_inputs(output, [*read, name] if kind == "run" else read)
+    job.check_inputs(output, [*read, name] if kind == "run" else read, LAYOUT)
     exclude = options.exclude_identical_ids
     settings = Settings(
         output,

@@ -32,6 +32,7 @@ from transforms.base import files
 from transforms.base.errors import UserError
 from transforms.input.candidate_order import check_order
 from transforms.input.inputs import InputFile, inspect, total_pairs
+from transforms.input.named import input_files
 from transforms.input.plan import Unit, load_plan, plan, save_plan
 from transforms.input.regroup import regroup
 from transforms.input.template import parse_template
@@ -64,7 +65,7 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
     template = None if options.text_template is None else parse_template(options.text_template)
     reading = Reading(options.keep_columns, template, options.shard_pairs)
     output = files.absolute(options.output)
-    inputs = inspect(files.expand(options.input), options.keep_columns)
+    inputs = inspect(input_files(options.input, output), options.keep_columns)
     job.check_inputs(output, (file.path for file in inputs))
     if options.run_file is not None:
         check_run_file(options.run_file, inputs, output)

@@ -83,7 +83,7 @@ def test_candidates_go_straight_into_reranking(data: Path, tmp_path: Path, capsy
     assert (output / "qrels.txt").read_text().splitlines()[:2] == ["q0\t0\td0\t1", "q1\t0\td1\t1"]
     # Scores of q0: 0 7 3 10 6 2 9 5 1.
     assert lists(output)["q0"] == ["d3", "d6", "d1", "d4"]
-    assert rerank(output / "candidates", tmp_path / "reranked", tiny.bert(tmp_path / "model")) == 0
+    assert rerank(output, tmp_path / "reranked", tiny.bert(tmp_path / "model")) == 0
     scored = rows(tmp_path / "reranked")
     first_stage = {(row["query_id"], row["first_stage_rank"]): row["doc_id"] for row in scored}
     assert first_stage == {

@@ -311,3 +311,36 @@ def test_a_document_of_too_many_windows_has_no_made_up_count(tmp_path: Path, mod
     assert [row["doc_id"] for row in rows(tmp_path / "out")] == ["short"]
     (lost,) = rows(tmp_path / "out", "rejected")
     assert (lost["doc_id"], lost["reason"]) == ("long", "too_long")
+
+
+@pytest.mark.parametrize("flag", [(), ("--extend",), ("--overwrite",)])
+def test_an_output_below_its_own_input_is_never_input(flag: tuple[str, ...], tmp_path: Path, model: Path) -> None:
+    write_letters(tmp_path / "d/in/a.parquet", 2, 3)
+    # Kept columns make the parts look like input.
+    words = ("--keep_columns", "query,text")
+    assert rerank(tmp_path / "d/**/*.parquet", tmp_path / "d/out", model, *words) == 0
+    before = parts(tmp_path / "d/out")
+    if flag == ("--extend",):
+        write_letters(tmp_path / "d/in/b.parquet", 1, 3, first=7)
+    (tmp_path / "link").symlink_to(tmp_path / "d/out")
+    assert rerank(tmp_path / "d/**/*.parquet", tmp_path / "link", model, *words, *flag) == 0
+    after = parts(tmp_path / "d/out")
+    assert before.keys() <= after.keys()
+    assert len(scores(tmp_path / "d/out")) == (9 if flag == ("--extend",) else 6)
+
+
+def test_overwrite_through_a_link_deletes_no_input(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write_letters(tmp_path / "first/scored/part-00000-00000-00000.parquet", 2, 3)
+    (tmp_path / "first/job.json").write_text("{}")
+    (tmp_path / "link").symlink_to(tmp_path / "first")
+    (tmp_path / "second").mkdir()
+    (tmp_path / "second/job.json").write_text("{}")
+    (tmp_path / "second/scored").symlink_to(tmp_path / "first/scored")
+    before = source.read_bytes()
+    for output in (tmp_path / "link", tmp_path / "second"):
+        assert rerank(source, output, model, "--overwrite") == 2
+        told = f"error: input {source} lies in the job's own directory; give another --output\n"
+        assert capsys.readouterr().err.endswith(told)
+        assert source.read_bytes() == before

@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 
 from apache_beam.io.filesystem import BeamIOError, FileMetadata, FileSystem
 
+from transforms.base import files
+
 
 class _Upload(io.BytesIO):
     def __init__(self, path: str) -> None:
@@ -86,3 +88,9 @@ class ObjectStore(FileSystem):
         if path not in self.objects:
             raise BeamIOError(f"no such object: {path}")
         return self.objects[path]
+
+
+def put(root: str, *names: str) -> None:
+    """Files of some content under a directory or a prefix."""
+    for name in names:
+        files.write_text_atomically(files.join(root, name), "x")

@@ -8,25 +8,23 @@ whole trees when it lists, finds nothing for a relative pattern without a folder
 from __future__ import annotations
 
 import errno
-import glob
 import hashlib
 import os
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from transforms.base.errors import UnavailableError, UserError, can_be_told, one_line
+from transforms.base.errors import UnavailableError, UserError, one_line
 
 if TYPE_CHECKING:
     from apache_beam.io.filesystems import FileSystems
 
 # How Beam tells that a filesystem failed (its BeamIOError is an OSError), is unknown, or is not installed.
 FAILURES = (OSError, ValueError, ImportError)
-_GLOB_CHARACTERS = frozenset("*?[")
 # Renaming onto a file that exists fails on these, so the target has to go first.
 _SCHEMES_THAT_NEVER_OVERWRITE = frozenset({"hdfs"})
 _UNCOMPRESSED = "uncompressed"  # Beam's CompressionTypes.UNCOMPRESSED
@@ -72,57 +70,23 @@ def absolute(path: str) -> str:
     return path.rstrip("/")
 
 
-def expand(patterns: Sequence[str]) -> list[str]:
-    """All input files that `patterns` name, as sorted unique absolute paths.
-
-    A pattern is a file, a directory (its own `*.parquet`, not those of the directories in it) or a glob (`**` reaches
-    into directories). Names that start with "." or "_" are passed over, as Spark and Hive do, unless the pattern's last
-    part starts so too.
-
-    Raises:
-        UserError: a pattern matches no file, or its filesystem cannot be read.
-    """
-    paths = sorted({path for pattern in patterns for path in _expand_one(pattern)})
-    for path in paths:
-        if not can_be_told(path):  # bytes that are no UTF-8 too, which no Parquet column could tell the name of
-            raise UserError(f"input {path!r}: its name cannot be written down; rename it")
-    return paths
+def resolved(path: str) -> str:
+    """`path` without links, which alone tells whether two names are of one file; addresses elsewhere as `absolute`."""
+    return os.path.realpath(path) if is_local(path) else path.rstrip("/")
 
 
-def _expand_one(pattern: str) -> list[str]:
-    try:
-        matches = _expand_local(pattern) if is_local(pattern) else _expand_remote(pattern)
-    except FAILURES as error:
-        raise UserError(f"input {pattern!r} cannot be listed: {one_line(error)}") from error
-    wanted = base_name(pattern)[:1]
-    paths = [path for path in matches if base_name(path)[0] not in "._" or base_name(path)[0] == wanted]
-    if not paths:
-        raise UserError(
-            f"input {pattern!r} matches no file; give a Parquet file, a directory that holds *.parquet itself, "
-            "or a glob in quotes such as 'candidates/**/*.parquet'"
-        )
-    return paths
+def inside(directories: Iterable[str]) -> Callable[[str], bool]:
+    """Tells of a path whether it lies in one of the directories, or is one, as it reads or when links are followed."""
+    places = {name for directory in directories for name in (absolute(directory), resolved(directory))}
+
+    def lies_inside(path: str) -> bool:
+        return any(f"{name}/".startswith(f"{place}/") for name in (absolute(path), resolved(path)) for place in places)
+
+    return lies_inside
 
 
-def _expand_local(pattern: str) -> list[str]:
-    path = Path(pattern)
-    if path.is_dir():
-        matches: Iterable[Path] = path.glob("*.parquet")
-    elif path.exists():
-        matches = [path]
-    else:
-        matches = map(Path, glob.glob(pattern, recursive=True))
-    return [absolute(str(match)) for match in matches if match.is_file()]
-
-
-def _expand_remote(pattern: str) -> list[str]:
-    if _GLOB_CHARACTERS.intersection(pattern):
-        return _match(pattern)
-    # A directory of HDFS matches too, with length 0, which no Parquet file has. Beam would read "name/" as "name/*".
-    return _match(pattern.rstrip("/")) or _match(join(pattern, "*.parquet"))
-
-
-def _match(pattern: str) -> list[str]:
+def match(pattern: str) -> list[str]:
+    """The files on a filesystem elsewhere that a glob of Beam's names, those without a byte aside."""
     (result,) = _remote().match([pattern])
     return [metadata.path for metadata in result.metadata_list if metadata.size_in_bytes > 0]
 

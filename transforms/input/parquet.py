@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from transforms.base.errors import UserError, one_line
 from transforms.base.files import open_input
+from transforms.input.other_files import HEAD_BYTES, advice
 
 # One read for the footers of most files, where each read of a remote file costs a round trip.
 _TAIL_BYTES = 64 << 10
@@ -44,7 +45,9 @@ def read_footer(path: str) -> Footer:
         end = tail
         length = int.from_bytes(tail[-8:-4], "little") + 8
         if tail[-4:] != b"PAR1" or length > size:
-            raise UserError(f"{path}: not a Parquet file, or one cut short: it does not end in a footer")
+            stream.seek(0)
+            more = advice(path, stream.read(HEAD_BYTES))
+            raise UserError(f"{path}: not a Parquet file, or one cut short: it does not end in a footer{more}")
         if length > len(tail):
             stream.seek(size - length)
             end = stream.read()

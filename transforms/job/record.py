@@ -189,14 +189,15 @@ def check_free(output: str, overwrite: bool, layout: Layout = RERANKING) -> None
             _refuse_unexplained_parts(output, layout)
 
 
-def check_inputs(output: str, paths: Iterable[str]) -> None:
+def check_inputs(output: str, paths: Iterable[str], layout: Layout = RERANKING) -> None:
     """Refuse inputs in the job's own directory: --overwrite would delete them, or the job read what it writes.
 
     Raises:
-        UserError: one lies there.
+        UserError: one lies there, by its name or when links are followed.
     """
+    is_own = files.inside([output, *(files.join(output, name) for name in (*layout.parts, *layout.steps))])
     for path in paths:
-        if files.absolute(path).startswith(f"{output.rstrip('/')}/"):
+        if is_own(path):
             raise UserError(f"input {path} lies in the job's own directory; give another --output")
 
 

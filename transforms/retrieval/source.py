@@ -10,6 +10,7 @@ from pathlib import Path
 
 from transforms.base import files, hub
 from transforms.base.errors import UserError, one_line
+from transforms.base.patterns import expand
 from transforms.retrieval import datasets
 from transforms.retrieval.datasets import Dataset, Place
 
@@ -81,14 +82,14 @@ def of_dataset(
     return _gather(datasets.named(name), split, data_dir, revisions or {})
 
 
-def of_files(corpus: Sequence[str], queries: Sequence[str], qrels: Sequence[str]) -> Source:
-    """The user's own files, taken for English.
+def of_files(corpus: Sequence[str], queries: Sequence[str], qrels: Sequence[str], output: str | None = None) -> Source:
+    """The user's own files, taken for English; those that globs find in the job's directory `output` left out.
 
     Raises:
         UserError: one is missing.
     """
     found = {
-        kind: tuple(_describe(path, path) for path in files.expand(patterns)) if patterns else ()
+        kind: tuple(_describe(path, path) for path in expand(patterns, output)) if patterns else ()
         for kind, patterns in (("corpus", corpus), ("queries", queries), ("qrels", qrels))
     }
     return Source("own files", None, "en", None, False, found["corpus"], found["queries"], found["qrels"])

@@ -11,91 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.support.object_store import ObjectStore
+from tests.support.object_store import put
 from transforms.base import files
-from transforms.base.errors import UnavailableError, UserError
-
-
-@pytest.fixture(params=["local", "object store"])
-def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty place: a directory whose name has a glob's characters, or a prefix of an object store."""
-    if request.param == "object store":
-        ObjectStore.objects.clear()
-        return "mem://bucket/data"
-    directory = tmp_path / "set [1]"
-    directory.mkdir()
-    return str(directory)
-
-
-def put(root: str, *names: str) -> None:
-    for name in names:
-        files.write_text_atomically(files.join(root, name), "x")
-
-
-def found(root: str, *patterns: str) -> list[str]:
-    prefix = files.join(root, "")
-    return [path.removeprefix(prefix) for path in files.expand([files.join(root, pattern) for pattern in patterns])]
-
-
-NAMES = ["b.parquet", "a.parquet", "_plan.parquet", ".a.parquet.1f.tmp", ".h.parquet", "notes.txt", "in/c.parquet"]
-
-
-def test_directory_gives_its_own_parquet_files_that_are_not_hidden(root: str) -> None:
-    put(root, *NAMES)
-    assert found(root, "") == ["a.parquet", "b.parquet"]
-
-
-def test_file_is_taken_whatever_its_name(root: str) -> None:
-    put(root, *NAMES)
-    assert found(root, "notes.txt") == ["notes.txt"]
-    assert found(root, "_plan.parquet") == ["_plan.parquet"]
-
-
-def test_paths_are_sorted_and_unique_over_all_patterns(root: str) -> None:
-    put(root, *NAMES)
-    assert found(root, "in", "b.parquet", "", "a.parquet") == ["a.parquet", "b.parquet", "in/c.parquet"]
-
-
-@pytest.mark.parametrize(
-    ("pattern", "expected"),
-    [
-        ("*.parquet", ["a.parquet", "b.parquet"]),
-        ("[ab].parquet", ["a.parquet", "b.parquet"]),
-        ("*", ["a.parquet", "b.parquet", "notes.txt"]),
-        ("_*", ["_plan.parquet"]),
-        ("*/*.parquet", ["in/c.parquet"]),
-    ],
-)
-def test_glob(pattern: str, expected: list[str], tmp_path: Path) -> None:
-    ObjectStore.objects.clear()
-    for root in [str(tmp_path), "mem://bucket/data"]:
-        put(root, *NAMES)
-        assert found(root, pattern) == expected
-
-
-def test_double_star_reaches_into_directories(tmp_path: Path) -> None:
-    put(str(tmp_path), *NAMES, "in/deep/d.parquet")
-    assert found(str(tmp_path), "**/*.parquet") == ["a.parquet", "b.parquet", "in/c.parquet", "in/deep/d.parquet"]
-
-
-@pytest.mark.parametrize("pattern", ["a.parquet", "*.parquet", ".", "../here/a.parquet"])
-def test_relative_patterns_give_absolute_paths(pattern: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    here = tmp_path / "here"
-    put(str(here), "a.parquet")
-    monkeypatch.chdir(here)
-    assert files.expand([pattern]) == [str(here / "a.parquet")]
-
-
-@pytest.mark.parametrize("pattern", ["absent.parquet", "in/*.csv", "empty"])
-def test_pattern_without_a_match_is_named(pattern: str, root: str) -> None:
-    put(root, "a.parquet", "in/c.parquet", "empty/_x.parquet")
-    with pytest.raises(UserError, match=r"^input '[^\n]*" + pattern.replace("*", r"\*") + "' matches no file"):
-        files.expand([files.join(root, "a.parquet"), files.join(root, pattern)])
-
-
-def test_unknown_filesystem_is_a_users_error() -> None:
-    with pytest.raises(UserError, match=r"^input 'nowhere://a/b' cannot be listed: [^\n]*$"):
-        files.expand(["nowhere://a/b"])
+from transforms.base.errors import UnavailableError
 
 
 def test_parquet_is_read_and_written_through_the_streams(root: str) -> None:

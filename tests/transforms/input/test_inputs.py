@@ -68,7 +68,7 @@ def test_files_without_rows_are_not_checked_further(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"query_id,query\n", b"PAR1" + b"\0" * 100 + b"\xff\xff\0\0PAR1"])
 def test_not_parquet(content: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
+    path = tmp_path / "a.txt"
     path.write_bytes(content)
     assert error_of(str(path)) == f"{path}: not a Parquet file, or one cut short: it does not end in a footer"
 

@@ -1,0 +1,126 @@
+"""From what the user names as input, files, directories and globs, to files."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from transforms.base.errors import UserError, can_be_told, one_line
+from transforms.base.files import FAILURES, absolute, inside, is_local, join, match, resolved
+
+_GLOB_CHARACTERS = frozenset("*?[")
+
+
+def expand(patterns: Sequence[str], output: str | None = None) -> list[str]:
+    """All input files that `patterns` name, as sorted absolute paths, each file once.
+
+    A pattern is a file, a directory (its own `*.parquet`, not those of the directories in it) or a glob (`**` reaches
+    into directories). Names that start with "." or "_", of files and of directories, are skipped, as Spark and Hive do
+    (`_temporary`, `_delta_log`), unless the pattern's part starts so too; a partition such as `_day=1` is read. Of a
+    file that has several names because of links one counts, its own before that of a link.
+
+    Args:
+        patterns: what the user names.
+        output: the job's directory, in which a glob finds nothing; None where there is none.
+
+    Raises:
+        UserError: a pattern matches no file, or its filesystem cannot be read.
+    """
+    found = {path: resolved(path) for pattern in patterns for path in _expand_one(pattern, output)}
+    best_last = sorted(sorted(found, reverse=True), key=lambda path: found[path] == path)
+    paths = sorted({found[path]: path for path in best_last}.values())
+    for path in paths:
+        if not can_be_told(path):  # bytes that are no UTF-8 too, which no Parquet column could hold
+            raise UserError(f"input {path!r}: its name cannot be written down; rename it")
+    return paths
+
+
+def _expand_one(pattern: str, output: str | None) -> list[str]:
+    try:
+        matches = list(_expand_local(pattern) if is_local(pattern) else _expand_remote(pattern))
+    except FAILURES as error:
+        raise UserError(f"input {pattern!r} cannot be listed: {one_line(error)}") from error
+    is_own = inside([output] if output is not None and is_glob(pattern) else [])
+    paths = [path for path in matches if not is_own(path)]
+    if not paths:
+        only = " but the job's own" if matches else ""
+        raise UserError(
+            f"input {pattern!r} matches no file{only}; give a Parquet file, a directory that holds *.parquet itself, "
+            "or a glob in quotes such as 'candidates/**/*.parquet'"
+        )
+    return paths
+
+
+def is_glob(pattern: str) -> bool:
+    """Whether a pattern stands for the files that it matches, rather than for the one that has this name."""
+    return not _GLOB_CHARACTERS.isdisjoint(pattern) and not (is_local(pattern) and Path(pattern).exists())
+
+
+def _expand_local(pattern: str) -> Iterator[str]:
+    if is_glob(pattern):
+        matches = _glob(pattern)
+    else:
+        matches = _glob(join(pattern, "*.parquet")) if Path(pattern).is_dir() else iter([pattern])
+    return (absolute(match) for match in matches if Path(match).is_file())
+
+
+def _glob(pattern: str) -> Iterator[str]:
+    """What a glob names. Not Python's own: that follows links round and round, and reads `_temporary`."""
+    parts = Path(pattern).parts
+    places: Iterable[str] = [""]
+    for part in (*parts, "*") if parts[-1] == "**" else parts:
+        places = _below(places) if part == "**" else _matching(places, part)
+    return iter(places)
+
+
+def _matching(folders: Iterable[str], part: str) -> Iterator[str]:
+    for folder in folders:
+        literal = os.path.join(folder, part)
+        if _GLOB_CHARACTERS.isdisjoint(part) or Path(literal).exists():
+            yield literal
+        elif Path(folder).is_dir():
+            with os.scandir(folder or ".") as entries:
+                names = sorted(entry.name for entry in entries if fnmatchcase(entry.name, part))
+            yield from (os.path.join(folder, name) for name in names if not _is_hidden(name, part[0]))
+
+
+def _below(folders: Iterable[str]) -> Iterator[str]:
+    """These folders and all in them, each once and by its own name where it has others because of links."""
+    waiting, seen = deque(folder for folder in folders if Path(folder).is_dir()), set()
+    while waiting:
+        folder = waiting.popleft()
+        if (own := resolved(folder or ".")) in seen:
+            continue
+        seen.add(own)
+        yield folder
+        with os.scandir(folder or ".") as entries:
+            inner = sorted((entry for entry in entries if entry.is_dir()), key=lambda entry: entry.name)
+        for entry in inner:
+            if not _is_hidden(entry.name):
+                (waiting.append if entry.is_symlink() else waiting.appendleft)(os.path.join(folder, entry.name))
+
+
+def _is_hidden(name: str, asked: str = "") -> bool:
+    """Whether a name is skipped where the pattern's part begins with `asked`."""
+    return name[0] in "._" and name[0] != asked and not (name[0] == "_" and "=" in name)
+
+
+def _expand_remote(pattern: str) -> Iterator[str]:
+    if not is_glob(pattern):
+        # A directory of HDFS has length 0, which no Parquet file has, and is left out. Beam takes "name/" for "name/*".
+        found = match(pattern.rstrip("/"))
+        if found:
+            return iter(found)
+        pattern = join(pattern, "*.parquet")
+    asked = [part for part in pattern.split("/") if part]
+    return (path for path in match(pattern) if not _is_hidden_in(path, asked))
+
+
+def _is_hidden_in(path: str, asked: Sequence[str]) -> bool:
+    """Whether a part of the path is skipped that no part of the pattern, `asked`, names."""
+    *folders, name = path.split("/")
+    unnamed = [folder for folder in folders if folder and folder not in asked]
+    return any(map(_is_hidden, unnamed)) or _is_hidden(name, asked[-1][0])
