@@ -26,7 +26,8 @@ class Received(NamedTuple):
 
     @property
     def documents(self) -> list[str]:
-        return list(self.body["documents"] if "documents" in self.body else self.body["texts"])
+        [texts] = (self.body[name] for name in ("documents", "texts", "passages") if name in self.body)
+        return [text["text"] if isinstance(text, dict) else text for text in texts]
 
 
 class Exchange:

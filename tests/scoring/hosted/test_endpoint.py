@@ -33,6 +33,7 @@ from transforms.base.errors import UnavailableError, UserError
 from transforms.schema import REASONS
 from transforms.scoring.hosted import client, endpoint
 from transforms.scoring.hosted.client import Answer, BusyError
+from transforms.scoring.hosted.dialects import Query
 from transforms.scoring.hosted.endpoint import Endpoint, Request, Settings, requests_of, specify
 from transforms.scoring.reranker import Reranker
 from transforms.scoring.reranker import specify as specify_any
@@ -126,9 +127,9 @@ def test_texts_that_a_list_repeats_are_sent_once(serve: Callable[..., RerankServ
 def test_requests_of() -> None:
     tasks = [RankingTask("q", ["a", "b", "a", "c"]), RankingTask("r", []), RankingTask("s", ["a"])]
     assert list(requests_of(tasks, 2)) == [
-        Request("q", ["a", "b"], [[0, 2], [1]]),
-        Request("q", ["c"], [[3]]),
-        Request("s", ["a"], [[4]]),
+        Request(Query("q"), ["a", "b"], [[0, 2], [1]]),
+        Request(Query("q"), ["c"], [[3]]),
+        Request(Query("s"), ["a"], [[4]]),
     ]
 
 
@@ -243,7 +244,7 @@ def test_an_answer_that_does_not_come_is_asked_for_again(
     scorer = load(server, endpoint_timeout=0.1)
     ask = scorer._client.ask
 
-    def ask_and_wait_for_later_answers(query: str, documents: Sequence[str]) -> Answer:
+    def ask_and_wait_for_later_answers(query: Query, documents: Sequence[str]) -> Answer:
         try:
             return ask(query, documents)
         finally:
@@ -619,7 +620,7 @@ def test_a_key_that_cannot_stand_in_a_header_is_not_shown(monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"endpoint_api": "soap"}, "--endpoint_api soap: give common or tei"),
+        ({"endpoint_api": "soap"}, "--endpoint_api soap: give common or tei or nim or voyage or deepinfra or sglang"),
         (
             {"endpoint_api": "tei", "endpoint_model": "m"},
             "--endpoint_model: the API tei serves one model, unnamed; leave it out",

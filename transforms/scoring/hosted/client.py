@@ -19,7 +19,7 @@ import httpx
 from transforms.base.errors import UserError, one_line
 from transforms.base.json_text import parse
 from transforms.scoring.hosted.bounded import BoundError, Received, Sender
-from transforms.scoring.hosted.dialects import Api, OtherFormError, read_scores, read_tokens, request_body
+from transforms.scoring.hosted.dialects import Api, OtherFormError, Query, read_scores, read_tokens, request_body
 from transforms.scoring.hosted.key import KEY_VARIABLE, Cleaner, authorization
 
 NEVER = -float("inf")
@@ -94,7 +94,7 @@ class Client:
             url, authorization(url), timeout=timeout, connect_timeout=connect_timeout, connections=connections
         )
 
-    def ask(self, query: str, documents: Sequence[str]) -> Answer:
+    def ask(self, query: Query, documents: Sequence[str]) -> Answer:
         """The endpoint's scores of the documents.
 
         Raises:
@@ -124,7 +124,7 @@ class Client:
             problem = error
         else:
             self.answered = time.monotonic()
-            return Answer(scores, read_tokens(content))
+            return Answer(scores, read_tokens(self._api, content))
         raise self._wrong_answer(problem, received)  # out of reach of the problem, which may hold the key
 
     def _wrong_answer(self, problem: ValueError, received: Received) -> FaultError | UserError:

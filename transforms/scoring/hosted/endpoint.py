@@ -39,7 +39,7 @@ from transforms.scoring.hosted.client import (
     FaultError,
     NoScoresError,
 )
-from transforms.scoring.hosted.dialects import APIS
+from transforms.scoring.hosted.dialects import APIS, Query
 from transforms.scoring.hosted.key import authorization, check_address
 from transforms.scoring.model import Model
 from transforms.scoring.results import Failure, RankingTask, Scores
@@ -47,7 +47,7 @@ from transforms.scoring.scorer import Scorer, no_progress
 
 TRIES = 3  # of a request that meets faults; the last after the endpoint has answered something else
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds, doubling in between
-PROBE = ("test", ("test",))
+PROBE = (Query("test"), ("test",))
 
 # How hard to try decides no score.
 _TRYING = ("endpoint_concurrency", "endpoint_connect_timeout", "endpoint_timeout", "endpoint_patience")
@@ -142,7 +142,7 @@ def specify(url: str, settings: Settings) -> EndpointSpecification:
 class Request(NamedTuple):
     """Documents to score against a query, each text once, with the pairs that each stands for."""
 
-    query: str
+    query: Query
     documents: list[str]
     pairs: list[list[int]]
 
@@ -160,7 +160,7 @@ def requests_of(tasks: Sequence[RankingTask], batch: int) -> Iterator[Request]:
         documents = list(pairs)
         for first in range(0, len(documents), batch):
             chosen = documents[first : first + batch]
-            yield Request(task.query, chosen, [pairs[document] for document in chosen])
+            yield Request(Query(task.query, task.instruction), chosen, [pairs[document] for document in chosen])
         start += len(task.documents)
 
 
@@ -197,10 +197,16 @@ class Endpoint(Scorer):
 
         Raises:
             UnavailableError: the endpoint is down.
-            UserError: the key, the account or the address does not do.
+            UserError: the key, the account or the address does not do, or a query has an instruction, for which the
+                API has no place.
         """
         begin = time.perf_counter()
         settings = self.specification.settings
+        if APIS[settings.endpoint_api].instruction is None and any(task.instruction for task in tasks):
+            raise UserError(
+                f"the input has instructions (column instruction), for which --endpoint_api {settings.endpoint_api} "
+                "has no place; leave the column out, or write them into the queries"
+            )
         scores = Scores(np.full(sum(len(task.documents) for task in tasks), np.nan, dtype=np.float32))
         cancelled = threading.Event()
         with ThreadPoolExecutor(settings.endpoint_concurrency, "endpoint") as pool:
@@ -229,7 +235,7 @@ class Endpoint(Scorer):
             cancelled.set()
             raise
 
-    def _reply(self, query: str, documents: Sequence[str], cancelled: threading.Event) -> Reply:
+    def _reply(self, query: Query, documents: Sequence[str], cancelled: threading.Event) -> Reply:
         """Ask for scores, in halves where it must be, until each document has one or is known to get none."""
         began = time.monotonic()
 
@@ -295,7 +301,7 @@ class Endpoint(Scorer):
             "the same command continues when it is back"
         )
 
-    def _ask(self, query: str, documents: Sequence[str], cancelled: threading.Event) -> Reply:
+    def _ask(self, query: Query, documents: Sequence[str], cancelled: threading.Event) -> Reply:
         if cancelled.is_set():
             raise CancelledError
         answer = self._client.ask(query, documents)
