@@ -6,6 +6,7 @@ seen in scores. The ids are literals: none is computed from another.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.support import tiny
 from transforms.scoring import RankingTask, Reranker, catalogue
 from transforms.scoring.families.embedding import SIDES, Embedder, Input, prompt_of
 from transforms.scoring.families.sentence_transformers_config import Layout
@@ -32,6 +34,15 @@ LISTWISE = (
     "11 1817 16317 553 264 34776 12816 13 19298 279 46769 3118 389 862 40861 311 3239 25 10479 11105 5750 292 60497 "
     "5267 27 6385 424 877 428 15 881 77750 85197 11 304 220 16 24 17 23 624 151670 198 522 6385 424 397 27 1631 397 "
     "15191 11105 5750 292 60497 30 151671 198 522 1631 29 151645 198 151644 77091 198 151667 271 151668 271",
+)
+LISTWISE_TWICE = (
+    "151644 8948 198 2610 525 264 2711 40861 6203 879 646 8253 264 23001 315 279 46769 3118 389 1246 9760 807 525 311 "
+    "279 3239 13 1416 279 3239 374 264 3405 11 1246 9760 264 21085 374 13798 389 1246 1632 432 11253 279 3405 13 1416 "
+    "537 11 1430 311 23643 279 7385 315 279 3239 323 8552 1246 1632 1817 21085 67901 279 7385 13 1416 458 7600 374 "
+    "3897 11 498 1265 1795 279 7600 979 25597 279 23001 13 151645 198 151644 872 198 40 686 3410 498 448 220 16 46769 "
+    "11 1817 16317 553 264 34776 12816 13 19298 279 46769 3118 389 862 40861 311 3239 25 10479 11105 5750 292 60497 "
+    "30 151671 198 27 6385 424 877 428 15 881 77750 85197 11 304 220 16 24 17 23 624 151670 198 522 6385 424 397 27 "
+    "1631 397 15191 11105 5750 292 60497 30 151671 198 522 1631 29 151645 198 151644 77091 198 151667 271 151668 271",
 )
 QWEN3 = (
     "151644 8948 198 60256 3425 279 11789 20027 279 8502 3118 389 279 11361 323 279 758 1235 3897 13 7036 429 279 "
@@ -71,10 +82,15 @@ class Case(NamedTuple):
     Attributes:
         source: an embedded model, or where the larger fixtures have a checkpoint with the model's own tokenizer.
         ids: of each sequence.
+        config: what config.json has beside that of the source.
     """
 
     source: str
     ids: tuple[str, ...]
+    config: tuple[tuple[str, object], ...] = ()
+
+
+WINDOWS = (("layer_types", ["sliding_attention", "full_attention"]), ("sliding_window", 1024))
 
 
 CASES = {
@@ -86,6 +102,7 @@ CASES = {
     "BAAI/bge-reranker-base": Case("golden/bge-reranker-v2-m3", XLM_R),
     "BAAI/bge-reranker-large": Case("golden/bge-reranker-v2-m3", XLM_R),
     "jinaai/jina-reranker-v3": Case("golden/jina-reranker-v3", LISTWISE),
+    "jinaai/jina-reranker-v3.5": Case("golden/jina-reranker-v3", LISTWISE_TWICE, WINDOWS),
     "Qwen/Qwen3-Reranker-0.6B": Case("golden/qwen3-reranker", QWEN3),
     "Qwen/Qwen3-Reranker-4B": Case("golden/qwen3-reranker", QWEN3),
     "Qwen/Qwen3-Reranker-8B": Case("golden/qwen3-reranker", QWEN3),
@@ -101,8 +118,15 @@ CASES = {
     "jinaai/jina-code-embeddings-0.5b": Case("golden/jina-code-embeddings", CODE),
     "jinaai/jina-embeddings-v3": Case("tokenizer of golden/bge-reranker-v2-m3", EMBEDDINGS_V3),
 }
-# Models whose tokenizer is not at hand: name -> what is.
-WITHOUT: dict[str, str] = {}
+# Models whose tokenizer is not at hand: name -> what is lacking.
+WITHOUT = {
+    **{
+        f"cross-encoder/ettin-reranker-{size}-v1": "ModernBERT's tokenizer"
+        for size in ("17m", "32m", "68m", "150m", "400m", "1b")
+    },
+    "Alibaba-NLP/gte-reranker-modernbert-base": "ModernBERT's tokenizer",
+    "ibm-granite/granite-embedding-reranker-english-r2": "ModernBERT's tokenizer",
+}
 
 
 def test_every_model_has_its_ids_or_the_reason_why_not() -> None:
@@ -111,8 +135,8 @@ def test_every_model_has_its_ids_or_the_reason_why_not() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if not case.source.startswith("tokenizer")])
-def test_token_ids_of_the_pair(name: str, request: pytest.FixtureRequest) -> None:
-    source, ids = CASES[name]
+def test_token_ids_of_the_pair(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    source, ids, config = CASES[name]
     if source == "embedded":
         place = name
     elif source.startswith("golden/"):
@@ -120,6 +144,9 @@ def test_token_ids_of_the_pair(name: str, request: pytest.FixtureRequest) -> Non
         place = str(assembled(source.removeprefix("golden/")))
     else:
         place = str(request.getfixturevalue("fixtures") / "models" / source)
+    if config:
+        place = str(shutil.copytree(place, tmp_path / "changed"))
+        tiny.change(Path(place, "config.json"), **dict(config))
     family = Reranker.load(place, like=name, device="cpu", dtype="float32").family
     prepared = family.prepare([RankingTask(QUERY, [DOCUMENT])], Tokens(family.tokenizer))
     assert tuple(" ".join(map(str, sequence.ids)) for sequence in prepared.sequences) == ids
