@@ -90,7 +90,11 @@ class Case(NamedTuple):
     config: tuple[tuple[str, object], ...] = ()
 
 
-WINDOWS = (("layer_types", ["sliding_attention", "full_attention"]), ("sliding_window", 1024))
+WINDOWS = (
+    ("layer_types", ["sliding_attention", "full_attention"]),
+    ("sliding_window", 1024),
+    ("use_sliding_window", True),
+)
 
 
 CASES = {
