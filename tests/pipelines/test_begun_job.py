@@ -1,0 +1,37 @@
+"""A job that earlier code began is continued by the code of today."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.support.job_run import parts, report, rerank, scores
+
+BEGUN = Path(__file__).parents[1] / "data" / "begun_job"
+# Where the candidates lay for the command that was killed.
+PATH_THEN = "/data/begun_job/candidates.parquet"
+
+
+def test_it_comes_to_the_bytes_of_a_job_that_was_never_interrupted(tmp_path: Path) -> None:
+    """Both have the begun job's fingerprint, of which every part carries a copy; one has none of its parts yet."""
+    source = Path(shutil.copy(BEGUN / "candidates.parquet", tmp_path))
+    continued, whole = tmp_path / "continued", tmp_path / "whole"
+    shutil.copytree(BEGUN / "out", continued)
+    job = (BEGUN / "out" / "job.json").read_text(encoding="utf-8")
+    assert job.count(PATH_THEN) == 1
+    whole.mkdir()
+    for output in (continued, whole):
+        (output / "job.json").write_text(job.replace(PATH_THEN, str(source)), encoding="utf-8")
+        assert rerank(source, output, "small-cross-encoder", "--shard_pairs", "3") == 0
+    then, after, anew = parts(BEGUN / "out"), parts(continued), parts(whole)
+    assert (len(then), len(after)) == (2, 4)
+    assert {name: after[name] for name in then} == then
+    assert {name: content for name, content in after.items() if name not in then} == {
+        name: content for name, content in anew.items() if name not in then
+    }
+    assert after.keys() == anew.keys()
+    # The parts of then were scored on one machine: on another one their scores may differ by rounding alone.
+    assert scores(continued) == pytest.approx(scores(whole), abs=1e-5)
+    assert report(continued)["last_run"]["shards"] == 2
