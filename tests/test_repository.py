@@ -19,6 +19,7 @@ from eval.published.scores import ROWS
 from eval.throughput import random_models
 from pipelines.benchmark.entrants import CODE_MODEL, PROTOCOL
 from scripts import write_options
+from scripts.measure import peers
 from transforms.schema import REASONS, REJECTED, SCORED, Reason
 from transforms.scoring import catalogue
 from transforms.scoring.families import yes_no
@@ -87,6 +88,15 @@ def test_docs_have_all_models_of_the_catalogue() -> None:
         ]
         for model in catalogue.MODELS
     ]
+
+
+def test_docs_compare_the_libraries_at_the_versions_that_the_script_pins() -> None:
+    compared = [cells[:3] for cells in table("library", (ROOT / "docs" / "peers.md").read_text(encoding="utf-8"))]
+    pins = {peer: " ".join(peer.pins[:2]).replace("==", " ") for peer in peers.PEERS}
+    assert compared == [[peer.name, pins[peer], name] for peer in peers.PEERS for name in peer.checkpoints]
+    used = {name for peer in peers.PEERS for name in peer.checkpoints}
+    assert used == set(peers.CHECKPOINTS)
+    assert {golden.like for golden in peers.CHECKPOINTS.values()} <= {model.name for model in catalogue.MODELS}
 
 
 def test_what_is_known_of_models_elsewhere_is_of_models_of_the_catalogue() -> None:
