@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ def read(tasks: Sequence[RankingTask], tokens: Tokens) -> Iterator[Reading | Fai
 
 
 def family() -> CausalReranker:
-    unused: Any = None
+    unused: Any = SimpleNamespace(causal=True)
     return CausalReranker(tiny_causal.tokenizer(), read, unused, unused)
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from tests.support import tiny, tiny_causal
@@ -162,21 +161,6 @@ def test_options_that_do_not_fit(tmp_path: Path, options: dict[str, Any], messag
     tiny_causal.qwen3(tmp_path)
     with pytest.raises(UserError, match=message):
         specify(str(tmp_path), like="Qwen/Qwen3-Reranker-0.6B", options=options)
-
-
-def test_a_model_that_attends_both_ways_is_refused(tmp_path: Path) -> None:
-    tiny_causal.qwen3(tmp_path)
-    tiny.change(tmp_path / "config.json", is_causal=False)
-    with pytest.raises(UserError, match=r"is_causal False \(tokens attend to later ones\), which is not"):
-        specify(str(tmp_path), like="Qwen/Qwen3-Reranker-0.6B")
-
-
-def test_a_trained_head_is_refused_rather_than_left_unused(tmp_path: Path) -> None:
-    tiny_causal.qwen3(tmp_path)
-    weights = load_file(tmp_path / "model.safetensors")
-    save_file(weights | {"score.weight": torch.zeros(1, 16)}, tmp_path / "model.safetensors")
-    with pytest.raises(UserError, match=r"have a trained head \(score.weight\), which yes/no scores would not"):
-        specify(str(tmp_path), like="Qwen/Qwen3-Reranker-0.6B")
 
 
 def test_output_matrix_that_is_missing(tmp_path: Path) -> None:

@@ -221,21 +221,9 @@ DAMAGES: list[tuple[str, Callable[[Path], object], str]] = [
         "adapter_config.json: an adapter beside the weights is not applied here; merge it into the weights",
     ),
     (
-        "texts cut at their beginning",
-        lambda folder: tiny.change(folder / "tokenizer_config.json", truncation_side="left"),
-        "tokenizer_config.json says truncation_side 'left' (long texts lose their beginning), which is not supported",
-    ),
-    (
         "a decoder",
         configure(is_decoder=True),
         "config.json says is_decoder True (tokens attend to earlier ones only), which is not supported",
-    ),
-    (
-        "a cross-encoder's prompt",
-        lambda folder: tiny.write(
-            folder / "config_sentence_transformers.json", {"prompts": {"a": "b "}, "default_prompt_name": "a"}
-        ),
-        "config_sentence_transformers.json says default_prompt_name 'a' (a prompt precedes texts), which is not",
     ),
     (
         "quantised",
@@ -308,11 +296,6 @@ def test_old_names_of_layer_norm_are_read(original: Path, folder: Path) -> None:
 
     reweigh(folder, lambda tensors: {renamed(key): tensor for key, tensor in tensors.items()})
     assert any(key.endswith("gamma") for key in load_file(folder / "model.safetensors"))
-    assert scores(folder) == scores(original)
-
-
-def test_a_prompt_that_is_not_the_default_changes_nothing(original: Path, folder: Path) -> None:
-    tiny.write(folder / "config_sentence_transformers.json", {"prompts": {"a": "b "}, "default_prompt_name": None})
     assert scores(folder) == scores(original)
 
 

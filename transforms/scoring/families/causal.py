@@ -88,7 +88,7 @@ class CausalReranker:
             prepared.sequences.append(TokenSequence(reading.ids, read, length, Prefix(query, reading.prefix)))
             prepared.owners.append(pair)
             prepared.ledger[pair] = (length, reading.truncated, reading.query_truncated)
-        if shareable(prepared.sequences) < SHARING_PAYS:
+        if not self.backbone.causal or shareable(prepared.sequences) < SHARING_PAYS:
             prepared.sequences = [sequence._replace(prefix=NO_PREFIX) for sequence in prepared.sequences]
         return prepared
 

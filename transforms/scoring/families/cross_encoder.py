@@ -24,7 +24,7 @@ from transforms.scoring.packed.execution import Placement
 from transforms.scoring.packed.packing import Packed, TokenSequence
 from transforms.scoring.packed.run_batches import Rows
 from transforms.scoring.results import Failure, RankingTask, Scores
-from transforms.scoring.weights import backbones, requirements
+from transforms.scoring.weights import backbones
 from transforms.scoring.weights import checkpoint as checkpoints
 from transforms.scoring.weights.backbones import Backbone
 from transforms.scoring.weights.checkpoint import Checkpoint
@@ -105,18 +105,29 @@ class CrossEncoder:
         backbone: Backbone,
         head: Callable[[torch.Tensor], torch.Tensor],
         tokenizer: PreTrainedTokenizerBase,
+        prompt: str = "",
     ) -> None:
-        """Args: resolved settings; the model; [N, 1, hidden size] in float32 to N logits; the tokenizer."""
+        """Make a family of its parts.
+
+        Args:
+            settings: resolved.
+            backbone: the model.
+            head: of shape [N, 1, hidden size] in float32 to N logits.
+            tokenizer: of the checkpoint; its truncation_side says which end of a long text is lost.
+            prompt: what is put before every query.
+        """
         self.settings = settings
         self.tokenizer = tokenizer
+        self._prompt = prompt
+        self._loses_beginning = tokenizer.truncation_side == "left"
         self._template = template_of(tokenizer)
         self._head = head
         self.backbone = backbone
 
     def prepare(self, tasks: Sequence[RankingTask], tokens: Tokens) -> Prepared:
         """Tokenise and cut every pair; a text that cannot be tokenised fails its pairs."""
-        tokens.add(text for task in tasks for text in (task.query, *task.documents))
-        pairs = [(task.query, document) for task in tasks for document in task.documents]
+        pairs = [(self._prompt + task.query, document) for task in tasks for document in task.documents]
+        tokens.add(text for pair in pairs for text in pair)
         prepared = Prepared([], [], {}, np.zeros((len(pairs), 4), dtype=np.int32))
         for pair, (query_text, document_text) in enumerate(pairs):
             query, document = tokens[query_text], tokens[document_text]
@@ -129,13 +140,16 @@ class CrossEncoder:
                 if len(cuts.document) > MOST_WINDOWS:
                     prepared.failures[pair] = Failure("too_long", f"{len(cuts.document):,} windows")
                     continue
+                query_unseen, unseen = len(query) - cuts.query, len(document) - cuts.document[-1][1]
+                if self._loses_beginning:
+                    query, document = query[query_unseen:], document[unseen:]
                 chunks = [self._template.join(query[: cuts.query], document[start:end]) for start, end in cuts.document]
                 prepared.sequences += chunks
                 prepared.owners += [pair] * len(chunks)
                 prepared.ledger[pair] = (
                     sum(len(chunk.ids) for chunk in chunks),
-                    len(document) - cuts.document[-1][1],
-                    len(query) - cuts.query,
+                    unseen,
+                    query_unseen,
                     len(chunks),
                 )
         return prepared
@@ -175,6 +189,7 @@ def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
     """
     config = described(checkpoint)
     outline = checkpoints.outline(checkpoint)
+    sentence_transformers_config.prompt_before_query(checkpoint)
     head = sentence_transformers_config.head(checkpoint)
     if head is None:
         model_class = CLASSIFIERS[backbones.kind_of(checkpoint)].model
@@ -205,12 +220,13 @@ def load(checkpoint: Checkpoint, settings: Settings, placement: Placement) -> Cr
     config, kind = described(checkpoint), backbones.kind_of(checkpoint)
     tensors = checkpoints.read_tensors(checkpoint)
     tokenizer = checkpoints.load_tokenizer(checkpoint)
+    prompt = sentence_transformers_config.prompt_before_query(checkpoint)
     modules = sentence_transformers_config.head(checkpoint)
     head: torch.nn.Module
     if modules is not None:
         head = modular(checkpoint, modules, config.hidden_size).to(placement.device)
         backbone = backbones.load(checkpoint, (kind,), tensors, placement, mean=modules.pooling == "mean")
-        return CrossEncoder(settings, backbone, head, tokenizer)
+        return CrossEncoder(settings, backbone, head, tokenizer, prompt)
     classifier = CLASSIFIERS[kind]
     model = checkpoints.build(
         classifier.model,
@@ -225,17 +241,16 @@ def load(checkpoint: Checkpoint, settings: Settings, placement: Placement) -> Cr
     if hasattr(base, "pooler"):  # part of the head, so run on what is read alone
         base.pooler = None
     mean = getattr(config, "classifier_pooling", "cls") == "mean"
-    return CrossEncoder(settings, Backbone(base, kind, mean=mean), head, tokenizer)
+    return CrossEncoder(settings, Backbone(base, kind, mean=mean), head, tokenizer, prompt)
 
 
 def described(checkpoint: Checkpoint) -> PreTrainedConfig:
     """The sizes of a cross-encoder's model.
 
     Raises:
-        UserError: it is none of CLASSIFIERS, not with one label, or with a prompt.
+        UserError: it is none of CLASSIFIERS, or not with one label.
     """
     config = backbones.described(checkpoint, CLASSIFIERS)
-    requirements.check(checkpoint, "cross-encoder")
     if config.num_labels != 1 and sentence_transformers_config.head(checkpoint) is None:
         raise UserError(f"model {checkpoint.name}: {config.num_labels} labels in config.json; a reranker has one")
     return config

@@ -110,6 +110,7 @@ class Embedder:
         self._prompts = {"query": settings.query_prompt or "", "document": settings.document_prompt or ""}
         self._before, self._after = frame_of(tokenizer)
         self._room = settings.max_length - len(self._before) - len(self._after)
+        self._loses_beginning = tokenizer.truncation_side == "left"
         self._stores: WeakKeyDictionary[Tokens, Store] = WeakKeyDictionary()
 
     def prepare(self, tasks: Sequence[RankingTask], tokens: Tokens) -> Prepared:
@@ -146,13 +147,15 @@ class Embedder:
             yield ids if isinstance(ids, Failure) else self._input(side, ids)
 
     def _input(self, side: Side, content: Ids) -> Input | Failure:
-        ids: Ids = np.concatenate([self._before, content[: self._room], self._after])
+        unseen = max(len(content) - self._room, 0)
+        content = content[unseen:] if self._loses_beginning else content[: self._room]
+        ids: Ids = np.concatenate([self._before, content, self._after])
         if not len(ids):
             return Failure("tokenizer_error", "the text has no tokens that could be embedded")
         read = len(ids) - 1 if self.settings.pooling == "last" else 0
         part = SIDES.index(side) if len(self._models) > 1 else 0
         sequence = TokenSequence(ids, np.array([read], dtype=np.int32), len(ids), part=part)
-        return Input(sequence, max(len(content) - self._room, 0))
+        return Input(sequence, unseen)
 
     def forward(self, packed: Packed) -> torch.Tensor:
         """Embeddings of the packed texts, float32, shape [N - padding, size]."""

@@ -28,7 +28,7 @@ from transforms.scoring.packed.execution import Placement
 from transforms.scoring.packed.packing import Ids, Packed, TokenSequence
 from transforms.scoring.packed.run_batches import Rows
 from transforms.scoring.results import Failure, RankingTask, Scores
-from transforms.scoring.weights import backbones
+from transforms.scoring.weights import backbones, requirements
 from transforms.scoring.weights import checkpoint as checkpoints
 from transforms.scoring.weights.backbones import Backbone
 from transforms.scoring.weights.checkpoint import Checkpoint
@@ -315,6 +315,7 @@ def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
     """
     outline = checkpoints.outline(checkpoint)
     config = backbones.check(checkpoint, KINDS, outline)
+    requirements.check(checkpoint, "prompt")
     windowed = backbones.has_windows(config)
     if windowed != isinstance(settings, WindowedSettings):
         raise UserError(

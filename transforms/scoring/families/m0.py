@@ -20,7 +20,7 @@ from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.execution import Placement
 from transforms.scoring.packed.packing import Ids
 from transforms.scoring.results import Failure, RankingTask
-from transforms.scoring.weights import backbones
+from transforms.scoring.weights import backbones, requirements
 from transforms.scoring.weights import checkpoint as checkpoints
 from transforms.scoring.weights.checkpoint import Checkpoint, Tensors
 
@@ -109,6 +109,7 @@ def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
     """
     outline = checkpoints.outline(checkpoint)
     config = backbones.check(checkpoint, KINDS, outline)
+    requirements.check(checkpoint, "prompt")
     _head(checkpoint, outline, config.hidden_size)
     longest = backbones.positions(config)
     if not SHORTEST <= settings.max_length <= longest:

@@ -91,6 +91,24 @@ def head(checkpoint: Checkpoint) -> Head | None:
     return Head(_pooling(checkpoint, read_json(checkpoint, str(Path(modules[1][1]) / "config.json"))), modules[2:])
 
 
+def prompt_before_query(checkpoint: Checkpoint) -> str:
+    """What a cross-encoder's files put before every query; sentence-transformers heeds them beside modules.json alone.
+
+    Raises:
+        UserError: there is no prompt of the default's name.
+    """
+    described = read_json(checkpoint, "config_sentence_transformers.json")
+    name, prompts = described.get("default_prompt_name"), described.get("prompts") or {}
+    if name is None or not _modules(checkpoint) or not _is_cross_encoder(checkpoint):
+        return ""
+    if name not in prompts:
+        raise UserError(
+            f"model {checkpoint.name}: config_sentence_transformers.json has no prompt {name!r}, which its "
+            "default_prompt_name is; fetch it again"
+        )
+    return prompts[name] or ""
+
+
 def _is_cross_encoder(checkpoint: Checkpoint) -> bool:
     return read_json(checkpoint, "config_sentence_transformers.json").get("model_type") == "CrossEncoder"
 

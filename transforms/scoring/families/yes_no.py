@@ -22,11 +22,12 @@ from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.execution import Placement
 from transforms.scoring.packed.packing import Ids
 from transforms.scoring.results import Failure, RankingTask
-from transforms.scoring.weights import backbones
+from transforms.scoring.weights import backbones, requirements
 from transforms.scoring.weights import checkpoint as checkpoints
 from transforms.scoring.weights.checkpoint import Checkpoint, Tensors
 
 KINDS = ("qwen2", "qwen3")
+HEAD = "score.weight"  # of a sequence classifier: its one row takes the place of the answers'
 WORDS = 128  # more tokens than any prompt has beside query and document
 
 
@@ -258,12 +259,8 @@ def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
     """
     outline = checkpoints.outline(checkpoint)
     config = backbones.check(checkpoint, KINDS, outline)
-    _output_matrix(checkpoint, outline)
-    if "score.weight" in outline:
-        raise UserError(
-            f"model {checkpoint.name}: its weights have a trained head (score.weight), which yes/no scores would not "
-            "use; give the language model that it was made from"
-        )
+    _scoring_matrix(checkpoint, outline, config.hidden_size)
+    requirements.check(checkpoint, "prompt")
     if settings.prompt not in PROMPTS:
         raise UserError(f"--prompt {settings.prompt}: the prompts of this family are {', '.join(PROMPTS)}")
     prompt = PROMPTS[settings.prompt]
@@ -285,23 +282,44 @@ def load(checkpoint: Checkpoint, settings: Settings, placement: Placement) -> Ca
     prompt = PROMPTS[settings.prompt]
     for seam in prompt.seams:
         check_seam(tokenizer, *seam, name=checkpoint.name, texts={prompt.text(text) for text in EDGES})
+    backbone = backbones.load(checkpoint, KINDS, tensors, placement)
+    matrix = _scoring_matrix(checkpoint, tensors, backbone.size)
     irrelevant, relevant = prompt.answers
-    matrix = _output_matrix(checkpoint, tensors)
-    direction = matrix[_answer(tokenizer, relevant, checkpoint.name)].float()
-    if irrelevant is not None:
-        direction = direction - matrix[_answer(tokenizer, irrelevant, checkpoint.name)].float()
+    if len(matrix) == 1:
+        direction = matrix[0].float()
+    else:
+        direction = matrix[_answer(tokenizer, relevant, checkpoint.name)].float()
+        if irrelevant is not None:
+            direction = direction - matrix[_answer(tokenizer, irrelevant, checkpoint.name)].float()
     direction = direction.to(placement.device)[:, None]
 
     def score(hidden: torch.Tensor) -> torch.Tensor:
         logit = hidden @ direction
         return ((logit - settings.centre) / prompt.scale).sigmoid() if settings.activation == "sigmoid" else logit
 
-    backbone = backbones.load(checkpoint, KINDS, tensors, placement)
     return CausalReranker(tokenizer, Reader(settings, tokenizer), backbone, score)
 
 
-def _output_matrix(checkpoint: Checkpoint, tensors: Tensors) -> torch.Tensor:
-    """The matrix that gives the logits, one row a token: its own, or that of the embeddings."""
+def _scoring_matrix(checkpoint: Checkpoint, tensors: Tensors, size: int) -> torch.Tensor:
+    """The matrix that gives the logits of hidden states of this size.
+
+    Of a language model one row a token: its own, or that of the embeddings. Of a sequence classifier, as config.json's
+    `architectures` calls it, one row alone, which gives the score itself.
+    """
+    architectures = checkpoint.config.get("architectures") or []
+    classifies = any(str(name).endswith("ForSequenceClassification") for name in architectures)
+    if classifies != (HEAD in tensors):
+        raise UserError(
+            f"model {checkpoint.name}: config.json says architectures {architectures}, but the weights "
+            f"{'lack' if classifies else 'have'} {HEAD}; the files do not belong together"
+        )
+    if classifies:
+        if tensors[HEAD].shape != (1, size):
+            raise UserError(
+                f"model {checkpoint.name}: {HEAD} has shape {list(tensors[HEAD].shape)}; a reranker has one label, so "
+                f"{[1, size]}"
+            )
+        return tensors[HEAD]
     key = "model.embed_tokens.weight" if checkpoint.config.get("tie_word_embeddings") else "lm_head.weight"
     if key not in tensors:
         raise UserError(f"model {checkpoint.name}: the weights lack {key}; give a causal language model, whole")

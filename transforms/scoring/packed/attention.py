@@ -329,6 +329,7 @@ def _attention(
     packed: Packed,
     scaling: float | None = None,
     sliding_window: int | None = None,
+    is_causal: bool | None = None,
     **further: Any,
 ) -> tuple[torch.Tensor, None]:
     """What transformers calls in every layer.
@@ -343,6 +344,7 @@ def _attention(
         packed: where each sequence lies.
         scaling: factor on the products; None for 1 / sqrt(head size).
         sliding_window: a token sees the tokens that are less than so many places away; None for all.
+        is_causal: what config.json says in place of the module, where it says it.
 
     Returns:
         Shape [1, T, heads, head size], and None in the place of attention weights.
@@ -353,7 +355,7 @@ def _attention(
     assert attention_mask is None, "packed sequences need no mask"
     if unknown := {name for name, value in further.items() if value is not None} - WITHOUT_EFFECT:
         raise TypeError(f"packed attention does not do {', '.join(sorted(unknown))}")
-    reach = EARLIER if getattr(module, "is_causal", False) else EVERYTHING
+    reach = EARLIER if (getattr(module, "is_causal", False) if is_causal is None else is_causal) else EVERYTHING
     if sliding_window is not None:
         reach = Reach(sliding_window - 1, 0 if reach == EARLIER else sliding_window - 1)
     query, key, value = (state[0].transpose(0, 1) for state in (query, key, value))

@@ -85,6 +85,8 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "qwen2_vl": Architecture(_language_part, Qwen2VLTextModel, ("model.",), layers="layers", last=LastPreNorm),
 }
 
+CAUSAL = ("qwen2", "qwen3", "qwen2_vl")  # the kinds of language models
+
 
 def kind_of(checkpoint: Checkpoint) -> str:
     """The key in ARCHITECTURES: what config.json says, unless that is misleading; a model of another kind has none."""
@@ -121,11 +123,16 @@ def described(checkpoint: Checkpoint, kinds: Iterable[str]) -> PreTrainedConfig:
             f"model {checkpoint.name}: tokenizer.json has token ids up to {checkpoint.tokens - 1}, but "
             f"config.json says vocab_size {config.vocab_size}; the files do not belong together"
         )
-    requirements.check(checkpoint, "every model", requirements.PARTS.get(kind, "two-sided backbone"))
+    requirements.check(checkpoint, *(() if kind in CAUSAL else ("two-sided backbone",)))
     if has_windows(config) and not (isinstance(config.sliding_window, int) and config.sliding_window > 0):
         raise UserError(
             f"model {checkpoint.name}: config.json has layers with sliding_attention, but no sliding_window above 0; "
             "fetch it again"
+        )
+    if kind in CAUSAL and has_windows(config) and getattr(config, "is_causal", None) is False:
+        raise UserError(
+            f"model {checkpoint.name}: config.json says is_causal False, and sliding_attention in layer_types; windows "
+            "on both sides are not supported in a language model; give another checkpoint"
         )
     config.use_cache = False
     config.return_dict = True
@@ -176,7 +183,12 @@ def positions(config: PreTrainedConfig) -> int:
 
 
 class Backbone:
-    """A model without a head."""
+    """A model without a head.
+
+    Attributes:
+        size: of its hidden states.
+        causal: of a language model, whether a token sees only earlier ones.
+    """
 
     def __init__(self, model: Any, kind: str, *, mean: bool = False) -> None:
         """Make the model ready.
@@ -199,6 +211,7 @@ class Backbone:
         if cpu_layers.usable(weight.device, weight.dtype):
             cpu_layers.replace(model)
         self.size = int(model.config.hidden_size)
+        self.causal = getattr(model.config, "is_causal", None) is not False
 
     def __call__(self, packed: Packed) -> torch.Tensor:
         """Hidden states of the last layer.

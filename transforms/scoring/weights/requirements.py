@@ -6,13 +6,12 @@ it. A key that is followed here has no rule, nor has one that changes nothing th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from transforms.base.errors import UserError
 from transforms.scoring.weights.checkpoint import Checkpoint, read_json
 
-Part = Literal["every model", "causal backbone", "two-sided backbone", "cross-encoder"]
+Part = Literal["two-sided backbone", "prompt"]
 
 
 class Rule(NamedTuple):
@@ -21,7 +20,7 @@ class Rule(NamedTuple):
     Attributes:
         part: of which models.
         file: name of the file in the checkpoint's directory.
-        key: the key in it.
+        key: the key in it; a dot leads into an object.
         allowed: its values that are followed here; a key that is absent is followed always.
         effect: what another value would change.
     """
@@ -34,20 +33,13 @@ class Rule(NamedTuple):
 
 
 RULES = (
-    Rule("every model", "tokenizer_config.json", "truncation_side", (None, "right"), "long texts lose their beginning"),
+    Rule("prompt", "tokenizer_config.json", "truncation_side", (None, "right"), "long texts lose their beginning"),
+    Rule("prompt", "tokenizer.json", "truncation.direction", (None, "Right"), "long texts lose their beginning"),
     # Places are counted from the sequence's begin, which padding on the left shifts, by as much as its batch has.
     Rule("two-sided backbone", "tokenizer_config.json", "padding_side", (None, "right"), "padding shifts positions"),
-    Rule("causal backbone", "config.json", "is_causal", (None, True), "tokens attend to later ones"),
+    Rule("two-sided backbone", "tokenizer.json", "padding.direction", (None, "Right"), "padding shifts positions"),
     Rule("two-sided backbone", "config.json", "is_decoder", (None, False), "tokens attend to earlier ones only"),
-    Rule(
-        "cross-encoder", "config_sentence_transformers.json", "default_prompt_name", (None,), "a prompt precedes texts"
-    ),
 )
-PARTS: Mapping[str, Part] = {
-    "qwen2": "causal backbone",
-    "qwen3": "causal backbone",
-    "qwen2_vl": "causal backbone",
-}  # by kind of model; the others are two-sided
 
 
 def check(checkpoint: Checkpoint, *parts: Part) -> None:
@@ -63,7 +55,9 @@ def check(checkpoint: Checkpoint, *parts: Part) -> None:
         )
     for rule in RULES:
         if rule.part in parts:
-            value = read_json(checkpoint, rule.file).get(rule.key)
+            value: Any = read_json(checkpoint, rule.file)
+            for key in rule.key.split("."):
+                value = value.get(key) if isinstance(value, dict) else None
             if value not in rule.allowed:
                 raise UserError(
                     f"model {checkpoint.name}: {rule.file} says {rule.key} {value!r} ({rule.effect}), which is not "
