@@ -1,25 +1,39 @@
-"""Command line: `python -m eval COMMAND ...`. Each command is a module with `add_arguments` and `run`."""
+"""Command line: `python -m eval COMMAND ...`."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from inspect import getdoc
+from typing import NamedTuple, NoReturn
 
-from eval import table, throughput
-from eval.commands import compare, measure, order, verify
+from eval.commands import options
+from eval.table.options import table
+from eval.throughput.options import throughput
 from transforms.base.command import run_command
 from transforms.base.console import outlive_readers
 from transforms.base.errors import UserError, one_line
 
-COMMANDS = {
-    "compare": compare,
-    "measure": measure,
-    "order": order,
-    "table": table,
-    "throughput": throughput,
-    "verify": verify,
+
+class Command(NamedTuple):
+    """A command: what declares its arguments, with its help as docstring, and the module whose `run` does it.
+
+    The module is imported when its command runs, since some take seconds: neither --help nor a mistake waits for that.
+    """
+
+    declare: Callable[[argparse.ArgumentParser], None]
+    module: str
+
+
+COMMANDS: Mapping[str, Command] = {
+    "compare": Command(options.compare, "eval.commands.compare"),
+    "measure": Command(options.measure, "eval.commands.measure"),
+    "order": Command(options.order, "eval.commands.order"),
+    "table": Command(table, "eval.table.command"),
+    "throughput": Command(throughput, "eval.throughput.command"),
+    "verify": Command(options.verify, "eval.commands.verify"),
 }
 
 
@@ -31,12 +45,12 @@ class Parser(argparse.ArgumentParser):
 
 
 def parser() -> Parser:
-    """The command line's parser; a command's help is its module's docstring."""
+    """The command line's parser."""
     root = Parser(prog="python -m eval", description="Evaluate scored candidates and TREC runs.")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, module in COMMANDS.items():
-        text = str(module.__doc__)
-        module.add_arguments(commands.add_parser(name, help=text, description=text))
+    for name, command in COMMANDS.items():
+        text = getdoc(command.declare)
+        command.declare(commands.add_parser(name, help=text, description=text))
     return root
 
 
@@ -47,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     def work() -> int:
         try:
             args = parser().parse_args(argv)
-            code: int | None = COMMANDS[args.command].run(args)
+            code: int | None = import_module(COMMANDS[args.command].module).run(args)
         except OSError as problem:
             raise UserError(one_line(problem)) from problem
         return code or 0

@@ -5,47 +5,17 @@ from __future__ import annotations
 import argparse
 import os
 from importlib.metadata import version
-from pathlib import Path
 from statistics import fmean
 
-import pyarrow as pa
-
-from eval.commands.measure import (
-    TABLE_WRITERS,
-    add_relevance_arguments,
-    check_outputs,
-    evaluate_source,
-    files_read,
-    read_relevance,
-)
-from eval.ranking.files import write_json, writing
+from eval.commands.measure import check_outputs, evaluate_source, files_read, read_relevance
+from eval.commands.options import COMPARED_MEASURES
+from eval.ranking import comparison
+from eval.ranking.files import write_json, write_table
 from eval.ranking.report import grade_notes
 from eval.ranking.runs import open_source
 from transforms.base.errors import UserError
 
-# One measure, since each one more makes it harder for all comparisons to stand the correction for their number.
-DEFAULT_MEASURES = ("nDCG@10",)
 PACKAGES = ("ir_measures", "pytrec-eval-terrier", "scipy", "statsmodels")
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the command's arguments."""
-    parser.add_argument(
-        "inputs",
-        nargs="+",
-        metavar="OUT_OR_RUN",
-        help="the baseline, then what to compare with it: output directories of jobs, whose reranked order is taken, "
-        "or TREC runs, plain or gzip",
-    )
-    add_relevance_arguments(parser, DEFAULT_MEASURES)
-    parser.add_argument(
-        "--per_query",
-        metavar="FILE",
-        type=Path,
-        help="also write the values of each query and measure, a column a run; the name ends in "
-        f"{', '.join(TABLE_WRITERS)}",
-    )
-    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the report as JSON, with its provenance")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -55,8 +25,6 @@ def run(args: argparse.Namespace) -> None:
         UserError: an argument or an input is wrong.
         OSError: a file cannot be read or written.
     """
-    from eval.ranking import comparison
-
     names = comparison.labels(args.inputs)
     if len({os.path.normpath(location) for location in args.inputs}) < max(2, len(names)):
         raise UserError(f"{' '.join(args.inputs)}: give a baseline and others to compare with it, each once")
@@ -65,7 +33,7 @@ def run(args: argparse.Namespace) -> None:
     sources = [open_source(location) for location in args.inputs]
     check_outputs(args.per_query, args.json, files_read(args, args.inputs, sources))
     inputs = [entry for source in sources for entry in source.job.get("inputs", [])]
-    relevance = read_relevance(args, DEFAULT_MEASURES, {"inputs": inputs})
+    relevance = read_relevance(args, COMPARED_MEASURES, {"inputs": inputs})
     found = [
         evaluate_source(location, source, source.stages[-1:], relevance, args.exclude_identical_ids)
         for location, source in zip(args.inputs, sources, strict=True)
@@ -104,8 +72,6 @@ def run(args: argparse.Namespace) -> None:
     }
     print(comparison.render_comparison(report))
     if args.per_query:
-        table = pa.Table.from_pylist(comparison.query_rows(measures, runs, queries))
-        with writing(args.per_query):
-            TABLE_WRITERS[args.per_query.suffix](table, args.per_query)
+        write_table(args.per_query, comparison.query_rows(measures, runs, queries))
     if args.json:
         write_json(args.json, report)

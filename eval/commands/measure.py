@@ -3,90 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet as pq
-
 from eval.ranking.evaluation import EXAMPLES, Evaluation, evaluate
-from eval.ranking.files import write_json, writing
-from eval.ranking.relevance import ANSWERS_MEASURES, DEFAULT_MEASURES, Relevance, by_answers, by_qrels
+from eval.ranking.files import TABLE_WRITERS, write_json, write_table
+from eval.ranking.relevance import DEFAULT_MEASURES, Relevance, by_answers, by_qrels
 from eval.ranking.report import count, count_notes, grade_notes, mean_rows, query_rows
 from eval.ranking.runs import Candidates, Source, open_source
 from eval.ranking.summary import render
 from transforms.base.errors import UserError
 from transforms.input.named import input_files
 from transforms.layout import JOB, RERANKING
-
-TABLE_WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {
-    ".parquet": pq.write_table,
-    ".csv": lambda table, path: pa.csv.write_csv(table, path),
-    ".tsv": lambda table, path: pa.csv.write_csv(table, path, pa.csv.WriteOptions(delimiter="\t")),
-}
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the command's arguments."""
-    parser.add_argument(
-        "input",
-        metavar="OUT_OR_RUN",
-        help="a job's output directory, whose first stage and reranked order are measured side by side, or a TREC run, "
-        "plain or gzip",
-    )
-    add_relevance_arguments(parser, DEFAULT_MEASURES)
-    parser.add_argument(
-        "--per_query",
-        metavar="FILE",
-        type=Path,
-        help=f"also write the value of each query and measure; the name ends in {', '.join(TABLE_WRITERS)}",
-    )
-    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the report as JSON, with its provenance")
-
-
-def add_relevance_arguments(parser: argparse.ArgumentParser, measures: Sequence[str]) -> None:
-    """Declares what says which documents are relevant, and how to measure by them; by default `measures`."""
-    relevant = parser.add_mutually_exclusive_group(required=True)
-    relevant.add_argument(
-        "--qrels",
-        metavar="FILE",
-        help="relevance judgements in TREC's form or BEIR's (query-id, corpus-id, score between tabs), plain or gzip",
-    )
-    relevant.add_argument(
-        "--answers",
-        metavar="FILE",
-        help='for MKQA: lines {"query_id": "...", "answers": ["...", ...]}, plain or gzip; a candidate is relevant if '
-        "an answer occurs in its title or text",
-    )
-    parser.add_argument(
-        "--candidates",
-        nargs="+",
-        metavar="PATH",
-        help="with --answers: the candidates in Parquet, for their texts (default: those that the job read)",
-    )
-    parser.add_argument(
-        "--measures",
-        nargs="+",
-        metavar="MEASURE",
-        help="in the notation of ir-measures, such as R(rel=2)@100; SetR, the recall of the whole list, is always "
-        f"added (default: {' '.join(measures)}). With --answers Recall@k, the share of the queries with an answer in "
-        f"the first k passages (default: {' '.join(ANSWERS_MEASURES)})",
-    )
-    parser.add_argument(
-        "--only_run_queries",
-        action="store_true",
-        help="average over the queries that have candidates, as BEIR's own script does; by default over all queries "
-        "of the qrels, those without candidates counting 0",
-    )
-    parser.add_argument(
-        "--exclude_identical_ids",
-        action="store_true",
-        help="leave out candidates whose id is that of their query, as BEIR does (it matters for ArguAna and Quora)",
-    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -119,15 +50,13 @@ def run(args: argparse.Namespace) -> None:
     }
     print(render(report))
     if args.per_query:
-        table = pa.Table.from_pylist(query_rows(evaluation, measures, queries))
-        with writing(args.per_query):
-            TABLE_WRITERS[args.per_query.suffix](table, args.per_query)
+        write_table(args.per_query, query_rows(evaluation, measures, queries))
     if args.json:
         write_json(args.json, report)
 
 
 def read_relevance(args: argparse.Namespace, measures: Sequence[str], job: Mapping[str, Any]) -> Relevance:
-    """What the arguments of `add_relevance_arguments` say, with the candidates of `job` where they name none.
+    """What the arguments say, with the candidates of `job` where they name none.
 
     Raises:
         UserError: an argument or a file is wrong.

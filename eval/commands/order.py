@@ -12,11 +12,13 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
+from scipy.stats import kendalltau
+
 from eval.commands.measure import check_outputs
+from eval.commands.options import DEFAULT_ORDERS
 from eval.ranking.evaluation import evaluate
 from eval.ranking.files import sha256, write_json
 from eval.ranking.measures import mean, parse_measures, trec_order
@@ -29,8 +31,6 @@ from transforms.input.named import input_files
 
 MEASURE = "nDCG@10"
 DEPTHS = (1, 5, 10)
-# The orders for which the vendor of jina-reranker-v3 reports nDCG@10 on BEIR.
-DEFAULT_ORDERS = ("best_first", "worst_first", "random:1")
 JOB = (sys.executable, "-m", "pipelines.rerank")
 OWN_OPTIONS = ("--input", "--model", "--output", "--candidate_order")
 INTERRUPTED = 130  # the exit code of a job that was
@@ -66,28 +66,6 @@ class Outcome:
     rankings: Rankings
     notes: list[str]
     job: Mapping[str, Any]
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the command's arguments."""
-    parser.add_argument(
-        "outputs", nargs="*", metavar="OUT", help="output directories of finished jobs on one input, at least two"
-    )
-    parser.add_argument("--qrels", required=True, metavar="FILE", help="relevance judgements in TREC's or BEIR's form")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the report as JSON")
-    run = parser.add_argument_group("to run the jobs first")
-    run.add_argument("--input", nargs="+", metavar="PATH", help="candidates in Parquet, as for pipelines.rerank")
-    run.add_argument("--model", help="as for pipelines.rerank")
-    run.add_argument("--output", metavar="DIR", help="the jobs write to directories in it, named by their orders")
-    run.add_argument(
-        "--orders",
-        nargs="+",
-        metavar="ORDER",
-        help=f"values of --candidate_order to compare (default: {' '.join(DEFAULT_ORDERS)})",
-    )
-    run.add_argument(
-        "--job_options", default="", metavar="TEXT", help='further options of the jobs, such as "--dtype float32"'
-    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -210,8 +188,6 @@ def read_outcome(location: str, grades: Mapping[str, Mapping[str, int]]) -> Outc
 
 def compare(first: Rankings, second: Rankings) -> Comparison:
     """How two rankings of the same candidates differ; they must have a query in common."""
-    from scipy.stats import kendalltau  # takes a second
-
     common = [query_id for query_id in first if query_id in second]
     correlations, one_sided = [], 0
     for query_id in common:

@@ -12,18 +12,10 @@ from pathlib import Path
 from eval.published.verification import PUBLISHED, Published
 from eval.ranking.summary import align
 from transforms.base.errors import UserError
+from transforms.scoring import Reranker, catalogue
+from transforms.scoring.weights import checkpoint
 
 SHOWN = 50  # characters of a document
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", required=True, help="hub id, directory or embedded model")
-    parser.add_argument(
-        "--model_like", help="the model of the catalogue that a directory holds, if it cannot be recognised"
-    )
-    parser.add_argument("--revision", help="hub revision; by default the catalogue's")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--dtype", default="float32", help="float32 (default), bfloat16, float16 or auto")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -32,9 +24,6 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: nothing is published, or an option does not fit.
     """
-    from transforms.scoring import Reranker, catalogue
-    from transforms.scoring.weights import checkpoint
-
     known = catalogue.named(args.model_like or args.model)
     if known is not None:
         published_of(known.name)  # before a download that may take long

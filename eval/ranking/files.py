@@ -8,18 +8,25 @@ import io
 import json
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
 from pyarrow import fs
 
 from transforms.base.errors import UnavailableError, UserError, can_be_told, one_line
 
 GZIP_MAGIC = b"\x1f\x8b"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+TABLE_WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {
+    ".parquet": pq.write_table,
+    ".csv": lambda table, path: pa.csv.write_csv(table, path),
+    ".tsv": lambda table, path: pa.csv.write_csv(table, path, pa.csv.WriteOptions(delimiter="\t")),
+}
 
 
 def locate(location: str) -> tuple[fs.FileSystem, str]:
@@ -86,3 +93,9 @@ def write_json(path: Path, value: Any) -> None:
     """Write a report; errors as of `writing`."""
     with writing(path):
         path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows, in the form that the file's name ends in; errors as of `writing`."""
+    with writing(path):
+        TABLE_WRITERS[path.suffix](pa.Table.from_pylist(rows), path)

@@ -5,18 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ir_measures import Measure, Success
 
+from eval.ranking import passages
 from eval.ranking.answers import read_answers
 from eval.ranking.files import sha256
 from eval.ranking.measures import parse_measures
 from eval.ranking.qrels import Judgements, read_qrels
 from transforms.base.errors import UserError
-
-if TYPE_CHECKING:
-    from eval.ranking.passages import Listed
 
 # nDCG@10 is what nearly every comparison publishes; RR@10 and R@10 tell whether the first hit or the number of hits
 # made it. Of lists of up to 100 candidates, R@100 would say what SetR says.
@@ -51,7 +49,7 @@ class Relevance:
     whole_list: str
     provenance: Mapping[str, Any]
     counts: dict[str, int]
-    listed: Listed | None = None
+    listed: passages.Listed | None = None
 
 
 def by_qrels(location: str, names: Sequence[str] | None) -> Relevance:
@@ -81,8 +79,6 @@ def by_answers(
     Raises:
         UserError: a measure or a file is wrong.
     """
-    from eval.ranking import passages
-
     measures = parse_recalls(names or ANSWERS_MEASURES) | {LIST_HIT: WHOLE_LIST}
     answers = read_answers(location)
     paths = passages.candidate_files(candidates, job)

@@ -14,8 +14,9 @@ from typing import Any
 import torch
 
 from eval.ranking.summary import align
-from eval.throughput import APART, CEILING, CORE, DEFAULT, JOB, PLAIN, SAME_DTYPE, arms, least_time, random_models
+from eval.throughput import arms, least_time, random_models
 from eval.throughput.arms import Arm
+from eval.throughput.options import APART, CEILING, CORE, DEFAULT, JOB, PLAIN, SAME_DTYPE
 from eval.throughput.tasks import take
 from transforms.base.errors import UserError
 from transforms.scoring import RankingTask, Reranker, catalogue

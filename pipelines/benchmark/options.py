@@ -6,17 +6,8 @@ import argparse
 
 from eval.published.scores import DEPTH
 from pipelines.candidates.options import depth, retriever
-from pipelines.running.options import (
-    MODEL_OPTIONS,
-    RUN_OPTIONS,
-    Parser,
-    add_options,
-    given,
-    positive,
-    price,
-    share,
-    speed,
-)
+from pipelines.running.options import MODEL_OPTIONS, RUN_OPTIONS, Parser, add_options
+from transforms.base.arguments import given, positive, price, share, speed
 
 
 def build_parser() -> argparse.ArgumentParser:

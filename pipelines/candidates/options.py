@@ -6,7 +6,8 @@ import argparse
 import re
 
 from eval.published.scores import DEPTH
-from pipelines.running.options import MODEL_OPTIONS, RUN_OPTIONS, Parser, add_options, given, is_given, positive
+from pipelines.running.options import MODEL_OPTIONS, RUN_OPTIONS, Parser, add_options, is_given
+from transforms.base.arguments import given, positive
 from transforms.base.errors import UserError
 from transforms.retrieval.datasets import DATASETS
 from transforms.schema import PART_PAIRS

@@ -5,18 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from pipelines.running.options import (
-    MODEL_OPTIONS,
-    RUN_OPTIONS,
-    Parser,
-    add_options,
-    given,
-    names,
-    positive,
-    price,
-    share,
-    speed,
-)
+from pipelines.running.options import MODEL_OPTIONS, RUN_OPTIONS, Parser, add_options
+from transforms.base.arguments import given, names, positive, price, share, speed
 from transforms.base.errors import UserError
 from transforms.input.template import parse_template
 from transforms.schema import REASONS

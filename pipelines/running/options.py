@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
+from transforms.base.arguments import positive
 from transforms.base.errors import UserError
 from transforms.scoring.choices import DTYPES, ENDPOINT_BATCH, ENDPOINT_CONCURRENCY, GROUP_SIZE, KERNELS
 from transforms.scoring.hosted.dialects import APIS
@@ -46,58 +47,6 @@ def split(parser: argparse.ArgumentParser, words: Sequence[str]) -> tuple[argpar
 def names_of(parser: argparse.ArgumentParser) -> list[str]:
     """All options that a parser knows."""
     return [name for action in parser._actions for name in action.option_strings]
-
-
-def names(text: str) -> tuple[str, ...]:
-    """A list separated by commas."""
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def given(text: str) -> str:
-    """A text that is not empty, as that of an unset shell variable is."""
-    if not text:
-        raise argparse.ArgumentTypeError("it is empty")
-    return text
-
-
-def positive(text: str) -> int:
-    """A whole number from 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no positive whole number")
-    return int(text)
-
-
-def share(text: str) -> float:
-    """A number from 0 to 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not between 0 and 1")
-    return value
-
-
-def price(text: str) -> float:
-    """An amount of money, in whatever currency."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no price")
-    return value
-
-
-def speed(text: str) -> float:
-    """A number of pairs a second, more than none."""
-    try:
-        value = price(text)
-    except argparse.ArgumentTypeError:
-        value = 0.0
-    if not value:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of pairs a second")
-    return value
 
 
 # Fields of the model families' Settings. Where an option is not given the vendor's default holds; one that the model's

@@ -18,9 +18,9 @@ from transformers import AutoModelForCausalLM as CausalLM
 from transformers import AutoModelForSequenceClassification as Classifier
 
 from eval.__main__ import main
-from eval.throughput import SAMPLE, arms, least_time, random_models
-from eval.throughput import rounds as measured
+from eval.throughput import arms, least_time, random_models, rounds
 from eval.throughput.arms import Work
+from eval.throughput.options import SAMPLE
 from eval.throughput.random_models import Sizes, _qwen, _xlm_roberta
 from eval.throughput.tasks import read, resized, take
 from transforms.base.errors import UserError
@@ -139,7 +139,7 @@ def test_least_time_adds_products_and_attention(monkeypatch: pytest.MonkeyPatch)
 
 def test_rounds_take_turns_and_compare_within_a_round(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(np.cumsum([0, 2, 0, 9, 0, 6, 0, 1, 0, 9, 0, 8]).tolist())
-    monkeypatch.setattr(measured, "time", SimpleNamespace(perf_counter=lambda: next(clock)))  # no other thread's
+    monkeypatch.setattr(rounds, "time", SimpleNamespace(perf_counter=lambda: next(clock)))  # no other thread's
     order: list[str] = []
     rates = iter([1e9, 2e9, 3e9])
 
@@ -155,10 +155,10 @@ def test_rounds_take_turns_and_compare_within_a_round(monkeypatch: pytest.Monkey
         return Work(100, 100, 0.5, {"matrix": next(rates)})
 
     chosen = {"core": arm("core", 100), "ceiling": ceiling, "peer": arm("peer", 125)}
-    rows = measured.rounds(chosen, [A, B], 2, torch.device("cpu"))
+    rows = rounds.rounds(chosen, [A, B], 2, torch.device("cpu"))
     assert order == ["core", "ceiling", "peer"] * 3  # one to warm up
     assert (rows["ceiling"]["core_is_faster"], rows["ceiling"]["peak_memory"]) == ((0.5 / 2 + 0.5 / 1) / 2, None)
-    assert measured.rate_of(rows["ceiling"]["rates"], "matrix") == "2 to 3"
+    assert rounds.rate_of(rows["ceiling"]["rates"], "matrix") == "2 to 3"
     assert rows["core"]["seconds"] == [2, 1]
     assert rows["peer"]["seconds"] == [6, 8]
     assert rows["peer"]["core_is_faster"] == (6 / 2 + 8 / 1) / 2
@@ -195,8 +195,18 @@ def test_the_embedded_model_and_the_whole_job(tmp_path: Path, capsys: pytest.Cap
             ["--model", "Qwen/Qwen3-Reranker-4B", "--device", "cpu"],
             "4.0B parameters on a CPU; say --large to wait for it",
         ),
-        (["--model", "small-cross-encoder", "--pairs", "0"], "--pairs 0: give a positive number"),
-        (["--model", "small-cross-encoder", "--without", "x"], "--without x: give 'sentence-transformers'"),
+        (
+            ["--model", "small-cross-encoder", "--pairs", "0"],
+            "argument --pairs: '0' is not a positive whole number; see",
+        ),
+        (
+            ["--model", "small-cross-encoder", "--price_per_hour", "nan"],
+            "argument --price_per_hour: 'nan' is not a price; see",
+        ),
+        (
+            ["--model", "small-cross-encoder", "--without", "x"],
+            "argument --without: invalid choice: 'x' (choose from 'sentence-transformers', ",
+        ),
         (["--model", "small-cross-encoder", "--candidates", "no.parquet"], "--candidates no.parquet: "),
         (
             ["--model", "small-cross-encoder", "--candidates", str(SAMPLE), "--json", str(SAMPLE)],

@@ -76,4 +76,4 @@ def test_plans_are_for_dry_runs(option: str, tmp_path: Path, capsys: pytest.Capt
 def test_throughput_is_a_speed(value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = [f"--input={tmp_path}", f"--output={tmp_path / 'out'}", "--model=small-cross-encoder", "--dry_run"]
     assert rerank.main([*words, f"--throughput={value}"]) == 2
-    assert f"--throughput: {value!r} is no number of pairs a second" in capsys.readouterr().err
+    assert f"--throughput: {value!r} is not a positive number of pairs a second" in capsys.readouterr().err

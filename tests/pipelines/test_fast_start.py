@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from eval.__main__ import COMMANDS
 from pipelines.benchmark.options import build_parser as benchmark_parser
 from pipelines.candidates.options import build_parser as candidates_parser
 from pipelines.rerank.options import build_parser as rerank_parser
@@ -25,7 +26,8 @@ try:
     code = main(sys.argv[1:])
 except SystemExit as end:
     code = end.code
-print("exit code", code, [name for name in ("torch", "apache_beam", "transformers") if name in sys.modules])
+large = "torch", "apache_beam", "transformers", "scipy", "datasets", "matplotlib", "pandas"
+print("exit code", code, [name for name in large if name in sys.modules])
 """
 RERANK = ["--input=in", "--output=out", "--model=small-cross-encoder"]
 CANDIDATES = ["--dataset=beir/scifact", "--output=out"]
@@ -37,7 +39,7 @@ ERRORS = {
         "--max_lenght=8: neither this command nor Beam has",
     ),
     "pipelines.rerank ": ([*RERANK, "--workers=2"], "--workers: it is for --dry_run alone; leave it out"),
-    "pipelines.rerank  ": ([*RERANK, "--top_k=0"], "argument --top_k: '0' is no positive whole number; see --help"),
+    "pipelines.rerank  ": ([*RERANK, "--top_k=0"], "argument --top_k: '0' is not a positive whole number; see --help"),
     "pipelines.candidates": ([*CANDIDATES, "--retriever=bm25", "--size=8"], "--size applies to a dense first stage;"),
     "pipelines.benchmark": (
         [*BENCHMARK, "--modles=x"],
@@ -56,6 +58,15 @@ def answer(module: str, words: list[str]) -> tuple[str, str]:
 @pytest.mark.parametrize("module", MODULES)
 def test_help_imports_nothing_large(module: str) -> None:
     assert answer(module, ["--help"])[0] == "exit code 0 []"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_the_evaluation_answers_before_it_is_imported(command: str) -> None:
+    assert answer("eval", [command, "--help"])[0] == "exit code 0 []"
+    end, error = answer("eval", [command, "--mesure"])
+    assert end == "exit code 2 []"
+    assert error.startswith("error: ")
+    assert error.endswith(f"; see python -m eval {command} --help\n")
 
 
 @pytest.mark.parametrize("module", ERRORS)

@@ -34,7 +34,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--direct_num_workers=many"], "argument --direct_num_workers: invalid int value: 'many'; see --help"),
         (["--runner=DaskRunner"], "--runner DaskRunner loses data: it drops what a step puts out when a bundle ends"),
         (["--runner=Runer"], "--runner Runer: "),
-        (["--top_k", "0"], "argument --top_k: '0' is no positive whole number; see --help"),
+        (["--top_k", "0"], "argument --top_k: '0' is not a positive whole number; see --help"),
         (["--max_rejected", "2"], "argument --max_rejected: '2' is not between 0 and 1; see --help"),
         (["--dtype", "int4"], "argument --dtype: invalid choice: 'int4'"),
         (["--device", "tpu"], "--device tpu: give auto, cpu, cuda or cuda:N"),

@@ -1,0 +1,133 @@
+"""The arguments of the commands. A function's docstring is its command's help."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from eval.ranking.files import TABLE_WRITERS
+from eval.ranking.relevance import ANSWERS_MEASURES, DEFAULT_MEASURES
+
+# One measure, since each one more makes it harder for all comparisons to stand the correction for their number.
+COMPARED_MEASURES = ("nDCG@10",)
+# The orders for which the vendor of jina-reranker-v3 reports nDCG@10 on BEIR.
+DEFAULT_ORDERS = ("best_first", "worst_first", "random:1")
+
+
+def measure(parser: argparse.ArgumentParser) -> None:
+    """Measure a job's output or a TREC run against relevance judgements, or by the answers in its passages."""
+    parser.add_argument(
+        "input",
+        metavar="OUT_OR_RUN",
+        help="a job's output directory, whose first stage and reranked order are measured side by side, or a TREC run, "
+        "plain or gzip",
+    )
+    _relevance(parser, DEFAULT_MEASURES)
+    parser.add_argument(
+        "--per_query",
+        metavar="FILE",
+        type=Path,
+        help=f"also write the value of each query and measure; the name ends in {', '.join(TABLE_WRITERS)}",
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the report as JSON, with its provenance")
+
+
+def compare(parser: argparse.ArgumentParser) -> None:
+    """Compare runs with a baseline: by how much do they differ, on which queries, and by more than chance?"""
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        metavar="OUT_OR_RUN",
+        help="the baseline, then what to compare with it: output directories of jobs, whose reranked order is taken, "
+        "or TREC runs, plain or gzip",
+    )
+    _relevance(parser, COMPARED_MEASURES)
+    parser.add_argument(
+        "--per_query",
+        metavar="FILE",
+        type=Path,
+        help="also write the values of each query and measure, a column a run; the name ends in "
+        f"{', '.join(TABLE_WRITERS)}",
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the report as JSON, with its provenance")
+
+
+def order(parser: argparse.ArgumentParser) -> None:
+    """Report how much the order matters in which a listwise model reads the candidates.
+
+    Reads the outputs of jobs that differ in --candidate_order alone, or runs these jobs first.
+    """
+    parser.add_argument(
+        "outputs", nargs="*", metavar="OUT", help="output directories of finished jobs on one input, at least two"
+    )
+    parser.add_argument("--qrels", required=True, metavar="FILE", help="relevance judgements in TREC's or BEIR's form")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the report as JSON")
+    run = parser.add_argument_group("to run the jobs first")
+    run.add_argument("--input", nargs="+", metavar="PATH", help="candidates in Parquet, as for pipelines.rerank")
+    run.add_argument("--model", help="as for pipelines.rerank")
+    run.add_argument("--output", metavar="DIR", help="the jobs write to directories in it, named by their orders")
+    run.add_argument(
+        "--orders",
+        nargs="+",
+        metavar="ORDER",
+        help=f"values of --candidate_order to compare (default: {' '.join(DEFAULT_ORDERS)})",
+    )
+    run.add_argument(
+        "--job_options", default="", metavar="TEXT", help='further options of the jobs, such as "--dtype float32"'
+    )
+
+
+def verify(parser: argparse.ArgumentParser) -> None:
+    """Check a model's weights, and this program with them, against the scores that the vendor has published.
+
+    Exit code 0: they agree; 1: they do not; 2: the weights are not available, or no scores of the model are published.
+    """
+    parser.add_argument("--model", required=True, help="hub id, directory or embedded model")
+    parser.add_argument(
+        "--model_like", help="the model of the catalogue that a directory holds, if it cannot be recognised"
+    )
+    parser.add_argument("--revision", help="hub revision; by default the catalogue's")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--dtype", default="float32", help="float32 (default), bfloat16, float16 or auto")
+
+
+def _relevance(parser: argparse.ArgumentParser, measures: Sequence[str]) -> None:
+    """Declares what says which documents are relevant, and how to measure by them; by default `measures`."""
+    relevant = parser.add_mutually_exclusive_group(required=True)
+    relevant.add_argument(
+        "--qrels",
+        metavar="FILE",
+        help="relevance judgements in TREC's form or BEIR's (query-id, corpus-id, score between tabs), plain or gzip",
+    )
+    relevant.add_argument(
+        "--answers",
+        metavar="FILE",
+        help='for MKQA: lines {"query_id": "...", "answers": ["...", ...]}, plain or gzip; a candidate is relevant if '
+        "an answer occurs in its title or text",
+    )
+    parser.add_argument(
+        "--candidates",
+        nargs="+",
+        metavar="PATH",
+        help="with --answers: the candidates in Parquet, for their texts (default: those that the job read)",
+    )
+    parser.add_argument(
+        "--measures",
+        nargs="+",
+        metavar="MEASURE",
+        help="in the notation of ir-measures, such as R(rel=2)@100; SetR, the recall of the whole list, is always "
+        f"added (default: {' '.join(measures)}). With --answers Recall@k, the share of the queries with an answer in "
+        f"the first k passages (default: {' '.join(ANSWERS_MEASURES)})",
+    )
+    parser.add_argument(
+        "--only_run_queries",
+        action="store_true",
+        help="average over the queries that have candidates, as BEIR's own script does; by default over all queries "
+        "of the qrels, those without candidates counting 0",
+    )
+    parser.add_argument(
+        "--exclude_identical_ids",
+        action="store_true",
+        help="leave out candidates whose id is that of their query, as BEIR does (it matters for ArguAna and Quora)",
+    )

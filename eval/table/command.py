@@ -1,0 +1,45 @@
+"""`python -m eval table`: writes the comparison, and prints its headline."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+from eval.ranking.files import writing
+from eval.table.cells import read_cells
+from eval.table.content import contents
+from eval.table.page import headline, html, markdown
+from eval.table.plots import draw
+from transforms.base.errors import UserError
+
+
+def run(args: argparse.Namespace) -> None:
+    """Writes the three files and prints the table's headline.
+
+    Raises:
+        UserError: there are no results, one is damaged, or the files cannot be written there.
+        OSError: a file cannot be written.
+    """
+    if args.output is None and "://" in args.results:
+        raise UserError("--output: name a local directory for the table of remote results")
+    output = args.output or Path(args.results)
+    told = contents(*read_cells(args.results)) | {
+        "title": args.title,
+        "made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+    }
+    if output.exists() and not output.is_dir():
+        raise UserError(f"--output {output}: is a file; give a directory")
+    with writing(output):
+        output.mkdir(parents=True, exist_ok=True)
+    texts = {
+        "table.json": json.dumps(told, indent=2, ensure_ascii=False) + "\n",
+        "table.md": markdown(told),
+        "table.html": html(told, draw(told)),
+    }
+    for name, text in texts.items():
+        with writing(output / name):
+            (output / name).write_text(text, encoding="utf-8")
+    print(headline(told))
+    print(f"written to {output}: {', '.join(texts)}")
