@@ -11,7 +11,13 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    Qwen3Config,
+    Qwen3ForSequenceClassification,
+)
 
 from tests.support import tiny, tiny_causal
 from tests.support.input_files import candidate, nested_table, query, write
@@ -95,6 +101,31 @@ def test_scores_of_language_models_are_those_of_transformers(tmp_path: Path, nam
     core = Reranker.load(str(tmp_path), like=name, dtype="float32", activation="sigmoid")
     told = [score for q, docs in LISTS.items() for score in core.score(q, docs)]
     assert told == pytest.approx(sigmoids, abs=2e-5)
+
+
+@pytest.mark.parametrize("size", ["0.6B", "4B", "8B"])
+def test_scores_of_a_conversion_are_those_of_transformers_and_of_its_source(tmp_path: Path, size: str) -> None:
+    source, folder, name = tmp_path / "source", tmp_path / "folder", f"tomaarsen/Qwen3-Reranker-{size}-seq-cls"
+    tokenizer = AutoTokenizer.from_pretrained(tiny_causal.qwen3(source))
+    language_model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
+    yes, no = (tokenizer.convert_tokens_to_ids(answer) for answer in ("yes", "no"))
+    model = Qwen3ForSequenceClassification(Qwen3Config.from_pretrained(source, num_labels=1))
+    model.model.load_state_dict(language_model.model.state_dict())
+    model.score.weight = torch.nn.Parameter(torch.diff(language_model.lm_head.weight[[no, yes]], dim=0))
+    tiny_causal.tokenizer().save_pretrained(folder)
+    model.eval().save_pretrained(folder)
+    texts = (JUDGE.format(query=q, document=d) for q, docs in LISTS.items() for d in docs)
+    with torch.no_grad():
+        inputs = [tokenizer(text, return_tensors="pt", return_token_type_ids=False) for text in texts]
+        expected = [float(model(**given).logits[0, 0]) for given in inputs]
+    for found in both_ways(folder, name, "--activation", "none"):
+        assert found == pytest.approx(expected, abs=1e-4)
+    here, there = (
+        Reranker.load(str(place), like=like, dtype="float32")
+        for place, like in ((folder, name), (source, "Qwen/Qwen3-Reranker-0.6B"))
+    )
+    for asked, documents in LISTS.items():
+        assert here.score(asked, documents) == pytest.approx(there.score(asked, documents), abs=2e-5)
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)

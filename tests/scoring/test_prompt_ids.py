@@ -110,6 +110,10 @@ CASES = {
     "Qwen/Qwen3-Reranker-0.6B": Case("golden/qwen3-reranker", QWEN3),
     "Qwen/Qwen3-Reranker-4B": Case("golden/qwen3-reranker", QWEN3),
     "Qwen/Qwen3-Reranker-8B": Case("golden/qwen3-reranker", QWEN3),
+    **{
+        f"tomaarsen/Qwen3-Reranker-{size}-seq-cls": Case("golden/qwen3-reranker", QWEN3)
+        for size in ("0.6B", "4B", "8B")
+    },
     "nlpai-lab/KURE-Reranker-base": Case("golden/qwen3-reranker", QWEN3),
     "mixedbread-ai/mxbai-rerank-base-v2": Case("golden/mxbai-rerank-base-v2", MXBAI),
     "mixedbread-ai/mxbai-rerank-large-v2": Case("golden/mxbai-rerank-large-v2", MXBAI),

@@ -41,6 +41,7 @@ MODERN_BERT = "transformers' own ModernBERT, on a small random checkpoint; NOT a
 MODULES = "sentence-transformers' CrossEncoder, on a small random checkpoint; NOT against the vendor's weights"
 CARD = f"{GOLDEN}; with `eval verify`, the scores on the model card"
 TRANSFORMERS = "transformers' own class, on a small random checkpoint"
+HEAD = f"{TRANSFORMERS}, and against the language model that it is made from"
 NOT_VENDOR = "NOT against the vendor's code or weights"
 
 # Models of which several differ in little.
@@ -225,6 +226,10 @@ MODELS = (
         score='logit of "yes" less logit of "no"',
         checked=f"{TRANSFORMERS}, with the prompt of its training code, which is Qwen3-Reranker's; {NOT_VENDOR}",
         revision=None,
+    ),
+    *(  # sequence classifiers whose one row is that of "yes" less that of "no"
+        replace(QWEN3, name=f"tomaarsen/Qwen3-Reranker-{size}-seq-cls", parameters=count, checked=HEAD, revision=None)
+        for size, count in (("0.6B", 0.6), ("4B", 4.0), ("8B", 8.2))
     ),
     MXBAI,
     replace(
