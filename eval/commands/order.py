@@ -20,12 +20,13 @@ from scipy.stats import kendalltau
 from eval.commands.measure import check_outputs
 from eval.commands.options import DEFAULT_ORDERS
 from eval.ranking.evaluation import evaluate
-from eval.ranking.files import sha256, write_json
+from eval.ranking.files import write_json
 from eval.ranking.measures import mean, parse_measures, trec_order
 from eval.ranking.qrels import read_qrels
 from eval.ranking.runs import Candidates, open_source
 from eval.ranking.summary import align
 from transforms.base.errors import UnavailableError, UserError, one_line
+from transforms.base.files import sha256
 from transforms.input.candidate_order import check_order
 from transforms.input.named import input_files
 

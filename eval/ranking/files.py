@@ -1,12 +1,10 @@
-"""Opens files by path or URI, local or on any filesystem that Arrow reads. Knows nothing of what is in them."""
+"""Reads files on any filesystem and writes local ones, each failure a line. Knows nothing of what is in them."""
 
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import json
-import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,9 +14,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
-from pyarrow import fs
 
 from transforms.base.errors import UnavailableError, UserError, can_be_told, one_line
+from transforms.base.files import FAILURES, open_input
 
 GZIP_MAGIC = b"\x1f\x8b"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -29,51 +27,37 @@ TABLE_WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {
 }
 
 
-def locate(location: str) -> tuple[fs.FileSystem, str]:
-    """The filesystem of a path or URI (gs://, s3://, hdfs://, file://), and the path there, without a slash at its end.
+@contextmanager
+def reading(location: str) -> Iterator[None]:
+    """While the body reads what is at a path or address.
 
     Raises:
-        UserError: the URI is of no filesystem that Arrow knows or names nothing there, or the name is no text (bytes
-            that are not UTF-8).
+        UserError: it cannot be read, its name is not text (bytes that are not UTF-8), or an address names nothing.
     """
+    _, separator, name = location.partition("://")
+    if separator and not name.strip("/"):
+        raise UserError(f"{location}: names no file; give its whole address")
     if not can_be_told(location):
         raise UserError(f"{location!r}: its name cannot be written down; rename it")
-    if "://" not in location:
-        # Absolute, since Arrow takes a relative name with a colon for the address of a filesystem.
-        return fs.LocalFileSystem(), os.path.abspath(location) if location else location
     try:
-        filesystem, path = fs.FileSystem.from_uri(location)
-    except pa.ArrowException as problem:
-        raise UserError(f"{location}: {one_line(problem)}; give a path or a gs://, s3:// or hdfs:// address") from None
-    if not path.strip("/"):
-        raise UserError(f"{location}: names no file; give its whole address")
-    return filesystem, path.rstrip("/")
+        yield
+    except (*FAILURES, EOFError, zlib.error) as problem:
+        raise UserError(f"{location}: cannot be read ({one_line(problem)}); check the path and the file") from None
 
 
 def read_lines(location: str) -> Iterator[tuple[int, bytes]]:
-    """Numbers from 1 and contents of a text file's lines, blank ones left out; gzip is told by its first bytes.
+    """Numbers from 1 and contents of a text file's lines, blank ones left out; gzip is known by its first bytes.
 
     Raises:
         UserError: the file is missing, cannot be read, or its gzip data is damaged.
     """
-    filesystem, path = locate(location)
-    try:
-        with filesystem.open_input_stream(path, compression=None) as raw:
-            stream = io.BufferedReader(raw)
-            packed = stream.peek(2).startswith(GZIP_MAGIC)
-            for number, line in enumerate(gzip.GzipFile(fileobj=stream) if packed else stream, start=1):
-                content = line.rstrip(b"\r\n").removeprefix(BYTE_ORDER_MARK if number == 1 else b"")
-                if content.strip():
-                    yield number, content
-    except (OSError, EOFError, zlib.error) as problem:
-        raise UserError(f"{location}: cannot be read ({one_line(problem)}); check the path and the file") from None
-
-
-def sha256(location: str) -> str:
-    """Hexadecimal SHA-256 of a file's stored bytes; transforms.base.files takes Beam, which is slow to import."""
-    filesystem, path = locate(location)
-    with filesystem.open_input_stream(path, compression=None) as raw:
-        return hashlib.file_digest(raw, "sha256").hexdigest()
+    with reading(location), open_input(location) as raw:
+        stream = io.BufferedReader(raw)  # type: ignore[type-var]
+        packed = stream.peek(2).startswith(GZIP_MAGIC)
+        for number, line in enumerate(gzip.GzipFile(fileobj=stream) if packed else stream, start=1):
+            content = line.rstrip(b"\r\n").removeprefix(BYTE_ORDER_MARK if number == 1 else b"")
+            if content.strip():
+                yield number, content
 
 
 @contextmanager

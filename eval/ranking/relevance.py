@@ -11,10 +11,10 @@ from ir_measures import Measure, Success
 
 from eval.ranking import passages
 from eval.ranking.answers import read_answers
-from eval.ranking.files import sha256
 from eval.ranking.measures import parse_measures
 from eval.ranking.qrels import Judgements, read_qrels
 from transforms.base.errors import UserError
+from transforms.base.files import sha256
 
 # nDCG@10 is what nearly every comparison publishes; RR@10 and R@10 tell whether the first hit or the number of hits
 # made it. Of lists of up to 100 candidates, R@100 would say what SetR says.

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import fnmatch
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from fnmatch import fnmatch
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow import fs
 
-from eval.ranking.files import locate, read_lines
+from eval.ranking.files import read_lines, reading
+from transforms.base import files
 from transforms.base.errors import UserError, one_line
 from transforms.base.json_text import parse
 from transforms.base.trec import parse_run_line
@@ -64,34 +65,33 @@ def open_source(location: str) -> Source:
     Raises:
         UserError: nothing is there, or it is neither; and, while the lists are read, what is wrong with them.
     """
-    filesystem, path = locate(location)
-    kind = filesystem.get_file_info(path).type
-    if kind == fs.FileType.NotFound:
-        raise UserError(f"{location}: not found; give a job's output directory or a TREC run")
-    if kind == fs.FileType.Directory:
-        return _open_job(filesystem, path, location)
+    with reading(location):
+        if files.is_directory(location):
+            return _open_job(location)
+        if not files.exists(location):
+            raise UserError(f"{location}: not found; give a job's output directory or a TREC run")
     return Source((RUN,), _read_run(location))
 
 
-def _open_job(filesystem: fs.FileSystem, path: str, location: str) -> Source:
+def _open_job(location: str) -> Source:
     """A job's lists: the reranked order and, where the output has it whole, the first stage's."""
-    scored = _parts(filesystem, f"{path}/{SCORED_DIRECTORY}")
-    if not scored and filesystem.get_file_info(f"{path}/{JOB}").type != fs.FileType.NotFound:
+    scored = _parts(files.join(location, SCORED_DIRECTORY))
+    if not scored and files.exists(files.join(location, JOB)):
         raise UserError(f"{location}: its job has scored no pair; give one that has")
     if not scored:
         raise UserError(
             f"{location}: no {SCORED_DIRECTORY}/{PART_PATTERN} in it; give the directory that the job's --output named"
         )
     # A rejected part without its scored part is not yet committed.
-    there = _parts(filesystem, f"{path}/{REJECTED_DIRECTORY}")
-    rejected = {name: part for name, part in there.items() if name in scored}
-    rejected_rows = sum(_open_part(filesystem, part).metadata.num_rows for part in rejected.values())
-    unranked = sum(_unranked(filesystem, part) for part in scored.values())
-    job = _read_json(filesystem, f"{path}/{JOB}")
+    parts = _parts(files.join(location, REJECTED_DIRECTORY))
+    rejected = {name: part for name, part in parts.items() if name in scored}
+    rejected_rows = sum(map(_row_count, rejected.values()))
+    unranked = sum(map(_unranked, scored.values()))
+    job = _read_json(files.join(location, JOB))
     top_k = job.get("options", {}).get("top_k")
 
     notes = []
-    if filesystem.get_file_info(f"{path}/{SUCCESS}").type == fs.FileType.NotFound:
+    if not files.exists(files.join(location, SUCCESS)):
         notes.append("the job has not finished (no _SUCCESS): queries not yet scored count as without candidates")
     if rejected_rows:
         notes.append(
@@ -106,20 +106,18 @@ def _open_job(filesystem: fs.FileSystem, path: str, location: str) -> Source:
     elif unranked:
         notes.append(f"candidates without first_stage_rank: {unranked}; the first stage is not shown")
     stages = (RERANKED,) if unranked or top_k is not None else (FIRST_STAGE, RERANKED)
-    return Source(stages, _read_job(filesystem, scored, rejected, stages), notes, job)
+    return Source(stages, _read_job(scored, rejected, stages), notes, job)
 
 
-def _read_job(
-    filesystem: fs.FileSystem, scored: Mapping[str, str], rejected: Mapping[str, str], stages: tuple[str, ...]
-) -> Iterator[Candidates]:
+def _read_job(scored: Mapping[str, str], rejected: Mapping[str, str], stages: tuple[str, ...]) -> Iterator[Candidates]:
     """The lists of all parts; a query's rows stand together in one of them."""
     seen: set[str] = set()
     for name, part in scored.items():
         lost: dict[str, set[str]] = defaultdict(set)
-        for query_id, doc_id in _rows(filesystem, rejected[name], REJECTED) if name in rejected else ():
+        for query_id, doc_id in _rows(rejected[name], REJECTED) if name in rejected else ():
             if query_id is not None and doc_id is not None:
                 lost[query_id].add(doc_id)
-        for query_id, rows in groupby(_rows(filesystem, part, SCORED), key=itemgetter(0)):
+        for query_id, rows in groupby(_rows(part, SCORED), key=itemgetter(0)):
             if query_id in seen:
                 raise UserError(f"{part}: query {query_id!r} is elsewhere in scored/ too; is this one job's output?")
             seen.add(query_id)
@@ -165,64 +163,62 @@ def _check_distinct(doc_ids: list[str], query_id: str, where: str) -> None:
         raise UserError(f"{where}: query {query_id!r} lists document {doc_id!r} {times} times; keep it once")
 
 
-def _parts(filesystem: fs.FileSystem, directory: str) -> dict[str, str]:
+def _parts(directory: str) -> dict[str, str]:
     """Part files of a directory, name -> path, sorted by name."""
-    found = filesystem.get_file_info(fs.FileSelector(directory, allow_not_found=True))
-    parts = {info.base_name: info.path for info in found if fnmatch(info.base_name, PART_PATTERN)}
-    return dict(sorted(parts.items()))
+    names = fnmatch.filter(files.list_names(directory), PART_PATTERN)
+    return {name: files.join(directory, name) for name in names}
 
 
-def _open_part(filesystem: fs.FileSystem, part: str) -> pq.ParquetFile:
+@contextmanager
+def _open_part(part: str) -> Iterator[pq.ParquetFile]:
     try:
-        return pq.ParquetFile(part, filesystem=filesystem)
-    except (OSError, pa.ArrowException) as problem:
+        with files.open_input(part) as stream:
+            yield pq.ParquetFile(stream)
+    except (*files.FAILURES, KeyError, pa.ArrowException) as problem:
         raise _unreadable(part, problem) from None
 
 
-def _unranked(filesystem: fs.FileSystem, part: str) -> int:
+def _row_count(part: str) -> int:
+    with _open_part(part) as file:
+        return int(file.metadata.num_rows)
+
+
+def _unranked(part: str) -> int:
     """How many rows of a scored part have no first-stage rank."""
-    with _open_part(filesystem, part) as file:
+    with _open_part(part) as file:
         missing = set(SCORED.names).difference(file.schema_arrow.names)
         if missing:
             raise UserError(f"{part}: no column {', '.join(sorted(missing))}; is this a job's output directory?")
-        try:
-            return int(file.read(["first_stage_rank"]).column(0).null_count)
-        except (OSError, pa.ArrowException) as problem:
-            raise _unreadable(part, problem) from None
+        return int(file.read(["first_stage_rank"]).column(0).null_count)
 
 
-def _rows(filesystem: fs.FileSystem, part: str, columns: pa.Schema) -> Iterator[tuple[Any, ...]]:
+def _rows(part: str, columns: pa.Schema) -> Iterator[tuple[Any, ...]]:
     """Rows of a part, of the given columns alone, a batch in memory at a time."""
-    with _open_part(filesystem, part) as file:
-        try:
-            for batch in file.iter_batches(columns=columns.names):
-                table = pa.Table.from_batches([batch]).select(columns.names).cast(columns)
-                yield from zip(*(column.to_pylist() for column in table.columns), strict=True)
-        except (OSError, KeyError, ValueError, pa.ArrowException) as problem:
-            raise _unreadable(part, problem) from None
+    with _open_part(part) as file:
+        for batch in file.iter_batches(columns=columns.names):
+            table = pa.Table.from_batches([batch]).select(columns.names).cast(columns)
+            yield from zip(*(column.to_pylist() for column in table.columns), strict=True)
 
 
 def _unreadable(part: str, problem: Exception) -> UserError:
     return UserError(f"{part}: cannot be read ({one_line(problem)}); delete it and run the job's command again")
 
 
-def _read_json(filesystem: fs.FileSystem, path: str) -> dict[str, Any]:
-    if filesystem.get_file_info(path).type == fs.FileType.NotFound:
+def _read_json(path: str) -> dict[str, Any]:
+    if not files.exists(path):
         return {}
-    with filesystem.open_input_stream(path) as stream:
-        content = stream.read()
     try:
-        told = parse(content)
+        content = parse(files.read_text(path))
     except ValueError as problem:
         raise UserError(f"{path}: not JSON ({one_line(problem)}); is this a job's output directory?") from None
-    if not isinstance(told, dict) or not _as_a_job_writes(told):
+    if not isinstance(content, dict) or not _as_a_job_writes(content):
         raise UserError(f"{path}: not what a job writes; is this a job's output directory?")
-    return told
+    return content
 
 
-def _as_a_job_writes(told: Mapping[str, Any]) -> bool:
+def _as_a_job_writes(content: Mapping[str, Any]) -> bool:
     """What is read of job.json has the kinds that it is written with."""
-    options, inputs = told.get("options", {}), told.get("inputs", [])
+    options, inputs = content.get("options", {}), content.get("inputs", [])
     return (
         isinstance(options, dict)
         and isinstance(inputs, list)

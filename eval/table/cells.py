@@ -11,9 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
-from pyarrow import fs
-
-from eval.ranking.files import locate
+from eval.ranking.files import reading
+from transforms.base import files
 from transforms.base.errors import UserError, one_line
 from transforms.base.json_text import parse
 
@@ -113,7 +112,7 @@ def safe_name(name: str) -> str:
 
 def cell_path(directory: str, model: str, dataset: str) -> str:
     """Where a cell's file is in a directory of results."""
-    return "/".join([directory.rstrip("/"), CELLS, safe_name(dataset), f"{safe_name(model)}.json"])
+    return files.join(directory, CELLS, safe_name(dataset), f"{safe_name(model)}.json")
 
 
 def read_cell(location: str) -> Cell | Failure:
@@ -122,14 +121,13 @@ def read_cell(location: str) -> Cell | Failure:
     Raises:
         UserError: it is damaged, or no such file.
     """
-    filesystem, path = locate(location)
-    with filesystem.open_input_stream(path, compression=None) as stream:
-        content = stream.read()
+    with reading(location):
+        content = files.read_text(location)
     try:
-        told = dict(parse(content))
-        if "failed" in told:
-            return Failure(str(told["model"]), str(told["dataset"]), str(told["failed"]))
-        cell = Cell(**{field.name: told[field.name] for field in fields(Cell)})
+        values = dict(parse(content))
+        if "failed" in values:
+            return Failure(str(values["model"]), str(values["dataset"]), str(values["failed"]))
+        cell = Cell(**{field.name: values[field.name] for field in fields(Cell)})
         _check(cell)
     except (ValueError, TypeError, KeyError) as problem:
         raise UserError(
@@ -157,11 +155,9 @@ def _check(cell: Cell) -> None:
 
 def cell_files(directory: str) -> list[str]:
     """The files of a directory of results that hold cells or failures, in the order of their names."""
-    filesystem, path = locate(directory)
-    selector = fs.FileSelector(f"{path}/{CELLS}", recursive=True, allow_not_found=True)
-    found = sorted(info.path for info in filesystem.get_file_info(selector) if info.base_name.endswith(".json"))
-    scheme = directory.partition("://")[0] + "://" if "://" in directory else ""
-    return [scheme + file for file in found if not file.rpartition("/")[2].startswith(".")]
+    with reading(directory):
+        paths = files.walk(files.join(directory, CELLS))
+    return [path for path in paths if path.endswith(".json") and not files.base_name(path).startswith(".")]
 
 
 def read_cells(directory: str) -> tuple[list[Cell], list[Failure]]:

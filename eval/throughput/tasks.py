@@ -8,8 +8,8 @@ from itertools import chain, cycle, islice
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from eval.ranking.files import locate
 from transforms.base.errors import UserError, one_line
+from transforms.base.files import FAILURES, open_input
 from transforms.scoring import RankingTask
 
 
@@ -23,10 +23,10 @@ def read(location: str, list_size: int | None) -> list[RankingTask]:
     Raises:
         UserError: the file cannot be read, or has no candidates.
     """
-    filesystem, path = locate(location)
     try:
-        table = pq.read_table(path, filesystem=filesystem)
-    except (OSError, pa.ArrowException) as error:
+        with open_input(location) as stream:
+            table = pq.read_table(stream)
+    except (*FAILURES, pa.ArrowException) as error:
         raise UserError(f"--candidates {location}: {one_line(error)}; give a Parquet file that is there") from None
     if not _nested(table.schema):
         raise UserError(

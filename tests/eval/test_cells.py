@@ -10,6 +10,7 @@ import pytest
 from eval.published.training_data import trained_on
 from eval.table.cells import Failure, cell_path, read_cells, safe_name
 from tests.support.benchmark_cells import PLAIN, cell, write, write_failure
+from tests.support.object_store import ObjectStore
 from transforms.base.errors import UserError
 
 
@@ -70,6 +71,17 @@ def test_a_cell_that_lacks_a_field_is_named(tmp_path: Path) -> None:
     path.write_text('{"model": "m", "dataset": "d"}')
     with pytest.raises(UserError, match=r"not a cell of a benchmark \('measure'\)"):
         read_cells(str(tmp_path))
+
+
+def test_cells_are_read_from_an_object_store_without_temporaries(tmp_path: Path) -> None:
+    write(tmp_path, PLAIN)
+    path = cell_path("mem://bucket/results/", PLAIN.model, PLAIN.dataset)
+    content = Path(cell_path(str(tmp_path), PLAIN.model, PLAIN.dataset)).read_bytes()
+    ObjectStore.objects.clear()
+    ObjectStore.objects |= {path: content, path.replace("small", ".small"): b"{", "mem://bucket/results/a.json": b"{"}
+    assert read_cells("mem://bucket/results") == ([PLAIN], [])
+    with pytest.raises(UserError, match=r"^ftp://host/results: cannot be read \(Unable to get filesystem"):
+        read_cells("ftp://host/results")
 
 
 def test_results_without_cells_are_an_error(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from eval.ranking.qrels import Judgements, read_qrels
+from tests.support.object_store import ObjectStore
 from transforms.base.errors import UserError
 
 FORMS = {
@@ -90,11 +91,14 @@ def test_a_missing_file_and_a_directory_are_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(error.value)
 
 
-def test_a_uri_is_read_through_its_filesystem_and_an_unknown_one_refused(tmp_path: Path) -> None:
-    path = tmp_path / "qrels"
-    path.write_text("q 0 a 1\n")
-    assert read_qrels(path.as_uri()).grades == {"q": {"a": 1}}
-    with pytest.raises(UserError, match=r"^ftp://host/qrels: .*; give a path or a gs://, s3:// or hdfs:// address$"):
+def test_an_address_is_read_through_its_filesystem_and_an_unknown_one_refused() -> None:
+    ObjectStore.objects.clear()
+    ObjectStore.objects |= {"mem://bucket/qrels": b"q 0 a 1\n", "mem://bucket/packed": gzip.compress(b"q 0 b 2\n")}
+    assert read_qrels("mem://bucket/qrels").grades == {"q": {"a": 1}}
+    assert read_qrels("mem://bucket/packed").grades == {"q": {"b": 2}}
+    with pytest.raises(UserError, match=r"^mem://bucket/none: cannot be read \(.*\); check the path and the file$"):
+        read_qrels("mem://bucket/none")
+    with pytest.raises(UserError, match=r"^ftp://host/qrels: cannot be read \(Unable to get filesystem"):
         read_qrels("ftp://host/qrels")
 
 

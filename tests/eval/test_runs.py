@@ -9,6 +9,7 @@ import pytest
 
 from eval.ranking.runs import Candidates, Source, open_source
 from tests.support.eval_output import finish, write_rejected, write_scored
+from tests.support.object_store import ObjectStore
 from transforms.base.errors import UserError
 from transforms.schema import SCORED
 
@@ -184,6 +185,18 @@ def test_damaged_and_impossible_parts_are_refused(tmp_path: Path) -> None:
             open_source(str(tmp_path / "json"))
 
 
-def test_a_job_is_found_by_its_uri(tmp_path: Path) -> None:
+def test_a_job_and_a_run_are_read_from_an_object_store(tmp_path: Path) -> None:
     write_scored(tmp_path, [("q", "a", 1.0, 1)])
-    assert read(open_source(tmp_path.as_uri())) == {"q": {"reranked": [(1.0, "a")], "first_stage": [(-1.0, "a")]}}
+    name = "scored/part-00000-00000-00000.parquet"
+    ObjectStore.objects.clear()
+    ObjectStore.objects |= {
+        f"mem://bucket/out/{name}": (tmp_path / name).read_bytes(),
+        "mem://bucket/run": b"q Q0 a 1 1.5 tag\n",
+    }
+    job, run = open_source("mem://bucket/out/"), open_source("mem://bucket/run")
+    assert read(job) == {"q": {"reranked": [(1.0, "a")], "first_stage": [(-1.0, "a")]}}
+    assert read(run) == {"q": {"run": [(1.5, "a")]}}
+    with pytest.raises(UserError, match=r"^mem://bucket/ou: not found; give a job's output directory or a TREC run$"):
+        open_source("mem://bucket/ou")
+    with pytest.raises(UserError, match=r"^ftp://host/out: cannot be read \(Unable to get filesystem"):
+        open_source("ftp://host/out")

@@ -140,10 +140,26 @@ def list_names(directory: str) -> list[str]:
     """Sorted names in a directory, [] where there is none. Object stores know no directories and list files alone."""
     if is_local(directory):
         return sorted(os.listdir(directory)) if Path(directory).is_dir() else []
-    if _scheme(directory) == "hdfs" and not _remote().exists(directory):
+    return sorted(map(base_name, _match_in(directory, "*")))
+
+
+def is_directory(path: str) -> bool:
+    """Whether a path is a directory; on an object store, whether it is a part of the names of others."""
+    return Path(path).is_dir() if is_local(path) else bool(_match_in(path, "**", limit=1))
+
+
+def walk(directory: str) -> list[str]:
+    """Sorted paths of all files in a directory and in those below it, [] where there is none."""
+    if is_local(directory):
+        return sorted(str(path) for path in Path(directory).rglob("*") if path.is_file())
+    return sorted(_match_in(directory, "**"))
+
+
+def _match_in(directory: str, pattern: str, limit: int | None = None) -> list[str]:
+    if _scheme(directory) == "hdfs" and not _remote().exists(directory):  # which Beam takes for an error
         return []
-    (result,) = _remote().match([join(directory, "*")])
-    return sorted(base_name(metadata.path) for metadata in result.metadata_list)
+    (result,) = _remote().match([join(directory, pattern)], [limit])
+    return [metadata.path for metadata in result.metadata_list]
 
 
 def make_directory(path: str) -> None:
@@ -169,8 +185,7 @@ def delete_tree(directory: str) -> None:
         if Path(directory).is_dir():
             shutil.rmtree(directory)
         return
-    (result,) = _remote().match([join(directory, "**")])
-    _remote().delete([metadata.path for metadata in result.metadata_list])
+    _remote().delete(walk(directory))
 
 
 def write_atomically(path: str, write: Callable[[BinaryIO], None]) -> None:

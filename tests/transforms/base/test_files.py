@@ -109,6 +109,14 @@ def test_delete_tree(root: str) -> None:
     assert files.list_names(files.join(root, "tree")) == []
 
 
+def test_walk_goes_into_directories_and_a_directory_is_known_by_what_is_in_it(root: str) -> None:
+    put(root, "tree/b", "tree/in/a", "treetop")
+    tree = files.join(root, "tree")
+    assert files.walk(tree) == [files.join(tree, "b"), files.join(tree, "in", "a")]
+    assert files.walk(files.join(root, "tre")) == []
+    assert [files.is_directory(files.join(root, name)) for name in ("tree", "tre", "treetop")] == [True, False, False]
+
+
 def test_join_and_base_name() -> None:
     assert files.join("gs://bucket/out/", "scored", "a.parquet") == "gs://bucket/out/scored/a.parquet"
     assert files.join("/", "out") == "/out"
