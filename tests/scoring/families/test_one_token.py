@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sentence_transformers import CrossEncoder
 from transformers import AutoTokenizer
 
 from tests.scoring.families.test_yes_no import read
 from tests.support import tiny_causal
 from tests.support.tiny_causal import text_of
 from transforms.base.errors import UserError
-from transforms.scoring import RankingTask
+from transforms.scoring import RankingTask, Reranker
 from transforms.scoring.families.causal import EDGES
 from transforms.scoring.families.yes_no import Settings
 from transforms.scoring.reranker import specify
@@ -68,6 +69,24 @@ def test_an_instruction_without_a_place_is_refused(tmp_path: Path) -> None:
     specify(str(tmp_path), like="zeroentropy/zerank-1", options=options)
     with pytest.raises(UserError, match=r"^--instruction: the prompt zerank has no place for one; leave it out$"):
         specify(str(tmp_path), like="zeroentropy/zerank-1", options=options | {"prompt": "zerank"})
+
+
+def test_tokens_that_a_checkpoint_names_are_those_of_the_prompt(tmp_path: Path) -> None:
+    """As sentence-transformers saves a CrossEncoder of a language model."""
+    named = tmp_path / "named"
+    CrossEncoder(str(tiny_causal.qwen3(tmp_path / "plain")), device="cpu").save_pretrained(str(named))
+    assert (named / "1_LogitScore" / "config.json").is_file()
+    options: dict[str, Any] = {"dtype": "float32", "max_length": 1024}
+    alike = [
+        Reranker.load(str(place), like="Qwen/Qwen3-Reranker-0.6B", **options).score("who?", ["It was I.", "x"])
+        for place in (named, tmp_path / "plain")
+    ]
+    assert alike[0] == alike[1]
+    with pytest.raises(
+        UserError, match=r"LogitScore module reads the tokens \(101, 102\), the prompt zerank \(None, "
+    ):
+        Reranker.load(str(named), like="zeroentropy/zerank-1", **options)
+    Reranker.load(str(tmp_path / "plain"), like="zeroentropy/zerank-1", **options)
 
 
 @pytest.fixture(scope="module")

@@ -173,7 +173,7 @@ def test_output_matrix_that_is_missing(tmp_path: Path) -> None:
 def test_answer_of_several_tokens(tmp_path: Path) -> None:
     tiny_causal.qwen3(tmp_path)
     tiny.change(tmp_path / "tokenizer.json", added_tokens=[])
-    with pytest.raises(UserError, match="its tokenizer has no single token for 'yes'"):
+    with pytest.raises(UserError, match="its tokenizer has no single token for 'no'"):
         Reranker.load(str(tmp_path), like="Qwen/Qwen3-Reranker-0.6B", max_length=256)
 
 

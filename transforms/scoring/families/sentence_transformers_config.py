@@ -109,6 +109,19 @@ def prompt_before_query(checkpoint: Checkpoint) -> str:
     return prompts[name] or ""
 
 
+def answers(checkpoint: Checkpoint) -> tuple[Any, Any] | None:
+    """The tokens at whose logits a language model is read, as its LogitScore module says; None where it has none.
+
+    Returns:
+        Ids of the answer for an irrelevant document, None where its logit is not read, and of that for a relevant one.
+    """
+    for kind, folder in _modules(checkpoint):
+        if kind == "LogitScore":
+            said = read_json(checkpoint, str(Path(folder) / "config.json"))
+            return said.get("false_token_id"), said.get("true_token_id")
+    return None
+
+
 def _is_cross_encoder(checkpoint: Checkpoint) -> bool:
     return read_json(checkpoint, "config_sentence_transformers.json").get("model_type") == "CrossEncoder"
 

@@ -17,6 +17,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from transforms.base.errors import UserError
+from transforms.scoring.families import sentence_transformers_config
 from transforms.scoring.families.causal import EDGES, CausalReranker, Reading, check_seam, encode
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.execution import Placement
@@ -284,13 +285,13 @@ def load(checkpoint: Checkpoint, settings: Settings, placement: Placement) -> Ca
         check_seam(tokenizer, *seam, name=checkpoint.name, texts={prompt.text(text) for text in EDGES})
     backbone = backbones.load(checkpoint, KINDS, tensors, placement)
     matrix = _scoring_matrix(checkpoint, tensors, backbone.size)
-    irrelevant, relevant = prompt.answers
     if len(matrix) == 1:
         direction = matrix[0].float()
     else:
-        direction = matrix[_answer(tokenizer, relevant, checkpoint.name)].float()
+        irrelevant, relevant = _answers(tokenizer, settings.prompt, checkpoint)
+        direction = matrix[relevant].float()
         if irrelevant is not None:
-            direction = direction - matrix[_answer(tokenizer, irrelevant, checkpoint.name)].float()
+            direction = direction - matrix[irrelevant].float()
     direction = direction.to(placement.device)[:, None]
 
     def score(hidden: torch.Tensor) -> torch.Tensor:
@@ -324,6 +325,20 @@ def _scoring_matrix(checkpoint: Checkpoint, tensors: Tensors, size: int) -> torc
     if key not in tensors:
         raise UserError(f"model {checkpoint.name}: the weights lack {key}; give a causal language model, whole")
     return tensors[key]
+
+
+def _answers(tokenizer: PreTrainedTokenizerBase, prompt: str, checkpoint: Checkpoint) -> tuple[int | None, int]:
+    """The tokens of a prompt's answers, which are those that the checkpoint's own files name, if they name some."""
+    irrelevant, relevant = PROMPTS[prompt].answers
+    against = None if irrelevant is None else _answer(tokenizer, irrelevant, checkpoint.name)
+    found = against, _answer(tokenizer, relevant, checkpoint.name)
+    said = sentence_transformers_config.answers(checkpoint)
+    if said not in (None, found):
+        raise UserError(
+            f"model {checkpoint.name}: its LogitScore module reads the tokens {said}, the prompt {prompt} {found}; "
+            "give --model_like or --prompt of a model that is read as this one is"
+        )
+    return found
 
 
 def _answer(tokenizer: PreTrainedTokenizerBase, answer: str, name: str) -> int:
