@@ -10,6 +10,7 @@ from inspect import getdoc
 from typing import NamedTuple, NoReturn
 
 from eval.commands import options
+from eval.export.options import export
 from eval.table.options import table
 from eval.throughput.options import throughput
 from transforms.base.command import run_command
@@ -29,6 +30,7 @@ class Command(NamedTuple):
 
 COMMANDS: Mapping[str, Command] = {
     "compare": Command(options.compare, "eval.commands.compare"),
+    "export": Command(export, "eval.export.command"),
     "measure": Command(options.measure, "eval.commands.measure"),
     "order": Command(options.order, "eval.commands.order"),
     "table": Command(table, "eval.table.command"),

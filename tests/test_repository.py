@@ -47,7 +47,10 @@ def test_page_of_options_has_every_option_of_every_command() -> None:
         "python -m pipelines.rerank",
         "python -m pipelines.candidates",
         "python -m pipelines.benchmark",
-        *(f"python -m eval {name}" for name in ("compare", "measure", "order", "table", "throughput", "verify")),
+        *(
+            f"python -m eval {name}"
+            for name in ("compare", "export", "measure", "order", "table", "throughput", "verify")
+        ),
     ]
     for parser, section in zip(write_options.commands(), sections, strict=True):
         options = {option for action in parser._actions for option in action.option_strings}

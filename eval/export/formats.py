@@ -1,0 +1,274 @@
+"""The forms in which scored lists are handed on: one entry of FORMATS each, with the source of its layout."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, BinaryIO, Literal, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from eval.export.lists import ScoredList
+from transforms.output.report import check_run_ids
+
+TEXTS_HELD = 10_000  # of a row group, and in memory
+TAG = "rerank"  # the run's name in a TREC run
+
+
+class Example(NamedTuple):
+    """A list, its scores as they are exported, and which of its documents are what.
+
+    Attributes:
+        found: the list.
+        scores: one a document.
+        positives: places of the positives, best first; empty in a format that has none.
+        negatives: places of the negatives, best first.
+    """
+
+    found: ScoredList
+    scores: list[float]
+    positives: list[int]
+    negatives: list[int]
+
+    def text(self, place: int) -> str:
+        return self.found.texts[place]
+
+
+Row = dict[str, Any]
+Rows = Callable[[Example], Iterable[Row]]
+Write = Callable[[BinaryIO, Iterable[Row]], None]
+
+
+class Format(NamedTuple):
+    """A form of export.
+
+    Attributes:
+        file: name of the file.
+        about: what it is for, and the source of its layout.
+        rows: an example's rows.
+        write: rows to the file.
+        positives: whether its rows are of positives and negatives: "always", "if_judged" (with --qrels, else all
+            documents of a list), or "never".
+        texts: whether it holds texts.
+        columns: of a Parquet file, by the number of negatives.
+    """
+
+    file: str
+    about: str
+    rows: Rows
+    write: Write | None = None
+    positives: Literal["always", "if_judged", "never"] = "always"
+    texts: bool = True
+    columns: Callable[[int], Mapping[str, pa.DataType]] | None = None
+
+
+TEXT, NUMBER = pa.string(), pa.float32()
+TEXTS, NUMBERS = pa.list_(pa.string()), pa.list_(pa.float32())
+
+
+def write_parquet(columns: Mapping[str, pa.DataType]) -> Write:
+    """A writer of Parquet with these columns, in row groups of bounded size."""
+    schema = pa.schema(list(columns.items()))
+
+    def write(stream: BinaryIO, rows: Iterable[Row]) -> None:
+        with pq.ParquetWriter(stream, schema) as writer:
+            for held in _batches(rows):
+                writer.write_table(pa.Table.from_pylist(held, schema=schema))
+
+    return write
+
+
+def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Rows with so many texts (or ids) together, at least one a batch."""
+    held: list[Row] = []
+    texts = 0
+    for row in rows:
+        held.append(row)
+        texts += sum(len(value) if isinstance(value, list) else 1 for value in row.values())
+        if texts >= TEXTS_HELD:
+            yield held
+            held, texts = [], 0
+    if held:
+        yield held
+
+
+def write_json_lines(stream: BinaryIO, rows: Iterable[Row]) -> None:
+    for row in rows:
+        stream.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+
+
+def write_run(stream: BinaryIO, rows: Iterable[Row]) -> None:
+    """As the job's own --run_file: nine significant digits tell any two float32 apart."""
+    for row in rows:
+        stream.write("{query} Q0 {document} {rank} {score:.9g} {tag}\n".format(tag=TAG, **row).encode())
+
+
+def write_predictions(stream: BinaryIO, rows: Iterable[Row]) -> None:
+    """One object: subset "default", split "test", query id, document id -> score."""
+    stream.write(b'{"mteb_model_meta": {"model_name": "offline-rerank", "revision": null}, "default": {"test": {')
+    for number, row in enumerate(rows):
+        [(query, scores)] = row.items()
+        stream.write(f"{',' if number else ''}\n{json.dumps(query)}: {json.dumps(scores)}".encode())
+    stream.write(b"\n}}}\n")
+
+
+def _ids(example: Example) -> Iterator[Row]:
+    found = example.found
+    yield {"query_id": found.query_id, "document_ids": found.documents, "scores": example.scores}
+
+
+def _labeled_list(example: Example) -> Iterator[Row]:
+    places = _listed(example)
+    yield {
+        "query": example.found.query,
+        "documents": [example.text(place) for place in places],
+        "scores": [example.scores[place] for place in places],
+    }
+
+
+def _labeled_pair(example: Example) -> Iterator[Row]:
+    for place in _listed(example):
+        yield {"query": example.found.query, "document": example.text(place), "score": example.scores[place]}
+
+
+def _listed(example: Example) -> Sequence[int]:
+    """Positives, then negatives; all documents where there is no such difference."""
+    return [*example.positives, *example.negatives] or range(len(example.scores))
+
+
+def _triplet(example: Example) -> Iterator[Row]:
+    for positive, negative in _pairs(example):
+        yield _texts(example, positive, negative)
+
+
+def _margin(example: Example) -> Iterator[Row]:
+    for positive, negative in _pairs(example):
+        yield _texts(example, positive, negative) | {"score": example.scores[positive] - example.scores[negative]}
+
+
+def _pairs(example: Example) -> Iterator[tuple[int, int]]:
+    return ((positive, negative) for positive in example.positives for negative in example.negatives)
+
+
+def _texts(example: Example, positive: int, negative: int) -> Row:
+    return {"query": example.found.query, "positive": example.text(positive), "negative": example.text(negative)}
+
+
+def _n_tuple(example: Example) -> Iterator[Row]:
+    negatives = {f"negative_{i}": example.text(place) for i, place in enumerate(example.negatives, start=1)}
+    for positive in example.positives:
+        scores = [example.scores[place] for place in (positive, *example.negatives)]
+        yield {"query": example.found.query, "positive": example.text(positive), **negatives, "scores": scores}
+
+
+def _flag_embedding(example: Example) -> Iterator[Row]:
+    row: Row = {"query": example.found.query}
+    sides = {"pos": example.positives, "neg": example.negatives}
+    row |= {side: [example.text(place) for place in places] for side, places in sides.items()}
+    yield row | {f"{side}_scores": [example.scores[place] for place in places] for side, places in sides.items()}
+
+
+def _tevatron(example: Example) -> Iterator[Row]:
+    found = example.found
+    sides = {"positive_passages": example.positives, "negative_passages": example.negatives}
+    yield {
+        "query_id": found.query_id,
+        "query": found.query,
+        **{
+            side: [{"docid": found.documents[place], "title": "", "text": example.text(place)} for place in places]
+            for side, places in sides.items()
+        },
+    }
+
+
+def _rank_llm(example: Example) -> Iterator[Row]:
+    found = example.found
+    documents = zip(found.documents, example.scores, found.texts, strict=True)
+    yield {
+        "query": {"text": found.query, "qid": found.query_id},
+        "candidates": [{"docid": i, "score": score, "doc": {"contents": text}} for i, score, text in documents],
+    }
+
+
+def _run(example: Example) -> Iterator[Row]:
+    found = example.found
+    check_run_ids(pa.array([found.query_id]), "query")
+    check_run_ids(pa.array(found.documents, pa.string()), "document")
+    for rank, (document, score) in enumerate(zip(found.documents, example.scores, strict=True), start=1):
+        yield {"query": found.query_id, "document": document, "rank": rank, "score": score}
+
+
+def _predictions(example: Example) -> Iterator[Row]:
+    yield {example.found.query_id: dict(zip(example.found.documents, example.scores, strict=True))}
+
+
+_PAIR = {"query": TEXT, "positive": TEXT, "negative": TEXT}
+FORMATS: Mapping[str, Format] = {
+    "ids": Format(
+        "train.parquet",
+        "lists of ids with scores, texts apart: what sentence-transformers' resolve_ids and PyLate read",
+        _ids,
+        positives="never",
+        columns=lambda _: {"query_id": TEXT, "document_ids": TEXTS, "scores": NUMBERS},
+    ),
+    "labeled-list": Format(
+        "train.parquet",
+        "query, documents, scores: sentence-transformers' listwise losses of cross-encoders",
+        _labeled_list,
+        positives="if_judged",
+        columns=lambda _: {"query": TEXT, "documents": TEXTS, "scores": NUMBERS},
+    ),
+    "labeled-pair": Format(
+        "train.parquet",
+        "query, document, score: sentence-transformers' pairwise losses (MSELoss and the like)",
+        _labeled_pair,
+        positives="if_judged",
+        columns=lambda _: {"query": TEXT, "document": TEXT, "score": NUMBER},
+    ),
+    "n-tuple": Format(
+        "train.parquet",
+        "query, positive, negative_1 to negative_N, scores; only lists with N negatives",
+        _n_tuple,
+        columns=lambda n: {
+            "query": TEXT,
+            "positive": TEXT,
+            **{f"negative_{i}": TEXT for i in range(1, n + 1)},
+            "scores": NUMBERS,
+        },
+    ),
+    "margin-mse": Format(
+        "train.parquet",
+        "query, positive, negative, score (the positive's less the negative's): sentence-transformers' MarginMSELoss",
+        _margin,
+        columns=lambda _: {**_PAIR, "score": NUMBER},
+    ),
+    "triplet": Format("train.parquet", "query, positive, negative: ranking losses", _triplet, columns=lambda _: _PAIR),
+    "flagembedding": Format(
+        "train.jsonl", "query, pos, neg, pos_scores, neg_scores: FlagEmbedding 1.4", _flag_embedding, write_json_lines
+    ),
+    "tevatron": Format(
+        "train.jsonl",
+        "query_id, query, positive_passages, negative_passages: Tevatron 0.1",
+        _tevatron,
+        write_json_lines,
+    ),
+    "mteb": Format(
+        "predictions.json",
+        "predictions of mteb 2, subset default, split test",
+        _predictions,
+        write_predictions,
+        positives="never",
+        texts=False,
+    ),
+    "trec": Format("run.trec", "a TREC run", _run, write_run, positives="never", texts=False),
+    "rank_llm": Format("requests.jsonl", "requests of rank_llm 0.25", _rank_llm, write_json_lines, positives="never"),
+}
+
+
+def writer_of(form: Format, negatives: int) -> Write:
+    """What writes a format's rows."""
+    if form.write is not None:
+        return form.write
+    assert form.columns is not None
+    return write_parquet(form.columns(negatives))

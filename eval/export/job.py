@@ -1,0 +1,178 @@
+"""One pass over a finished job's lists: choose positives and negatives, and write them in a format."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eval.export.card import card
+from eval.export.formats import FORMATS, Example, Row, writer_of
+from eval.export.lists import ScoredList, finished_job, read_lists
+from eval.export.negatives import Miner, Mining
+from eval.export.texts import TABLES, Texts, collected
+from eval.ranking.qrels import read_qrels
+from transforms.base import files
+from transforms.base.errors import UserError
+
+CARD = "README.md"
+Scores = NDArray[np.float32]
+
+
+def _minmax(scores: Scores) -> Scores:
+    low, high = scores.min(), scores.max()
+    return (scores - low) / (high - low) if high > low else np.ones_like(scores)
+
+
+def _sigmoid(scores: Scores) -> Scores:
+    return (1 / (1 + np.exp(-scores.astype(np.float64)))).astype(np.float32)
+
+
+TRANSFORMS: Mapping[str, Callable[[Scores], Scores]] = {
+    "none": lambda scores: scores,
+    "sigmoid": _sigmoid,
+    "minmax": _minmax,
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to export.
+
+    Attributes:
+        output: directory of a finished reranking job.
+        to: a new or an empty directory.
+        form: a name in FORMATS.
+        qrels: file of judgements; None to take each list's best document as its positive.
+        score_transform: a name in TRANSFORMS.
+        mining: how negatives are chosen.
+        overwrite: whether an earlier export in the directory is replaced.
+    """
+
+    output: str
+    to: str
+    form: str
+    qrels: str | None = None
+    score_transform: str = "none"
+    mining: Mining = field(default_factory=Mining)
+    overwrite: bool = False
+
+
+class Selection:
+    """Turns lists into examples, and counts what it leaves out."""
+
+    def __init__(self, request: Request) -> None:
+        self._form = FORMATS[request.form]
+        self._transform = TRANSFORMS[request.score_transform]
+        self._needs = request.mining.num_negatives if request.form == "n-tuple" else 1
+        self._relevant: dict[str, set[str]] | None = None
+        if request.qrels is not None:
+            grades = read_qrels(request.qrels).grades
+            self._relevant = {query: {i for i, grade in of.items() if grade > 0} for query, of in grades.items()}
+        # Lists without a difference of positives and negatives have all of their documents.
+        self.mines = self._form.positives == "always" or self._relevant is not None
+        self._miner = Miner(request.mining, max(map(len, (self._relevant or {}).values()), default=1))
+        self.counts: Counter[str] = Counter(dict.fromkeys(("lists", "documents"), 0))
+
+    def examples(self, lists: Iterable[ScoredList]) -> Iterator[Example]:
+        for found in lists:
+            scores = self._transform(found.scores)
+            example = Example(found, scores.tolist(), [], [])
+            if self.mines:
+                chosen = self._chosen(example, scores)
+                if chosen is None:
+                    continue
+                example = chosen
+            self.counts["lists"] += 1
+            self.counts["documents"] += len(example.positives) + len(example.negatives) or len(example.scores)
+            yield example
+
+    def _chosen(self, example: Example, scores: Scores) -> Example | None:
+        documents = example.found.documents
+        relevant = {documents[0]} if self._relevant is None else self._relevant.get(example.found.query_id)
+        if relevant is None:
+            self.counts["lists left out: the query is not in the qrels"] += 1
+            return None
+        positive = np.fromiter((document in relevant for document in documents), bool, len(documents))
+        if not positive.any():
+            self.counts["lists left out: no positive among the documents"] += 1
+            return None
+        negatives = self._miner.choose(scores, positive)
+        if len(negatives) < self._needs and self._form.positives == "always":
+            self.counts["lists left out: too few negatives"] += 1
+            return None
+        return example._replace(positives=np.flatnonzero(positive).tolist(), negatives=negatives)
+
+    def skipped(self) -> dict[str, int]:
+        """Documents that are no negatives, by the rule that left them out."""
+        return {f"documents skipped by {rule}": count for rule, count in self._miner.skipped.items()}
+
+
+def export(request: Request) -> str:
+    """Write the files; returns what is in them, in words.
+
+    Raises:
+        UserError: the job has not finished, its input or the qrels are wrong, or there is something in the directory.
+        OSError: a file cannot be read or written.
+    """
+    form = FORMATS[request.form]
+    if request.qrels is not None and form.positives == "never":
+        raise UserError(f"--qrels: format {request.form} has all documents of a list; leave it out")
+    job = finished_job(request.output)
+    to = files.absolute(request.to)
+    earlier = _earlier(request, to)
+    selection = Selection(request)
+    with_ids = request.form == "ids"
+    with collected() if with_ids else nullcontext() as texts:
+        lists = read_lists(request.output, job, texts=form.texts)
+        rows = (row for example in selection.examples(_noted(lists, texts)) for row in form.rows(example))
+        write = writer_of(form, request.mining.num_negatives)
+        written = 0
+
+        def counted() -> Iterator[Row]:
+            nonlocal written
+            for row in rows:
+                written += 1
+                yield row
+
+        def fill(stream: BinaryIO) -> None:
+            write(stream, counted())
+
+        files.delete(files.join(to, name) for name in earlier)
+        files.make_directory(to)
+        files.write_atomically(files.join(to, form.file), fill)
+        tables = {} if texts is None else texts.write(to)
+    counts = {"rows": written, **selection.counts, **tables, **selection.skipped()}
+    data = {"train": form.file} | {name: TABLES[name][0] for name in tables}
+    options = {"qrels": request.qrels, "score_transform": request.score_transform}
+    options |= {name: value for name, value in asdict(request.mining).items() if selection.mines}
+    is_table = form.file.endswith((".parquet", ".jsonl"))
+    text = card(job, request.form, form.about, data if is_table else {}, options, counts)
+    files.write_text_atomically(files.join(to, CARD), text)
+    listed = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+    return f"{listed}\nwritten to {request.to}: {', '.join([*data.values(), CARD])}"
+
+
+def _earlier(request: Request, to: str) -> list[str]:
+    """The files of an earlier export that are to be replaced; errors as of `export`."""
+    names = [name for name in files.list_names(to) if not name.startswith(".")]
+    own = {CARD, *(form.file for form in FORMATS.values()), *(file for file, _ in TABLES.values())}
+    if names and not request.overwrite:
+        raise UserError(f"--to {request.to}: has {names[0]} in it; give a new or an empty directory, or --overwrite")
+    if others := [name for name in names if name not in own]:
+        raise UserError(
+            f"--to {request.to}: has {others[0]} in it, which no export wrote; give a new or an empty directory"
+        )
+    return names
+
+
+def _noted(lists: Iterable[ScoredList], texts: Texts | None) -> Iterator[ScoredList]:
+    for found in lists:
+        if texts is not None:
+            texts.add(found)
+        yield found

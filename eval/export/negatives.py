@@ -1,0 +1,88 @@
+"""Which documents of a scored list are taken as hard negatives.
+
+The rules, and the names of the options, are those of sentence-transformers 6.2's `mine_hard_negatives`, with the job's
+scores in place of a model's.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Scores = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Mining:
+    """How negatives are chosen; scores as they are exported.
+
+    Attributes:
+        num_negatives: of each query, at most.
+        absolute_margin: how far below the positive's score a negative's must be at least; None for no such rule.
+        relative_margin: the same as a share of the positive score's magnitude. Of several positives the lowest counts.
+        max_score: highest score of a negative.
+        min_score: lowest score of a negative.
+        range_min: how many of the best negatives that are left by the other rules are skipped.
+        range_max: how many of a list's best documents are looked at, besides its positives; None for all.
+        sampling: "top" takes the best ones, "random" any.
+        seed: of the random choice.
+    """
+
+    num_negatives: int = 3
+    absolute_margin: float | None = None
+    relative_margin: float | None = None
+    max_score: float | None = None
+    min_score: float | None = None
+    range_min: int = 0
+    range_max: int | None = None
+    sampling: Literal["top", "random"] = "top"
+    seed: int = 0
+
+
+# Rule -> which scores break it, given the lowest positive's and the rule's number; in float32, as there.
+RULES: Mapping[str, Callable[[Scores, np.float32, np.float32], NDArray[np.bool_]]] = {
+    "absolute_margin": lambda scores, positive, margin: scores + margin > positive,
+    "relative_margin": lambda scores, positive, margin: scores > positive - abs(positive) * margin,
+    "max_score": lambda scores, _, limit: scores > limit,
+    "min_score": lambda scores, _, limit: scores < limit,
+}
+
+
+class Miner:
+    """Chooses the negatives of one list after the other; the random choice goes on from list to list."""
+
+    def __init__(self, mining: Mining, most_positives: int) -> None:
+        """Args: the rules; positives of the query that has most, by which range_max is widened for all."""
+        self._mining = mining
+        self._window = None if mining.range_max is None else mining.range_max + most_positives
+        self._random = Random(mining.seed)
+        self.skipped: Counter[str] = Counter()  # rule -> documents that it left out
+
+    def choose(self, scores: Scores, positive: NDArray[np.bool_]) -> list[int]:
+        """The places of the negatives, best first.
+
+        Args:
+            scores: of a list's documents, descending, shape [documents].
+            positive: which of them are positives, one at least, shape [documents].
+        """
+        mining = self._mining
+        lowest = scores[positive].min()
+        left = np.flatnonzero(~positive[: self._window])
+        for rule, breaks in RULES.items():
+            limit = getattr(mining, rule)
+            if limit is not None:
+                wrong = breaks(scores[left], lowest, np.float32(limit))
+                self.skipped[rule] += int(wrong.sum())
+                left = left[~wrong]
+        left = left[mining.range_min : mining.range_max]
+        if mining.sampling == "top":
+            return [int(place) for place in left[: mining.num_negatives]]
+        options = max(len(left), mining.num_negatives)
+        drawn = sorted(self._random.sample(range(options), mining.num_negatives))
+        return [int(left[place]) for place in drawn if place < len(left)]

@@ -1,0 +1,114 @@
+"""The two tables of texts of the id layout: each query and each document once, however many lists have it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from hashlib import blake2b
+from pathlib import Path
+from typing import BinaryIO
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from eval.export.lists import ScoredList
+from transforms.base import files
+from transforms.base.errors import UserError
+
+BATCH = 10_000  # texts held in memory
+KNOWN = 250_000  # texts that are known to be there already, so as not to go through the database
+MEMORY = "96MB"  # of the database; beyond it, its data are on disk
+# Table -> its file and the name of its ids.
+TABLES: Mapping[str, tuple[str, str]] = {
+    "queries": ("queries.parquet", "query_id"),
+    "documents": ("documents.parquet", "document_id"),
+}
+
+
+_STORED = pa.schema([("id", pa.string()), ("text", pa.string()), ("digest", pa.binary())])
+
+
+class Texts:
+    """Collects ids with their texts, and writes each once."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self._waiting: dict[str, tuple[list[str], list[str], list[bytes]]] = {name: ([], [], []) for name in TABLES}
+        self._known: set[bytes] = set()
+        for name in TABLES:
+            connection.execute(f"CREATE TABLE {name} (id VARCHAR, text VARCHAR, digest BLOB)")
+
+    def add(self, found: ScoredList) -> None:
+        """Take a list's query and documents."""
+        self._extend("queries", [(found.query_id, found.query)])
+        self._extend("documents", zip(found.documents, found.texts, strict=True))
+
+    def _extend(self, name: str, pairs: Iterable[tuple[str, str]]) -> None:
+        ids, texts, digests = self._waiting[name]
+        for id_, text in pairs:
+            digest = blake2b(f"{name}\0{id_}\0{text}".encode(), digest_size=16).digest()
+            if digest not in self._known:
+                ids.append(id_)
+                texts.append(text)
+                digests.append(digest)
+                if len(self._known) < KNOWN:
+                    self._known.add(digest)
+        if len(ids) >= BATCH:
+            self._insert(name)
+
+    def _insert(self, name: str) -> None:
+        new = pa.table(dict(zip(("id", "text", "digest"), self._waiting[name], strict=True)), schema=_STORED)
+        self._connection.register("new", new)
+        self._connection.execute(f"INSERT INTO {name} SELECT id, text, digest FROM new")
+        self._connection.unregister("new")
+        self._waiting[name] = ([], [], [])
+
+    def write(self, folder: str) -> dict[str, int]:
+        """Write the tables into a folder; returns the rows of each.
+
+        Raises:
+            UserError: an id has two different texts, so that ids alone do not say what was scored.
+        """
+        for name, (_, id_name) in TABLES.items():
+            self._insert(name)
+            twice = self._connection.execute(
+                f"SELECT id FROM {name} GROUP BY id HAVING min(digest) <> max(digest) LIMIT 1"
+            ).fetchone()
+            if twice is not None:
+                raise UserError(
+                    f"--format ids: {id_name} {twice[0]!r} has different texts in different lists; "
+                    "give another format, or other ids"
+                )
+        return {name: self._write(name, folder) for name in TABLES}
+
+    def _write(self, name: str, folder: str) -> int:
+        file, id_name = TABLES[name]
+        rows: pa.RecordBatchReader = self._connection.sql(
+            f"SELECT id AS {id_name}, text FROM {name} WHERE rowid IN (SELECT min(rowid) FROM {name} GROUP BY id)"
+        ).to_arrow_reader(BATCH)
+        schema, counted = rows.schema, 0
+
+        def write(stream: BinaryIO) -> None:
+            nonlocal counted
+            with pq.ParquetWriter(stream, schema) as writer:
+                for batch in rows:
+                    counted += batch.num_rows
+                    writer.write_batch(batch)
+
+        files.write_atomically(files.join(folder, file), write)
+        return counted
+
+
+@contextmanager
+def collected() -> Iterator[Texts]:
+    """A place for texts on this machine's disk, gone when the context ends."""
+    with tempfile.TemporaryDirectory(prefix="rerank-export-") as folder:
+        settings: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": MEMORY,
+            "temp_directory": folder,
+            "threads": 1,
+        }
+        with duckdb.connect(str(Path(folder) / "texts.duckdb"), config=settings) as connection:
+            yield Texts(connection)

@@ -1,0 +1,267 @@
+"""`python -m eval export`: each format read by the library that it is for."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from datasets import load_dataset
+from sentence_transformers import CrossEncoder
+from sentence_transformers.cross_encoder import losses
+from sentence_transformers.util import resolve_ids
+
+from eval.__main__ import main
+from eval.export.formats import FORMATS
+from eval.export.options import NAMES
+from tests.support import tiny
+from tests.support.input_files import candidate, nested_table, query, write
+from tests.support.job_run import rerank, rows
+
+TEXTS = {"d1": "a b", "d2": "c d e", "d3": "f", "d4": "g h i", "d5": "k l"}
+QUERIES = {"q1": "a", "q2": "c d", "q3": "z y x"}
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished job of three lists of five documents."""
+    folder = tmp_path_factory.mktemp("job")
+    lists = [query(name, [candidate(i, text) for i, text in TEXTS.items()], text) for name, text in QUERIES.items()]
+    write(folder / "in.parquet", nested_table(lists), row_group_size=2)
+    assert rerank(folder / "in.parquet", folder / "out", tiny.bert(folder / "model")) == 0
+    return folder / "out"
+
+
+@pytest.fixture
+def qrels(tmp_path: Path) -> Path:
+    path = tmp_path / "qrels"
+    path.write_text("q1 0 d3 1\nq1 0 d1 0\nq2 0 d1 1\nq2 0 d5 2\nq9 0 d1 1\n", encoding="utf-8")
+    return path
+
+
+def export(job: Path, to: Path, form: str, *options: str) -> Path:
+    assert main(["export", str(job), "--to", str(to), "--format", form, *options]) == 0
+    return to
+
+
+def ranked(job: Path, query_id: str) -> list[tuple[str, float]]:
+    """The job's own ranking of a query."""
+    return [(row["doc_id"], row["score"]) for row in rows(job) if row["query_id"] == query_id]
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_ids_are_resolved_by_sentence_transformers(job: Path, tmp_path: Path) -> None:
+    to = export(job, tmp_path / "to", "ids")
+    train, queries, documents = (
+        load_dataset(str(to), name, split="train", cache_dir=str(tmp_path / "cache"))
+        for name in ("train", "queries", "documents")
+    )
+    train.set_transform(resolve_ids({"query_id": queries, "document_ids": documents}, output_format="lists"))
+    assert [row["query"] for row in train] == list(QUERIES.values())
+    for row, query_id in zip(train, QUERIES, strict=True):
+        expected = ranked(job, query_id)
+        assert row["documents"] == [TEXTS[document] for document, _ in expected]
+        assert row["scores"] == [score for _, score in expected]
+    assert sorted(documents["document_id"]) == sorted(TEXTS)
+
+
+def test_an_id_with_two_texts_has_no_place_in_the_id_layout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lists = [query("q1", [candidate("d1", "a")], "a"), query("q2", [candidate("d1", "b")], "b")]
+    write(tmp_path / "in.parquet", nested_table(lists))
+    assert rerank(tmp_path / "in.parquet", tmp_path / "out", tiny.bert(tmp_path / "model")) == 0
+    assert main(["export", str(tmp_path / "out"), "--to", str(tmp_path / "to"), "--format", "ids"]) == 2
+    assert capsys.readouterr().err.endswith(
+        "error: --format ids: document_id 'd1' has different texts in different lists; give another format, or other "
+        "ids\n"
+    )
+
+
+def test_labeled_lists_and_pairs_have_all_documents_without_qrels(job: Path, tmp_path: Path) -> None:
+    lists = pq.read_table(export(job, tmp_path / "lists", "labeled-list") / "train.parquet").to_pylist()
+    pairs = pq.read_table(export(job, tmp_path / "pairs", "labeled-pair") / "train.parquet").to_pylist()
+    expected = [(QUERIES[q], TEXTS[document], score) for q in QUERIES for document, score in ranked(job, q)]
+    assert [tuple(row.values()) for row in pairs] == expected
+    flat = [(row["query"], *pair) for row in lists for pair in zip(row["documents"], row["scores"], strict=True)]
+    assert flat == expected
+
+
+def test_triplets_and_tuples_are_of_judged_positives(job: Path, tmp_path: Path, qrels: Path) -> None:
+    options = ("--qrels", str(qrels), "--num_negatives", "2")
+    triplets = pq.read_table(export(job, tmp_path / "triplet", "triplet", *options) / "train.parquet").to_pylist()
+    margins = pq.read_table(export(job, tmp_path / "margin", "margin-mse", *options) / "train.parquet").to_pylist()
+    tuples = pq.read_table(export(job, tmp_path / "tuple", "n-tuple", *options) / "train.parquet").to_pylist()
+    expected = []
+    for query_id, relevant in (("q1", {"d3"}), ("q2", {"d1", "d5"})):
+        order = ranked(job, query_id)
+        positives = [pair for pair in order if pair[0] in relevant]
+        negatives = [pair for pair in order if pair[0] not in relevant][:2]
+        expected += [(QUERIES[query_id], positive, negatives) for positive in positives]
+    assert [(row["query"], row["positive"], row["negative_1"], row["negative_2"]) for row in tuples] == [
+        (text, TEXTS[positive[0]], *(TEXTS[negative[0]] for negative in negatives))
+        for text, positive, negatives in expected
+    ]
+    assert [row["scores"] for row in tuples] == [
+        [positive[1], *(negative[1] for negative in negatives)] for _, positive, negatives in expected
+    ]
+    flat = [(text, positive, negative) for text, positive, negatives in expected for negative in negatives]
+    assert [tuple(row.values()) for row in triplets] == [(q, TEXTS[p[0]], TEXTS[n[0]]) for q, p, n in flat]
+    assert [row["score"] for row in margins] == pytest.approx([p[1] - n[1] for _, p, n in flat], abs=1e-6)
+
+
+def test_without_qrels_the_best_document_is_the_positive(job: Path, tmp_path: Path) -> None:
+    found = lines(export(job, tmp_path / "to", "flagembedding", "--num_negatives", "9") / "train.jsonl")
+    for row, query_id in zip(found, QUERIES, strict=True):
+        best, *others = ranked(job, query_id)
+        assert row == {
+            "query": QUERIES[query_id],
+            "pos": [TEXTS[best[0]]],
+            "neg": [TEXTS[document] for document, _ in others],
+            "pos_scores": [best[1]],
+            "neg_scores": [score for _, score in others],
+        }
+
+
+def test_layouts_of_other_libraries(job: Path, tmp_path: Path, qrels: Path) -> None:
+    first, second, *_ = ranked(job, "q1")
+    [row, _] = lines(export(job, tmp_path / "tevatron", "tevatron", "--qrels", str(qrels)) / "train.jsonl")
+    assert row["query_id"] == "q1"
+    assert row["positive_passages"] == [{"docid": "d3", "title": "", "text": "f"}]
+    assert len(row["negative_passages"]) == 3
+    requests = lines(export(job, tmp_path / "rank_llm", "rank_llm") / "requests.jsonl")
+    assert requests[0]["query"] == {"text": "a", "qid": "q1"}
+    assert requests[0]["candidates"][0] == {"docid": first[0], "score": first[1], "doc": {"contents": TEXTS[first[0]]}}
+    predictions = json.loads((export(job, tmp_path / "mteb", "mteb") / "predictions.json").read_text())
+    assert list(predictions) == ["mteb_model_meta", "default"]
+    assert predictions["default"]["test"]["q1"] == dict(ranked(job, "q1"))
+    run = (export(job, tmp_path / "trec", "trec") / "run.trec").read_text().splitlines()
+    assert run[1].split() == ["q1", "Q0", second[0], "2", f"{second[1]:.9g}", "rerank"]
+    assert len(run) == 15
+
+
+def test_scores_can_be_put_between_0_and_1(job: Path, tmp_path: Path) -> None:
+    raw = np.array([score for _, score in ranked(job, "q1")])
+    for name, expected in (
+        ("sigmoid", 1 / (1 + np.exp(-raw))),
+        ("minmax", (raw - raw.min()) / (raw.max() - raw.min())),
+    ):
+        to = export(job, tmp_path / name, "labeled-list", "--score_transform", name)
+        np.testing.assert_allclose(pq.read_table(to / "train.parquet")["scores"][0].as_py(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("form", "loss", "labels"),
+    [
+        ("labeled-pair", losses.MSELoss, "score"),
+        ("labeled-list", losses.ListNetLoss, "scores"),
+        ("margin-mse", losses.MarginMSELoss, "score"),
+        ("triplet", losses.MultipleNegativesRankingLoss, None),
+    ],
+)
+def test_a_training_step_of_sentence_transformers(
+    job: Path, tmp_path: Path, form: str, loss: Any, labels: str | None
+) -> None:
+    """Each column but the labels is an input of the loss, in the order that they have."""
+    table = pq.read_table(export(job, tmp_path / "to", form) / "train.parquet").to_pydict()
+    folder = Path(shutil.copytree(job.parent / "model", tmp_path / "model"))
+    tiny.change(folder / "tokenizer_config.json", pad_token="[PAD]")  # sentence-transformers' own code pads
+    model = CrossEncoder(str(folder), device="cpu", num_labels=1, max_length=32)
+    inputs = [column for name, column in table.items() if name != labels]
+    target = None if labels is None else table[labels]
+    if form in ("labeled-pair", "margin-mse"):
+        target = torch.tensor(target)
+    elif form == "labeled-list":
+        assert target is not None
+        target = [torch.tensor(scores) for scores in target]
+    value = loss(model)(inputs, target)
+    value.backward()
+    assert torch.isfinite(value)
+    assert any(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in model.parameters())
+
+
+def test_texts_that_the_job_kept_need_no_input(job: Path, tmp_path: Path) -> None:
+    lists = [query("q1", [candidate(i, text, title=f"{text} {text}") for i, text in TEXTS.items()], "a")]
+    source = Path(write(tmp_path / "in.parquet", nested_table(lists)))
+    model = job.parent / "model"
+    assert rerank(source, tmp_path / "kept", model, "--keep_columns", "query,title,text") == 0
+    assert rerank(source, tmp_path / "plain", model) == 0
+    expected = export(tmp_path / "plain", tmp_path / "1", "labeled-list") / "train.parquet"
+    source.unlink()
+    found = export(tmp_path / "kept", tmp_path / "2", "labeled-list") / "train.parquet"
+    assert pq.read_table(found).to_pylist() == pq.read_table(expected).to_pylist()
+
+
+def test_card_says_what_was_exported_and_left_out(job: Path, tmp_path: Path, qrels: Path) -> None:
+    text = (
+        export(job, tmp_path / "to", "n-tuple", "--qrels", str(qrels), "--num_negatives", "4") / "README.md"
+    ).read_text()
+    assert text.startswith("---\nconfigs:\n- config_name: train\n")
+    assert "| rows | 1 |" in text
+    assert "| lists left out: too few negatives | 1 |" in text  # q2 has three documents beside its positives
+    assert "| lists left out: the query is not in the qrels | 1 |" in text
+    assert "in.parquet" in text
+    assert str(job) not in text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--format", "trec", "--qrels", "{qrels}"], "--qrels: format trec has all documents of a list; leave it out"),
+        (["--format", "triplet", "--range", "3:5"], "--range 3:5: leaves no room for 3 negatives; widen it"),
+        (["--format", "triplet", "--range", "5"], "argument --range: '5' is not MIN:MAX, such as 10:50 or 10:"),
+    ],
+)
+def test_options_that_do_not_go_together(
+    job: Path, tmp_path: Path, qrels: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    filled = [word.format(qrels=qrels) for word in words]
+    assert main(["export", str(job), "--to", str(tmp_path / "to"), *filled]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {message}")
+    assert not (tmp_path / "to").exists()
+
+
+def test_directories_that_cannot_be_taken(job: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "to").mkdir()
+    (tmp_path / "to" / "mine").touch()
+    (tmp_path / "empty").mkdir()
+    for source, to, message in (
+        (job, tmp_path / "to", f"--to {tmp_path / 'to'}: has mine in it; give a new or an empty directory, or"),
+        (tmp_path / "empty", tmp_path / "new", f"{tmp_path / 'empty'}: no job.json in it; give the directory that"),
+    ):
+        assert main(["export", str(source), "--to", str(to), "--format", "trec"]) == 2
+        assert capsys.readouterr().err.startswith(f"error: {message}")
+
+
+def test_an_earlier_export_is_replaced_where_that_is_asked_for(
+    job: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    to = export(job, tmp_path / "to", "ids")
+    assert main(["export", str(job), "--to", str(to), "--format", "trec"]) == 2
+    export(job, to, "trec", "--overwrite")
+    assert sorted(path.name for path in to.iterdir()) == ["README.md", "run.trec"]
+    (to / "mine").touch()
+    assert main(["export", str(job), "--to", str(to), "--format", "trec", "--overwrite"]) == 2
+    assert capsys.readouterr().err.endswith("has mine in it, which no export wrote; give a new or an empty directory\n")
+    assert (to / "run.trec").is_file()
+
+
+def test_input_that_has_changed_is_refused(job: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lists = [query("q1", [candidate("d1", "a")], "a")]
+    source = Path(write(tmp_path / "in.parquet", nested_table(lists)))
+    assert rerank(source, tmp_path / "out", job.parent / "model") == 0
+    write(source, nested_table([query("q1", [candidate("d1", "b c")], "a")]))
+    words = ["export", str(tmp_path / "out"), "--to", str(tmp_path / "to"), "--format"]
+    assert main([*words, "triplet"]) == 2
+    assert f"error: {source}: has changed since it was scored; put back" in capsys.readouterr().err
+    assert main([*words, "trec"]) == 0  # which needs no text
+
+
+def test_every_format_can_be_named() -> None:
+    assert tuple(FORMATS) == NAMES
