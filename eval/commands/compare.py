@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-from importlib.metadata import version
 from statistics import fmean
 
 from eval.commands.measure import check_outputs, evaluate_source, files_read, read_relevance
@@ -14,6 +13,7 @@ from eval.ranking.files import write_json, write_table
 from eval.ranking.report import grade_notes
 from eval.ranking.runs import open_source
 from transforms.base.errors import UserError
+from transforms.base.versions import versions
 
 PACKAGES = ("ir_measures", "pytrec-eval-terrier", "scipy", "statsmodels")
 
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> None:
         "comparisons": rows,
         "tests": comparison.tests(len(rows)),
         "notes": grade_notes(relevance.judgements),
-        "versions": {package: version(package) for package in PACKAGES},
+        "versions": versions(PACKAGES),
     }
     print(comparison.render_comparison(report))
     if args.per_query:

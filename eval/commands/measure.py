@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from eval.ranking.report import count, count_notes, grade_notes, mean_rows, quer
 from eval.ranking.runs import Candidates, Source, open_source
 from eval.ranking.summary import render
 from transforms.base.errors import UserError
+from transforms.base.versions import versions
 from transforms.input.named import input_files
 from transforms.layout import JOB, RERANKING
 
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> None:
         "measures": mean_rows(evaluation, measures, queries),
         "counts": counts,
         "notes": source.notes + count_notes(counts, relevance.kind) + grade_notes(relevance.judgements),
-        "versions": {package: version(package) for package in ("ir_measures", "pytrec-eval-terrier")},
+        "versions": versions(("ir_measures", "pytrec-eval-terrier")),
         "job": source.job,
     }
     print(render(report))

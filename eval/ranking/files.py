@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ import pyarrow.parquet as pq
 
 from transforms.base.errors import UnavailableError, UserError, can_be_told, one_line
 from transforms.base.files import FAILURES, open_input
+from transforms.base.json_text import indented
 
 GZIP_MAGIC = b"\x1f\x8b"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -76,7 +76,7 @@ def writing(path: Path) -> Iterator[None]:
 def write_json(path: Path, value: Any) -> None:
     """Write a report; errors as of `writing`."""
     with writing(path):
-        path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        path.write_text(indented(value), encoding="utf-8")
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from eval.table.content import contents
 from eval.table.page import headline, html, markdown
 from eval.table.plots import draw
 from transforms.base.errors import UserError
+from transforms.base.json_text import indented
 
 
 def run(args: argparse.Namespace) -> None:
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> None:
     with writing(output):
         output.mkdir(parents=True, exist_ok=True)
     texts = {
-        "table.json": json.dumps(told, indent=2, ensure_ascii=False) + "\n",
+        "table.json": indented(told),
         "table.md": markdown(told),
         "table.html": html(told, draw(told)),
     }

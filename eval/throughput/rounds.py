@@ -6,7 +6,6 @@ import argparse
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -18,7 +17,9 @@ from eval.throughput import arms, least_time, random_models
 from eval.throughput.arms import Arm
 from eval.throughput.options import APART, CEILING, CORE, DEFAULT, JOB, PLAIN, SAME_DTYPE
 from eval.throughput.tasks import take
+from transforms.base.cost import cost_of
 from transforms.base.errors import UserError
+from transforms.base.versions import version
 from transforms.scoring import RankingTask, Reranker, catalogue
 from transforms.scoring.packed.execution import DTYPES, resolve
 from transforms.scoring.reranker import specify_model
@@ -51,7 +52,7 @@ def measure(args: argparse.Namespace, lists: Sequence[RankingTask], folder: Path
         rows |= {f"{name}, {pairs:,} pairs": row for name, row in more.items()}
     for row in rows.values():
         row["cost_per_1000"] = (
-            None if args.price_per_hour is None else args.price_per_hour / 3.6 / row["pairs_per_second"]
+            None if args.price_per_hour is None else cost_of(1000 / row["pairs_per_second"], args.price_per_hour)
         )
     return {
         "model": args.model,
@@ -183,7 +184,7 @@ def machine(device: torch.device) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else processor,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
-        "transformers": metadata.version("transformers"),
+        "transformers": version("transformers"),
     }
 
 

@@ -23,6 +23,8 @@ from transforms.base.errors import UnavailableError, UserError, one_line
 if TYPE_CHECKING:
     from apache_beam.io.filesystems import FileSystems
 
+# One read for the footers of most Parquet files, where each read of a remote file costs a round trip.
+TAIL_BYTES = 64 << 10
 # How Beam tells that a filesystem failed (its BeamIOError is an OSError), is unknown, or is not installed.
 FAILURES = (OSError, ValueError, ImportError)
 # Renaming onto a file that exists fails on these, so the target has to go first.
@@ -120,6 +122,13 @@ def open_input(path: str) -> BinaryIO:
             raise
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
     return stream
+
+
+def read_tail(stream: BinaryIO) -> tuple[int, bytes]:
+    """Bytes of a file, and the last TAIL_BYTES of them: a check sum or a footer, which tell it from one as long."""
+    size = stream.seek(0, 2)
+    stream.seek(max(0, size - TAIL_BYTES))
+    return size, stream.read()
 
 
 def read_text(path: str) -> str:

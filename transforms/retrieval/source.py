@@ -14,8 +14,7 @@ from transforms.base.patterns import expand
 from transforms.retrieval import datasets
 from transforms.retrieval.datasets import Dataset, Place
 
-_TAIL_BYTES = 64 << 10
-_TOLD_BY_THE_TAIL = (".gz", ".parquet")
+_KNOWN_BY_THE_TAIL = (".gz", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -154,11 +153,10 @@ def _find(place: Place, split: str, folder: Path, dataset: str) -> tuple[SourceF
 
 def _describe(path: str, name: str) -> SourceFile:
     try:
-        if not path.endswith(_TOLD_BY_THE_TAIL):
+        if not path.endswith(_KNOWN_BY_THE_TAIL):
             return SourceFile(path, name, files.size(path), files.sha256(path))
         with files.open_input(path) as stream:
-            size = stream.seek(0, 2)
-            stream.seek(max(0, size - _TAIL_BYTES))
-            return SourceFile(path, name, size, hashlib.sha256(stream.read()).hexdigest())
+            size, tail = files.read_tail(stream)
+            return SourceFile(path, name, size, hashlib.sha256(tail).hexdigest())
     except files.FAILURES as error:
         raise UserError(f"{path}: cannot be read ({one_line(error)}); check the path") from error

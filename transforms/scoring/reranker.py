@@ -7,10 +7,10 @@ scores = reranker.score("organic skincare", ["Aloe vera ...", "A new tyre ..."])
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -19,6 +19,7 @@ from transformers import PreTrainedTokenizerBase
 
 from transforms.base.errors import UserError
 from transforms.scoring import catalogue
+from transforms.scoring.ahead import one_ahead
 from transforms.scoring.families import cross_encoder, embedding, listwise, m0, yes_no
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.hosted import endpoint
@@ -255,16 +256,9 @@ class Reranker(Scorer):
             progress: called after each forward pass with the pairs and tokens that it did; a pair read in several
                 windows counts by parts.
         """
-        tokens = Tokens(self.family.tokenizer)
-        parts: list[Scores] = []
-        with ThreadPoolExecutor(1, "tokenise") as pool:
-            waiting: deque[Future[Tokenised]] = deque()
-            for chunk in chunks_of(tasks, CHUNK_PAIRS):
-                waiting.append(pool.submit(self._prepare, chunk, tokens))
-                if len(waiting) > 1:
-                    parts.append(self._run(waiting.popleft().result(), progress))
-            parts += [self._run(future.result(), progress) for future in waiting]
-        return concatenate(parts)
+        prepare = partial(self._prepare, tokens=Tokens(self.family.tokenizer))
+        tokenised = one_ahead(prepare, chunks_of(tasks, CHUNK_PAIRS))
+        return concatenate([self._run(chunk, progress) for chunk in tokenised])
 
     def _prepare(self, tasks: Sequence[RankingTask], tokens: Tokens) -> Tokenised:
         start = time.perf_counter()

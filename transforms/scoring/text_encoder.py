@@ -8,14 +8,14 @@ scores = queries @ documents.T
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeGuard
 
 import numpy as np
 
 from transforms.base.errors import UserError
+from transforms.scoring.ahead import one_ahead
 from transforms.scoring.families import embedding
 from transforms.scoring.families.embedding import Input, Side
 from transforms.scoring.families.tokenise import Tokens
@@ -91,10 +91,5 @@ class Encoder:
         def tokenise(chunk: Sequence[str]) -> list[Input | Failure]:
             return list(self._embedder.inputs([(side, text) for text in chunk], Tokens(self._embedder.tokenizer)))
 
-        with ThreadPoolExecutor(1, "tokenise") as pool:
-            waiting: deque[Future[list[Input | Failure]]] = deque()
-            for start in range(0, len(texts), CHUNK_TEXTS):
-                waiting.append(pool.submit(tokenise, texts[start : start + CHUNK_TEXTS]))
-                if len(waiting) > 1:
-                    yield waiting.popleft().result()
-            yield from (future.result() for future in waiting)
+        starts = range(0, len(texts), CHUNK_TEXTS)
+        return one_ahead(tokenise, (texts[start : start + CHUNK_TEXTS] for start in starts))

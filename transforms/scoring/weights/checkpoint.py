@@ -5,7 +5,6 @@ Weights come from safetensors files alone, and no code that lies beside them is 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from transformers.utils import logging
 
 from transforms.base import hub
 from transforms.base.errors import UserError, one_line
+from transforms.base.files import sha256
 from transforms.base.json_text import parse
 from transforms.scoring.packed.attention import implementation
 from transforms.scoring.packed.execution import Placement
@@ -76,7 +76,7 @@ class Checkpoint:
             return {"name": self.name, "revision": self.revision}
         files = {path for pattern in DECISIVE_FILES for path in self.directory.glob(pattern) if path.is_file()}
         files |= set(_weight_files(self))
-        return {"files": {path.relative_to(self.directory).as_posix(): _sha256(path) for path in sorted(files)}}
+        return {"files": {path.relative_to(self.directory).as_posix(): sha256(str(path)) for path in sorted(files)}}
 
 
 def locate(name: str, revision: str | None = None) -> Checkpoint:
@@ -341,8 +341,3 @@ def _read_json(path: Path, name: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"model {name}: {path} holds no JSON object; fetch it again")
     return content
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
