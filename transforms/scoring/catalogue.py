@@ -103,7 +103,7 @@ ZERANK = Model(
     parameters=4.0,
     limit=32_768,
     score='logit of "Yes"; with --activation sigmoid the vendor\'s probability, the sigmoid of a fifth of it',
-    checked=f"{TRANSFORMERS}, with a prompt from the model card; {NOT_VENDOR}",
+    checked=f"{TRANSFORMERS}, with a prompt from copies of the model card; {NOT_VENDOR}",
 )
 CTXL = replace(
     ZERANK,

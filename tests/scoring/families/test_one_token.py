@@ -82,9 +82,7 @@ def test_tokens_that_a_checkpoint_names_are_those_of_the_prompt(tmp_path: Path) 
         for place in (named, tmp_path / "plain")
     ]
     assert alike[0] == alike[1]
-    with pytest.raises(
-        UserError, match=r"LogitScore module reads the tokens \(101, 102\), the prompt zerank \(None, "
-    ):
+    with pytest.raises(UserError, match=r"LogitScore module reads the tokens \(101, 102\), the prompt zerank \(None, "):
         Reranker.load(str(named), like="zeroentropy/zerank-1", **options)
     Reranker.load(str(tmp_path / "plain"), like="zeroentropy/zerank-1", **options)
 

@@ -51,9 +51,12 @@ EXCHANGES = {
     ),
     "nim": Documented(
         {"model": "m", "query": {"text": "which way?"}, "passages": [{"text": ROAD}, {"text": TREE}]},
-        {"rankings": [{"index": 1, "logit": -1.25}, {"index": 0, "logit": -5.5}]},
+        {
+            "rankings": [{"index": 1, "logit": -1.25}, {"index": 0, "logit": -5.5}],
+            "usage": {"prompt_tokens": 123, "total_tokens": 123},
+        },
         [-5.5, -1.25],
-        0,
+        123,
         None,
     ),
     "voyage": Documented(
