@@ -19,6 +19,7 @@ LONGEST = 400
 CONTRACTS = {
     "transforms.schema": "transforms:contract",
     "transforms.layout": "transforms:contract",
+    "transforms.scoring.frames": "transforms.scoring:contract",
     "transforms.scoring.choices": "transforms.scoring:contract",
     "transforms.scoring.model": "transforms.scoring:contract",
     "transforms.scoring.results": "transforms.scoring:contract",

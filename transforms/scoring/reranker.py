@@ -56,6 +56,7 @@ class Family(Protocol):
     """How one kind of model turns tasks into token sequences and what it computed on them into scores."""
 
     tokenizer: PreTrainedTokenizerBase
+    takes_instruction: bool  # whether its input has a place for a query's instruction
 
     def prepare(self, tasks: Sequence[RankingTask], tokens: Tokens) -> Any:
         """Tokenise, cut and build the model's inputs; returns something with `sequences`."""
@@ -215,6 +216,7 @@ class Reranker(Scorer):
         self.family: Family = FAMILIES[specification.model.family].load(
             specification.checkpoint, specification.settings, placement
         )
+        self.takes_instruction = self.family.takes_instruction
 
     @classmethod
     def load(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
+from transforms.base.errors import UserError
+from transforms.scoring.frames import scored_frame, tasks_of
 from transforms.scoring.model import Model
 from transforms.scoring.results import RankingTask, Scores
 
@@ -19,8 +22,32 @@ def no_progress(pairs: float, tokens: int) -> None:
     """Tell nobody."""
 
 
+# A document: its text, or {"title": ..., "text": ...}, whose title is put before the text.
+Document = str | Mapping[str, str | None]
+Frame = TypeVar("Frame")
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """One of the documents that `Scorer.rank` orders.
+
+    Attributes:
+        index: its place among the documents that were given.
+        score: in the vendor's convention; NaN where there is none.
+        text: as the model read it.
+        truncated_tokens: tokens of it that the model never saw; None where that is unknown.
+    """
+
+    index: int
+    score: float
+    text: str
+    truncated_tokens: int | None
+
+
 class Scorer(ABC):
     """Scores (query, document) pairs."""
+
+    takes_instruction = False  # whether the model has a place for a query's instruction
 
     @abstractmethod
     def score_tasks(self, tasks: Sequence[RankingTask], progress: Callable[[float, int], None] = no_progress) -> Scores:
@@ -31,15 +58,102 @@ class Scorer(ABC):
             progress: called now and then with the pairs and tokens that were done since the last call.
         """
 
-    def score(self, query: str, documents: Sequence[str], instruction: str | None = None) -> list[float]:
-        """Scores of the documents in input order, in the vendor's convention; NaN where there is none."""
-        return self.score_lists([RankingTask(query, documents, instruction)])[0]
+    def rank(
+        self,
+        query: str,
+        documents: Sequence[Document],
+        *,
+        top_k: int | None = None,
+        instruction: str | None = None,
+    ) -> list[Ranked]:
+        """The documents, best first; those without a score come last, equal scores in the order given.
 
-    def score_lists(self, lists: Sequence[tuple[str, Sequence[str]] | RankingTask]) -> list[list[float]]:
-        """Scores of each list's documents in input order, packed across the lists; NaN where there is none."""
-        tasks = [RankingTask(*task) for task in lists]
+        Args:
+            query: its text.
+            documents: their texts, or {"title": ..., "text": ...}.
+            top_k: how many to give back; None for all.
+            instruction: for a model that takes one.
+
+        Raises:
+            UserError: the documents are no list of texts, or the model takes no instruction.
+
+        Example:
+            >>> from transforms.scoring import Reranker
+            >>> reranker = Reranker.load("small-cross-encoder")
+            >>> documents = ["Bananas.", {"title": "Paris", "text": "A capital."}]
+            >>> found = reranker.rank("capital of France", documents, top_k=1)
+            >>> [(ranked.index, ranked.text, ranked.truncated_tokens) for ranked in found]
+            [(1, 'Paris A capital.', 0)]
+        """
+        task = self._checked(RankingTask(query, documents, instruction))  # type: ignore[arg-type]
+        scores = self.score_tasks([task])
+        unseen = None if scores.truncated_tokens is None else scores.truncated_tokens.tolist()
+        order = np.argsort(-scores.score, kind="stable")[:top_k]  # NaN comes last
+        return [
+            Ranked(place, float(scores.score[place]), task.documents[place], None if unseen is None else unseen[place])
+            for place in order.tolist()
+        ]
+
+    def score(self, query: str, documents: Sequence[Document], instruction: str | None = None) -> list[float]:
+        """Scores of the documents in input order, in the vendor's convention; NaN where there is none; see `rank`."""
+        return self.score_lists([RankingTask(query, documents, instruction)])[0]  # type: ignore[arg-type]
+
+    def score_lists(self, lists: Sequence[tuple[str, Sequence[Document]] | RankingTask]) -> list[list[float]]:
+        """Scores of each list's documents in input order, packed across the lists; see `rank` for the errors."""
+        tasks = [self._checked(RankingTask(*task)) for task in lists]
         ends = np.cumsum([len(task.documents) for task in tasks])
         return [part.tolist() for part in np.split(self.score_tasks(tasks).score, ends[:-1])] if tasks else []
+
+    def score_frame(
+        self, frame: Frame, *, query: str = "query", text: str = "text", column: str = "score", progress: bool = False
+    ) -> Frame:
+        """A table of pairs with their scores as a further column: pandas, Polars, PyArrow or another Arrow table.
+
+        Args:
+            frame: one row a pair.
+            query: name of the column of queries; equal ones are one list, in the order of the rows.
+            text: name of the column of documents.
+            column: name of the new column, float32; NaN where there is no score.
+            progress: whether to show a bar of the pairs that are done.
+
+        Returns:
+            The same kind of table, its rows in the same order.
+
+        Raises:
+            UserError: it is no table, lacks a column, has the new one already, or has nulls or other things than texts.
+
+        Example:
+            >>> import pyarrow as pa
+            >>> from transforms.scoring import Reranker
+            >>> pairs = pa.table({"query": ["capital of France"] * 2, "text": ["Bananas.", "Paris is the capital."]})
+            >>> scored = Reranker.load("small-cross-encoder").score_frame(pairs)
+            >>> scored.column_names, scored["score"][1].as_py() > scored["score"][0].as_py()
+            (['query', 'text', 'score'], True)
+        """
+        tasks, places = tasks_of(frame, query, text, column)
+        scored: Frame = scored_frame(
+            frame, column, places, lambda report: self.score_tasks(tasks, report).score, progress
+        )
+        return scored
+
+    def _checked(self, task: RankingTask) -> RankingTask:
+        """The task with each document as one text; see `rank` for the errors."""
+        query, documents, instruction = task
+        if isinstance(documents, (str, Mapping)) or not isinstance(documents, Sequence):
+            raise UserError(f"documents: a {type(documents).__name__}; give a list of texts, also for one document")
+        if instruction is not None and not self.takes_instruction:
+            raise UserError("instruction: this model takes none; leave it out")
+        if not isinstance(query, str):
+            raise UserError(f"query: a {type(query).__name__}; give a text")
+        return RankingTask(query, [_text_of(document, place) for place, document in enumerate(documents)], instruction)
+
+
+def _text_of(document: Document, place: int) -> str:
+    title, text = (document.get("title"), document.get("text")) if isinstance(document, Mapping) else (None, document)
+    if not isinstance(text, str) or not isinstance(title, (str, type(None))):
+        wrong = text if not isinstance(text, str) else title
+        raise UserError(f"documents[{place}]: a {type(wrong).__name__} in it; give a text, or a title and a text")
+    return f"{title} {text}" if title else text
 
 
 class ScorerSpecification(Protocol):

@@ -61,6 +61,8 @@ class CausalReranker:
         read: Read,
         backbone: Backbone,
         score: Callable[[torch.Tensor], torch.Tensor],
+        *,
+        takes_instruction: bool = False,
     ) -> None:
         """Make a family of its parts.
 
@@ -69,11 +71,13 @@ class CausalReranker:
             read: tasks to prompts.
             backbone: the language model.
             score: hidden states of the last tokens, float32 of shape [N, hidden size], to scores of shape [N, 1].
+            takes_instruction: whether the prompts have a place for a query's instruction.
         """
         self.tokenizer = tokenizer
         self._read = read
         self.backbone = backbone
         self._score = score
+        self.takes_instruction = takes_instruction
 
     def prepare(self, tasks: Sequence[RankingTask], tokens: Tokens) -> Prepared:
         """Tokenise, cut and join every pair; a text that cannot be tokenised fails its pairs."""

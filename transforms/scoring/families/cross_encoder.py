@@ -99,6 +99,8 @@ class Prepared:
 class CrossEncoder:
     """A sequence classifier as a scorer of pairs; see `transforms.scoring.reranker.Family`."""
 
+    takes_instruction = False
+
     def __init__(
         self,
         settings: Settings,

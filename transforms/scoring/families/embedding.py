@@ -101,6 +101,8 @@ class Prepared:
 class Embedder:
     """An encoder as a scorer of pairs; see `transforms.scoring.reranker.Family`."""
 
+    takes_instruction = False
+
     def __init__(self, settings: Settings, tokenizer: PreTrainedTokenizerBase, models: Sequence[Backbone]) -> None:
         """Args: complete settings; the checkpoint's tokenizer; one model, or one for queries and one for documents."""
         assert settings.max_length is not None

@@ -152,6 +152,8 @@ def cosines(query: NDArray[np.float64], documents: NDArray[np.float64]) -> NDArr
 class Listwise:
     """A causal model with a projector as a scorer of lists; see `transforms.scoring.reranker.Family`."""
 
+    takes_instruction = True
+
     def __init__(
         self, settings: Settings, model: Backbone, projector: Sequence[torch.Tensor], tokenizer: PreTrainedTokenizerBase
     ) -> None:

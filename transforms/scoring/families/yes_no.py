@@ -298,7 +298,8 @@ def load(checkpoint: Checkpoint, settings: Settings, placement: Placement) -> Ca
         logit = hidden @ direction
         return ((logit - settings.centre) / prompt.scale).sigmoid() if settings.activation == "sigmoid" else logit
 
-    return CausalReranker(tokenizer, Reader(settings, tokenizer), backbone, score)
+    takes_instruction = "{instruction}" in prompt.query
+    return CausalReranker(tokenizer, Reader(settings, tokenizer), backbone, score, takes_instruction=takes_instruction)
 
 
 def _scoring_matrix(checkpoint: Checkpoint, tensors: Tensors, size: int) -> torch.Tensor:

@@ -186,6 +186,7 @@ class Endpoint(Scorer):
             connect_timeout=settings.endpoint_connect_timeout,
             connections=settings.endpoint_concurrency,
         )
+        self.takes_instruction = APIS[settings.endpoint_api].instruction is not None
         self._probing = threading.Lock()
 
     def score_tasks(self, tasks: Sequence[RankingTask], progress: Callable[[float, int], None] = no_progress) -> Scores:

@@ -1,0 +1,156 @@
+"""What a user calls from Python: rank, score and score_frame, and what they refuse."""
+
+from __future__ import annotations
+
+import doctest
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from tests.support import tiny, tiny_causal, tiny_encoder, tiny_listwise
+from transforms.base.errors import UserError
+from transforms.scoring import RankingTask, Reranker, scorer
+
+DOCUMENTS = ["b", "c d e", "f", " ".join("g" * 40)]
+
+
+@pytest.fixture(scope="module")
+def reranker(tmp_path_factory: pytest.TempPathFactory) -> Reranker:
+    return Reranker.load(str(tiny.bert(tmp_path_factory.mktemp("bert"))), device="cpu", dtype="float32")
+
+
+def test_rank_orders_by_score_and_says_what_was_not_read(reranker: Reranker) -> None:
+    scores = reranker.score("a", DOCUMENTS)
+    found = reranker.rank("a", DOCUMENTS)
+    assert [ranked.index for ranked in found] == np.argsort(scores)[::-1].tolist()
+    assert [ranked.score for ranked in found] == sorted(scores, reverse=True)
+    unseen = {ranked.index: ranked.truncated_tokens for ranked in found}
+    assert unseen == {0: 0, 1: 0, 2: 0, 3: 12}  # 32 places, three special tokens, one of the query
+    assert reranker.rank("a", DOCUMENTS, top_k=2) == found[:2]
+    assert reranker.rank("a", []) == []
+
+
+def test_equal_scores_keep_the_order_given_and_none_come_last(reranker: Reranker) -> None:
+    found = reranker.rank("a", ["\ud800", "b", "b"])
+    assert [ranked.index for ranked in found] == [1, 2, 0]
+    assert np.isnan(found[-1].score)
+
+
+def test_a_title_is_put_before_the_text(reranker: Reranker) -> None:
+    [found] = reranker.rank("a", [{"title": "b c", "text": "d"}])
+    [expected] = reranker.rank("a", ["b c d"])
+    assert found == expected
+    assert reranker.score("a", [{"text": "d"}, {"title": "", "text": "d"}]) == reranker.score("a", ["d", "d"])
+
+
+@pytest.mark.parametrize(
+    ("documents", "message"),
+    [
+        ("Paris", "documents: a str; give a list of texts, also for one document"),
+        ({"text": "d"}, "documents: a dict; give a list of texts, also for one document"),
+        (None, "documents: a NoneType; give a list of texts, also for one document"),
+        (["a", None], "documents[1]: a NoneType in it; give a text, or a title and a text"),
+        ([{"title": "a"}], "documents[0]: a NoneType in it; give a text, or a title and a text"),
+        ([{"title": 3, "text": "a"}], "documents[0]: a int in it; give a text, or a title and a text"),
+        ([3], "documents[0]: a int in it; give a text, or a title and a text"),
+    ],
+)
+def test_documents_that_are_no_list_of_texts(reranker: Reranker, documents: Any, message: str) -> None:
+    for call in (reranker.rank, reranker.score, lambda q, d: reranker.score_lists([(q, d)])):
+        with pytest.raises(UserError) as refused:
+            call("a", documents)
+        assert str(refused.value) == message
+
+
+def test_a_query_that_is_no_text(reranker: Reranker) -> None:
+    with pytest.raises(UserError, match=r"^query: a NoneType; give a text$"):
+        reranker.rank(None, ["a"])  # type: ignore[arg-type]
+
+
+def test_an_instruction_is_taken_or_refused(tmp_path: Path) -> None:
+    def load(folder: Path, **choices: Any) -> Reranker:
+        return Reranker.load(str(folder), device="cpu", dtype="float32", **choices)
+
+    yes_no = {"like": "Qwen/Qwen3-Reranker-0.6B", "max_length": 1024}
+    taking = [load(tiny_listwise.checkpoint(tmp_path / "v3")), load(tiny_causal.qwen3(tmp_path / "qwen3"), **yes_no)]
+    for model in taking:
+        assert model.score("a", ["b"], instruction="c d") != pytest.approx(model.score("a", ["b"]), abs=1e-6)
+    for model in (load(tiny.bert(tmp_path / "bert")), load(tiny_encoder.bert(tmp_path / "encoder"))):
+        with pytest.raises(UserError, match=r"^instruction: this model takes none; leave it out$"):
+            model.rank("a", ["b"], instruction="c")
+        with pytest.raises(UserError, match=r"^instruction: this model takes none; leave it out$"):
+            model.score_lists([RankingTask("a", ["b"], "c")])
+
+
+PAIRS = {"query": ["a", "b", "a", "a"], "text": ["c", "d e", "f g", "c"], "id": [7, 8, 9, 10]}
+
+
+def expected(reranker: Reranker) -> list[float]:
+    first, third, fourth = reranker.score("a", ["c", "f g", "c"])
+    [second] = reranker.score("b", ["d e"])
+    return [first, second, third, fourth]
+
+
+def test_frames_get_a_column_of_scores(reranker: Reranker) -> None:
+    table = pa.table(PAIRS)
+    found = reranker.score_frame(table)
+    assert found.column_names == ["query", "text", "id", "score"]
+    np.testing.assert_allclose(found["score"].to_numpy(), expected(reranker), atol=1e-5)
+    frame = pd.DataFrame(PAIRS, index=[3, 1, 2, 0])
+    scored = reranker.score_frame(frame.rename(columns={"text": "body"}), text="body", column="s")
+    assert list(scored.columns) == ["query", "body", "id", "s"]
+    assert list(scored.index) == [3, 1, 2, 0]
+    np.testing.assert_allclose(scored["s"], expected(reranker), atol=1e-5)
+    assert list(frame.columns) == list(PAIRS)  # the user's own frame is left as it is
+    assert reranker.score_frame(table.slice(0, 0)).num_rows == 0
+
+
+def test_progress_is_a_bar_of_pairs(reranker: Reranker, capsys: pytest.CaptureFixture[str]) -> None:
+    reranker.score_frame(pa.table(PAIRS), progress=True)
+    assert "4.0/4 [" in capsys.readouterr().err
+    reranker.score_frame(pa.table(PAIRS))
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("frame", "choices", "message"),
+    [
+        (PAIRS["query"], {}, "frame: is no table"),
+        (
+            pa.table(PAIRS),
+            {"text": "body"},
+            "frame: no column 'body'; it has query, text, id; name it by query= or text=",
+        ),
+        (pa.table(PAIRS), {"text": "id"}, "frame: column 'id' is int64, not text; convert it"),
+        (pa.table(PAIRS), {"column": "id"}, "frame: has a column 'id' already; name another by column="),
+        (
+            pa.table({"query": ["a", "a"], "text": ["b", None]}),
+            {},
+            "frame: column 'text' is null in row 1; fill or drop such rows",
+        ),
+    ],
+)
+def test_frames_that_cannot_be_scored(reranker: Reranker, frame: Any, choices: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError) as refused:
+        reranker.score_frame(frame, **choices)
+    assert str(refused.value).startswith(message)
+
+
+def test_examples_in_docstrings_are_true() -> None:
+    found = doctest.testmod(scorer)
+    assert (found.failed, found.attempted > 5) == (0, True)
+
+
+def test_the_packages_face_is_imported_without_torch() -> None:
+    code = "import sys, transforms.scoring; print('torch' in sys.modules)"
+    start = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+    assert time.monotonic() - start < 20  # far from the seconds that torch takes here, on a busy machine too
