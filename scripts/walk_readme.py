@@ -32,8 +32,8 @@ class Block(NamedTuple):
 
 def blocks(text: str) -> list[Block]:
     """The console blocks of a Markdown text, with continued lines joined."""
-    found = re.findall(r"^```console *(.*)\n((?:.*\n)*?)```$", text, re.MULTILINE)
-    return [Block(needs, tuple(re.sub(r"\\\n\s*", "", body).splitlines())) for needs, body in found]
+    blocks = re.findall(r"^```console *(.*)\n((?:.*\n)*?)```$", text, re.MULTILINE)
+    return [Block(needs, tuple(re.sub(r"\\\n\s*", "", body).splitlines())) for needs, body in blocks]
 
 
 def main() -> int:

@@ -34,17 +34,17 @@ def run(args: argparse.Namespace) -> None:
     check_outputs(args.per_query, args.json, files_read(args, args.inputs, sources))
     inputs = [entry for source in sources for entry in source.job.get("inputs", [])]
     relevance = read_relevance(args, COMPARED_MEASURES, {"inputs": inputs})
-    found = [
+    evaluations = [
         evaluate_source(location, source, source.stages[-1:], relevance, args.exclude_identical_ids)
         for location, source in zip(args.inputs, sources, strict=True)
     ]
-    answered = set().union(*(evaluation.answered for evaluation in found))
+    answered = set().union(*(evaluation.answered for evaluation in evaluations))
     queries = [query for query in relevance.judgements.grades if query in answered or not args.only_run_queries]
     runs = {
         name: {measure: evaluation.values[source.stages[-1]][key] for measure, key in relevance.measures.items()}
-        for name, source, evaluation in zip(names, sources, found, strict=True)
+        for name, source, evaluation in zip(names, sources, evaluations, strict=True)
     }
-    # What tells of the candidates and not of their order is shown, and tested if nothing else is asked for.
+    # What depends on the candidates and not on their order is shown, and tested if nothing else is asked for.
     measures = [name for name in relevance.measures if name != relevance.whole_list] or [relevance.whole_list]
     rows = comparison.comparison_rows(measures, runs, queries)
     report = {
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> None:
                 "notes": source.notes,
                 "job": source.job,
             }
-            for name, location, source, evaluation in zip(names, args.inputs, sources, found, strict=True)
+            for name, location, source, evaluation in zip(names, args.inputs, sources, evaluations, strict=True)
         ],
         "comparisons": rows,
         "tests": comparison.tests(len(rows)),

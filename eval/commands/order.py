@@ -46,7 +46,7 @@ class Comparison(NamedTuple):
         queries: that both have.
         one_sided: documents of these queries that one of the two lacks, rejected ones say.
         kendall_tau: rank correlation over the documents that both have, averaged over the queries with at least two
-            such; None where there is no such query.
+            such; None where no query has.
         changed: for each of DEPTHS, the share of the queries whose best so many documents are not the same, in
             whatever order.
     """
@@ -123,7 +123,7 @@ def _job_options(text: str) -> list[str]:
     try:
         words = shlex.split(text)
     except ValueError as problem:
-        raise UserError(f"--job_options {text}: {one_line(problem)}; mend the quotation marks") from None
+        raise UserError(f"--job_options {text}: {one_line(problem)}; fix the quotation marks") from None
     if own := [word for word in words if word.partition("=")[0] in OWN_OPTIONS]:
         raise UserError(f"--job_options: {own[0]} is given by this command; leave it out")
     return words
@@ -168,7 +168,7 @@ def read_outcome(location: str, grades: Mapping[str, Mapping[str, int]]) -> Outc
         grades: query id -> document id -> grade.
 
     Raises:
-        UserError: it is no output of a job that had an order.
+        UserError: it is not the output of a job that had an order.
     """
     source = open_source(location)
     order = source.job.get("options", {}).get("candidate_order")

@@ -30,11 +30,11 @@ def run(args: argparse.Namespace) -> int:
     own = None if Path(args.model).is_dir() else catalogue.named(args.model)
     revision = args.revision or (own.revision if own else None)
     try:
-        found = checkpoint.locate(args.model, revision)
+        weights = checkpoint.locate(args.model, revision)
     except UserError as problem:
         raise UserError(f"weights not available: {problem}") from None
     agree = True
-    for published in published_of(catalogue.recognise(found, args.model_like).name):
+    for published in published_of(catalogue.recognise(weights, args.model_like).name):
         reranker = Reranker.load(
             args.model,
             revision=revision,
@@ -57,11 +57,11 @@ def published_of(model: str) -> list[Published]:
     Raises:
         UserError: nothing.
     """
-    found = [published for published in PUBLISHED if published.model == model]
-    if not found:
+    entries = [published for published in PUBLISHED if published.model == model]
+    if not entries:
         known = ", ".join(dict.fromkeys(published.model for published in PUBLISHED))
         raise UserError(f"--model: no published scores of {model or 'this model'} are known, but of {known}")
-    return found
+    return entries
 
 
 def compare(published: Published, scores: Sequence[float]) -> tuple[list[str], bool]:

@@ -99,7 +99,7 @@ def write_json_lines(stream: BinaryIO, rows: Iterable[Row]) -> None:
 
 
 def write_run(stream: BinaryIO, rows: Iterable[Row]) -> None:
-    """As the job's own --run_file: nine significant digits tell any two float32 apart."""
+    """As the job's own --run_file: nine significant digits distinguish any two float32."""
     for row in rows:
         stream.write("{query} Q0 {document} {rank} {score:.9g} {tag}\n".format(tag=TAG, **row).encode())
 

@@ -109,7 +109,7 @@ class Selection:
         return example._replace(positives=np.flatnonzero(positive).tolist(), negatives=negatives)
 
     def skipped(self) -> dict[str, int]:
-        """Documents that are no negatives, by the rule that left them out."""
+        """Documents that are not negatives, by the rule that left them out."""
         return {f"documents skipped by {rule}": count for rule, count in self._miner.skipped.items()}
 
 

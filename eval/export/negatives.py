@@ -29,7 +29,7 @@ class Mining:
         max_score: highest score of a negative.
         min_score: lowest score of a negative.
         range_min: how many of the best negatives that are left by the other rules are skipped.
-        range_max: how many of a list's best documents are looked at, besides its positives; None for all.
+        range_max: how many of a list's best documents are inspected, besides its positives; None for all.
         sampling: "top" takes the best ones, "random" any.
         seed: of the random choice.
     """

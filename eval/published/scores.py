@@ -146,10 +146,10 @@ def notes(model: str, benchmark: str, dataset: str | None = None) -> list[str]:
         benchmark: beir, miracl, mkqa or coir.
         dataset: beir/scifact, say, for what is about that data set alone; None for all.
     """
-    found = [note for note in TABLE["notes"] if (note["model"], note["benchmark"]) == (model, benchmark)]
+    notes = [note for note in TABLE["notes"] if (note["model"], note["benchmark"]) == (model, benchmark)]
     if dataset is not None:
-        found = [note for note in found if f"{benchmark}/{note.get('dataset')}" == dataset]
-    return [note["note"] for note in found]
+        notes = [note for note in notes if f"{benchmark}/{note.get('dataset')}" == dataset]
+    return [note["note"] for note in notes]
 
 
 def benchmark_of(dataset: str) -> str:

@@ -13,7 +13,7 @@ class Seen(NamedTuple):
         model: its name in the catalogue.
         words: the data sets: regular expressions of parts of their names without case and punctuation.
         kept_out: the same of parts of these data that the training left out.
-        source: what tells so.
+        source: where that is documented.
     """
 
     model: str
@@ -33,7 +33,7 @@ SEEN = (
 
 
 def trained_on(model: str, dataset: str) -> str | None:
-    """Why a model's figures on a data set are no measure of its quality; None where nothing speaks against them.
+    """Why a model's figures on a data set do not measure its quality; None where nothing is known against them.
 
     A data set is known by its name alone, and of most models it is not known here what they were trained on.
     """

@@ -1,4 +1,4 @@
-"""Tells whether a passage holds an answer, as open-domain question answering does. Knows nothing of runs or measures.
+"""Whether a passage holds an answer, as open-domain question answering does. Knows nothing of runs or measures.
 
 A passage holds an answer if the answer's tokens stand in it one after the other. By this rule MKQA's recall is measured
 (the questions are of Longpre et al. 2021, the rule and the tokens of Dense Passage Retrieval, Karpukhin et al. 2020).
@@ -78,7 +78,7 @@ def _parse(line: bytes, where: str) -> tuple[str, list[str]]:
     if isinstance(query_id, int) and not isinstance(query_id, bool):
         query_id = str(query_id)
     if not isinstance(query_id, str) or not isinstance(answers, list):
-        raise UserError(f"{where}: expected {EXPECTED}; mend the line")
+        raise UserError(f"{where}: expected {EXPECTED}; fix the line")
     if not all(isinstance(answer, str) for answer in answers):
-        raise UserError(f"{where}: an answer of query {query_id!r} is not a string; mend the line")
+        raise UserError(f"{where}: an answer of query {query_id!r} is not a string; fix the line")
     return query_id, answers

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from transforms.base.errors import UnavailableError, UserError, can_be_told, one_line
+from transforms.base.errors import UnavailableError, UserError, is_one_line, one_line
 from transforms.base.files import FAILURES, open_input
 from transforms.base.json_text import indented
 
@@ -37,7 +37,7 @@ def reading(location: str) -> Iterator[None]:
     _, separator, name = location.partition("://")
     if separator and not name.strip("/"):
         raise UserError(f"{location}: names no file; give its whole address")
-    if not can_be_told(location):
+    if not is_one_line(location):
         raise UserError(f"{location!r}: its name cannot be written down; rename it")
     try:
         yield

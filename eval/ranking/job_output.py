@@ -49,7 +49,7 @@ def measure_job(
         output: the job's directory.
         judgements: in TREC's form or BEIR's; or, in a file whose name ends in .jsonl or .jsonl.gz, answers, which the
             candidates that the job read are searched for.
-        languages: query id -> language; empty where that is not told.
+        languages: query id -> language; empty where that is not known.
         exclude_identical_ids: leave out documents whose id is the query's, as BEIR does.
 
     Raises:

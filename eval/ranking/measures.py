@@ -20,7 +20,7 @@ def parse_measures(names: Iterable[str]) -> list[Measure]:
     """Measures from ir-measures' notation (https://ir-measur.es), in the order given, each once.
 
     Raises:
-        UserError: some names are no measures that can be computed here; all of them are told.
+        UserError: some names are not measures that can be computed here; all of them are reported.
     """
     measures: dict[Measure, None] = {}
     problems = []

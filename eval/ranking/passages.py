@@ -25,7 +25,7 @@ def candidate_files(patterns: Sequence[str] | None, job: Mapping[str, Any]) -> l
     """The candidate files of a measurement: those that the user names, else those that the job read.
 
     Raises:
-        UserError: no file is named and no job tells, a pattern matches none, or they are not what the job read.
+        UserError: no file is named, in job.json neither, a pattern matches none, or they are not what the job read.
     """
     inputs = job.get("inputs", [])
     if not patterns and not inputs:
@@ -66,7 +66,7 @@ def judge(answers: Mapping[str, Sequence[str]], paths: Sequence[str]) -> tuple[d
         nothing else. And the pairs of these queries in the files.
 
     Raises:
-        UserError: a file is no candidate file, or damaged.
+        UserError: a file does not hold candidates, or is damaged.
     """
     grades: dict[str, dict[str, int]] = {query_id: {} for query_id in answers}
     listed = array("q")

@@ -81,7 +81,7 @@ def _parse(line: bytes, layout: Layout, where: str) -> tuple[str, str, int]:
         fields = split_fields(line, len(layout.fields))
     if len(fields) != len(layout.fields):
         expected = f"{len(layout.fields)} fields, '{' '.join(layout.fields)}'"
-        raise UserError(f"{where}: expected {expected}, found {len(fields)}; mend the line or give a qrels file")
+        raise UserError(f"{where}: expected {expected}, found {len(fields)}; fix the line or give a qrels file")
     try:
         grade = int(fields[layout.grade])
         query, document = fields[layout.query].decode(), fields[layout.document].decode()
@@ -89,7 +89,7 @@ def _parse(line: bytes, layout: Layout, where: str) -> tuple[str, str, int]:
         raise UserError(f"{where}: not UTF-8; convert the file") from None
     except ValueError:
         shown = fields[layout.grade].decode(errors="replace")
-        raise UserError(f"{where}: the grade {shown!r} is not a whole number; mend the line") from None
+        raise UserError(f"{where}: the grade {shown!r} is not a whole number; fix the line") from None
     if abs(grade) > MAX_GRADE:
         raise UserError(f"{where}: the grade {grade} is beyond {MAX_GRADE}; are the columns in another order?")
     return query, document, grade

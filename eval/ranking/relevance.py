@@ -16,7 +16,7 @@ from eval.ranking.qrels import Judgements, read_qrels
 from transforms.base.errors import UserError
 from transforms.base.files import sha256
 
-# nDCG@10 is what nearly every comparison publishes; RR@10 and R@10 tell whether the first hit or the number of hits
+# nDCG@10 is what nearly every comparison publishes; RR@10 and R@10 show whether the first hit or the number of hits
 # made it. Of lists of up to 100 candidates, R@100 would say what SetR says.
 DEFAULT_MEASURES = ("nDCG@10", "RR@10", "R@10")
 ANSWERS_MEASURES = ("Recall@10",)
@@ -37,8 +37,8 @@ class Relevance:
         judgements: the grades; of answers, 1 for each candidate that holds one.
         measures: name -> measure, in the order asked for. MKQA calls Recall@k what is Success@k elsewhere: the share of
             the queries with a relevant document among the first k.
-        whole_list: the name of that one which tells of the candidates and not of their order.
-        provenance: what a report must tell of it.
+        whole_list: the name of the measure that depends on the candidates and not on their order.
+        provenance: what a report must say of it.
         counts: what is to be counted of it beside the judgements.
         listed: the pairs that could be judged; None where any can.
     """
@@ -84,7 +84,7 @@ def by_answers(
     paths = passages.candidate_files(candidates, job)
     grades, listed = passages.judge(answers, paths)
     provenance = {"answers": location, "answers_sha256": sha256(location), "candidates": paths}
-    counts = {"queries_without_answers": sum(not found for found in answers.values())}
+    counts = {"queries_without_answers": sum(not spelled for spelled in answers.values())}
     return Relevance("answers", Judgements(grades, 0), measures, LIST_HIT, provenance, counts, listed)
 
 
@@ -94,8 +94,8 @@ def parse_recalls(names: Sequence[str]) -> dict[str, Measure]:
     Raises:
         UserError: a name is another.
     """
-    found = {name: RECALL.fullmatch(name) for name in names}
-    wrong = [repr(name) for name, match in found.items() if match is None]
+    matches = {name: RECALL.fullmatch(name) for name in names}
+    wrong = [repr(name) for name, match in matches.items() if match is None]
     if wrong:
         raise UserError(f"--measures: cannot compute {', '.join(wrong)} by answers; give Recall@10 or another Recall@k")
-    return {name: Success @ int(match[1]) for name, match in found.items() if match}
+    return {name: Success @ int(match[1]) for name, match in matches.items() if match}

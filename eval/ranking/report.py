@@ -81,8 +81,8 @@ def count(evaluation: Evaluation, judgements: Judgements) -> dict[str, int]:
 
 def count_notes(counts: Mapping[str, int], kind: str) -> list[str]:
     """The notes that the counts give cause for; `kind` is qrels or answers."""
-    found = [text.format(counts[name]) for name, text in NOTES[kind].items() if counts.get(name)]
-    return found if counts["judged_candidates"] else [*found, NONE_FOUND[kind]]
+    notes = [text.format(counts[name]) for name, text in NOTES[kind].items() if counts.get(name)]
+    return notes if counts["judged_candidates"] else [*notes, NONE_FOUND[kind]]
 
 
 def grade_notes(judgements: Judgements) -> list[str]:

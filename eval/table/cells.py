@@ -144,7 +144,7 @@ def _check(cell: Cell) -> None:
                 raise ValueError(f"{name} lacks {key}")
     for name in ("model", "dataset", "measure"):
         if not isinstance(getattr(cell, name), str):
-            raise TypeError(f"{name} is no text")
+            raise TypeError(f"{name} is not text")
     for name in ("value", "first_stage", "list_recall"):
         number = getattr(cell, name)
         if number is None and name == "first_stage":

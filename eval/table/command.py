@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> None:
     if args.output is None and "://" in args.results:
         raise UserError("--output: name a local directory for the table of remote results")
     output = args.output or Path(args.results)
-    told = contents(*read_cells(args.results)) | {
+    content = contents(*read_cells(args.results)) | {
         "title": args.title,
         "made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
     }
@@ -34,12 +34,12 @@ def run(args: argparse.Namespace) -> None:
     with writing(output):
         output.mkdir(parents=True, exist_ok=True)
     texts = {
-        "table.json": indented(told),
-        "table.md": markdown(told),
-        "table.html": html(told, draw(told)),
+        "table.json": indented(content),
+        "table.md": markdown(content),
+        "table.html": html(content, draw(content)),
     }
     for name, text in texts.items():
         with writing(output / name):
             (output / name).write_text(text, encoding="utf-8")
-    print(headline(told))
+    print(headline(content))
     print(f"written to {output}: {', '.join(texts)}")

@@ -31,7 +31,7 @@ MARKS = {
     "‡": "The model was trained on data of this set: no measure of its quality, and in no average.",
     "†": "Not the published protocol: other first-stage candidates, not the best 100 of them, or other settings.",
     "§": "Pairs were rejected; each lost place counts against the model.",
-    "‖": "An older figure: when it was last asked for, it could not be looked at again or not be done again.",
+    "‖": "An older figure: when it was last asked for, it could not be checked again or not be done again.",
     "¶": "The models of this data set did not read the same candidates, or were not held to the same judgements.",
 }
 
@@ -76,8 +76,8 @@ def benchmark_section(benchmark: Benchmark, cells: Sequence[Cell]) -> dict[str, 
         if printed or model in measured:
             counted = [cell for cell in ours if cell.model == model and not cell.trained_on]
             row = average_row(benchmark, model, printed, {cell.dataset: hundred(cell.value) for cell in counted})
-            found = {mark for cell in counted for mark in marks_of(cell)}
-            rows.append(row | {"size": size_of(model, ours), "marks": [mark for mark in MARKS if mark in found]})
+            present = {mark for cell in counted for mark in marks_of(cell)}
+            rows.append(row | {"size": size_of(model, ours), "marks": [mark for mark in MARKS if mark in present]})
     return {
         "name": benchmark.name,
         "title": benchmark.title,
@@ -99,29 +99,29 @@ def average_row(
         printed: source -> published average.
         scores: data set -> measured score.
     """
-    found = average(benchmark.name, scores)
+    measured = average(benchmark.name, scores)
     return {
         "model": model,
         "role": "reranker",
         "card": printed.get("card"),
         "paper": printed.get("paper"),
-        "measured": found.mean,
-        "difference_card": difference(found.mean, printed.get("card")),
-        "difference_paper": difference(found.mean, printed.get("paper")),
-        "count": found.found,
-        "total": found.total,
-        "missing": list(found.missing),
+        "measured": measured.mean,
+        "difference_card": difference(measured.mean, printed.get("card")),
+        "difference_paper": difference(measured.mean, printed.get("paper")),
+        "count": measured.found,
+        "total": measured.total,
+        "missing": list(measured.missing),
         "notes": notes(model, benchmark.name),
     }
 
 
 def _first_stage_row(benchmark: Benchmark, cells: Sequence[Cell]) -> dict[str, Any]:
     """The published first stage against the same one measured here, where it made the candidates."""
-    found = [cell for cell in cells if cell.candidates.get("retriever") == f"dense:{benchmark.first_stage}"]
-    scores = {cell.dataset: hundred(cell.first_stage) for cell in found if cell.first_stage is not None}
+    theirs = [cell for cell in cells if cell.candidates.get("retriever") == f"dense:{benchmark.first_stage}"]
+    scores = {cell.dataset: hundred(cell.first_stage) for cell in theirs if cell.first_stage is not None}
     printed = published_averages(benchmark.first_stage, benchmark.name)
     row = average_row(benchmark, benchmark.first_stage, printed, scores)
-    marks = ["†"] if any(cell.depth != DEPTH for cell in found) else []
+    marks = ["†"] if any(cell.depth != DEPTH for cell in theirs) else []
     return row | {"role": "first stage", "size": size_of(benchmark.first_stage, cells), "marks": marks}
 
 
@@ -132,13 +132,13 @@ def matrix(cells: Sequence[Cell]) -> dict[str, Any]:
     names = sorted({cell.dataset for cell in cells}, key=_dataset_order)
     rows = []
     for name in names:
-        found = [by_place.get((name, model)) for model in models]
+        row = [by_place.get((name, model)) for model in models]
         rows.append(
             {
                 "dataset": name,
                 "title": title_of(name),
-                "first_stage": _shared([cell.first_stage for cell in found if cell is not None]),
-                "values": [_value(cell) for cell in found],
+                "first_stage": _shared([cell.first_stage for cell in row if cell is not None]),
+                "values": [_value(cell) for cell in row],
                 "mean": False,
             }
         )
@@ -163,13 +163,13 @@ def with_wholes(values: dict[str, Any]) -> dict[str, Any]:
 
 def _mean(values: Sequence[Mapping[str, Any] | None]) -> dict[str, Any] | None:
     """What `_value` says of a model on all parts of a data set, as means; None where one lacks or is in no average."""
-    found = [value for value in values if value is not None and "‡" not in value["marks"]]
-    if len(found) < len(values):
+    counted = [value for value in values if value is not None and "‡" not in value["marks"]]
+    if len(counted) < len(values):
         return None
-    gains = [value["gain"] for value in found]
-    marks = {mark for value in found for mark in value["marks"]}
+    gains = [value["gain"] for value in counted]
+    marks = {mark for value in counted for mark in value["marks"]}
     return {
-        "measured": fmean(value["measured"] for value in found),
+        "measured": fmean(value["measured"] for value in counted),
         "published": None,
         "difference": None,
         "gain": None if None in gains else fmean(gains),
@@ -192,7 +192,7 @@ def _value(cell: Cell | None) -> dict[str, Any] | None:
 
 
 def dataset_section(cells: Sequence[Cell]) -> dict[str, Any]:
-    """One data set: its candidates, a row a model, and languages where the candidates tell them.
+    """One data set: its candidates, a row a model, and languages where the candidates name them.
 
     Args:
         cells: all of this data set, at least one.
@@ -259,19 +259,19 @@ def _published(model: str | None, dataset: str, *, first_stage: bool) -> tuple[f
 
 
 def languages(cells: Sequence[Cell]) -> dict[str, Any] | None:
-    """Values by language (rows) and model (columns) of one data set; None where the candidates tell no languages."""
-    told = [cell for cell in cells if cell.languages]
-    if not told:
+    """Values by language (rows) and model (columns) of one data set; None where the candidates name no languages."""
+    with_languages = [cell for cell in cells if cell.languages]
+    if not with_languages:
         return None
-    names = sorted({language for cell in told for language in cell.languages})
+    names = sorted({language for cell in with_languages for language in cell.languages})
     return {
-        "models": [cell.model for cell in told],
+        "models": [cell.model for cell in with_languages],
         "rows": [
             {
                 "language": name,
-                "queries": max(cell.languages[name]["queries"] for cell in told if name in cell.languages),
-                "first_stage": _shared([cell.languages.get(name, {}).get("first_stage") for cell in told]),
-                "values": [_hundred(cell.languages.get(name, {}).get("reranked")) for cell in told],
+                "queries": max(cell.languages[name]["queries"] for cell in with_languages if name in cell.languages),
+                "first_stage": _shared([cell.languages.get(name, {}).get("first_stage") for cell in with_languages]),
+                "values": [_hundred(cell.languages.get(name, {}).get("reranked")) for cell in with_languages],
             }
             for name in names
         ],
@@ -284,8 +284,8 @@ def marks_of(cell: Cell) -> list[str]:
     protocol = known is None or (
         cell.candidates.get("retriever") == f"dense:{known.first_stage}" and cell.depth == DEPTH and not cell.departures
     )
-    found = {"‡": cell.trained_on, "†": not protocol, "§": cell.rejected["pairs"], "‖": cell.outdated}
-    return [mark for mark, applies in found.items() if applies]
+    marks = {"‡": cell.trained_on, "†": not protocol, "§": cell.rejected["pairs"], "‖": cell.outdated}
+    return [mark for mark, applies in marks.items() if applies]
 
 
 def missing(

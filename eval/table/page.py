@@ -30,40 +30,40 @@ CAPTIONS = {
         "Quality against throughput",
         "Speeds are those of each job's last run, loading included, on the machine that its provenance names; they "
         "compare only where that is the same.",
-        "No job here tells its speed.",
+        "No job here reports its speed.",
     ),
 }
 
 
-def html(told: Mapping[str, Any], plots: Mapping[str, Plot]) -> str:
+def html(content: Mapping[str, Any], plots: Mapping[str, Plot]) -> str:
     """The page: everything in it, no script, and all text from elsewhere escaped.
 
     Args:
-        told: see `eval.table.content.contents`; with title and made.
+        content: see `eval.table.content.contents`; with title and made.
         plots: see `eval.table.plots.draw`.
     """
     template = _environment(autoescape=True).get_template("table.html.jinja")
     drawn = {name: plot._replace(svg=Markup(plot.svg)) for name, plot in plots.items()}
-    return template.render(told, plots=drawn, captions=CAPTIONS, facts=facts, anchor=anchor)
+    return template.render(content, plots=drawn, captions=CAPTIONS, facts=facts, anchor=anchor)
 
 
-def markdown(told: Mapping[str, Any]) -> str:
+def markdown(content: Mapping[str, Any]) -> str:
     """The tables without plots, for a README."""
     environment = _environment(autoescape=False)
     environment.finalize = lambda value: _plain(value) if isinstance(value, str) else value
-    return re.sub(r"\n{3,}", "\n\n", environment.get_template("table.md.jinja").render(told)).strip() + "\n"
+    return re.sub(r"\n{3,}", "\n\n", environment.get_template("table.md.jinja").render(content)).strip() + "\n"
 
 
-def headline(told: Mapping[str, Any]) -> str:
+def headline(content: Mapping[str, Any]) -> str:
     """The measured values by data set for a terminal."""
     rows = [["data set", "model", "measure", "first stage", "measured", "gain", "published"]]
-    for section in told["datasets"]:
+    for section in content["datasets"]:
         for row in section["rows"]:
             figures = [score(row["first_stage"]), score(row["measured"]), signed(row["gain"]), score(row["published"])]
             name = " ".join([row["model"], *row["marks"]])
             rows.append([section["name"], name, section["measure"], *figures])
     lines = align([[" ".join(cell.split()) for cell in row] for row in rows])
-    return "\n".join([*lines, *(f"{mark} {text}" for mark, text in told["marks"].items())])
+    return "\n".join([*lines, *(f"{mark} {text}" for mark, text in content["marks"].items())])
 
 
 def score(value: float | None) -> str:

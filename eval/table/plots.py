@@ -52,11 +52,11 @@ class Plot(NamedTuple):
 Rows = Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]  # a data set's section, and a row of it
 
 
-def draw(told: Mapping[str, Any]) -> dict[str, Plot]:
+def draw(content: Mapping[str, Any]) -> dict[str, Plot]:
     """The plots for which there are figures, by name: published, gain, throughput."""
-    rows = [(section, row) for section in told["datasets"] for row in section["rows"]]
+    rows = [(section, row) for section in content["datasets"] for row in section["rows"]]
     present = {row["model"] for _, row in rows}
-    colours = {model: number % COLOURS for number, model in enumerate(m for m in told["models"] if m in present)}
+    colours = {model: number % COLOURS for number, model in enumerate(m for m in content["models"] if m in present)}
     drawn = {"published": _published(rows, colours), "gain": _gain(rows, colours), "throughput": _speed(rows, colours)}
     return {name: plot for name, plot in drawn.items() if plot is not None}
 
@@ -68,32 +68,32 @@ def label(section: Mapping[str, Any]) -> str:
 
 def _published(rows: Rows, colours: Mapping[str, int]) -> Plot | None:
     """Measured over published, a point a data set and model, and the line on which they agree."""
-    found = [row for _, row in rows if row["published"] is not None]
-    if not found:
+    drawn = [row for _, row in rows if row["published"] is not None]
+    if not drawn:
         return None
-    values = [row[name] for row in found for name in ("published", "measured")]
+    values = [row[name] for row in drawn for name in ("published", "measured")]
     low, high = min(values) - 2, max(values) + 2
 
     def plot(axes: Axes) -> None:
         axes.plot([low, high], [low, high], color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
-        for row in found:
+        for row in drawn:
             _point(axes, row["published"], row["measured"], colours, row)
         axes.set(xlim=(low, high), ylim=(low, high), aspect="equal", xlabel="published", ylabel="measured")
 
-    return Plot(_svg("published", 4.6, plot), _used(found, colours), {})
+    return Plot(_svg("published", 4.6, plot), _used(drawn, colours), {})
 
 
 def _gain(rows: Rows, colours: Mapping[str, int]) -> Plot | None:
     """What reranking adds to the first stage, a line a data set and a point a model."""
-    found = [(label(section), row) for section, row in rows if row["gain"] is not None]
-    if not found:
+    drawn = [(label(section), row) for section, row in rows if row["gain"] is not None]
+    if not drawn:
         return None
-    names = list(dict.fromkeys(name for name, _ in found))[::-1]
-    used = _used([row for _, row in found], colours)
+    names = list(dict.fromkeys(name for name, _ in drawn))[::-1]
+    used = _used([row for _, row in drawn], colours)
 
     def plot(axes: Axes) -> None:
         axes.axvline(0, color=INK, linewidth=0.8)
-        for name, row in found:
+        for name, row in drawn:
             # Models side by side on a data set's line, so that equal gains do not hide one another.
             shift = (0.5 - (list(used).index(row["model"]) + 0.5) / len(used)) * 0.6
             _point(axes, row["gain"], names.index(name) + shift, colours, row)
@@ -107,22 +107,22 @@ def _gain(rows: Rows, colours: Mapping[str, int]) -> Plot | None:
 
 def _speed(rows: Rows, colours: Mapping[str, int]) -> Plot | None:
     """Score over pairs a second, colours for models and shapes for benchmarks and other data sets."""
-    found = [(section["benchmark"] or label(section), row) for section, row in rows if row["pairs_per_second"]]
-    if not found:
+    drawn = [(section["benchmark"] or label(section), row) for section, row in rows if row["pairs_per_second"]]
+    if not drawn:
         return None
-    names = list(dict.fromkeys(name for name, _ in found))
+    names = list(dict.fromkeys(name for name, _ in drawn))
     shapes = dict(zip(names, cycle(SHAPES.items()), strict=False))
-    speeds = [row["pairs_per_second"] for _, row in found]
+    speeds = [row["pairs_per_second"] for _, row in drawn]
 
     def plot(axes: Axes) -> None:
-        for name, row in found:
+        for name, row in drawn:
             _point(axes, row["pairs_per_second"], row["measured"], colours, row, shapes[name][0])
         axes.set(xscale="log", xlim=(min(speeds) / 1.6, max(speeds) * 1.6), xlabel="pairs a second", ylabel="score")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_locator(NullLocator())
 
-    used = _used([row for _, row in found], colours)
+    used = _used([row for _, row in drawn], colours)
     return Plot(_svg("throughput", 4.2, plot), used, {name: sign for name, (_, sign) in shapes.items()})
 
 

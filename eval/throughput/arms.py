@@ -58,9 +58,9 @@ def ceiling(reranker: Reranker) -> Arm:
         model = reranker.family.backbone.model  # type: ignore[attr-defined]
         causal = reranker.specification.model.family != "cross_encoder"
         kernel = reranker.specification.execution.attention
-        found = least_time.measure(model, batches, causal=causal, kernel=kernel)
+        least = least_time.measure(model, batches, causal=causal, kernel=kernel)
         tokens = sum(len(batch.ids) for batch in batches)
-        return Work(tokens, tokens, found.seconds, {"matrix": found.matrix_rate, "attention": found.attention_rate})
+        return Work(tokens, tokens, least.seconds, {"matrix": least.matrix_rate, "attention": least.attention_rate})
 
     return run
 

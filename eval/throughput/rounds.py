@@ -37,12 +37,11 @@ def measure(args: argparse.Namespace, lists: Sequence[RankingTask], folder: Path
         folder: for checkpoints, and what the job reads and writes.
 
     Raises:
-        UserError: the model cannot be had or run so.
+        UserError: the model is unavailable, or cannot be run so.
     """
     reranker, place = load(args, folder)
     specification = reranker.specification
-    found = all_arms(args, reranker, place, folder)
-    chosen = {name: arm for name, arm in found.items() if name not in args.without}
+    chosen = {name: arm for name, arm in all_arms(args, reranker, place, folder).items() if name not in args.without}
     device = reranker.device
     first, *further = args.pairs
     tasks = take(lists, first)
@@ -92,16 +91,16 @@ def all_arms(args: argparse.Namespace, reranker: Reranker, place: str, folder: P
     """What can be measured of a model, by name; the first is the core."""
     specification, run = reranker.specification, reranker.specification.execution
     directory, dtype, device = specification.checkpoint.directory, DTYPES[run.dtype], str(reranker.device)
-    found: dict[str, Arm | None] = {CORE: arms.core(reranker), CEILING: arms.ceiling(reranker)}
+    arms_here: dict[str, Arm | None] = {CORE: arms.core(reranker), CEILING: arms.ceiling(reranker)}
     if specification.model.family == "cross_encoder":
-        found[DEFAULT] = arms.sentence_transformers(directory, device, torch.float32)
+        arms_here[DEFAULT] = arms.sentence_transformers(directory, device, torch.float32)
         if dtype != torch.float32:
-            found[SAME_DTYPE] = arms.sentence_transformers(directory, device, dtype)
+            arms_here[SAME_DTYPE] = arms.sentence_transformers(directory, device, dtype)
     if specification.model.family == "yes_no":
-        found[APART] = arms.core_apart(reranker)
-        found[PLAIN] = arms.padded_language_model(directory, reranker, dtype)
+        arms_here[APART] = arms.core_apart(reranker)
+        arms_here[PLAIN] = arms.padded_language_model(directory, reranker, dtype)
     if specification.model.family == "listwise":
-        found[PLAIN] = arms.one_query_at_a_time(directory, reranker, dtype)
+        arms_here[PLAIN] = arms.one_query_at_a_time(directory, reranker, dtype)
     options = {
         "device": device,  # by its number where there are several, so that the job takes that one alone too
         "dtype": run.dtype,
@@ -111,8 +110,8 @@ def all_arms(args: argparse.Namespace, reranker: Reranker, place: str, folder: P
         "model_like": specification.model.name if place != specification.model.name else None,
     }
     given = [f"--{name}={value}" for name, value in options.items() if value]
-    found[JOB] = arms.job(place, given, folder)
-    return {name: arm for name, arm in found.items() if arm is not None}
+    arms_here[JOB] = arms.job(place, given, folder)
+    return {name: arm for name, arm in arms_here.items() if arm is not None}
 
 
 def rounds(
@@ -168,7 +167,7 @@ def _forget_peak() -> None:
 
 
 def _peak() -> int | None:
-    """Bytes; None where the system does not tell."""
+    """Bytes; None where the system does not report it."""
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)
@@ -188,20 +187,20 @@ def machine(device: torch.device) -> dict[str, Any]:
     }
 
 
-def table(told: Mapping[str, Any]) -> str:
+def table(report: Mapping[str, Any]) -> str:
     """The figures as text."""
-    run, ceiling = told["execution"], told["arms"].get(CEILING)
+    run, ceiling = report["execution"], report["arms"].get(CEILING)
     lines = [
-        f"{told['model']}: {told['pairs']:,} pairs in {told['lists']:,} lists, {told['tokens_per_pair']:.0f} tokens "
-        f"a pair; {run['dtype']}, {run['attention']}, {run['batch_tokens']:,} tokens a pass",
-        f"on {told['machine']['device']}, {told['machine']['threads']} threads, torch {told['machine']['torch']}",
+        f"{report['model']}: {report['pairs']:,} pairs in {report['lists']:,} lists, {report['tokens_per_pair']:.0f} "
+        f"tokens a pair; {run['dtype']}, {run['attention']}, {run['batch_tokens']:,} tokens a pass",
+        f"on {report['machine']['device']}, {report['machine']['threads']} threads, torch {report['machine']['torch']}",
         "",
     ]
-    priced = any(row["cost_per_1000"] is not None for row in told["arms"].values())
+    priced = any(row["cost_per_1000"] is not None for row in report["arms"].values())
     cells = [
         ["", "pairs/s", "least", "most", "tokens/s", "padding", "memory", "core is faster"] + ["cost of 1,000"] * priced
     ]
-    for name, row in told["arms"].items():
+    for name, row in report["arms"].items():
         speeds = [row["pairs"] / seconds for seconds in row["seconds"]]
         memory = "" if row["peak_memory"] is None else f"{row['peak_memory'] / 2**30:.2f} GiB"
         figures = [f"{row['pairs_per_second']:,.1f}", f"{min(speeds):,.1f}", f"{max(speeds):,.1f}"]

@@ -64,10 +64,10 @@ def main() -> None:
             commit(output, replace(shard, name=f"part-00000-{number:05d}-00000"), scores)
         written = time.perf_counter() - start
         start = time.perf_counter()
-        found = committed(output)
+        parts = committed(output)
         seconds = time.perf_counter() - start
         print(
-            f"{len(found):,} parts of {ROW_GROUP:,} pairs: committed in {written:.1f} s, looked at in {seconds:.1f} s"
+            f"{len(parts):,} parts of {ROW_GROUP:,} pairs: committed in {written:.1f} s, inspected in {seconds:.1f} s"
         )
 
 

@@ -37,7 +37,7 @@ class Comparison(NamedTuple):
         return abs(self.ndcg_here - self.ndcg_there) <= 0.002 and self.largest_difference <= 1e-4
 
 
-def compare(data: Path, name: str, here: Reranker, there: CrossEncoder) -> Comparison:
+def compare(data: Path, name: str, here: Reranker, peer: CrossEncoder) -> Comparison:
     lists = pq.read_table(data / "candidates" / f"{name}.parquet").to_pylist()
     tasks = [
         RankingTask(row["query"], [" ".join(filter(None, (d["title"], d["text"]))) for d in row["candidates"]])
@@ -45,7 +45,7 @@ def compare(data: Path, name: str, here: Reranker, there: CrossEncoder) -> Compa
     ]
     ids = [(row["query_id"], document["doc_id"]) for row in lists for document in row["candidates"]]
     scores_here = np.concatenate(here.score_lists(tasks))
-    scores_there = there.predict([(task.query, text) for task in tasks for text in task.documents], batch_size=16)
+    peer_scores = peer.predict([(task.query, text) for task in tasks for text in task.documents], batch_size=16)
     qrels = list(ir_measures.read_trec_qrels(str(data / "qrels" / f"{name}.qrels")))
 
     def ndcg(scores: np.ndarray) -> float:
@@ -53,7 +53,7 @@ def compare(data: Path, name: str, here: Reranker, there: CrossEncoder) -> Compa
         return float(ir_measures.calc_aggregate([nDCG @ 10], qrels, run)[nDCG @ 10])
 
     return Comparison(
-        name, len(ids), ndcg(scores_here), ndcg(scores_there), float(np.abs(scores_here - scores_there).max())
+        name, len(ids), ndcg(scores_here), ndcg(peer_scores), float(np.abs(scores_here - peer_scores).max())
     )
 
 
@@ -65,7 +65,7 @@ def main() -> int:
     arguments = parser.parse_args()
 
     here = Reranker.load(str(arguments.model), device="cpu", dtype="float32")
-    there = CrossEncoder(
+    peer = CrossEncoder(
         str(arguments.model),
         device="cpu",
         activation_fn=torch.nn.Identity(),
@@ -76,7 +76,7 @@ def main() -> int:
     print("|---|---|---|---|---|", flush=True)
     comparisons = []
     for name in arguments.names:
-        done = compare(arguments.data, name, here, there)
+        done = compare(arguments.data, name, here, peer)
         comparisons.append(done)
         cells = (name, done.pairs, f"{done.ndcg_here:.4f}", f"{done.ndcg_there:.4f}", f"{done.largest_difference:.1e}")
         print("|", " | ".join(map(str, cells)), "|", flush=True)

@@ -26,7 +26,7 @@ def main() -> None:
     start = time.perf_counter()
     scores = reranker.score_tasks([RankingTask("query", ["the" + " the" * (WORDS - 1)] * DOCUMENTS)])
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux tells it in KiB
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts it in KiB
     assert scores.counts["forward_passes"] == 1, "the documents were to fill one context"
     print(f"{scores.counts['forward_tokens']:,} tokens in one context: {seconds:.0f} s, peak {peak / 1e9:.2f} GB")
 

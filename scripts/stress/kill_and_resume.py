@@ -50,14 +50,14 @@ def parts(output: Path) -> dict[str, str]:
 
 def workers(process: psutil.Process) -> list[psutil.Process]:
     """The worker processes of the job."""
-    found = []
+    processes = []
     for child in process.children(recursive=True):
         try:
             if any(WORKER in word for word in child.cmdline()):
-                found.append(child)
+                processes.append(child)
         except psutil.NoSuchProcess:  # it has just ended
             continue
-    return found
+    return processes
 
 
 def strike(process: psutil.Popen, chance: random.Random) -> str:
@@ -66,15 +66,15 @@ def strike(process: psutil.Popen, chance: random.Random) -> str:
     Raises:
         SystemExit: they did not end, or not as they should.
     """
-    there = workers(process)
-    hit = chance.choice(there) if there and chance.random() < 0.5 else process
+    children = workers(process)
+    hit = chance.choice(children) if children and chance.random() < 0.5 else process
     hit.kill()
-    _, left = psutil.wait_procs([process, *there], timeout=SECONDS_TO_END)
+    _, left = psutil.wait_procs([process, *children], timeout=SECONDS_TO_END)
     for one in left:
         one.kill()
     if left:
-        told = "the job" if process in left else f"{len(left)} worker processes"
-        raise SystemExit(f"{told} did not end within {SECONDS_TO_END:.0f} s")
+        lasting = "the job" if process in left else f"{len(left)} worker processes"
+        raise SystemExit(f"{lasting} did not end within {SECONDS_TO_END:.0f} s")
     if hit != process and process.returncode not in (0, 1):
         raise SystemExit(f"a worker was killed, and the job ended with {process.returncode}")
     return "the job" if hit == process else f"a worker, exit code {process.returncode}"

@@ -3,8 +3,8 @@
     python scripts/stress/soak.py
 
 Queries of 5 words with lists of 100 documents of 10, some 20 tokens a pair, scored with the embedded model. What the
-job uses is looked at every so often from outside: resident memory of the process and of those that it started, and
-pairs in committed parts. At the end the two halves are held against each other: what is leaked grows in the second as
+job uses is measured every so often from outside: resident memory of the process and of those that it started, and
+pairs in committed parts. At the end the two halves are compared: what is leaked grows in the second as
 in the first, while buffers and caches that fill up do not. Speed is judged without the first tenth, in which everything
 is loaded.
 """
@@ -83,7 +83,7 @@ def committed_pairs(output: Path) -> int:
 
 
 def watch(process: subprocess.Popen[str], output: Path, every: float) -> list[Look]:
-    """Looks at the job until it ends, and prints those at which more was done than at the one before."""
+    """Measures the job until it ends, and prints those measurements at which more was done than at the one before."""
     looks: list[Look] = []
     before = Look(0, 0, 0)
     start = time.monotonic()

@@ -118,13 +118,13 @@ MALFORMED = {
     "no JSON": ("q\tanswer\n", "line 1: not JSON in UTF-8; give a file of lines"),
     "nested beyond reading": ("[" * 100_000, "line 1: not JSON in UTF-8; give a file of lines"),
     "Latin-1": (b'{"query_id": "q", "answers": ["caf\xe9"]}\n', "line 1: not JSON in UTF-8"),
-    "a list": ('["q", "a"]\n', 'line 1: expected {"query_id": "...", "answers": ["...", ...]}; mend the line'),
+    "a list": ('["q", "a"]\n', 'line 1: expected {"query_id": "...", "answers": ["...", ...]}; fix the line'),
     "no answers": ('{"query_id": "q"}\n', "line 1: expected"),
     "one answer without a list": ('{"query_id": "q", "answers": "a"}\n', "line 1: expected"),
     "an id that is none": ('{"query_id": null, "answers": []}\n', "line 1: expected"),
     "MKQA's own form of an answer": (
         '{"query_id": "q", "answers": [{"text": "a"}]}\n',
-        "line 1: an answer of query 'q' is not a string; mend the line",
+        "line 1: an answer of query 'q' is not a string; fix the line",
     ),
     "a query twice": (
         '{"query_id": "1", "answers": []}\n\n{"query_id": 1, "answers": ["a"]}\n',

@@ -51,7 +51,7 @@ def test_cells_and_failures_are_read_back(tmp_path: Path) -> None:
         ({"value": 1.5}, "value is not between 0 and 1"),
         ({"value": None}, "value is not between 0 and 1"),
         ({"value": float("nan")}, "value is not between 0 and 1"),
-        ({"model": 3}, "model is no text"),
+        ({"model": 3}, "model is not text"),
         ({"run": {}}, "run lacks pairs"),
         ({"candidates": {"files": []}}, "candidates lacks judgements_sha256"),
         ({"rejected": 3}, "argument of type 'int' is not iterable"),

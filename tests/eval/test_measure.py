@@ -344,7 +344,7 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
         "--per_query and --json x.csv: give each a name of its own",
     ),
     "a missing run": (["measure", "absent", "--qrels", "QRELS"], "absent: not found; give a job's output directory or"),
-    "a name that is no text": (["measure", "RUN", "--qrels", "\udcff"], "'\\udcff': its name cannot be written down; "),
+    "a name that is not text": (["measure", "RUN", "--qrels", "\udcff"], "'\\udcff': its name cannot be written down"),
     "a name with a line break": (["measure", "RUN", "--qrels", "a\nb"], "'a\\nb': its name cannot be written down; "),
     "a name with a wide space": (["measure", "RUN", "--qrels", "a\u3000b"], "a b: cannot be read"),
     "a name with a colon": (["measure", "gs:", "--qrels", "QRELS"], "gs:: not found; give a job's output directory or"),

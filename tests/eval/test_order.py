@@ -133,7 +133,7 @@ def test_tells_what_one_output_lacks(tmp_path: Path, qrels: str, capsys: pytest.
         (["1", "--input", "i", "--model", "m", "--output", "o"], "--input runs the jobs first"),
         (
             ["--input", "i", "--model", "m", "--output", "o", "--job_options", "--dtype 'float32"],
-            "--job_options --dtype 'float32: No closing quotation; mend the quotation marks",
+            "--job_options --dtype 'float32: No closing quotation; fix the quotation marks",
         ),
         (
             ["--input", "i", "--model", "m", "--output", "o", "--job_options", "--top_k 3 --output=p"],

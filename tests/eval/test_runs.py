@@ -103,9 +103,9 @@ def test_a_run_is_read_in_any_order_of_lines_and_in_double_precision(tmp_path: P
 BAD_RUNS = {
     "qrels": (b"q 0 a 1\n", "line 1: expected 6 fields, 'query Q0 document rank score tag', found 4"),
     "a space in an id": (b"q Q0 a 1 2 t\nq Q0 an id 2 1 t\n", "line 2: expected 6 fields"),
-    "words": (b"q Q0 a 1 high t\n", "line 1: the score 'high' is no finite number"),
-    "infinity": (b"q Q0 a 1 -inf t\n", "line 1: the score '-inf' is no finite number"),
-    "nan": (b"q Q0 a 1 2 t\nq Q0 b 2 nan t\n", "line 2: the score 'nan' is no finite number"),
+    "words": (b"q Q0 a 1 high t\n", "line 1: the score 'high' is not finite"),
+    "infinity": (b"q Q0 a 1 -inf t\n", "line 1: the score '-inf' is not finite"),
+    "nan": (b"q Q0 a 1 2 t\nq Q0 b 2 nan t\n", "line 2: the score 'nan' is not finite"),
     "Latin-1": (b"q Q0 caf\xe9 1 2 t\n", "line 1: not UTF-8"),
     "damaged gzip": (b"\x1f\x8b" + b"x" * 50, "cannot be read"),
 }

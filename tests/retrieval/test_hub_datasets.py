@@ -154,5 +154,5 @@ def test_missing_and_changed_sets_take_one_line(run: tuple[Path, list[str]]) -> 
     assert changed.endswith("corpus.jsonl.gz: line 1: a document has no text, but _id, body; is this the right file?")
     assert emptied == (
         f"error: dataset beir/quora: BeIR/quora has no {quora}; is the split 'test' one of its own, and the copy "
-        "whole? What changed on the hub can be had as a local copy by --data_dir"
+        "whole? If the hub has changed, --data_dir reads a local copy"
     )

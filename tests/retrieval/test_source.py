@@ -76,13 +76,14 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError) as refused:
         source.of_dataset("mkqa/de", data_dir=str(data))
     assert str(refused.value) == (
-        f"dataset mkqa/de: {data}/apple/mkqa is no directory; copy the hub's apple/mkqa there, or leave --data_dir out"
+        f"dataset mkqa/de: {data}/apple/mkqa is not a directory; copy the hub's apple/mkqa there, "
+        "or leave --data_dir out"
     )
     with pytest.raises(UserError) as refused:
         source.of_dataset("coir/cosqa", split="dev", data_dir=str(data))
     assert str(refused.value) == (
         "dataset coir/cosqa: CoIR-Retrieval/cosqa-qrels has no data/dev-*.parquet or dev/*.parquet; is the split 'dev' "
-        "one of its own, and the copy whole? What changed on the hub can be had as a local copy by --data_dir"
+        "one of its own, and the copy whole? If the hub has changed, --data_dir reads a local copy"
     )
     with pytest.raises(UserError, match=r"^--split dev: mkqa/de has one split alone; leave it out$"):
         source.of_dataset("mkqa/de", split="dev", data_dir=str(data))

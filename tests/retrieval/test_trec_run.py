@@ -37,10 +37,10 @@ def test_many_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (
             b"q Q0 d 1 2\n",
-            ": line 1: expected 6 fields, 'query Q0 document rank score tag', found 5; mend the line or ",
+            ": line 1: expected 6 fields, 'query Q0 document rank score tag', found 5; fix the line or ",
         ),
-        (b"q Q0 d 1 x t\n", ": line 1: the score 'x' is no finite number; mend the line"),
-        (b"q Q0 d 1 inf t\n", ": line 1: the score 'inf' is no finite number; mend the line"),
+        (b"q Q0 d 1 x t\n", ": line 1: the score 'x' is not finite; fix the line"),
+        (b"q Q0 d 1 inf t\n", ": line 1: the score 'inf' is not finite; fix the line"),
         (b"q Q0 \xff 1 1 t\n", ": line 1: not UTF-8; convert the file"),
         (b"\n", ": no line in it; give a run of lines 'query Q0 document rank score tag'"),
     ],

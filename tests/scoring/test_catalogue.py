@@ -93,7 +93,7 @@ def test_unlisted_models(tmp_path: Path) -> None:
 def test_a_model_that_does_not_tell_what_it_is_needs_model_like(tmp_path: Path) -> None:
     found = checkpoint.locate(str(tiny_causal.qwen3(tmp_path)))
     with pytest.raises(
-        UserError, match=r"model_type 'qwen3', does not tell which model this is; say it with --model_like"
+        UserError, match=r"model_type 'qwen3', does not say which model this is; say it with --model_like"
     ):
         recognise(found)
     assert recognise(found, "Qwen/Qwen3-Reranker-4B") is named("Qwen/Qwen3-Reranker-4B")

@@ -1,4 +1,4 @@
-"""How every command ends: what went wrong is said in a line, and an exit code tells it to scripts."""
+"""How every command ends: one line says what went wrong, and the exit code says it to scripts."""
 
 from __future__ import annotations
 

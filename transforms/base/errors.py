@@ -1,4 +1,4 @@
-"""The exception that means "you can mend this yourself", and its one exception."""
+"""Errors that the user can fix (exit code 2), and temporary ones (exit code 1)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import unicodedata
 
 
 class UserError(Exception):
-    """A mistake or a circumstance that the user can mend.
+    """A mistake or a circumstance that the user can fix.
 
     The message is one line: what is wrong, where (file, row group, column), and what to do. Command lines print it to
     stderr without a traceback and exit with its code.
@@ -16,7 +16,7 @@ class UserError(Exception):
 
 
 class UnavailableError(UserError):
-    """Something that the job needs does not answer now. Nothing is to be mended: the same command continues later.
+    """Something that the job needs is unavailable now. There is nothing to fix: the same command continues later.
 
     Command lines exit with code 1.
     """
@@ -24,8 +24,8 @@ class UnavailableError(UserError):
     exit_code = 1
 
 
-def can_be_told(name: str) -> bool:
-    """Whether a name can stand in a line of text: UTF-8, without control characters and line breaks."""
+def is_one_line(name: str) -> bool:
+    """Whether a name is one line of text: UTF-8, without control characters and line breaks."""
     return not any(map(_is_control, name))
 
 

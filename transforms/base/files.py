@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # One read for the footers of most Parquet files, where each read of a remote file costs a round trip.
 TAIL_BYTES = 64 << 10
-# How Beam tells that a filesystem failed (its BeamIOError is an OSError), is unknown, or is not installed.
+# What Beam raises where a filesystem fails (its BeamIOError is an OSError), is unknown, or is not installed.
 FAILURES = (OSError, ValueError, ImportError)
 # Renaming onto a file that exists fails on these, so the target has to go first.
 _SCHEMES_THAT_NEVER_OVERWRITE = frozenset({"hdfs"})
@@ -58,7 +58,7 @@ def base_name(path: str) -> str:
 
 
 def absolute(path: str) -> str:
-    """`path` as it reads from any working directory. Links are kept, since their targets may have telling no names.
+    """`path` as it reads from any working directory. Links are kept: their names often say more than their targets'.
 
     Raises:
         UserError: it is an address on a filesystem that is unknown, or not installed.
@@ -73,12 +73,12 @@ def absolute(path: str) -> str:
 
 
 def resolved(path: str) -> str:
-    """`path` without links, which alone tells whether two names are of one file; addresses elsewhere as `absolute`."""
+    """`path` without links, which shows whether two names are of one file; addresses elsewhere as `absolute`."""
     return os.path.realpath(path) if is_local(path) else path.rstrip("/")
 
 
 def inside(directories: Iterable[str]) -> Callable[[str], bool]:
-    """Tells of a path whether it lies in one of the directories, or is one, as it reads or when links are followed."""
+    """A test of whether a path lies in one of the directories, or is one, as it reads or when links are followed."""
     places = {name for directory in directories for name in (absolute(directory), resolved(directory))}
 
     def lies_inside(path: str) -> bool:
@@ -125,7 +125,7 @@ def open_input(path: str) -> BinaryIO:
 
 
 def read_tail(stream: BinaryIO) -> tuple[int, bytes]:
-    """Bytes of a file, and the last TAIL_BYTES of them: a check sum or a footer, which tell it from one as long."""
+    """Bytes of a file, and the last TAIL_BYTES of them: a check sum or a footer, which identify it."""
     size = stream.seek(0, 2)
     stream.seek(max(0, size - TAIL_BYTES))
     return size, stream.read()
@@ -180,7 +180,7 @@ def make_directory(path: str) -> None:
 
 
 def delete(paths: Iterable[str]) -> None:
-    """Deletes files; one that is gone already is no error."""
+    """Deletes files; one that does not exist is not an error."""
     for path in paths:
         if is_local(path):
             Path(path).unlink(missing_ok=True)

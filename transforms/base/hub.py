@@ -25,7 +25,7 @@ from transforms.base.errors import UnavailableError, UserError, one_line
 # Configuration, tokenizer and safetensors; never code, never another format of weights.
 WANTED_FILES = ("*.json", "*.safetensors", "*.model", "*.txt")
 
-# What went wrong, and how to mend it; the first that fits is told.
+# What went wrong, and how to fix it; the first that fits is reported.
 _MEANINGS: tuple[tuple[type[Exception], str], ...] = (
     (GatedRepoError, "the hub asks you to accept its terms first; do so on its page there, then set HF_TOKEN"),
     (RepositoryNotFoundError, "neither a directory here nor on the hub, or private there; check it, or set HF_TOKEN"),
@@ -41,7 +41,7 @@ _from_cache_alone = ContextVar("from_cache_alone", default=False)
 
 @contextmanager
 def from_cache_alone() -> Iterator[None]:
-    """Inside of it nothing is fetched: what is not in the cache cannot be had."""
+    """Inside of it nothing is fetched: what is not in the cache is unavailable."""
     token = _from_cache_alone.set(True)
     try:
         yield
@@ -89,7 +89,7 @@ def fetch(
 
 @contextmanager
 def _errors_alone() -> Iterator[None]:
-    """Without the library's lines on each of its tries, whose outcome is told in one line."""
+    """Without the library's lines on each of its tries, whose outcome is reported in one line."""
     logger = logging.getLogger("huggingface_hub")
     before = logger.level
     logger.setLevel(logging.ERROR)

@@ -13,7 +13,7 @@ def parse(text: str | bytes) -> Any:
     """What a text says in JSON.
 
     Raises:
-        ValueError: it is no JSON, or nested deeper than Python reads.
+        ValueError: it is not JSON, or nested deeper than Python reads.
     """
     try:
         return json.loads(text)

@@ -35,12 +35,12 @@ def parse_run_line(line: bytes, where: str) -> tuple[str, str, float]:
         where: file and line in words, for errors.
 
     Raises:
-        UserError: it has other fields, is not UTF-8, or its score is no finite number.
+        UserError: it has other fields, is not UTF-8, or its score is not finite.
     """
     fields = split_fields(line, len(RUN_FIELDS))
     if len(fields) != len(RUN_FIELDS):
         expected = f"{len(RUN_FIELDS)} fields, '{' '.join(RUN_FIELDS)}'"
-        raise UserError(f"{where}: expected {expected}, found {len(fields)}; mend the line or give a TREC run")
+        raise UserError(f"{where}: expected {expected}, found {len(fields)}; fix the line or give a TREC run")
     try:
         query_id, doc_id, score = fields[0].decode(), fields[2].decode(), float(fields[4])
     except UnicodeDecodeError:
@@ -49,5 +49,5 @@ def parse_run_line(line: bytes, where: str) -> tuple[str, str, float]:
         score = math.nan
     if not math.isfinite(score):
         shown = fields[4].decode(errors="replace")
-        raise UserError(f"{where}: the score {shown!r} is no finite number; mend the line")
+        raise UserError(f"{where}: the score {shown!r} is not finite; fix the line")
     return query_id, doc_id, score

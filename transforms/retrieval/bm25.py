@@ -15,7 +15,7 @@ from transforms.input.template import render
 from transforms.retrieval import hits, step_files
 from transforms.retrieval.analysis import Analyse, analyser, describe
 
-logging.getLogger("bm25s").setLevel(logging.WARNING)  # it tells each step otherwise
+logging.getLogger("bm25s").setLevel(logging.WARNING)  # it reports each step otherwise
 
 # Anserini's for BEIR and MIRACL.
 K1, B = 0.9, 0.4

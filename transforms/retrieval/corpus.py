@@ -25,15 +25,15 @@ def write_shards(source: SourceFile, index: int, output: str, shard_documents: i
         shard_documents: documents of a shard, at most.
 
     Raises:
-        UserError: the file cannot be read, or is no corpus.
+        UserError: the file cannot be read, or does not hold a corpus.
     """
-    there = shards_of(output).get(part_name(index), [])
-    if there and step_files.record(step_files.corpus_path(output, there[-1]))["last"]:
-        yield from there
+    present = shards_of(output).get(part_name(index), [])
+    if present and step_files.record(step_files.corpus_path(output, present[-1]))["last"]:
+        yield from present
         return
     for piece, (rows, last) in enumerate(_with_last(_slices(documents(source.path), shard_documents))):
         name = part_name(index, piece)
-        if name not in there:
+        if name not in present:
             kept = [row for row in rows if row.text is not None]
             columns = [pa.array(column, pa.string()) for column in zip(*kept, strict=True)] or [[], [], []]
             table = pa.table(dict(zip(Document._fields, columns, strict=True))).select(step_files.CORPUS.names)
@@ -47,12 +47,12 @@ def shards_of(output: str) -> dict[str, list[str]]:
 
     They are written in order, so where one is there those before it are.
     """
-    found: dict[str, list[str]] = defaultdict(list)
+    shards: dict[str, list[str]] = defaultdict(list)
     for name in (file_name.removesuffix(PARQUET) for file_name in part_files(step_files.corpus_files(output))):
         numbers = part_numbers(name)
         if len(numbers) == 2:
-            found[part_name(numbers[0])].append(name)
-    return found
+            shards[part_name(numbers[0])].append(name)
+    return shards
 
 
 def _slices(rows: Iterable[Document], shard_documents: int) -> Iterator[list[Document]]:

@@ -33,7 +33,7 @@ class Dataset:
         split: which queries are used unless the user names others.
         qrels: None where there are answers instead.
         question_language: of the queries, where one file holds questions in many languages, with answers (MKQA).
-        exclude_identical_ids: whether a document that has the query's own id is no candidate of it.
+        exclude_identical_ids: whether a document that has the query's own id is excluded from its candidates.
         judged_queries: how many queries are used, for plans; None where it is not known before they are read.
     """
 
@@ -48,7 +48,7 @@ class Dataset:
     judged_queries: int | None = None
 
 
-# Name -> queries of the split that is used, as told on the page of BEIR's code and in MIRACL's paper (Table 1).
+# Name -> queries of the split that is used, as stated on the page of BEIR's code and in MIRACL's paper (Table 1).
 BEIR = {
     "trec-covid": 50, "nfcorpus": 323, "nq": 3452, "hotpotqa": 7405, "fiqa": 648, "arguana": 1406,
     "webis-touche2020": 49, "dbpedia-entity": 400, "scidocs": 1000, "fever": 6666, "climate-fever": 1535,
@@ -135,14 +135,14 @@ def named(name: str) -> Dataset:
     Raises:
         UserError: there is none.
     """
-    found = DATASETS.get(name.lower())
-    if found is None:
+    dataset = DATASETS.get(name.lower())
+    if dataset is None:
         parts = [known for known in DATASETS if known.startswith(f"{name.lower()}-")]
         near = difflib.get_close_matches(name.lower(), DATASETS, n=1)
         hint = f"did you mean {near[0]}?" if near else "give beir/scifact, miracl/yo, mkqa/de, coir/cosqa and so on"
         hint = f"give one of its parts, {', '.join(parts)}" if parts else hint
         raise UserError(f"data set {name}: neither a directory nor a data set that is known; {hint}")
-    return found
+    return dataset
 
 
 def in_directory(directory: str) -> Dataset:

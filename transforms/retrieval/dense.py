@@ -26,8 +26,8 @@ class Searcher:
 
     def __init__(self, specification: Specification, queries: pa.Table) -> None:
         """Load the weights, fetched first on another machine than the one that specified them; embed all queries."""
-        found = checkpoint.locate(specification.checkpoint.name, specification.checkpoint.revision)
-        self._encoder = Encoder(replace(specification, checkpoint=found))
+        located = checkpoint.locate(specification.checkpoint.name, specification.checkpoint.revision)
+        self._encoder = Encoder(replace(specification, checkpoint=located))
         self._query_ids = queries["query_id"].to_pylist()
         self._queries = self._encoder.embed(queries["query"].to_pylist(), "query")
         self.lost_queries = _lost(self._queries)  # which find nothing
@@ -87,10 +87,10 @@ def _read(path: str, documents: int) -> NDArray[np.float32] | None:
     with files.open_input(path) as stream:
         content = stream.read()
     try:
-        found: NDArray[np.float32] = np.load(io.BytesIO(content), allow_pickle=False)
+        kept: NDArray[np.float32] = np.load(io.BytesIO(content), allow_pickle=False)
     except (ValueError, EOFError):
         return None
-    return found if found.ndim == 2 and len(found) == documents else None
+    return kept if kept.ndim == 2 and len(kept) == documents else None
 
 
 def _lost(embedded: NDArray[np.float32]) -> int:

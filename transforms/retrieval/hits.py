@@ -28,17 +28,17 @@ def best(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
     return order
 
 
-def table(found: Iterable[tuple[str, NDArray[np.int64], NDArray[np.float32]]], doc_ids: Sequence[str]) -> pa.Table:
+def table(results: Iterable[tuple[str, NDArray[np.int64], NDArray[np.float32]]], doc_ids: Sequence[str]) -> pa.Table:
     """Hits of queries as a table of schema `step_files.HITS`.
 
     Args:
-        found: a query's id, the places of its documents in `doc_ids`, and their scores.
+        results: a query's id, the places of its documents in `doc_ids`, and their scores.
         doc_ids: of all documents.
     """
     ids = pa.array(doc_ids, pa.string())
     parts = [
         pa.table([pa.array([query_id] * len(places), pa.string()), ids.take(pa.array(places)), scores], names=_NAMES)
-        for query_id, places, scores in found
+        for query_id, places, scores in results
     ]
     return pa.concat_tables([step_files.HITS.empty_table(), *(part.cast(step_files.HITS) for part in parts)])
 

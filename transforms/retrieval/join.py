@@ -42,7 +42,7 @@ def write_parts(
 
     A part holds a fixed number of queries in their order. Of each query it has the `depth` hits of the highest scores,
     equal ones by document id, descending, in the nested layout of the reranking job's input. A document that stands in
-    the corpus twice counts once, as it stands first. The record of a part tells its queries, its pairs, queries without
+    the corpus twice counts once, as it stands first. Its record counts its queries, its pairs, queries without
     candidates, and hits whose document is not in the corpus.
 
     Args:
@@ -50,7 +50,7 @@ def write_parts(
         shards: names of the corpus' shards.
         hits: names of the files of hits.
         depth: candidates of a query, at most.
-        exclude_identical_ids: whether a document that has the query's own id is no candidate of it.
+        exclude_identical_ids: whether a document that has the query's own id is excluded from its candidates.
     """
     queries = step_files.read(step_files.queries_path(output))
     size = queries_of_part(depth)

@@ -109,7 +109,7 @@ def queries(path: str) -> Iterator[tuple[str, str]]:
     for where, row in _rows(path, QUERIES):
         text = _text(row["text"], where)
         if text is None:
-            raise UserError(f"{where}: the query's text is null; mend the file")
+            raise UserError(f"{where}: the query's text is null; fix the file")
         yield _identifier(row["id"], where), text
 
 
@@ -126,13 +126,13 @@ def judgements(path: str) -> Iterator[Judgement]:
                 raise ValueError
         except (TypeError, ValueError, OverflowError):
             raise UserError(
-                f"{where}: the grade {row['grade']!r} is no whole number to {MAX_GRADE}; mend the file"
+                f"{where}: the grade {row['grade']!r} is not a whole number up to {MAX_GRADE}; fix the file"
             ) from None
         judgement = Judgement(_identifier(row["query"], where), _identifier(row["document"], where), grade)
         for identifier in judgement[:2]:
             if not _BETWEEN_FIELDS.isdisjoint(identifier):
                 raise UserError(
-                    f"{where}: the id {identifier!r} has a tab or a line break, which qrels cannot hold; mend it"
+                    f"{where}: the id {identifier!r} has a tab or a line break, which qrels cannot hold; fix it"
                 )
         yield judgement
 
@@ -239,7 +239,7 @@ def _tsv_rows(
             header = columns.get(len(cells), ())
         if len(cells) != len(header):
             expected = f"{len(header)} columns" if header else f"{' or '.join(map(str, columns))} columns"
-            raise UserError(f"{where}: expected {expected} between tabs, found {len(cells)}; mend the line")
+            raise UserError(f"{where}: expected {expected} between tabs, found {len(cells)}; fix the line")
         yield where, dict(zip(header, cells, strict=True))
 
 
@@ -248,7 +248,7 @@ def _identifier(value: Any, where: str) -> str:
         return str(value)
     if isinstance(value, str) and value.strip() and value == _whole(value):
         return value
-    raise UserError(f"{where}: the id {value!r} can name nothing; mend the file")
+    raise UserError(f"{where}: the id {value!r} is not valid; give a text that is not empty, or a whole number")
 
 
 def _text(value: Any, where: str) -> str | None:
@@ -256,7 +256,7 @@ def _text(value: Any, where: str) -> str | None:
         return None
     if isinstance(value, str):
         return _whole(value)
-    raise UserError(f"{where}: {value!r} is no text; mend the file")
+    raise UserError(f"{where}: {value!r} is not text; fix the file")
 
 
 def _whole(text: str) -> str:

@@ -25,8 +25,8 @@ class SourceFile:
         path: where it is on this machine or elsewhere.
         name: what the job knows it by, wherever it lies: repository/path on the hub, or the path itself.
         size: bytes.
-        digest: hexadecimal SHA-256 of what tells its content: of gzip and Parquet the last 64 KiB, which hold the check
-            sum or the footer; of a plain file all.
+        digest: hexadecimal SHA-256 of what identifies its content: of gzip and Parquet the last 64 KiB, which hold the
+            check sum or the footer; of a plain file all.
     """
 
     path: str
@@ -87,11 +87,11 @@ def of_files(corpus: Sequence[str], queries: Sequence[str], qrels: Sequence[str]
     Raises:
         UserError: one is missing.
     """
-    found = {
+    own = {
         kind: tuple(_describe(path, path) for path in expand(patterns, output)) if patterns else ()
         for kind, patterns in (("corpus", corpus), ("queries", queries), ("qrels", qrels))
     }
-    return Source("own files", None, "en", None, False, found["corpus"], found["queries"], found["qrels"])
+    return Source("own files", None, "en", None, False, own["corpus"], own["queries"], own["qrels"])
 
 
 def _gather(dataset: Dataset, split: str | None, directory: str | None, known: Mapping[str, str | None]) -> Source:
@@ -109,8 +109,8 @@ def _gather(dataset: Dataset, split: str | None, directory: str | None, known: M
             folders[repository], revisions[repository] = hub.fetch(repository, known.get(repository), wanted, "dataset")
         else:
             folders[repository], revisions[repository] = _local(dataset.name, repository, directory), None
-    found = [_find(place, split, folders[place.repository], dataset.name) for place in places]
-    corpus, queries, qrels = [*found, ()][:3]
+    located = [_find(place, split, folders[place.repository], dataset.name) for place in places]
+    corpus, queries, qrels = [*located, ()][:3]
     return Source(
         dataset.name,
         split,
@@ -132,22 +132,23 @@ def _local(dataset: str, repository: str, directory: str) -> Path:
     folder = Path(directory, repository)
     if not folder.is_dir():
         raise UserError(
-            f"dataset {dataset}: {folder} is no directory; copy the hub's {repository} there, or leave --data_dir out"
+            f"dataset {dataset}: {folder} is not a directory; copy the hub's {repository} there, or leave "
+            "--data_dir out"
         )
     return folder
 
 
 def _find(place: Place, split: str, folder: Path, dataset: str) -> tuple[SourceFile, ...]:
     """The files of a place, in the order of their names."""
-    there = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    present = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     patterns = _patterns(place, split)
     for pattern in patterns:
-        if names := [name for name in there if fnmatchcase(name, pattern)]:
+        if names := [name for name in present if fnmatchcase(name, pattern)]:
             prefix = place.repository or str(folder)
             return tuple(_describe(str(folder / name), f"{prefix}/{name}") for name in names)
     raise UserError(
         f"dataset {dataset}: {place.repository or folder} has no {' or '.join(patterns)}; is the split {split!r} one "
-        "of its own, and the copy whole? What changed on the hub can be had as a local copy by --data_dir"
+        "of its own, and the copy whole? If the hub has changed, --data_dir reads a local copy"
     )
 
 

@@ -1,7 +1,7 @@
 """What stands on disk between a job's steps, under OUT/_work: queries, the corpus in shards, and hits.
 
 Every file appears whole or not at all, under a name that depends on the input alone, so that a step that is begun again
-passes over what is there.
+skips what is there.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ def sweep_shared(directory: str) -> None:
 
 def write(path: str, table: pa.Table, record: Mapping[str, Any] | None = None) -> None:
     """Commits a table with a record of it; the same arguments give the same bytes."""
-    told = json.dumps(record or {}, sort_keys=True)
-    table = table.replace_schema_metadata({_RECORD: told}).combine_chunks()
+    text = json.dumps(record or {}, sort_keys=True)
+    table = table.replace_schema_metadata({_RECORD: text}).combine_chunks()
     files.write_atomically(
         path, lambda stream: pq.write_table(table, stream, compression="zstd", row_group_size=max(1, len(table)))
     )
@@ -79,10 +79,10 @@ def read(path: str) -> pa.Table:
 
 
 def record(path: str) -> dict[str, Any]:
-    """What `write` was told of the table."""
+    """The record that `write` was given with the table."""
     with files.open_input(path) as stream:
-        found: dict[str, Any] = json.loads((pq.read_schema(stream).metadata or {}).get(_RECORD, "{}"))
-    return found
+        content: dict[str, Any] = json.loads((pq.read_schema(stream).metadata or {}).get(_RECORD, "{}"))
+    return content
 
 
 def batches(paths: list[str], schema: pa.Schema) -> pa.RecordBatchReader:

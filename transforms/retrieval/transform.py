@@ -2,7 +2,7 @@
 
     corpus files | Candidates(output, retriever, ...)
 
-Between the steps travel names of files alone. Each step commits its files whole and passes over those that are there.
+Between the steps travel names of files alone. Each step commits its files whole and skips those that are there.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Settings:
     Attributes:
         output: the job's directory.
         depth: candidates of a query, at most.
-        exclude_identical_ids: whether a document that has the query's own id is no candidate of it.
+        exclude_identical_ids: whether a document that has the query's own id is excluded from its candidates.
         shard_documents: documents of a shard of the corpus, at most.
         progress_folder: see `transforms.job.progress`; None where workers are elsewhere.
     """
@@ -123,8 +123,8 @@ class _SearchIndex(beam.DoFn):
         for name, first in slices.items():
             if index is not None and name in missing:
                 rows = queries.slice(first, _QUERIES).to_pylist()
-                found = ((row["query_id"], *index.search(row["query"], settings.hits)) for row in rows)
-                step_files.write(step_files.hits_path(settings.output, name), hits.table(found, index.doc_ids))
+                results = ((row["query_id"], *index.search(row["query"], settings.hits)) for row in rows)
+                step_files.write(step_files.hits_path(settings.output, name), hits.table(results, index.doc_ids))
             yield name
             if settings.stopped():
                 return
@@ -194,8 +194,8 @@ class _Join(beam.DoFn):
                 return
 
 
-class Candidates(beam.PTransform):  # type: ignore[type-arg]  # its parameters are no element types in Beam's own hints
-    """Files of a corpus, each with its place among them, to committed part files, whose numbers are put out."""
+class Candidates(beam.PTransform):  # type: ignore[type-arg]  # its parameters are not element types in Beam's own hints
+    """Files of a corpus, each with its place among them, to committed part files, whose numbers are emitted."""
 
     def __init__(self, settings: Settings, retriever: Run | Bm25 | Dense) -> None:
         super().__init__()

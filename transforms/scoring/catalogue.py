@@ -30,7 +30,7 @@ JINA_CODE_PROMPTS = {
     "code2completion_document": "Candidate completion:\n",
 }
 
-# From copies of the model card and of the vendor's files; on loading they are held against the checkpoint's own.
+# From copies of the model card and of the vendor's files; on loading they are compared with the checkpoint's own.
 JINA_V3_PROMPTS = {
     "retrieval.query": "Represent the query for retrieving evidence documents: ",
     "retrieval.passage": "Represent the document for retrieval: ",
@@ -321,7 +321,7 @@ def recognise(checkpoint: Checkpoint, like: str | None = None) -> Model:
         like: name of an entry whose prompt, limits and score convention are to be used.
 
     Raises:
-        UserError: no entry is called `like`, or config.json does not tell enough.
+        UserError: no entry is called `like`, or config.json does not say enough.
     """
     if like is not None:
         model = named(like)
@@ -340,7 +340,7 @@ def recognise(checkpoint: Checkpoint, like: str | None = None) -> Model:
     if kind in backbones.ARCHITECTURES and kind not in CLASSIFIERS:
         likely = ", ".join(model.name for model in MODELS if model.family not in ("cross_encoder", "listwise"))
         raise UserError(
-            f"model {checkpoint.name}: config.json, which says model_type {kind!r}, does not tell which model this is; "
+            f"model {checkpoint.name}: config.json, which says model_type {kind!r}, does not say which model this is; "
             f"say it with --model_like: {likely}, say"
         )
     return UNLISTED
@@ -368,7 +368,7 @@ def with_options(model: Model, options: Mapping[str, Any]) -> Any:
 
 
 def licence_notice(model: Model) -> str | None:
-    """One line for the start of a job with a model that is not for everybody."""
+    """One line for the start of a job with a model whose licence restricts its use."""
     if "-NC-" not in model.licence:
         return None
     return f"{model.name} is under {model.licence}, not for commercial use; for that, see its vendor's API"

@@ -18,10 +18,10 @@ class Model:
         parameters: in billions.
         limit: most tokens that it reads at once, by its files.
         score: what its score means, in words.
-        checked: what its scores here were held against; where nothing was at hand, that is said.
+        checked: what its scores here were compared with; where nothing was available, that is said.
         revision: the hub commit to take where none is asked for; None for the main branch.
         signature: words that all stand in config.json's `architectures`, `auto_map` or `layer_types` of this model's
-            files, by which a directory tells what it is; of several entries the first one holds. Empty where it does
+            files, by which a directory is recognised; of several entries the first one holds. Empty where it does
             not.
     """
 

@@ -166,7 +166,7 @@ def specify(
         elsewhere: it will run on other machines, whose CUDA devices and kernels are taken as named.
 
     Raises:
-        UserError: the model cannot be had, or an option does not apply or does not fit.
+        UserError: the model is unavailable, or an option does not apply or does not fit.
     """
     if endpoint.is_address(name):
         local = {"revision": revision, "model_like": like, "batch_tokens": batch_tokens}
@@ -190,13 +190,13 @@ def specify_model(
 ) -> Specification:
     """`specify` for a model that is loaded here, and how it runs settled but for the attention kernel."""
     entry = catalogue.named(name)
-    found = checkpoint.locate(name, revision or (entry.revision if entry else None))
-    model = catalogue.recognise(found, like)
+    located = checkpoint.locate(name, revision or (entry.revision if entry else None))
+    model = catalogue.recognise(located, like)
     settings = catalogue.with_options(model, options or {})
-    settings = FAMILIES[model.family].resolve(found, settings)
+    settings = FAMILIES[model.family].resolve(located, settings)
     if not (elsewhere and run.device.startswith("cuda")):
-        run = run.with_kernel(backbones.head_size(found))
-    return Specification(model, found, settings, run)
+        run = run.with_kernel(backbones.head_size(located))
+    return Specification(model, located, settings, run)
 
 
 class Reranker(Scorer):

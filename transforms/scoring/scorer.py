@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def no_progress(pairs: float, tokens: int) -> None:
-    """Tell nobody."""
+    """Ignore progress."""
 
 
 # A document: its text, or {"title": ..., "text": ...}, whose title is put before the text.

@@ -41,7 +41,7 @@ class Encoder:
         """Load the weights.
 
         Raises:
-            UserError: the model is no sentence encoder, or its files do not fit together.
+            UserError: the model is not a sentence encoder, or its files do not fit together.
         """
         if not embeds(specification):
             family = specification.model.family.replace("_", "-")

@@ -64,7 +64,7 @@ def test_pooling_in_the_forms_of_all_versions(tmp_path: Path, described: dict[st
             [{"type": "models.Transformer", "path": ""}, {"type": "m.Dense", "path": ""}],
             "Transformer, De",
         ),
-        ("modules.json", {"0": "Transformer"}, "modules.json is no list of modules; fetch it again"),
+        ("modules.json", {"0": "Transformer"}, "modules.json is not a list of modules; fetch it again"),
     ],
 )
 def test_what_is_not_done_is_refused(tmp_path: Path, file: str, content: object, message: str) -> None:

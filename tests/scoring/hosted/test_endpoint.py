@@ -402,10 +402,10 @@ def test_a_query_that_is_refused_rejects_its_documents_alone(serve: Callable[...
             "the account lacks credit; when it has some, the same command continues (HTTP 402: no tokens left)",
         ),
         (status(404), "check the address in --model and the name in --endpoint_model (HTTP 404:)"),
-        (status(405), "check the path in --model; it is no rerank API (HTTP 405:)"),
+        (status(405), "check the path in --model; it is not a rerank API (HTTP 405:)"),
     ],
 )
-def test_what_no_waiting_mends_stops_at_once(serve: Callable[..., RerankServer], step: Step, message: str) -> None:
+def test_what_no_waiting_fixes_stops_at_once(serve: Callable[..., RerankServer], step: Step, message: str) -> None:
     server = serve(habit=step)
     with pytest.raises(UserError) as caught:
         score(server, *"abcdefgh", endpoint_batch=1)

@@ -142,12 +142,12 @@ DAMAGES: list[tuple[str, Callable[[Path], object], str]] = [
     (
         "truncated weights",
         lambda folder: truncate(folder / "model.safetensors"),
-        "{folder}/model.safetensors is no complete safetensors file (",
+        "{folder}/model.safetensors is not a complete safetensors file (",
     ),
     (
         "empty weights",
         lambda folder: (folder / "model.safetensors").write_bytes(b""),
-        "{folder}/model.safetensors is no complete safetensors file (",
+        "{folder}/model.safetensors is not a complete safetensors file (",
     ),
     (
         "a weight is missing",

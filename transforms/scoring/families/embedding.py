@@ -258,9 +258,9 @@ def prompt_of(side: Side, settings: Settings, layout: Layout, name: str) -> str:
     names = PROMPT_NAMES[side]
     if settings.task is not None:
         names = tuple(f"{settings.task}{mark}{side_name}" for side_name in names for mark in TASK_MARKS)
-    found = [prompts[candidate] for candidate in names if candidate in prompts]
-    if found:
-        return found[0]
+    defined = [prompts[candidate] for candidate in names if candidate in prompts]
+    if defined:
+        return defined[0]
     if settings.task is not None:
         raise UserError(f"--task {settings.task}: {name} has no prompt {' or '.join(names)}, but {', '.join(prompts)}")
     if layout.default_prompt is not None:

@@ -136,7 +136,7 @@ def merge(groups: Sequence[Rows]) -> NDArray[np.float64]:
         The cosines of all documents in order; NaN for an embedding without length.
     """
     exact = [rows.astype(np.float64) for rows in groups]
-    # fmax passes over NaN. A cosine does not see the query's length, so the sum of the weights need not be divided by.
+    # fmax ignores NaN. A cosine does not see the query's length, so the sum of the weights need not be divided by.
     weights = [(1 + np.fmax.reduce(cosines(rows[-1], rows[:-1]))) / 2 for rows in exact]
     query = np.asarray(weights) @ np.stack([rows[-1] for rows in exact])
     return np.concatenate([cosines(query, rows[:-1]) for rows in exact])
@@ -326,9 +326,9 @@ def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
         )
     first, second = (outline[key].shape if key in outline else () for key in PROJECTOR)
     if len(first) != 2 or len(second) != 2 or first[1] != config.hidden_size or second[1] != first[0]:
-        found = ", ".join(f"{key} {list(outline[key].shape) if key in outline else 'missing'}" for key in PROJECTOR)
+        shapes = ", ".join(f"{key} {list(outline[key].shape) if key in outline else 'missing'}" for key in PROJECTOR)
         raise UserError(
-            f"model {checkpoint.name}: its weights hold no projector for hidden size {config.hidden_size} ({found}); "
+            f"model {checkpoint.name}: its weights hold no projector for hidden size {config.hidden_size} ({shapes}); "
             "the checkpoint is incomplete or of another kind"
         )
     stored = checkpoint.tokenizer_config.get("model_max_length")

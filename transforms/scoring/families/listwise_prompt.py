@@ -49,7 +49,7 @@ def _passage(number: int) -> str:
 def sanitise(text: str) -> str:
     """Remove the two tokens at which embeddings are read, in one pass each, as the vendor does.
 
-    What a removal joins together is not looked at again, so that a nested token can come through.
+    What a removal joins together is not scanned again, so that a nested token can come through.
     """
     return text.replace(QUERY_TOKEN, "").replace(DOCUMENT_TOKEN, "")
 

@@ -37,7 +37,7 @@ class Template(NamedTuple):
 def template_of(tokenizer: PreTrainedTokenizerBase) -> Template:
     """Read the pair's form off an encoded pair of one-letter texts.
 
-    Segments are told apart only where the tokenizer hands token types to its model: transformers 5 does not for a
+    Segments are distinguished only where the tokenizer hands token types to its model: transformers 5 does not for a
     PreTrainedTokenizerFast whose tokenizer_config.json has no model_input_names with them, version 4 did.
 
     Raises:

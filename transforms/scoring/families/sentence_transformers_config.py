@@ -134,8 +134,8 @@ def read(checkpoint: Checkpoint) -> Layout:
     """
     modules = _modules(checkpoint)
     described = read_json(checkpoint, "config_sentence_transformers.json")
-    told = checkpoint.config.get("task_instructions") or {}  # jina-embeddings-v3 has them here too
-    prompts = {name: text for name, text in (told | (described.get("prompts") or {})).items() if text is not None}
+    older = checkpoint.config.get("task_instructions") or {}  # jina-embeddings-v3 has them here too
+    prompts = {name: text for name, text in (older | (described.get("prompts") or {})).items() if text is not None}
     asked = described.get("similarity_fn_name")
     similarity = SIMILARITIES.get(asked)
     if asked != similarity:
@@ -185,7 +185,7 @@ def _modules(checkpoint: Checkpoint) -> list[tuple[str, str]]:
     try:
         return [(str(module["type"]).rsplit(".", 1)[-1], str(module["path"])) for module in listed]
     except (TypeError, KeyError) as error:
-        raise UserError(f"model {checkpoint.name}: {path} is no list of modules; fetch it again") from error
+        raise UserError(f"model {checkpoint.name}: {path} is not a list of modules; fetch it again") from error
 
 
 def _unlike(checkpoint: Checkpoint, asked: str, done: str) -> UserError:

@@ -332,14 +332,14 @@ def _answers(tokenizer: PreTrainedTokenizerBase, prompt: str, checkpoint: Checkp
     """The tokens of a prompt's answers, which are those that the checkpoint's own files name, if they name some."""
     irrelevant, relevant = PROMPTS[prompt].answers
     against = None if irrelevant is None else _answer(tokenizer, irrelevant, checkpoint.name)
-    found = against, _answer(tokenizer, relevant, checkpoint.name)
+    tokens = against, _answer(tokenizer, relevant, checkpoint.name)
     said = sentence_transformers_config.answers(checkpoint)
-    if said not in (None, found):
+    if said not in (None, tokens):
         raise UserError(
-            f"model {checkpoint.name}: its LogitScore module reads the tokens {said}, the prompt {prompt} {found}; "
+            f"model {checkpoint.name}: its LogitScore module reads the tokens {said}, the prompt {prompt} {tokens}; "
             "give --model_like or --prompt of a model that is read as this one is"
         )
-    return found
+    return tokens
 
 
 def _answer(tokenizer: PreTrainedTokenizerBase, answer: str, name: str) -> int:

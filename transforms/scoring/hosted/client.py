@@ -28,12 +28,12 @@ LONGEST_ASKED = 86_400.0
 
 _BUSY = {429, 503}
 _FAULTS = {408, 425}  # besides all from 500 up
-# What no waiting mends, and what does.
+# What no waiting fixes, and what does.
 _MENDING = {
     401: f"set {KEY_VARIABLE} to a key that it accepts",
     402: "the account lacks credit; when it has some, the same command continues",
     404: "check the address in --model and the name in --endpoint_model",
-    405: "check the path in --model; it is no rerank API",
+    405: "check the path in --model; it is not a rerank API",
 }
 
 

@@ -104,8 +104,8 @@ def read_scores(api: Api, answer: Any, documents: int) -> list[float]:
         documents: how many were sent.
 
     Raises:
-        WrongAnswerError: a document has no score or two of them, or a score is no finite float32; an OtherFormError
-            where it is no answer of this API.
+        WrongAnswerError: a document has no score or two of them, or a score is not a finite float32; an OtherFormError
+            where it is not an answer of this API.
     """
     results = answer if api.results is None else answer.get(api.results) if isinstance(answer, dict) else None
     score_key = api.score or "score"

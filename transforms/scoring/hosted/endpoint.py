@@ -12,7 +12,7 @@ document costs the job, and that an outage turns a night's work into rejected ro
 - Before any of this is blamed on a document, the endpoint must have answered something since the request began, be it
   another request or a probe of two words. One that does not answer for `endpoint_patience` seconds is down:
   UnavailableError ends the job, the shard in hand is not committed, and the same command continues.
-- What no waiting mends (the key, the account, the address; an endpoint that refuses the probe too, or whose first
+- What no waiting fixes (the key, the account, the address; an endpoint that refuses the probe too, or whose first
   answer is none of the API) is a UserError.
 """
 

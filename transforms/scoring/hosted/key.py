@@ -51,7 +51,7 @@ def authorization(url: str) -> dict[str, str]:
     key = _key()
     if not key:
         return {}
-    if not re.fullmatch("[!-~]+", key):  # the HTTP library would tell of it by showing it
+    if not re.fullmatch("[!-~]+", key):  # the HTTP library would show it in its error
         raise UserError(f"{KEY_VARIABLE}: holds a blank, a line break or a character beyond ASCII; set it again")
     if not url.startswith("https://") and not is_loopback(httpx.URL(url).host):
         raise UserError(

@@ -290,8 +290,8 @@ def lack(kernel: Kernel, device: str, dtype: torch.dtype, head_size: int) -> str
         if device == "cpu":
             return "it needs a CUDA device"
         least, greatest = kernel.capabilities
-        if not least <= (found := torch.cuda.get_device_capability(device)) <= greatest:
-            return f"it does not support compute capability {found[0]}.{found[1]}"
+        if not least <= (capability := torch.cuda.get_device_capability(device)) <= greatest:
+            return f"it does not support compute capability {capability[0]}.{capability[1]}"
     if kernel.dtypes and dtype not in kernel.dtypes:
         return f"it does not take {str(dtype).removeprefix('torch.')}"
     if kernel.head_sizes and head_size not in kernel.head_sizes:

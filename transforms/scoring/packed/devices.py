@@ -16,14 +16,14 @@ _held: list[int] = []  # file descriptors, until the process ends, however it en
 
 
 def own(device: str) -> str:
-    """The device that this process uses where it is told to use this one: of several, "cuda" means one of its own."""
+    """The device that this process uses where the options name this one: of several, "cuda" means one of its own."""
     return f"cuda:{_own_cuda()}" if device == "cuda" and torch.cuda.device_count() > 1 else device
 
 
 @cache
 def _own_cuda() -> int:
-    found = range(torch.cuda.device_count())
-    return claim([str(torch.cuda.get_device_properties(number).uuid) for number in found])
+    numbers = range(torch.cuda.device_count())
+    return claim([str(torch.cuda.get_device_properties(number).uuid) for number in numbers])
 
 
 def claim(names: Sequence[str], folder: Path | None = None) -> int:
@@ -31,7 +31,7 @@ def claim(names: Sequence[str], folder: Path | None = None) -> int:
 
     Args:
         names: of the devices, the same for each in all processes of this machine.
-        folder: where processes tell each other what they hold; None for one of this user's in the temporary directory.
+        folder: where processes record what they hold; None for one of this user's in the temporary directory.
 
     Returns:
         The first device that no living process holds; if all are held, the first that is held once, and so on.

@@ -116,7 +116,7 @@ def is_out_of_memory(error: Exception) -> bool:
     """Whether the device or the host had no memory for a batch.
 
     torch has a type of its own for what its allocators on accelerators lack; its CPU allocator, CUDA itself (pinned
-    memory, code that is loaded late), and cuBLAS and cuDNN where they ask for a workspace raise others, told by words.
+    memory, code that is loaded late), and cuBLAS and cuDNN where they ask for a workspace raise others, known by words.
     """
     words = ("DefaultCPUAllocator", "CUDA error: out of memory", "_ALLOC_FAILED", "_ALLOCATION_FAILED")
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(word in str(error) for word in words)

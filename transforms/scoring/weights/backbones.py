@@ -255,7 +255,7 @@ def roberta_positions(packed: Packed, padding: int) -> torch.Tensor:
     counted = (packed.ids != padding).long()
     before = torch.cumsum(counted, 0)
     starts = packed.offsets[:-1].long()
-    # The size is told, since else a GPU would be waited for.
+    # Pass the output size to avoid a device sync.
     base = (before - counted)[starts].repeat_interleave(packed.offsets.diff(), output_size=len(counted))
     return (before - base) * counted + padding
 

@@ -106,8 +106,8 @@ def locate(name: str, revision: str | None = None) -> Checkpoint:
         raise UserError(f"model {name}: config.json says that its weights are quantised; give the original weights")
     if not list(directory.glob("*.safetensors")):
         others = sorted(path.name for path in directory.iterdir() if path.suffix in {".bin", ".pt", ".pth", ".ckpt"})
-        found = f" (only {others[0]}, a pickle, which could run code)" if others else ""
-        raise UserError(f"model {name}: no *.safetensors in {directory}{found}; convert the weights to safetensors")
+        pickle = f" (only {others[0]}, a pickle, which could run code)" if others else ""
+        raise UserError(f"model {name}: no *.safetensors in {directory}{pickle}; convert the weights to safetensors")
     if not (directory / "tokenizer.json").is_file():
         raise UserError(f"model {name}: no tokenizer.json in {directory}; save its fast tokenizer there")
     tokens = _token_count(_read_json(directory / "tokenizer.json", name))
@@ -116,7 +116,7 @@ def locate(name: str, revision: str | None = None) -> Checkpoint:
 
 
 def is_hub_id(name: str) -> bool:
-    """Whether a name that is no directory's may be one of the hub's: owner/name."""
+    """Whether a name that is not a directory's may be one of the hub's: owner/name."""
     return name.count("/") == 1 and not name.startswith((".", "/", "~"))
 
 
@@ -195,7 +195,7 @@ def fitting(model_class: type[PreTrainedModel], config: PreTrainedConfig, tensor
         name: of the checkpoint, for messages.
 
     Raises:
-        UserError: a weight is missing, has another shape than the configuration says, or is no floating-point number.
+        UserError: a weight is missing, has another shape than the configuration says, or is not floating-point.
     """
     config._attn_implementation = implementation("sdpa")  # a config.json could name one to be fetched from a hub even
     try:
@@ -326,7 +326,7 @@ def _open(path: Path, name: str) -> Any:
     try:
         return safe_open(path, framework="pt")
     except (SafetensorError, OSError) as error:
-        raise UserError(f"model {name}: {path} is no complete safetensors file ({error}); fetch it again") from error
+        raise UserError(f"model {name}: {path} is not a complete safetensors file ({error}); fetch it again") from error
 
 
 def _read_json(path: Path, name: str) -> dict[str, Any]:
