@@ -13,7 +13,7 @@ from eval.published.verification import PUBLISHED, Published
 from eval.ranking.summary import align
 from transforms.base.errors import UserError
 from transforms.scoring import Reranker, catalogue
-from transforms.scoring.weights import checkpoint
+from transforms.scoring.weights import checkpoints
 
 SHOWN = 50  # characters of a document
 
@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     own = None if Path(args.model).is_dir() else catalogue.named(args.model)
     revision = args.revision or (own.revision if own else None)
     try:
-        weights = checkpoint.locate(args.model, revision)
+        weights = checkpoints.locate(args.model, revision)
     except UserError as problem:
         raise UserError(f"weights not available: {problem}") from None
     agree = True

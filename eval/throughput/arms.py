@@ -22,7 +22,7 @@ from transforms.layout import REPORT
 from transforms.scoring import RankingTask, Reranker
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.packing import TokenSequence
-from transforms.scoring.weights.checkpoint import quiet
+from transforms.scoring.weights.checkpoints import quiet
 
 PEER_BATCH = 32  # sentence-transformers' default
 

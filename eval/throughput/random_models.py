@@ -16,7 +16,7 @@ from transformers.models.auto.configuration_auto import AutoConfig
 
 from transforms.base.errors import UserError
 from transforms.scoring.families.listwise_prompt import DOCUMENT_TOKEN, QUERY_TOKEN
-from transforms.scoring.weights import checkpoint
+from transforms.scoring.weights import checkpoints
 
 TOKENIZER = "small-cross-encoder"  # texts are tokenised by the embedded model's, and never by the model's own
 SPECIAL = ("<|im_start|>", "<|im_end|>", "<think>", "</think>", DOCUMENT_TOKEN, QUERY_TOKEN)  # of Qwen's tokenizers
@@ -124,7 +124,7 @@ def make(name: str, folder: Path) -> Sizes:
 
 def _tokenizer(sizes: Sizes, config: PreTrainedConfig) -> PreTrainedTokenizerFast:
     """The embedded model's, with the limit and the special tokens of the model that it stands in for."""
-    own = AutoTokenizer.from_pretrained(checkpoint.locate(TOKENIZER).directory)
+    own = AutoTokenizer.from_pretrained(checkpoints.locate(TOKENIZER).directory)
     typed = getattr(config, "type_vocab_size", 1) > 1
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=own.backend_tokenizer,

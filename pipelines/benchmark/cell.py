@@ -28,7 +28,7 @@ from transforms.layout import REPORT
 from transforms.scoring.packed.execution import resolve
 from transforms.scoring.reranker import specify
 from transforms.scoring.scorer import ScorerSpecification
-from transforms.scoring.weights.checkpoint import EMBEDDED, locate
+from transforms.scoring.weights.checkpoints import EMBEDDED, locate
 
 JOBS = "jobs"
 # BEIR's own evaluation leaves out a candidate whose id is that of its query.

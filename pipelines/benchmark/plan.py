@@ -18,7 +18,7 @@ from transforms.base import files
 from transforms.base.errors import UserError
 from transforms.job import record as job
 from transforms.output.commit import committed
-from transforms.scoring.weights.checkpoint import is_hub_id
+from transforms.scoring.weights.checkpoints import is_hub_id
 
 
 class Planned(NamedTuple):

@@ -26,7 +26,7 @@ from transforms.base import files
 from transforms.base.errors import UserError, one_line
 from transforms.scoring.hosted import endpoint
 from transforms.scoring.hosted.key import KEY_VARIABLE
-from transforms.scoring.weights.checkpoint import EMBEDDED
+from transforms.scoring.weights.checkpoints import EMBEDDED
 
 RUNNER = "DataflowRunner"
 # https://cloud.google.com/storage/docs/buckets#naming; Beam asks again and again for one that cannot exist.

@@ -33,7 +33,7 @@ from transforms.base import hub
 from transforms.base.command import WorkerDiedError
 from transforms.base.errors import UnavailableError, UserError
 from transforms.job.lock import lock
-from transforms.scoring.weights.checkpoint import EMBEDDED
+from transforms.scoring.weights.checkpoints import EMBEDDED
 
 RUNNER = "--runner=FnApiRunner"
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.input_files import candidate, nested_table, query, write
 from tests.support.job_run import rerank, scores
-from transforms.scoring.weights import checkpoint
+from transforms.scoring.weights import checkpoints
 
 Case = dict[str, Any]
 
@@ -95,7 +95,7 @@ def test_the_job_gives_the_vendors_scores(
     family = FAMILIES[name]
     read: dict[Path, Any] = {}  # a tokenizer of 250,000 words is slow to read, and the same for all options
 
-    def load_once(found: checkpoint.Checkpoint) -> Any:
+    def load_once(found: checkpoints.Checkpoint) -> Any:
         if found.directory not in read:
             read[found.directory] = load_tokenizer(found)
         return read[found.directory]
@@ -103,10 +103,10 @@ def test_the_job_gives_the_vendors_scores(
     def check_once(path: Path, model: str) -> dict[str, Any]:
         return check_tokenizer(path, model) if path.name == "tokenizer.json" else read_json(path, model)
 
-    load_tokenizer, read_json = checkpoint.load_tokenizer, checkpoint._read_json
+    load_tokenizer, read_json = checkpoints.load_tokenizer, checkpoints._read_json
     check_tokenizer = cache(read_json)
-    monkeypatch.setattr(checkpoint, "load_tokenizer", load_once)
-    monkeypatch.setattr(checkpoint, "_read_json", check_once)
+    monkeypatch.setattr(checkpoints, "load_tokenizer", load_once)
+    monkeypatch.setattr(checkpoints, "_read_json", check_once)
     jobs: dict[tuple[str, ...], list[Case]] = defaultdict(list)
     by_name = {case["name"]: case | case.get("whitespace_split_variant", {}) for case in golden_cases(name)}
     for (of, strayed, place), sound in STRAYS.items():

@@ -7,7 +7,7 @@ import pytest
 
 from transforms.base.errors import UserError
 from transforms.retrieval import step_files
-from transforms.retrieval import trec_run as run
+from transforms.retrieval.trec_run import write_hits
 
 LINES = b"q1 Q0 d1 1 0.5 tag\n\n<dbpedia:X>\tQ0  2#0 9 -1e-3 tag\r\na query\tQ0\ta doc\t1\t2\tmy tag\n"
 ROWS = [
@@ -21,14 +21,14 @@ ROWS = [
 def test_lines_become_hits(tmp_path: Path, packed: bool) -> None:
     source = tmp_path / ("run.txt.gz" if packed else "run.txt")
     source.write_bytes(gzip.compress(LINES) if packed else LINES)
-    run.write_hits(str(source), str(tmp_path / "hits.parquet"))
+    write_hits(str(source), str(tmp_path / "hits.parquet"))
     assert step_files.read(str(tmp_path / "hits.parquet")).to_pylist() == ROWS
 
 
 def test_many_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "_ROWS", 2)
+    monkeypatch.setattr("transforms.retrieval.trec_run._ROWS", 2)
     (tmp_path / "run").write_text("".join(f"q Q0 d{number} 1 {number} t\n" for number in range(4)))
-    run.write_hits(str(tmp_path / "run"), str(tmp_path / "hits.parquet"))
+    write_hits(str(tmp_path / "run"), str(tmp_path / "hits.parquet"))
     assert step_files.read(str(tmp_path / "hits.parquet"))["score"].to_pylist() == [0, 1, 2, 3]
 
 
@@ -48,6 +48,6 @@ def test_many_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_mistakes(tmp_path: Path, content: bytes, said: str) -> None:
     (tmp_path / "run").write_bytes(content)
     with pytest.raises(UserError) as refused:
-        run.write_hits(str(tmp_path / "run"), str(tmp_path / "hits.parquet"))
+        write_hits(str(tmp_path / "run"), str(tmp_path / "hits.parquet"))
     assert str(refused.value).startswith(f"{tmp_path}/run{said}")
     assert [path.name for path in tmp_path.iterdir()] == ["run"]

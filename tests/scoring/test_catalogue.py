@@ -10,7 +10,7 @@ from transforms.base.errors import UserError
 from transforms.scoring import catalogue
 from transforms.scoring.catalogue import MODELS, UNLISTED, UNLISTED_ENCODER, licence_notice, named, recognise, table
 from transforms.scoring.reranker import FAMILIES
-from transforms.scoring.weights import checkpoint
+from transforms.scoring.weights import checkpoints
 
 
 def test_every_entry_is_complete() -> None:
@@ -82,16 +82,16 @@ def test_licence_that_is_not_for_everybody_is_said() -> None:
 def test_models_that_config_json_tells(tmp_path: Path, described: dict[str, object], name: str) -> None:
     tiny.bert(tmp_path)
     tiny.write(tmp_path / "config.json", described)
-    assert recognise(checkpoint.locate(str(tmp_path))).name == name
+    assert recognise(checkpoints.locate(str(tmp_path))).name == name
 
 
 def test_unlisted_models(tmp_path: Path) -> None:
-    assert recognise(checkpoint.locate(str(tiny.bert(tmp_path / "classifier")))) is UNLISTED
-    assert recognise(checkpoint.locate(str(tiny_encoder.bert(tmp_path / "encoder")))) is UNLISTED_ENCODER
+    assert recognise(checkpoints.locate(str(tiny.bert(tmp_path / "classifier")))) is UNLISTED
+    assert recognise(checkpoints.locate(str(tiny_encoder.bert(tmp_path / "encoder")))) is UNLISTED_ENCODER
 
 
 def test_a_model_that_does_not_tell_what_it_is_needs_model_like(tmp_path: Path) -> None:
-    found = checkpoint.locate(str(tiny_causal.qwen3(tmp_path)))
+    found = checkpoints.locate(str(tiny_causal.qwen3(tmp_path)))
     with pytest.raises(
         UserError, match=r"model_type 'qwen3', does not say which model this is; say it with --model_like"
     ):

@@ -19,7 +19,7 @@ from transforms.scoring import RankingTask, Reranker, catalogue
 from transforms.scoring.families.embedding import SIDES, Embedder, Input, prompt_of
 from transforms.scoring.families.sentence_transformers_config import Layout
 from transforms.scoring.families.tokenise import Tokens
-from transforms.scoring.weights import checkpoint
+from transforms.scoring.weights import checkpoints
 
 QUERY, DOCUMENT = "Who discovered penicillin?", "Alexander Fleming, in 1928.\n"
 
@@ -165,7 +165,7 @@ def test_token_ids_of_jina_embeddings_v3(golden: Callable[[str], Path]) -> None:
     settings = catalogue.named("jinaai/jina-embeddings-v3").settings  # type: ignore[union-attr]
     query, document = (prompt_of(side, settings, Layout(), "m") for side in SIDES)
     settings = replace(settings, query_prompt=query, document_prompt=document)
-    tokenizer = checkpoint.load_tokenizer(checkpoint.locate(str(golden("bge-reranker-v2-m3"))))
+    tokenizer = checkpoints.load_tokenizer(checkpoints.locate(str(golden("bge-reranker-v2-m3"))))
     pair = [("query", QUERY), ("document", DOCUMENT)]
     inputs = Embedder(settings, tokenizer, ()).inputs(pair, Tokens(tokenizer))  # type: ignore[arg-type]
     found = [" ".join(map(str, read.sequence.ids)) for read in inputs if isinstance(read, Input)]

@@ -13,14 +13,14 @@ import pytest
 from transforms.scoring import RankingTask, Reranker, catalogue
 from transforms.scoring.packed import execution
 from transforms.scoring.reranker import FAMILIES, Specification
-from transforms.scoring.weights import checkpoint
+from transforms.scoring.weights import checkpoints
 
 
 def loader(folder: Path, like: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], Reranker]:
     """Options to the checkpoint in float32, scored as that model of the catalogue; its tokenizer is read once."""
-    found = checkpoint.locate(str(folder))
-    tokenizer = checkpoint.load_tokenizer(found)
-    monkeypatch.setattr(checkpoint, "load_tokenizer", lambda found: tokenizer)
+    found = checkpoints.locate(str(folder))
+    tokenizer = checkpoints.load_tokenizer(found)
+    monkeypatch.setattr(checkpoints, "load_tokenizer", lambda found: tokenizer)
     model = catalogue.recognise(found, like)
 
     @cache

@@ -16,7 +16,7 @@ from transforms.input.template import render
 from transforms.retrieval import hits, step_files
 from transforms.scoring.reranker import Specification
 from transforms.scoring.text_encoder import Encoder
-from transforms.scoring.weights import checkpoint
+from transforms.scoring.weights import checkpoints
 
 _QUERIES_AT_ONCE = 256
 
@@ -26,7 +26,7 @@ class Searcher:
 
     def __init__(self, specification: Specification, queries: pa.Table) -> None:
         """Load the weights, fetched first on another machine than the one that specified them; embed all queries."""
-        located = checkpoint.locate(specification.checkpoint.name, specification.checkpoint.revision)
+        located = checkpoints.locate(specification.checkpoint.name, specification.checkpoint.revision)
         self._encoder = Encoder(replace(specification, checkpoint=located))
         self._query_ids = queries["query_id"].to_pylist()
         self._queries = self._encoder.embed(queries["query"].to_pylist(), "query")

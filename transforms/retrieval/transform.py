@@ -17,9 +17,9 @@ from apache_beam.utils.shared import Shared
 from transforms.base import files
 from transforms.job.progress import progress_writer, stop_requested
 from transforms.retrieval import bm25, corpus, hits, join, step_files
-from transforms.retrieval import trec_run as run
 from transforms.retrieval.dense import Searcher, search_shard
 from transforms.retrieval.source import SourceFile
+from transforms.retrieval.trec_run import write_hits
 from transforms.scoring.reranker import Specification
 
 # Of a file of hits, where one file has all documents of some queries.
@@ -86,7 +86,7 @@ class _ReadRun(beam.DoFn):
     def process(self, path: str) -> Iterator[str]:
         target = step_files.hits_path(self._settings.output, "run")
         if not files.exists(target):
-            run.write_hits(path, target)
+            write_hits(path, target)
         yield "run"
 
 

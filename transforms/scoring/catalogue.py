@@ -12,7 +12,7 @@ from transforms.scoring.families import cross_encoder, embedding, listwise, m0, 
 from transforms.scoring.families.classifier_head import CLASSIFIERS
 from transforms.scoring.model import Model
 from transforms.scoring.weights import backbones
-from transforms.scoring.weights.checkpoint import Checkpoint
+from transforms.scoring.weights.checkpoints import Checkpoint
 
 # jina-code-embeddings' model card. The benchmark CoIR uses nl2code for Apps, CosQA and SyntheticText2SQL, qa for
 # CodeFeedback and StackOverflowQA, code2code for CodeTransOcean, code2nl for CodeSearchNet, code2completion for

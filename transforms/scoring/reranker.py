@@ -30,8 +30,8 @@ from transforms.scoring.packed.packing import Packed, TokenSequence, pack
 from transforms.scoring.packed.run_batches import Rows
 from transforms.scoring.results import Failure, RankingTask, Scores, concatenate
 from transforms.scoring.scorer import Scorer, ScorerSpecification, no_progress
-from transforms.scoring.weights import backbones, checkpoint
-from transforms.scoring.weights.checkpoint import Checkpoint
+from transforms.scoring.weights import backbones, checkpoints
+from transforms.scoring.weights.checkpoints import Checkpoint
 
 # Pairs that are tokenised and planned together: enough to sort by length, few enough that tokenising the next ones
 # hides behind scoring these.
@@ -115,7 +115,7 @@ class Specification:
 
     def parameters(self) -> float:
         """In billions: the catalogue's figure, else as counted in the weights' files."""
-        return self.model.parameters or sum(t.numel() for t in checkpoint.outline(self.checkpoint).values()) / 1e9
+        return self.model.parameters or sum(t.numel() for t in checkpoints.outline(self.checkpoint).values()) / 1e9
 
     def gpus(self) -> int:
         """GPUs of this machine that worker processes can share out; none where one of them was chosen."""
@@ -135,7 +135,7 @@ class Specification:
 
     def load(self) -> Reranker:
         """The loaded model; on another machine than the one that specified it, its files are fetched first."""
-        return Reranker(replace(self, checkpoint=checkpoint.locate(self.checkpoint.name, self.checkpoint.revision)))
+        return Reranker(replace(self, checkpoint=checkpoints.locate(self.checkpoint.name, self.checkpoint.revision)))
 
 
 def specify(
@@ -190,7 +190,7 @@ def specify_model(
 ) -> Specification:
     """`specify` for a model that is loaded here, and how it runs settled but for the attention kernel."""
     entry = catalogue.named(name)
-    located = checkpoint.locate(name, revision or (entry.revision if entry else None))
+    located = checkpoints.locate(name, revision or (entry.revision if entry else None))
     model = catalogue.recognise(located, like)
     settings = catalogue.with_options(model, options or {})
     settings = FAMILIES[model.family].resolve(located, settings)
@@ -209,7 +209,7 @@ class Reranker(Scorer):
     """
 
     def __init__(self, specification: Specification) -> None:
-        """Load the weights; see `specify` for what can be chosen and `checkpoint.build` for the errors."""
+        """Load the weights; see `specify` for what can be chosen and `checkpoints.build` for the errors."""
         self.specification = specification
         placement = specification.execution.begin()
         self.device = placement.device

@@ -27,7 +27,7 @@ from transforms.scoring.families.causal import Reading
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.families.yes_no import Reader, Settings
 from transforms.scoring.reranker import specify
-from transforms.scoring.weights import checkpoint
+from transforms.scoring.weights import checkpoints
 
 LETTERS = "a b c d e f g h z y x w v u t s r q p o n m l k j i h g f e d"
 TEXTS = ["c", "d e f", LETTERS, LETTERS + " " + LETTERS]
@@ -70,7 +70,7 @@ def test_windows_on_both_sides_of_a_language_model_are_refused(tmp_path: Path) -
 
 def prompts(folder: Path, tasks: list[RankingTask]) -> list[torch.Tensor]:
     """The token ids of each pair's prompt."""
-    tokenizer = checkpoint.load_tokenizer(checkpoint.locate(str(folder)))
+    tokenizer = checkpoints.load_tokenizer(checkpoints.locate(str(folder)))
     readings = Reader(Settings(max_length=1024), tokenizer)(tasks, Tokens(tokenizer))
     return [torch.from_numpy(reading.ids)[None].long() for reading in readings if isinstance(reading, Reading)]
 

@@ -17,7 +17,7 @@ from transforms.scoring.families.cross_encoder import Cuts, Settings, cut, resol
 from transforms.scoring.families.pairs import Template
 from transforms.scoring.packed.packing import Packed
 from transforms.scoring.results import Failure
-from transforms.scoring.weights import checkpoint
+from transforms.scoring.weights import checkpoints
 
 BERT = Template(prefix=(2,), middle=(3,), suffix=(3,), typed_middle=1, alone=2)
 XLM_ROBERTA = Template(prefix=(0,), middle=(2, 2), suffix=(2,), typed_middle=None, alone=2)
@@ -80,9 +80,9 @@ def test_cut_into_windows(query: int, document: int, settings: Settings, cuts: C
 
 
 def test_max_length_is_what_the_checkpoint_allows(bert: Path, xlm_roberta: Path) -> None:
-    assert resolve(checkpoint.locate(str(bert)), Settings()).max_length == 32
+    assert resolve(checkpoints.locate(str(bert)), Settings()).max_length == 32
     # 34 rows of positions, two of them for padding.
-    assert resolve(checkpoint.locate(str(xlm_roberta)), Settings()).max_length == 32
+    assert resolve(checkpoints.locate(str(xlm_roberta)), Settings()).max_length == 32
 
 
 @pytest.mark.parametrize(("stored", "max_length"), [(20, 20), (10**30, 32), (None, 32)])
@@ -91,8 +91,8 @@ def test_max_length_is_that_of_the_tokenizer_where_it_has_one(
 ) -> None:
     folder = tiny.bert(tmp_path)
     tiny.change(folder / "tokenizer_config.json", model_max_length=stored)
-    assert resolve(checkpoint.locate(str(folder)), Settings()).max_length == max_length
-    assert resolve(checkpoint.locate(str(folder)), Settings(max_length=24)).max_length == 24
+    assert resolve(checkpoints.locate(str(folder)), Settings()).max_length == max_length
+    assert resolve(checkpoints.locate(str(folder)), Settings(max_length=24)).max_length == 24
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_max_length_is_that_of_the_tokenizer_where_it_has_one(
 def test_lengths_that_do_not_fit(tmp_path: Path, kind: Any, settings: Settings, message: str) -> None:
     name = str(kind(tmp_path))
     with pytest.raises(UserError) as refused:
-        resolve(checkpoint.locate(name), settings)
+        resolve(checkpoints.locate(name), settings)
     assert str(refused.value) == message.format(name=name)
 
 
@@ -126,7 +126,7 @@ def test_lengths_that_do_not_fit(tmp_path: Path, kind: Any, settings: Settings, 
 def test_scores_are_those_of_transformers_one_pair_at_a_time(tmp_path: Path, kind: Any) -> None:
     folder = kind(tmp_path)
     model = AutoModelForSequenceClassification.from_pretrained(folder, attn_implementation="eager").eval()
-    backend = checkpoint.load_tokenizer(checkpoint.locate(str(folder))).backend_tokenizer
+    backend = checkpoints.load_tokenizer(checkpoints.locate(str(folder))).backend_tokenizer
     expected = []
     for query in TEXTS:
         for document in TEXTS:

@@ -13,8 +13,8 @@ from tests.support.vendor import largest_difference, loader
 from transforms.base.errors import UserError
 from transforms.scoring import Reranker, catalogue
 from transforms.scoring.families import cross_encoder
-from transforms.scoring.weights import checkpoint
-from transforms.scoring.weights.checkpoint import Checkpoint
+from transforms.scoring.weights import checkpoints
+from transforms.scoring.weights.checkpoints import Checkpoint
 
 JINA = "jinaai/jina-reranker-v2-base-multilingual"
 BGE = "BAAI/bge-reranker-v2-m3"
@@ -132,7 +132,7 @@ def test_no_documents_have_no_scores(
 
 @pytest.fixture(scope="module")
 def jina_checkpoint(golden: Callable[[str], Path]) -> Checkpoint:
-    return checkpoint.locate(str(golden("jina-reranker-v2")))
+    return checkpoints.locate(str(golden("jina-reranker-v2")))
 
 
 def test_jina_v2_is_recognised_by_its_files_alone(jina_checkpoint: Checkpoint) -> None:

@@ -25,7 +25,7 @@ from transforms.scoring.families.listwise import Listwise, Prepared, Settings, g
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.packing import Packed, pack
 from transforms.scoring.results import Failure, Scores
-from transforms.scoring.weights.checkpoint import load_tokenizer, locate
+from transforms.scoring.weights.checkpoints import load_tokenizer, locate
 
 QUERY = "what is it?"
 DOCUMENTS = ["a cab", "back to the lab\n", "", "12 bananas", "\n\nabba  baab"]

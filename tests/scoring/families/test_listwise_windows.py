@@ -17,7 +17,7 @@ from transforms.scoring.catalogue import named, recognise
 from transforms.scoring.families.listwise import Listwise, WindowedSettings
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.results import Failure
-from transforms.scoring.weights.checkpoint import load_tokenizer, locate
+from transforms.scoring.weights.checkpoints import load_tokenizer, locate
 
 QUERY = "what is it?"
 DOCUMENTS = ["a cab", "back to the lab\n", "", "12 bananas", "\n\nabba  baab"]

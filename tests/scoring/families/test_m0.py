@@ -18,7 +18,7 @@ from transforms.scoring.families.causal import Reading
 from transforms.scoring.families.m0 import Reader, Settings
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.reranker import specify
-from transforms.scoring.weights import checkpoint
+from transforms.scoring.weights import checkpoints
 
 
 def read(settings: Settings, *tasks: RankingTask) -> list[Reading]:
@@ -74,7 +74,7 @@ def test_scores_are_those_of_the_whole_model(tmp_path: Path) -> None:
     assert reranker.specification.model.name == "jinaai/jina-reranker-m0"
     tasks = [RankingTask("a query", ["a document", "another, longer one", ""]), RankingTask("b", ["c" * 250])]
     scores = reranker.score_tasks(tasks)
-    tokenizer = checkpoint.load_tokenizer(reranker.specification.checkpoint)
+    tokenizer = checkpoints.load_tokenizer(reranker.specification.checkpoint)
     readings = [*Reader(Settings(max_length=256, max_query_length=64), tokenizer)(tasks, Tokens(tokenizer))]
     for reading, score in zip(readings, scores.score, strict=True):
         assert isinstance(reading, Reading)

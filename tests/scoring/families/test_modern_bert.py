@@ -17,7 +17,7 @@ from tests.support import tiny, tiny_encoder
 from transforms.base.errors import UserError
 from transforms.scoring import Reranker
 from transforms.scoring.catalogue import UNLISTED, recognise
-from transforms.scoring.weights import checkpoint
+from transforms.scoring.weights import checkpoints
 
 TEXTS = ("a b c", "d", "", "e f g h i j k l m n o p q r s t", " ".join("uvwxyzabcdefghijklmnopqrstuvwxyz"))
 LOGITS = 1e-4  # raw ones, of up to 8 here
@@ -37,7 +37,7 @@ def test_scores_are_those_of_transformers(tmp_path: Path, pooling: str, bias: bo
     biases = dict.fromkeys(("norm_bias", "attention_bias", "mlp_bias", "classifier_bias"), bias)
     folder = tiny.modern_bert(tmp_path, classifier_pooling=pooling, **biases)
     model = AutoModelForSequenceClassification.from_pretrained(folder, attn_implementation="eager").eval()
-    backend = checkpoint.load_tokenizer(checkpoint.locate(str(folder))).backend_tokenizer
+    backend = checkpoints.load_tokenizer(checkpoints.locate(str(folder))).backend_tokenizer
     with torch.inference_mode():
         expected = [model(torch.tensor([backend.encode(*pair).ids])).logits.item() for pair in PAIRS]
     np.testing.assert_allclose(scores(folder), expected, atol=LOGITS)
@@ -91,7 +91,7 @@ def modular(folder: Path, pooling: str = "cls", **last: object) -> Path:
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
 def test_a_head_of_modules_gives_what_sentence_transformers_gives(tmp_path: Path, pooling: str) -> None:
     folder = modular(tmp_path, pooling)
-    assert recognise(checkpoint.locate(str(folder))) is UNLISTED
+    assert recognise(checkpoints.locate(str(folder))) is UNLISTED
     theirs = CrossEncoder(str(folder), device="cpu", local_files_only=True)
     expected = theirs.predict(PAIRS, activation_fn=torch.nn.Identity())
     np.testing.assert_allclose(scores(folder), expected, atol=2e-5)

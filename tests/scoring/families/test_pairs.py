@@ -15,7 +15,7 @@ from tests.support import tiny
 from transforms.base.errors import UserError
 from transforms.scoring.families.pairs import Template, longest_first, template_of, windows
 from transforms.scoring.packed.packing import Ids
-from transforms.scoring.weights import checkpoint
+from transforms.scoring.weights import checkpoints
 
 BERT = Template(prefix=(2,), middle=(3,), suffix=(3,), typed_middle=1, alone=2)
 XLM_ROBERTA = Template(prefix=(0,), middle=(2, 2), suffix=(2,), typed_middle=None, alone=2)
@@ -34,11 +34,11 @@ def tokenizer(pair: str) -> Any:
 
 
 def test_template_of_a_bert(tmp_path: Path) -> None:
-    assert template_of(checkpoint.load_tokenizer(checkpoint.locate(str(tiny.bert(tmp_path))))) == BERT
+    assert template_of(checkpoints.load_tokenizer(checkpoints.locate(str(tiny.bert(tmp_path))))) == BERT
 
 
 def test_template_of_an_xlm_roberta(tmp_path: Path) -> None:
-    assert template_of(checkpoint.load_tokenizer(checkpoint.locate(str(tiny.xlm_roberta(tmp_path))))) == XLM_ROBERTA
+    assert template_of(checkpoints.load_tokenizer(checkpoints.locate(str(tiny.xlm_roberta(tmp_path))))) == XLM_ROBERTA
 
 
 @pytest.mark.parametrize(

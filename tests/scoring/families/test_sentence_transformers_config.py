@@ -8,11 +8,11 @@ from tests.support import tiny, tiny_encoder
 from transforms.base.errors import UserError
 from transforms.scoring.families import sentence_transformers_config
 from transforms.scoring.families.sentence_transformers_config import Layout, describes_encoder
-from transforms.scoring.weights import checkpoint
+from transforms.scoring.weights import checkpoints
 
 
 def read(folder: Path) -> Layout:
-    return sentence_transformers_config.read(checkpoint.locate(str(folder)))
+    return sentence_transformers_config.read(checkpoints.locate(str(folder)))
 
 
 def test_files_of_an_encoder(tmp_path: Path) -> None:
@@ -21,13 +21,13 @@ def test_files_of_an_encoder(tmp_path: Path) -> None:
     described = {"prompts": prompts, "default_prompt_name": "query", "similarity_fn_name": "dot"}
     tiny.write(tmp_path / "config_sentence_transformers.json", described)
     assert read(tmp_path) == Layout("mean", True, True, 24, None, prompts, "query", "dot")
-    assert describes_encoder(checkpoint.locate(str(tmp_path)))
+    assert describes_encoder(checkpoints.locate(str(tmp_path)))
 
 
 def test_no_files(tmp_path: Path) -> None:
     tiny.bert(tmp_path)
     assert read(tmp_path) == Layout()
-    assert not describes_encoder(checkpoint.locate(str(tmp_path)))
+    assert not describes_encoder(checkpoints.locate(str(tmp_path)))
 
 
 @pytest.mark.parametrize(
@@ -79,9 +79,9 @@ def test_what_is_not_done_is_refused(tmp_path: Path, file: str, content: object,
 @pytest.mark.parametrize("file", ["sentence_bert_config.json", "1_Pooling/config.json", "modules.json"])
 def test_what_decides_embeddings_is_part_of_the_identity(tmp_path: Path, file: str) -> None:
     tiny_encoder.bert(tmp_path)
-    before = checkpoint.locate(str(tmp_path)).identity()
+    before = checkpoints.locate(str(tmp_path)).identity()
     tiny.write(tmp_path / file, [])
-    assert checkpoint.locate(str(tmp_path)).identity() != before
+    assert checkpoints.locate(str(tmp_path)).identity() != before
 
 
 def test_damaged_file(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from transforms.scoring.families.causal import Reading
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.families.yes_no import Cuts, Reader, Settings, cut
 from transforms.scoring.reranker import specify
-from transforms.scoring.weights import checkpoint
+from transforms.scoring.weights import checkpoints
 
 
 def read(settings: Settings, *tasks: RankingTask, tokenizer: Any = None) -> list[Reading]:
@@ -127,7 +127,7 @@ def test_scores_are_those_of_the_whole_model(
     tasks = [RankingTask("a query", ["a document", "another, longer one", ""]), RankingTask("b", ["c" * 900])]
     scores = reranker.score_tasks(tasks)
     model = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
-    tokenizer = checkpoint.load_tokenizer(checkpoint.locate(str(tmp_path)))
+    tokenizer = checkpoints.load_tokenizer(checkpoints.locate(str(tmp_path)))
     no, yes = (tokenizer.convert_tokens_to_ids(str(answer)) for answer in yes_no.PROMPTS[prompt].answers)
     readings = read(Settings(prompt=prompt, max_length=1024), *tasks, tokenizer=tokenizer)
     for reading, score in zip(readings, scores.score, strict=True):
@@ -224,7 +224,7 @@ def test_vendors_scores(
 def test_vendors_token_ids(
     family: str, golden: Callable[[str], Path], golden_cases: Callable[[str], list[dict[str, Any]]]
 ) -> None:
-    tokenizer = checkpoint.load_tokenizer(checkpoint.locate(str(golden(family))))
+    tokenizer = checkpoints.load_tokenizer(checkpoints.locate(str(golden(family))))
     cases = [case for case in golden_cases(family) if "input_ids" in case]
     assert cases
     for case in cases:

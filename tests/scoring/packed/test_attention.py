@@ -17,7 +17,7 @@ from transforms.scoring.packed.attention import (
     KERNELS,
     Choice,
     Reach,
-    choose,
+    choose_kernel,
     implementation,
     lack,
 )
@@ -291,8 +291,8 @@ def test_the_best_kernel_that_can_be_used_is_chosen(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", {device: capability}.__getitem__)
     monkeypatch.setattr(importlib, "import_module", lambda name: None)  # all packages are there
-    assert choose("auto", device, dtype, head_size) == choice
-    assert choose(choice.name, device, dtype, head_size) == Choice(choice.name, ())
+    assert choose_kernel("auto", device, dtype, head_size) == choice
+    assert choose_kernel(choice.name, device, dtype, head_size) == Choice(choice.name, ())
 
 
 @pytest.mark.parametrize(
@@ -313,11 +313,11 @@ def test_package_that_is_not_there_or_broken(monkeypatch: pytest.MonkeyPatch, er
 
 def test_kernel_that_cannot_be_used() -> None:
     with pytest.raises(UserError, match=r"^--attention torch_varlen: it needs a CUDA device; use --attention auto$"):
-        choose("torch_varlen", "cpu", torch.bfloat16, 64)
+        choose_kernel("torch_varlen", "cpu", torch.bfloat16, 64)
     with pytest.raises(
         UserError, match=r"^--attention eager: give auto, flash_attn_3, flash_attn_2, torch_varlen, sdpa$"
     ):
-        choose("eager", "cpu", torch.bfloat16, 64)
+        choose_kernel("eager", "cpu", torch.bfloat16, 64)
 
 
 @pytest.mark.parametrize("name", list(KERNELS))

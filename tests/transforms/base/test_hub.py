@@ -18,7 +18,7 @@ from tests.support.stub_hub import COMMIT, Fault, Hub, serving
 from transforms.base import hub as hub_module
 from transforms.base.errors import UserError
 from transforms.scoring import Reranker
-from transforms.scoring.weights import checkpoint
+from transforms.scoring.weights import checkpoints
 
 # Imports that one file alone, since the package around it takes seconds. Waiting before another try is left out.
 FETCH = """
@@ -195,7 +195,7 @@ def test_an_interrupted_download_passes_for_no_checkpoint_and_continues_later(
 
 def test_offline_without_a_cache() -> None:
     with pytest.raises(UserError) as refused:
-        checkpoint.locate("o/unknown")
+        checkpoints.locate("o/unknown")
     assert str(refused.value) == (
         "model o/unknown: not all of it is in the local cache, and HF_HUB_OFFLINE forbids to fetch it; unset that"
     )

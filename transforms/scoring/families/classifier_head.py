@@ -22,7 +22,7 @@ from transformers import (
 
 from transforms.base.errors import UserError
 from transforms.scoring.families.sentence_transformers_config import Head
-from transforms.scoring.weights.checkpoint import Checkpoint, read_json
+from transforms.scoring.weights.checkpoints import Checkpoint, read_json
 
 
 class Classifier(NamedTuple):

@@ -24,10 +24,9 @@ from transforms.scoring.packed.execution import Placement
 from transforms.scoring.packed.packing import Packed, TokenSequence
 from transforms.scoring.packed.run_batches import Rows
 from transforms.scoring.results import Failure, RankingTask, Scores
-from transforms.scoring.weights import backbones
-from transforms.scoring.weights import checkpoint as checkpoints
+from transforms.scoring.weights import backbones, checkpoints
 from transforms.scoring.weights.backbones import Backbone
-from transforms.scoring.weights.checkpoint import Checkpoint
+from transforms.scoring.weights.checkpoints import Checkpoint
 from transforms.scoring.weights.vendor_layouts import RERANKER_V2, transformers_names
 
 MOST_WINDOWS = np.iinfo(np.int16).max  # what the ledger's column can hold
@@ -218,7 +217,7 @@ def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
 
 
 def load(checkpoint: Checkpoint, settings: Settings, placement: Placement) -> CrossEncoder:
-    """Load a checkpoint, jina-reranker-v2's own layout included; see `checkpoint.build` for the errors."""
+    """Load a checkpoint, jina-reranker-v2's own layout included; see `checkpoints.build` for the errors."""
     config, kind = described(checkpoint), backbones.kind_of(checkpoint)
     tensors = checkpoints.read_tensors(checkpoint)
     tokenizer = checkpoints.load_tokenizer(checkpoint)

@@ -24,10 +24,9 @@ from transforms.scoring.packed.execution import Placement
 from transforms.scoring.packed.packing import Ids, Packed, TokenSequence, filled, rounding, runs_of
 from transforms.scoring.packed.run_batches import Rows
 from transforms.scoring.results import Failure, RankingTask, Scores
-from transforms.scoring.weights import backbones, vendor_layouts
-from transforms.scoring.weights import checkpoint as checkpoints
+from transforms.scoring.weights import backbones, checkpoints, vendor_layouts
 from transforms.scoring.weights.backbones import Backbone
-from transforms.scoring.weights.checkpoint import Checkpoint, Tensors
+from transforms.scoring.weights.checkpoints import Checkpoint, Tensors
 
 KINDS = ("bert", "roberta", "xlm-roberta", "modernbert", "qwen2", "qwen3", "jina_embeddings_v3")
 SHORTEST = 16
@@ -322,7 +321,7 @@ def _check_agreement(settings: Settings, layout: Layout, name: str) -> None:
 
 
 def load(checkpoint: Checkpoint, settings: Settings, placement: Placement) -> Embedder:
-    """Load an encoder without any head; see `checkpoint.build` for the errors."""
+    """Load an encoder without any head; see `checkpoints.build` for the errors."""
     tensors = checkpoints.read_tensors(checkpoint)
     models = [
         backbones.load(checkpoint, KINDS, weights, placement, mean=settings.pooling == "mean")

@@ -21,17 +21,16 @@ from transformers import PreTrainedTokenizerBase
 
 from transforms.base.errors import UserError
 from transforms.scoring.choices import GROUP_SIZE
-from transforms.scoring.families import listwise_prompt as prompt
+from transforms.scoring.families import listwise_prompt
 from transforms.scoring.families.causal import encode
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.execution import Placement
 from transforms.scoring.packed.packing import Ids, Packed, TokenSequence
 from transforms.scoring.packed.run_batches import Rows
 from transforms.scoring.results import Failure, RankingTask, Scores
-from transforms.scoring.weights import backbones, requirements
-from transforms.scoring.weights import checkpoint as checkpoints
+from transforms.scoring.weights import backbones, checkpoints, requirements
 from transforms.scoring.weights.backbones import Backbone
-from transforms.scoring.weights.checkpoint import Checkpoint
+from transforms.scoring.weights.checkpoints import Checkpoint
 
 # How Qwen's tokenizers split text into words before they look for tokens. After punctuation and a line break a new word
 # begins, unless another line break follows; so text after a passage's opening tag can be tokenised apart from it.
@@ -162,9 +161,11 @@ class Listwise:
         self.backbone = model
         self._projector = projector
         backend = tokenizer.backend_tokenizer
-        self._document_end = encode(tokenizer, prompt.DOCUMENT_TOKEN)
-        self._query_end = encode(tokenizer, prompt.QUERY_TOKEN + prompt.CLOSING)
-        self._special = prompt.special_strings(token.content for token in backend.get_added_tokens_decoder().values())
+        self._document_end = encode(tokenizer, listwise_prompt.DOCUMENT_TOKEN)
+        self._query_end = encode(tokenizer, listwise_prompt.QUERY_TOKEN + listwise_prompt.CLOSING)
+        self._special = listwise_prompt.special_strings(
+            token.content for token in backend.get_added_tokens_decoder().values()
+        )
         self._separable = json.dumps(QWEN_WORDS).encode() in backend.pre_tokenizer.__getstate__()
 
     def prepare(self, tasks: Sequence[RankingTask], tokens: Tokens) -> Prepared:
@@ -197,7 +198,7 @@ class Listwise:
         if self.settings.special_tokens == "vendor":
             return task._replace(instruction=instruction)
         query, shown, *documents = (
-            prompt.escape(text, self._special) for text in (task.query, instruction or "", *task.documents)
+            listwise_prompt.escape(text, self._special) for text in (task.query, instruction or "", *task.documents)
         )
         return RankingTask(query, documents, shown)
 
@@ -225,7 +226,7 @@ class Listwise:
             for position, (pair, reading) in enumerate(zip(pairs, readings, strict=True)):
                 prepared.ledger[pair, 1:] = reading.unseen, query.unseen, group, position
             documents = [reading.text for reading in readings]
-            *leads, last = prompt.leads(query.text, len(documents), task.instruction, marks=settings.marks)
+            *leads, last = listwise_prompt.leads(query.text, len(documents), task.instruction, marks=settings.marks)
             stretches = [self._apart(lead, document) for lead, document in zip(leads, documents, strict=True)]
             yield Context(number, list(pairs), documents, [*stretches, (last,)])
 
@@ -236,7 +237,7 @@ class Listwise:
             return ids
         if len(ids) >= limit:
             text = str(self.tokenizer.decode(ids[:limit].tolist()))
-        return Reading(prompt.sanitise(text), min(len(ids), limit), max(len(ids) - limit, 0))
+        return Reading(listwise_prompt.sanitise(text), min(len(ids), limit), max(len(ids) - limit, 0))
 
     def _apart(self, lead: str, document: str) -> tuple[str, ...]:
         """Lead and document as texts whose ids, one after the other, are those of both together.
@@ -268,7 +269,7 @@ class Listwise:
         whole: Ids = np.concatenate(parts)
         marks = np.count_nonzero(whole == self._query_end[0])
         if self.settings.marks > 1 and marks != self.settings.marks:
-            detail = f"its prompt has {prompt.QUERY_TOKEN} {marks} times, not {self.settings.marks}"
+            detail = f"its prompt has {listwise_prompt.QUERY_TOKEN} {marks} times, not {self.settings.marks}"
             return Failure("tokenizer_error", f"{detail}; --special_tokens escape makes plain text of it")
         return TokenSequence(whole, np.array(reads, dtype=np.int32), size)
 
@@ -358,7 +359,7 @@ def load(checkpoint: Checkpoint, settings: Settings, placement: Placement) -> Li
     """
     tensors = checkpoints.read_tensors(checkpoint, lambda key: not key.startswith("lm_head."))
     tokenizer = checkpoints.load_tokenizer(checkpoint)
-    for token in (prompt.DOCUMENT_TOKEN, prompt.QUERY_TOKEN):
+    for token in (listwise_prompt.DOCUMENT_TOKEN, listwise_prompt.QUERY_TOKEN):
         if len(encode(tokenizer, token)) != 1:
             raise UserError(f"model {checkpoint.name}: its tokenizer has no token {token}; use the model's own")
     model = backbones.load(checkpoint, KINDS, tensors, placement)

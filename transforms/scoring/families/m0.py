@@ -20,9 +20,8 @@ from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.execution import Placement
 from transforms.scoring.packed.packing import Ids
 from transforms.scoring.results import Failure, RankingTask
-from transforms.scoring.weights import backbones, requirements
-from transforms.scoring.weights import checkpoint as checkpoints
-from transforms.scoring.weights.checkpoint import Checkpoint, Tensors
+from transforms.scoring.weights import backbones, checkpoints, requirements
+from transforms.scoring.weights.checkpoints import Checkpoint, Tensors
 
 KINDS = ("qwen2_vl",)
 DOCUMENT = "**Document**:\n{}\n"
@@ -124,7 +123,7 @@ def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
 
 
 def load(checkpoint: Checkpoint, settings: Settings, placement: Placement) -> CausalReranker:
-    """Load the language model and the head, the latter in float32; see `checkpoint.build` for the errors."""
+    """Load the language model and the head, the latter in float32; see `checkpoints.build` for the errors."""
     tensors = checkpoints.read_tensors(checkpoint, lambda key: not key.startswith(("visual.", "lm_head.")))
     tokenizer = checkpoints.load_tokenizer(checkpoint)
     check_seam(tokenizer, DOCUMENT, QUERY, name=checkpoint.name)

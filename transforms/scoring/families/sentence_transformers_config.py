@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from transforms.base.errors import UserError
 from transforms.base.json_text import parse
-from transforms.scoring.weights.checkpoint import Checkpoint, read_json
+from transforms.scoring.weights.checkpoints import Checkpoint, read_json
 
 Pooling = Literal["mean", "cls", "last"]
 Similarity = Literal["cosine", "dot"]

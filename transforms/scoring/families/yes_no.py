@@ -23,9 +23,8 @@ from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.execution import Placement
 from transforms.scoring.packed.packing import Ids
 from transforms.scoring.results import Failure, RankingTask
-from transforms.scoring.weights import backbones, requirements
-from transforms.scoring.weights import checkpoint as checkpoints
-from transforms.scoring.weights.checkpoint import Checkpoint, Tensors
+from transforms.scoring.weights import backbones, checkpoints, requirements
+from transforms.scoring.weights.checkpoints import Checkpoint, Tensors
 
 KINDS = ("qwen2", "qwen3")
 HEAD = "score.weight"  # of a sequence classifier: its one row takes the place of the answers'
@@ -274,7 +273,7 @@ def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
 
 
 def load(checkpoint: Checkpoint, settings: Settings, placement: Placement) -> CausalReranker:
-    """Load a Qwen2 or Qwen3 language model; see `checkpoint.build` for the errors.
+    """Load a Qwen2 or Qwen3 language model; see `checkpoints.build` for the errors.
 
     Of the output matrix only the rows of the answers are kept, of two their difference, in float32.
     """

@@ -257,7 +257,7 @@ class Choice(NamedTuple):
     passed_over: tuple[str, ...]
 
 
-def choose(wanted: str, device: str, dtype: torch.dtype, head_size: int) -> Choice:
+def choose_kernel(wanted: str, device: str, dtype: torch.dtype, head_size: int) -> Choice:
     """The kernel to use.
 
     Args:

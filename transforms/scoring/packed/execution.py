@@ -10,8 +10,8 @@ from typing import NamedTuple
 import torch
 
 from transforms.base.errors import UserError
-from transforms.scoring.packed import attention as kernels
 from transforms.scoring.packed import devices
+from transforms.scoring.packed.attention import choose_kernel
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 BATCH_TOKENS = {"cpu": 8192, "cuda": 65536}
@@ -41,8 +41,8 @@ class Execution:
     passed_over: tuple[str, ...] = ()
 
     def with_kernel(self, head_size: int) -> Execution:
-        """The same with the attention kernel chosen, for heads of so many numbers; see `attention.choose`."""
-        choice = kernels.choose(self.attention, self.device, DTYPES[self.dtype], head_size)
+        """The same with the attention kernel chosen, for heads of so many numbers; see `attention.choose_kernel`."""
+        choice = choose_kernel(self.attention, self.device, DTYPES[self.dtype], head_size)
         return replace(self, attention=choice.name, passed_over=choice.passed_over)
 
     def begin(self) -> Placement:

@@ -29,9 +29,8 @@ from transformers import (
 from transforms.base.errors import UserError, one_line
 from transforms.scoring.packed.execution import Placement
 from transforms.scoring.packed.packing import Packed
-from transforms.scoring.weights import checkpoint as checkpoints
-from transforms.scoring.weights import cpu_layers, requirements, vendor_layouts
-from transforms.scoring.weights.checkpoint import Checkpoint, Tensors
+from transforms.scoring.weights import checkpoints, cpu_layers, requirements, vendor_layouts
+from transforms.scoring.weights.checkpoints import Checkpoint, Tensors
 from transforms.scoring.weights.last_layer import LastModernBert, LastPostNorm, LastPreNorm
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple
 
 from transforms.base.errors import UserError
-from transforms.scoring.weights.checkpoint import Checkpoint, read_json
+from transforms.scoring.weights.checkpoints import Checkpoint, read_json
 
 Part = Literal["two-sided backbone", "prompt"]
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from transformers import JinaEmbeddingsV3Config
 
 from transforms.base.errors import UserError
-from transforms.scoring.weights.checkpoint import Checkpoint, Tensors
+from transforms.scoring.weights.checkpoints import Checkpoint, Tensors
 
 WEIGHT, FIRST, SECOND = (f".parametrizations.weight.{part}" for part in ("original", "0.lora_A", "0.lora_B"))
 FUSED = ".mixer.Wqkv."  # rows: all of the queries', then all of the keys', then all of the values'

@@ -15,8 +15,8 @@ from tests.support import tiny
 from transforms.base.errors import UserError
 from transforms.scoring import Reranker
 from transforms.scoring.reranker import specify
-from transforms.scoring.weights import checkpoint
-from transforms.scoring.weights.checkpoint import EMBEDDED, Tensors
+from transforms.scoring.weights import checkpoints
+from transforms.scoring.weights.checkpoints import EMBEDDED, Tensors
 from transforms.scoring.weights.vendor_layouts import RERANKER_V2
 
 DOCUMENTS = ["c", "d e f", "", "a b c d e f g h"]
@@ -263,20 +263,20 @@ def test_a_tokenizer_that_is_none_is_refused(folder: Path) -> None:
 )
 def test_a_name_that_is_nothing(name: str, message: str) -> None:
     with pytest.raises(UserError) as refused:
-        checkpoint.locate(name)
+        checkpoints.locate(name)
     assert str(refused.value).startswith(message)
 
 
 def test_a_file_in_place_of_its_directory(folder: Path) -> None:
     path = folder / "model.safetensors"
     with pytest.raises(UserError) as refused:
-        checkpoint.locate(str(path))
+        checkpoints.locate(str(path))
     assert str(refused.value) == f"model {path}: a file; give the directory that it is in"
 
 
 def test_a_revision_of_a_directory(folder: Path) -> None:
     with pytest.raises(UserError) as refused:
-        checkpoint.locate(str(folder), "main")
+        checkpoints.locate(str(folder), "main")
     assert str(refused.value) == (
         f"--revision main applies to a model on the hub, but {folder} is a directory: leave it out"
     )
@@ -320,8 +320,8 @@ def test_int8_rows_with_scales_are_multiplied_out(folder: Path) -> None:
     rows = torch.arange(-32, 32, dtype=torch.int8).view(8, 8)
     scale = torch.arange(1.0, 9.0)[:, None]
     reweigh(folder, lambda tensors: tensors | {key: rows, f"{key}_scale": scale})
-    found = checkpoint.locate(str(folder))
-    read = checkpoint.read_tensors(found)
+    found = checkpoints.locate(str(folder))
+    read = checkpoints.read_tensors(found)
     assert read[key][0].tolist() == [-32.0, -31.0, -30.0, -29.0, -28.0, -27.0, -26.0, -25.0]
     assert read[key][7].tolist() == [192.0, 200.0, 208.0, 216.0, 224.0, 232.0, 240.0, 248.0]
     assert f"{key}_scale" not in read
@@ -332,8 +332,8 @@ def test_int8_rows_with_scales_are_multiplied_out(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["small-cross-encoder", "tiny"])
 def test_outline_is_what_is_read_without_the_data(folder: Path, name: str) -> None:
-    found = checkpoint.locate(name if name in EMBEDDED else str(folder))
-    outline, tensors = checkpoint.outline(found), checkpoint.read_tensors(found)
+    found = checkpoints.locate(name if name in EMBEDDED else str(folder))
+    outline, tensors = checkpoints.outline(found), checkpoints.read_tensors(found)
     assert {key: tensor.shape for key, tensor in outline.items()} == {key: t.shape for key, t in tensors.items()}
     assert {tensor.device.type for tensor in outline.values()} == {"meta"}
 
@@ -400,8 +400,8 @@ def test_jina_v2s_own_layout_damaged_is_refused(tmp_path: Path, damage: Callable
 
 
 def test_identity_is_that_of_the_contents_wherever_they_lie(original: Path, folder: Path) -> None:
-    identity = checkpoint.locate(str(original)).identity()
-    assert identity == checkpoint.locate(str(folder)).identity()
+    identity = checkpoints.locate(str(original)).identity()
+    assert identity == checkpoints.locate(str(folder)).identity()
     assert list(identity["files"]) == ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
 
 
@@ -410,7 +410,7 @@ def test_identity_passes_over_what_decides_no_score(original: Path, folder: Path
     tiny.write(folder / "trainer_state.json", {"step": 900})
     (folder / "optimizer.pt").write_bytes(b"0")
     shutil.copytree(original, folder / "checkpoint-500")
-    assert checkpoint.locate(str(folder)).identity() == checkpoint.locate(str(original)).identity()
+    assert checkpoints.locate(str(folder)).identity() == checkpoints.locate(str(original)).identity()
 
 
 @pytest.mark.parametrize(
@@ -427,12 +427,12 @@ def test_identity_changes_with_what_decides_a_score(
     original: Path, folder: Path, change: Callable[[Path], object]
 ) -> None:
     change(folder)
-    assert checkpoint.locate(str(folder)).identity() != checkpoint.locate(str(original)).identity()
+    assert checkpoints.locate(str(folder)).identity() != checkpoints.locate(str(original)).identity()
 
 
 def test_identity_names_every_shard(folder: Path) -> None:
     shard(folder, index=True)
-    assert [name for name in checkpoint.locate(str(folder)).identity()["files"] if name.startswith("model")] == [
+    assert [name for name in checkpoints.locate(str(folder)).identity()["files"] if name.startswith("model")] == [
         "model-00001-of-00002.safetensors",
         "model-00002-of-00002.safetensors",
     ]
