@@ -4,7 +4,16 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import BertConfig, BertModel, Qwen2Config, Qwen2Model, Qwen3Config, Qwen3Model
+from transformers import (
+    BertConfig,
+    BertModel,
+    ModernBertConfig,
+    ModernBertModel,
+    Qwen2Config,
+    Qwen2Model,
+    Qwen3Config,
+    Qwen3Model,
+)
 from transformers.models.qwen2.modeling_qwen2 import Qwen2RMSNorm
 from transformers.models.qwen3.modeling_qwen3 import Qwen3RMSNorm
 
@@ -57,6 +66,8 @@ SIZES: dict[str, Any] = {
     "vocab_size": 30,
 }
 
+MODERN: dict[str, Any] = {"pad_token_id": 0, "attention_bias": True, "mlp_bias": True}
+
 
 def fused_layers(model: torch.nn.Module) -> list[tuple[str, str]]:
     """Name and activation of each fused layer of the second layer of the model."""
@@ -94,6 +105,18 @@ def test_layers_without_bias_or_activation_stay() -> None:
     assert isinstance(qwen.layers[1].mlp.act_fn, torch.nn.Identity)
     assert isinstance(qwen.norm, SlicedNorm)
     assert isinstance(qwen.layers[1].self_attn, SlicedRotary)
+
+
+def test_modernbert_has_its_positions_in_slices() -> None:
+    model: Any = ModernBertModel(ModernBertConfig(**SIZES, **MODERN))
+    replace(model)
+    assert fused_layers(model) == [
+        ("attn.attention.Wqkv", "none"),
+        ("attn.attention.Wo", "none"),
+        ("mlp.Wi", "none"),
+        ("mlp.Wo", "none"),
+    ]
+    assert isinstance(model.layers[1].attn, SlicedRotary)
 
 
 def test_norms_of_heads_are_sliced_once() -> None:
@@ -137,10 +160,11 @@ def test_sliced_norm_gives_the_same_numbers(shape: tuple[int, ...]) -> None:
     "model",
     [
         BertModel(BertConfig(**SIZES), add_pooling_layer=False),
+        ModernBertModel(ModernBertConfig(**SIZES, **MODERN)),
         Qwen2Model(Qwen2Config(**SIZES, num_key_value_heads=2)),
         Qwen3Model(Qwen3Config(**SIZES, num_key_value_heads=2, head_dim=8, attention_bias=True)),
     ],
-    ids=["bert", "qwen2", "qwen3 with biases"],
+    ids=["bert", "modernbert", "qwen2", "qwen3 with biases"],
 )
 def test_same_hidden_states(model: torch.nn.Module) -> None:
     torch.manual_seed(0)

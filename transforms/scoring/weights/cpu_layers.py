@@ -17,13 +17,14 @@ from typing import Any, NamedTuple
 import torch
 from transformers.activations import GELUActivation, SiLUActivation
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers.models.modernbert.modeling_modernbert import ModernBertAttention
 from transformers.models.qwen2.modeling_qwen2 import Qwen2Attention
 from transformers.models.qwen3.modeling_qwen3 import Qwen3Attention
 
 # Where transformers' models have a linear layer and the activation of its output.
 ACTIVATED = (("dense", "intermediate_act_fn"), ("fc1", "activation_fn"), ("gate_proj", "act_fn"))
-# transformers' attention with rotary positions, after a norm of each head or (Qwen2) without.
-ROTARY = (Qwen2Attention, Qwen3Attention)
+# transformers' attention with rotary positions, after a norm of each head (Qwen3) or without.
+ROTARY = (ModernBertAttention, Qwen2Attention, Qwen3Attention)
 SLICE_NUMBERS = 1 << 18  # a megabyte in float32
 
 
@@ -92,17 +93,23 @@ class SlicedRotary(torch.nn.Module):
     ) -> tuple[torch.Tensor, None]:
         """As transformers' own, [1, T, hidden size] to the same shape, but for the attention weights."""
         own = self.attention
-        query, key, value = (
-            project(hidden_states).unflatten(-1, (-1, own.head_dim)) for project in (own.q_proj, own.k_proj, own.v_proj)
-        )
+        if isinstance(own, ModernBertAttention):
+            query, key, value = own.Wqkv(hidden_states).unflatten(-1, (3, -1, own.head_dim)).unbind(-3)
+            scaling, project = own.head_dim**-0.5, own.Wo
+        else:
+            query, key, value = (
+                project(hidden_states).unflatten(-1, (-1, own.head_dim))
+                for project in (own.q_proj, own.k_proj, own.v_proj)
+            )
+            scaling, project = own.scaling, own.o_proj
         query = rotated(query, getattr(own, "q_norm", None), *position_embeddings)
         key = rotated(key, getattr(own, "k_norm", None), *position_embeddings)
         attend = ALL_ATTENTION_FUNCTIONS[own.config._attn_implementation]
         states = (state.transpose(1, 2) for state in (query, key, value))
         attended, _weights = attend(
-            own, *states, attention_mask, scaling=own.scaling, sliding_window=own.sliding_window, **further
+            own, *states, attention_mask, scaling=scaling, sliding_window=own.sliding_window, **further
         )
-        return own.o_proj(attended.flatten(2)), None
+        return project(attended.flatten(2)), None
 
 
 def rotated(
