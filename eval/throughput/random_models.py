@@ -75,6 +75,16 @@ SIZES: Mapping[str, Sizes] = {
     ),
     "jinaai/jina-reranker-v2-base-multilingual": Sizes(_xlm_roberta(12, 768, 12, 1026), Classifier, torch.float32),
     "BAAI/bge-reranker-v2-m3": Sizes(_xlm_roberta(24, 1024, 16, 8194), Classifier, torch.float32),
+    "Alibaba-NLP/gte-reranker-modernbert-base": Sizes(
+        {
+            **_bert(22, 768, 12, model_type="modernbert", vocab_size=50_368, pad_token_id=0),
+            "intermediate_size": 1152,
+            "max_position_embeddings": 8192,
+            "classifier_pooling": "mean",
+        },
+        Classifier,
+        torch.float32,
+    ),
     "jinaai/jina-reranker-v3": Sizes(
         {**_QWEN3_SMALL, "max_position_embeddings": 131_072},
         CausalLM,

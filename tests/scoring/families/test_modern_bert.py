@@ -7,13 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 from sentence_transformers import CrossEncoder, SentenceTransformer
-from sentence_transformers.base.modules import Dense, Transformer
-from sentence_transformers.sentence_transformer.modules import LayerNorm, Pooling
 from transformers import AutoModelForSequenceClassification, ModernBertConfig, ModernBertModel
 
-from tests.support import tiny, tiny_encoder
+from tests.support import tiny, tiny_encoder, tiny_modular
 from transforms.base.errors import UserError
 from transforms.scoring import Reranker
 from transforms.scoring.catalogue import UNLISTED, recognise
@@ -61,36 +58,9 @@ def test_in_bfloat16_the_order_is_that_of_float32(tmp_path: Path) -> None:
     assert np.abs(scores(folder, dtype="bfloat16") - exact).max() < 0.1 * np.ptp(exact)
 
 
-def modular(folder: Path, pooling: str = "cls", **last: object) -> Path:
-    """A CrossEncoder of modules as Ettin's, saved by sentence-transformers."""
-    classifier = tiny.modern_bert(folder / "classifier")
-    model = ModernBertModel(ModernBertConfig.from_pretrained(classifier))
-    model.load_state_dict(
-        {
-            name.removeprefix("model."): tensor
-            for name, tensor in load_file(classifier / "model.safetensors").items()
-            if name.startswith("model.")
-        }
-    )
-    model.save_pretrained(classifier)
-    tiny.change(classifier / "tokenizer_config.json", pad_token="[PAD]", model_max_length=96)
-    tiny.change(classifier / "tokenizer_config.json", model_input_names=["input_ids", "attention_mask"])
-    torch.manual_seed(1)
-    modules = [
-        Transformer(str(classifier)),
-        Pooling(8, pooling_mode=pooling),
-        Dense(8, 8, bias=False, activation_function=torch.nn.GELU()),
-        LayerNorm(8),
-        Dense(8, 1, **{"activation_function": torch.nn.Identity(), "module_output_name": "scores", **last}),  # type: ignore[arg-type]
-    ]
-    torch.nn.init.normal_(modules[3].norm.weight)
-    CrossEncoder(modules=modules).save_pretrained(str(folder / "modular"))
-    return folder / "modular"
-
-
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
 def test_a_head_of_modules_gives_what_sentence_transformers_gives(tmp_path: Path, pooling: str) -> None:
-    folder = modular(tmp_path, pooling)
+    folder = tiny_modular.modular_cross_encoder(tmp_path, pooling)
     assert recognise(checkpoints.locate(str(folder))) is UNLISTED
     theirs = CrossEncoder(str(folder), device="cpu", local_files_only=True)
     expected = theirs.predict(PAIRS, activation_fn=torch.nn.Identity())
@@ -115,7 +85,7 @@ def test_a_head_of_modules_gives_what_sentence_transformers_gives(tmp_path: Path
 def test_a_head_that_is_not_followed_is_refused(
     tmp_path: Path, file: str, fields: dict[str, object], says: str
 ) -> None:
-    folder = modular(tmp_path)
+    folder = tiny_modular.modular_cross_encoder(tmp_path)
     tiny.change(folder / file, **fields)
     with pytest.raises(UserError, match=says):
         scores(folder)
