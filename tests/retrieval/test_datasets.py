@@ -18,7 +18,7 @@ def test_every_benchmark_is_whole() -> None:
 def test_every_published_cell_has_its_data_sets() -> None:
     cells = [(benchmark, name) for benchmark in BENCHMARKS.values() for name in benchmark.datasets]
     wanted = {part for benchmark, name in cells for part in benchmark.parts.get(name, (name,))}
-    assert wanted == DATASETS.keys()
+    assert wanted <= DATASETS.keys()
 
 
 def test_rules_of_the_benchmarks() -> None:
