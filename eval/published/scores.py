@@ -44,6 +44,20 @@ class Source(NamedTuple):
     url: str
 
 
+class Protocol(NamedTuple):
+    """Averages of rerankers that read another first stage's candidates than those of a benchmark's own rows.
+
+    Attributes:
+        source: a key of SOURCES.
+        first_stage: model whose candidates, the best DEPTH of each query, they read.
+        averages: model -> benchmark -> mean over all of its data sets, as printed.
+    """
+
+    source: str
+    first_stage: str
+    averages: Mapping[str, Mapping[str, float]]
+
+
 class Average(NamedTuple):
     """A mean over a benchmark's data sets, or why there is none.
 
@@ -111,6 +125,7 @@ PARTS = {whole: parts for benchmark in BENCHMARKS.values() for whole, parts in b
 WHOLES = {part: whole for whole, parts in PARTS.items() for part in parts}
 SOURCES = {name: Source(**fields) for name, fields in TABLE["sources"].items()}
 ROWS = tuple(map(_row, TABLE["cells"]))
+PROTOCOLS = tuple(Protocol(**fields) for fields in TABLE["protocols"])  # beside that of the benchmarks' own rows
 SIZES: Mapping[str, str] = TABLE["sizes"]  # the models of the table, in its order -> size as printed
 
 

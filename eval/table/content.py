@@ -25,6 +25,8 @@ from eval.published.scores import (
     published_row,
 )
 from eval.table.cells import Cell, Failure
+from eval.table.figures import difference, hundred, known_benchmark
+from eval.table.protocols import protocol_of, protocol_sections
 
 # What a reader must know of a figure, by the sign that stands beside it.
 MARKS = {
@@ -68,7 +70,8 @@ def models_of(cells: Sequence[Cell], failures: Sequence[Failure]) -> list[str]:
 
 def benchmark_section(benchmark: Benchmark, cells: Sequence[Cell]) -> dict[str, Any]:
     """A benchmark's averages, a row a model that is published or measured on one of its data sets, and the values."""
-    ours = [cell for cell in cells if cell.dataset.startswith(f"{benchmark.name}/")]
+    every = [cell for cell in cells if cell.dataset.startswith(f"{benchmark.name}/")]
+    ours = [cell for cell in every if protocol_of(cell) is None]
     measured = dict.fromkeys(sorted(cell.model for cell in ours))
     rows = [_first_stage_row(benchmark, ours)]
     for model in [*SIZES, *(model for model in measured if model not in SIZES)]:
@@ -84,7 +87,8 @@ def benchmark_section(benchmark: Benchmark, cells: Sequence[Cell]) -> dict[str, 
         "measure": benchmark.measure,
         "first_stage": benchmark.first_stage,
         "rows": rows,
-        "matrix": with_wholes(matrix(ours)),
+        "protocols": protocol_sections(benchmark, every),
+        "matrix": with_wholes(matrix(every)),
     }
 
 
@@ -230,7 +234,9 @@ def dataset_row(cell: Cell, unequal: bool) -> dict[str, Any]:
         cell: what was measured.
         unequal: whether the models of this data set read different candidates, or were judged differently.
     """
-    printed, source = _published(cell.model, cell.dataset, first_stage=False)
+    # Values of single data sets are published by the benchmarks' own protocol alone.
+    other = protocol_of(cell)
+    printed, source = (None, None) if other else _published(cell.model, cell.dataset, first_stage=False)
     measured = hundred(cell.value)
     return {
         "model": cell.model,
@@ -238,6 +244,7 @@ def dataset_row(cell: Cell, unequal: bool) -> dict[str, Any]:
         "measured": measured,
         "published": printed,
         "source": source,
+        "protocol": SOURCES[other.source].title if other else None,
         "difference": difference(measured, printed),
         "first_stage": _hundred(cell.first_stage),
         "gain": difference(measured, _hundred(cell.first_stage)),
@@ -281,10 +288,12 @@ def languages(cells: Sequence[Cell]) -> dict[str, Any] | None:
 def marks_of(cell: Cell) -> list[str]:
     """The signs of MARKS that belong to a cell by itself."""
     known = known_benchmark(cell.dataset)
-    protocol = known is None or (
-        cell.candidates.get("retriever") == f"dense:{known.first_stage}" and cell.depth == DEPTH and not cell.departures
+    other = protocol_of(cell)
+    first_stage = known and (other or known).first_stage
+    published = known is None or (
+        cell.candidates.get("retriever") == f"dense:{first_stage}" and cell.depth == DEPTH and not cell.departures
     )
-    marks = {"‡": cell.trained_on, "†": not protocol, "§": cell.rejected["pairs"], "‖": cell.outdated}
+    marks = {"‡": cell.trained_on, "†": not published, "§": cell.rejected["pairs"], "‖": cell.outdated}
     return [mark for mark, applies in marks.items() if applies]
 
 
@@ -310,15 +319,6 @@ def missing(
     }
 
 
-def difference(value: float | None, reference: float | None) -> float | None:
-    return None if value is None or reference is None else round(value - reference, 6)
-
-
-def known_benchmark(dataset: str) -> Benchmark | None:
-    """The published benchmark that a data set's name puts it in."""
-    return BENCHMARKS.get(benchmark_of(dataset)) if "/" in dataset else None
-
-
 def title_of(dataset: str) -> str:
     """How a data set is written."""
     known, whole = known_benchmark(dataset), WHOLES.get(dataset)
@@ -333,11 +333,6 @@ def size_of(model: str, cells: Sequence[Cell]) -> str | None:
     if model in SIZES or billions is None:
         return SIZES.get(model)
     return f"{billions:.1f}B" if billions >= 0.1 else f"{1000 * billions:.0f}M"
-
-
-def hundred(value: float) -> float:
-    """A score as it is published, less the dust that a product of floats leaves."""
-    return round(100 * value, 6)
 
 
 def _hundred(value: float | None) -> float | None:

@@ -198,3 +198,47 @@ def test_an_older_figure_is_marked_and_its_reason_told() -> None:
     told = contents([replace(PLAIN, outdated="no weights")], [])
     assert [row["marks"] for row in told["datasets"][0]["rows"]] == [["‖"]]
     assert told["missing"]["outdated"] == [["small-cross-encoder", "own", "no weights"]]
+
+
+V5 = "dense:jinaai/jina-embeddings-v5-text-small"
+V3_5 = "jinaai/jina-reranker-v3.5"
+
+
+def second_protocol(name: str, cells: list[Cell]) -> dict[str, dict[str, Any]]:
+    """Rows of a benchmark by the protocol of jina-reranker-v3.5's card, by model."""
+    [protocol] = section_of(name, cells)["protocols"]
+    assert (protocol["first_stage"], protocol["source"]) == (
+        "jinaai/jina-embeddings-v5-text-small",
+        "model card of jina-reranker-v3.5",
+    )
+    return {each["model"]: each for each in protocol["rows"]}
+
+
+def test_figures_of_two_protocols_stand_apart() -> None:
+    by_first = benchmark(V3, "beir", added=1.0)
+    by_second = [replace(cell(V3, each.dataset, 0.7, V5), depth=100) for each in by_first]
+    found = row(by_first + by_second, "beir", V3)
+    assert found["measured"] == pytest.approx(62.8531, abs=0.001)  # as without the others
+    other = second_protocol("beir", by_first + by_second)
+    assert (other[V3]["published"], other[V3]["measured"]) == (62.1, pytest.approx(70.0))
+    assert other[V3]["difference"] == pytest.approx(7.9)
+    assert (other[V3_5]["published"], other[V3_5]["measured"], other[V3_5]["count"]) == (63.2, None, 0)
+    assert {model: values["published"] for model, values in second_protocol("miracl", [PLAIN]).items()} == {
+        V3_5: 74.11,
+        V3: 72.20,
+        "Qwen/Qwen3-Reranker-4B": 76.56,
+        "Qwen/Qwen3-Reranker-0.6B": 67.12,
+        "mixedbread-ai/mxbai-rerank-large-v2": 69.65,
+        "mixedbread-ai/mxbai-rerank-base-v2": 64.90,
+    }
+    assert second_protocol("mkqa", [PLAIN]) == {}
+
+
+def test_a_cell_says_which_protocol_it_follows() -> None:
+    first, second = cell(V3, "beir/nq", 0.7, TABLE_FIRST_STAGE), cell(V3, "beir/nq", 0.7, V5)
+    [of_first], [of_second] = (contents([each], [])["datasets"][0]["rows"] for each in (first, second))
+    assert (of_first["protocol"], of_first["published"], of_first["marks"]) == (None, 74.28, [])
+    assert (of_second["protocol"], of_second["published"]) == ("model card of jina-reranker-v3.5", None)
+    assert of_second["marks"] == []
+    [shorter] = contents([replace(second, depth=50)], [])["datasets"][0]["rows"]
+    assert shorter["marks"] == ["†"]
