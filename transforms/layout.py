@@ -23,8 +23,8 @@ def part_name(*numbers: int) -> str:
 
 def part_numbers(name: str) -> tuple[int, ...]:
     """The numbers of which `part_name` makes this name; none where it is not a part's."""
-    told = _PART_NAME.fullmatch(name)
-    return tuple(int(number) for number in told[1].split("-")[1:]) if told else ()
+    match = _PART_NAME.fullmatch(name)
+    return tuple(int(number) for number in match[1].split("-")[1:]) if match else ()
 
 
 @dataclass(frozen=True)

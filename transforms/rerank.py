@@ -79,7 +79,7 @@ class ReadShards(beam.DoFn):
 
 
 class CommitShard(beam.DoFn):
-    """A scored shard to its part files; puts out the shard's counts."""
+    """A scored shard to its part files; emits the shard's counts."""
 
     def __init__(self, output: str, top_k: int | None, fingerprint: str) -> None:
         self._output = output
@@ -93,16 +93,16 @@ class CommitShard(beam.DoFn):
         count_seconds("write", time.perf_counter() - start)
         for stage, seconds in scores.seconds.items():
             count_seconds(stage, seconds)
-        # These two are to be seen even while they are nought; the names are those of report.json.
-        told = {"padding_tokens": 0, "oom_splits": 0} | counts
-        told["out_of_memory_splits"] = told.pop("oom_splits")
-        for name, count in told.items():
+        # These two are to be seen even while they are 0; the names are those of report.json.
+        reported = {"padding_tokens": 0, "oom_splits": 0} | counts
+        reported["out_of_memory_splits"] = reported.pop("oom_splits")
+        for name, count in reported.items():
             Metrics.counter(NAMESPACE, name).inc(count)
         yield counts
 
 
-class Rerank(beam.PTransform):  # type: ignore[type-arg]  # its parameters are no element types in Beam's own hints
-    """Work to committed shards; puts out one Counter of counts a shard."""
+class Rerank(beam.PTransform):  # type: ignore[type-arg]  # its parameters are not element types in Beam's own hints
+    """Work to committed shards; emits one Counter of counts a shard."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class Rerank(beam.PTransform):  # type: ignore[type-arg]  # its parameters are n
             reading: how input files become shards.
             order: in which a listwise model reads the candidates, see `transforms.input.candidate_order`.
             top_k: pairs of each query to keep in the output; None for all.
-            fingerprint: of the job, for its part files to bear.
+            fingerprint: of the job, which its part files carry.
             progress_folder: local folder for progress, see `transforms.job.progress`; None where workers are elsewhere.
             resource_hints: of Beam, by name, for the workers that do it. All steps have them, since a runner puts steps
                 with different hints on different machines: a shard would be committed when all are scored, not each.

@@ -51,7 +51,7 @@ def _hold_local(output: str) -> Iterator[None]:
         try:
             yield
         finally:
-            with suppress(OSError):  # read-only by now, say: the error that the body told of counts
+            with suppress(OSError):  # read-only by now, say: the error of the body counts
                 path.unlink(missing_ok=True)
 
 
@@ -81,18 +81,18 @@ def _open_and_lock(output: str, path: Path) -> TextIO:
 @contextmanager
 def _hold_remote(output: str) -> Iterator[None]:
     path = files.join(output, LOCK_NAMES[1])
-    found = _read_lease(path)
-    if found is not None and time.time() - found["alive"] < SECONDS_TO_LIVE:
-        raise _in_use(output, json.dumps(found), f"or until {SECONDS_TO_LIVE:.0f} seconds after it died")
+    lease = _read_lease(path)
+    if lease is not None and time.time() - lease["alive"] < SECONDS_TO_LIVE:
+        raise _in_use(output, json.dumps(lease), f"or until {SECONDS_TO_LIVE:.0f} seconds after it died")
     mine = _myself() | {"token": uuid.uuid4().hex}
     try:
         files.make_directory(output)
         _write_lease(path, mine)
     except Exception as error:  # each kind of filesystem has its own errors
         raise _not_writable(output, error) from error
-    found = _read_lease(path)
-    if found is None or found["token"] != mine["token"]:
-        raise _in_use(output, json.dumps(found))
+    lease = _read_lease(path)
+    if lease is None or lease["token"] != mine["token"]:
+        raise _in_use(output, json.dumps(lease))
     stop = threading.Event()
     beats = threading.Thread(target=_keep_alive, args=(path, mine, stop), daemon=True)
     beats.start()
@@ -118,8 +118,8 @@ def _keep_alive(path: str, mine: dict[str, Any], stop: threading.Event) -> None:
 
 
 def _is_mine(path: str, mine: dict[str, Any]) -> bool:
-    found = _read_lease(path)
-    return found is not None and found["token"] == mine["token"]
+    lease = _read_lease(path)
+    return lease is not None and lease["token"] == mine["token"]
 
 
 def _read_lease(path: str) -> dict[str, Any] | None:
@@ -140,8 +140,8 @@ def _myself() -> dict[str, Any]:
 
 def _in_use(output: str, holder: str, until: str = "") -> UserError:
     try:
-        told = json.loads(holder)
-        who = f"host {told['host']}, process {told['process']}, since {told['since']}"
+        owner = json.loads(holder)
+        who = f"host {owner['host']}, process {owner['process']}, since {owner['since']}"
     except (ValueError, KeyError, TypeError):  # it has not said yet
         who = "just started"
     wait = " ".join(filter(None, ["wait for it", until]))

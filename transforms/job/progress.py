@@ -1,4 +1,4 @@
-"""How far a job is, told by its worker processes to the one that started them, on one machine.
+"""How far a job is, as its worker processes report it to the one that started them, on one machine.
 
 Each worker process keeps a small file of its own up to date in a folder that the starting process names; that one adds
 them up. It works the same with one process and with many, and a worker that dies leaves a file that is still true. The

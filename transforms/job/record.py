@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import re
@@ -10,14 +9,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, astuple, dataclass, replace
 from datetime import UTC, datetime
-from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from transforms.base import files
 from transforms.base.errors import UnavailableError, UserError, one_line
-from transforms.base.json_text import parse
+from transforms.base.json_text import indented, parse, sha256
+from transforms.base.versions import version
+from transforms.base.words import number_of
 from transforms.input.inputs import InputFile
 from transforms.job.lock import lock
 from transforms.layout import JOB, RERANKING, Layout, part_files
@@ -44,7 +43,7 @@ class Job:
 
     Attributes:
         fingerprint: hexadecimal SHA-256 of inputs, model, options, execution and schema version as they were when the
-            job began. Every part file bears it, those of input files that were added later too.
+            job began. Every part file carries it, those of input files that were added later too.
         inputs: input files in the order of their indices, which the part files' names hold.
         model: what identifies the weights, and the model's settings.
         options: the other options that change a part file's bytes.
@@ -80,12 +79,12 @@ def new_job(
     decisive: list[Any] = [[astuple(file) for file in read], model, options, execution]
     decisive += [schema_version] if schema_version > 1 else []  # the first one's jobs began without it
     return Job(
-        fingerprint=hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest(),
+        fingerprint=sha256(decisive),
         inputs=read,
         model=_as_json(model),
         options=_as_json(options),
         execution=_as_json(execution),
-        versions={"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
+        versions={"python": platform.python_version()} | {name: version(name) or "not installed" for name in _PACKAGES},
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         command=_as_json(without_secrets(command)),
         schema_version=schema_version,
@@ -96,14 +95,6 @@ def _as_json(values: Mapping[str, Any]) -> dict[str, Any]:
     """As they will be read back, tuples as lists say, so that a comparison is of the same kinds."""
     result: dict[str, Any] = json.loads(json.dumps(values))
     return result
-
-
-@cache
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:  # run from a checkout that is not installed
-        return "not installed"
 
 
 def without_secrets(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -162,7 +153,7 @@ def open_job(
         if job != stored:
             # These describe the job before it had more files. job.json goes last: until then the old one holds.
             files.delete(files.join(output, name) for name in layout.files)
-            files.write_text_atomically(files.join(output, JOB), json.dumps(asdict(job), indent=2) + "\n")
+            files.write_text_atomically(files.join(output, JOB), indented(asdict(job), ascii_only=True))
         for directory in layout.parts:
             files.make_directory(files.join(output, directory))
             files.sweep(files.join(output, directory))
@@ -212,10 +203,10 @@ def read_job(output: str) -> Job | None:
         return None
     try:
         fields = parse(files.read_text(path))
-        found = Job(**fields | {"inputs": tuple(Input(**entry) for entry in fields["inputs"])})
-        if not all(isinstance(part, dict) for part in (found.model, found.options, found.execution)):
-            raise TypeError("sections that are no objects")
-        return found
+        job = Job(**fields | {"inputs": tuple(Input(**entry) for entry in fields["inputs"])})
+        if not all(isinstance(part, dict) for part in (job.model, job.options, job.execution)):
+            raise TypeError("sections that are not objects")
+        return job
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"{path} is damaged; give --overwrite to begin again, or another --output") from error
 
@@ -236,7 +227,7 @@ def _refuse_unexplained_parts(output: str, layout: Layout) -> None:
     for directory in layout.parts:
         if files.list_names(files.join(output, directory)):
             raise UserError(
-                f"output {output} has files in {directory} but no {JOB} that tells what made them; "
+                f"output {output} has files in {directory} but no {JOB} that says what made them; "
                 "give --overwrite to begin again, or another --output"
             )
 
@@ -274,7 +265,7 @@ def _continued(output: str, stored: Job, wanted: Job, requested: Mapping[str, An
     if added and not extend:
         paths = _listed([file.path for file in added])
         raise UserError(
-            f"output {output}: {_number(len(added), 'input file is', 'input files are')} new ({paths}); "
+            f"output {output}: {number_of(len(added), 'input file is', 'input files are')} new ({paths}); "
             "give --extend to score them too, or another --output"
         )
     asked = {name: value for name, value in requested.items() if value != stored.execution.get(name)}
@@ -308,7 +299,7 @@ def differences(old: Job, new: Job) -> list[str]:
     added = [path for path in here_by_path if path not in there_by_path]
     for paths, what in ((gone, "not given here"), (added, "new")):
         if paths:
-            lines.append(f"{_number(len(paths), 'input file is', 'input files are')} {what}: {_listed(paths)}")
+            lines.append(f"{number_of(len(paths), 'input file is', 'input files are')} {what}: {_listed(paths)}")
     for path, there_file in there_by_path.items():
         here_file = here_by_path.get(path, there_file)
         if there_file.size != here_file.size:
@@ -341,7 +332,3 @@ def _listed(items: Iterable[str], separator: str = ", ") -> str:
     items = list(items)
     more = [f"and {len(items) - _LISTED} more"] if len(items) > _LISTED else []
     return separator.join([*items[:_LISTED], *more])
-
-
-def _number(number: int, singular: str, plural: str) -> str:
-    return f"{number} {singular if number == 1 else plural}"

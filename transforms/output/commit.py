@@ -42,7 +42,7 @@ class Part(NamedTuple):
 def commit(output: str, shard: Shard, scores: Scores, top_k: int | None = None, fingerprint: str = "") -> Counter[str]:
     """Writes the shard's part files and returns what `count` counted. The same arguments give the same bytes.
 
-    The scored part bears the job's fingerprint, so that a part of another job, copied here, is not taken for it.
+    The scored part carries the job's fingerprint, so that a part of another job, copied here, is not taken for it.
     """
     scored, rejected = results(shard, scores, top_k)
     counts = count(shard, scores, rejected)
@@ -64,7 +64,7 @@ def _part_path(output: str, directory: str, name: str) -> str:
 
 
 def _write_parquet(stream: BinaryIO, table: pa.Table, metadata: Mapping[bytes, str]) -> None:
-    # One chunk a column, so that the bytes do not tell how the input happened to be read.
+    # One chunk a column, so that the bytes do not depend on how the input happened to be read.
     with pq.ParquetWriter(stream, table.schema, compression="zstd") as writer:
         writer.write_table(table.combine_chunks())
         writer.add_key_value_metadata(metadata)
@@ -182,7 +182,7 @@ def count(shard: Shard, scores: Scores, rejected: pa.Table) -> Counter[str]:
         rejected: all of the shard's rejected rows, those of failed pairs included.
 
     Keys: those of `shard.counts` and `scores.counts`; pairs, scored; rejected.REASON in pairs (a rejected query counts
-    its n_candidates) and rejected_rows.REASON in rows; rejected_queries; and, where the model tells, tokens,
+    its n_candidates) and rejected_rows.REASON in rows; rejected_queries; and, where the model reports them, tokens,
     truncated_pairs, truncated_tokens, truncated_queries, windowed_pairs (read in more than one window).
     """
     counts = Counter(shard.counts)
@@ -217,8 +217,8 @@ def committed(output: str, fingerprint: str | None = None) -> dict[str, Part]:
     """The shards that are done, by name in order of file, row group and slice. Reads footers only.
 
     A part that cannot be read (a copy that was cut short, say) is not committed: nothing in it can be used, and scoring
-    the shard again mends it. No more is one whose rejected part has gone. A readable file that is no part of this job
-    could be anybody's and is never replaced.
+    the shard again replaces it. The same holds if its rejected part is missing. A readable file that is not a part of
+    this job could be anybody's and is never replaced.
 
     Args:
         output: the job's directory.
@@ -252,7 +252,7 @@ def _read_part(path: str, fingerprint: str | None) -> Part | None:
         try:
             metadata = pq.read_metadata(stream).metadata or {}
         except (pa.ArrowInvalid, OSError) as error:
-            if getattr(error, "errno", None):  # the disk or the network failed, which tells nothing about the file
+            if getattr(error, "errno", None):  # the disk or the network failed, which says nothing about the file
                 raise
             logging.getLogger(__name__).warning("%s is damaged and counts as not written: %s", path, error)
             return None

@@ -1,4 +1,4 @@
-"""What a finished job tells: report.json, _SUCCESS, a summary for people, and a TREC run.
+"""What a finished job reports: report.json, _SUCCESS, a summary for people, and a TREC run.
 
 Counts are summed from the parts, so they are those of the whole job however often it was restarted; times and speeds
 are those of the last run, and say so.
@@ -6,7 +6,6 @@ are those of the last run, and say so.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -17,7 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.base import files
+from transforms.base.cost import cost_of
 from transforms.base.errors import UserError
+from transforms.base.json_text import indented
+from transforms.base.words import number_of
 from transforms.layout import REJECTED_DIRECTORY, REPORT, SCORED_DIRECTORY, SUCCESS
 from transforms.output.commit import Part, read_scored
 
@@ -26,7 +28,7 @@ _WHITE_SPACE = r"[\s\v\x1c-\x1f\x85\p{Z}]"
 
 
 def total(parts: Mapping[str, Part]) -> Counter[str]:
-    """The counts of all parts together. What no part has counted is not there, rather than nought."""
+    """The counts of all parts together. A count that no part has is absent, not 0."""
     counts: Counter[str] = Counter()
     for part in parts.values():
         counts.update(part.counts)
@@ -57,7 +59,7 @@ def summarise(
         price_per_hour: of all machines of this run, in any currency.
 
     Returns:
-        Figures by section. A figure of tokens or truncation is None where the model cannot tell it. `rejected` has
+        Figures by section. A figure of tokens or truncation is None where the model does not know it. `rejected` has
         both rows and pairs, since a rejected query is one row and stands for all its candidates.
     """
     counts = total(parts)
@@ -102,7 +104,7 @@ def summarise(
 
 
 def _last_run(run: Counter[str], shards: int, seconds: float, price_per_hour: float | None) -> dict[str, Any]:
-    cost = None if price_per_hour is None else price_per_hour * seconds / 3600
+    cost = None if price_per_hour is None else cost_of(seconds, price_per_hour)
     return {
         "shards": shards,
         "seconds": round(seconds, 3),
@@ -119,7 +121,7 @@ def _ratio(amount: float, of: float) -> float | None:
 
 
 def write_report(output: str, report: Mapping[str, Any]) -> None:
-    files.write_text_atomically(files.join(output, REPORT), json.dumps(report, indent=2) + "\n")
+    files.write_text_atomically(files.join(output, REPORT), indented(report, ascii_only=True))
 
 
 def write_success(output: str) -> None:
@@ -132,13 +134,13 @@ def five_line_summary(output: str, report: Mapping[str, Any]) -> str:
     pairs, queries, tokens, run = report["pairs"], report["queries"], report["tokens"], report["last_run"]
     lines = {
         "scored": [
-            f"{_of(pairs['scored'], pairs['total'])} pairs of {_number(queries['total'], 'query', 'queries')}",
+            f"{_of(pairs['scored'], pairs['total'])} pairs of {number_of(queries['total'], 'query', 'queries')}",
             *_if_any(queries["without_candidates"], "query without candidates", "queries without candidates"),
             *_if_any(queries["empty_text"], "empty query", "empty queries"),
             *_if_any(pairs["empty_text"], "empty document", "empty documents"),
         ],
         "truncated": [
-            "not told by this model"
+            "unknown for this model"
             if pairs["truncated"] is None and pairs["scored"]
             else f"{_of(pairs['truncated'] or 0, pairs['scored'])} documents, "
             f"{tokens['truncated'] or 0:,} tokens of them unread",
@@ -153,7 +155,7 @@ def five_line_summary(output: str, report: Mapping[str, Any]) -> str:
         "speed": [
             f"{run['pairs_per_second'] or 0:,.1f} pairs/s",
             f"{run['tokens_per_second'] or 0:,.0f} tokens/s",
-            f"{_number(run['pairs'], 'pair', 'pairs')} in {timedelta(seconds=round(run['seconds']))}",
+            f"{number_of(run['pairs'], 'pair', 'pairs')} in {timedelta(seconds=round(run['seconds']))}",
             *_if_any(report["shards"] - run["shards"], "shard done before", "shards done before"),
             *([] if run["cost"] is None else [f"cost {run['cost']:,.2f}"]),
         ],
@@ -167,18 +169,14 @@ def _of(part: int, whole: int) -> str:
     return f"{part:,} of {whole:,}{share}"
 
 
-def _number(number: int, singular: str, plural: str) -> str:
-    return f"{number:,} {singular if number == 1 else plural}"
-
-
 def _if_any(number: int | None, singular: str, plural: str) -> list[str]:
-    return [_number(number, singular, plural)] if number else []
+    return [number_of(number, singular, plural)] if number else []
 
 
 def _weight(weight: Mapping[str, int]) -> str:
     """Rows of a reason, and the pairs that they stand for where that is another number."""
     rows, pairs = weight["rows"], weight["pairs"]
-    return f"{rows:,}" if rows == pairs else f"{rows:,} ({_number(pairs, 'pair', 'pairs')})"
+    return f"{rows:,}" if rows == pairs else f"{rows:,} ({number_of(pairs, 'pair', 'pairs')})"
 
 
 def check_run_ids(ids: pa.Array | pa.ChunkedArray, what: str) -> None:
@@ -203,7 +201,7 @@ def check_run_ids(ids: pa.Array | pa.ChunkedArray, what: str) -> None:
 def write_run_file(output: str, path: str, tag: str) -> None:
     """Writes the scored pairs as a TREC run: query id, Q0, document id, rank, score, tag; best first, by query.
 
-    Scores have nine significant digits, which tell any two float32 apart, so that no ties are made.
+    Scores have nine significant digits, which distinguish any two float32, so that no ties are made.
 
     Raises:
         UserError: an id or the tag cannot stand in a run.

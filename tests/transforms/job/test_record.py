@@ -349,7 +349,7 @@ def test_directory_of_other_things_is_refused_and_left_alone(output: str) -> Non
 
 def test_parts_without_job_json_are_refused_unless_overwritten(output: str) -> None:
     put(output, f"scored/{PART}")
-    with pytest.raises(UserError, match=r"has files in scored but no job.json that tells what made them"):
+    with pytest.raises(UserError, match=r"has files in scored but no job.json that says what made them"):
         open_and_close(output, make_job())
     assert all_files(output) == [f"scored/{PART}"]
     open_and_close(output, make_job(), overwrite=True)

@@ -240,7 +240,7 @@ def test_counts() -> None:
     }
 
 
-def test_what_the_model_does_not_tell_is_not_counted_as_nought() -> None:
+def test_what_the_model_does_not_report_is_not_counted_as_0() -> None:
     shard = make_shard([("q", ["a"])])
     counts = count(shard, make_scores(1.0), shard.rejected)
     assert {"tokens", "truncated_pairs", "truncated_tokens", "truncated_queries", "windowed_pairs"}.isdisjoint(counts)

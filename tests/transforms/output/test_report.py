@@ -118,7 +118,7 @@ def test_what_no_part_tells_is_unknown() -> None:
     assert report["pairs"]["truncated"] is None
     assert report["queries"]["truncated"] is None
     assert report["last_run"]["cost"] is None
-    assert "not told by this model" in five_line_summary("out", report)
+    assert "unknown for this model" in five_line_summary("out", report)
 
 
 def test_where_nothing_was_scored_nothing_was_cut() -> None:
@@ -133,7 +133,7 @@ def test_run_that_found_everything_done_has_no_speed() -> None:
     assert run["cost_per_1000_pairs"] is None
 
 
-def test_total_keeps_noughts_and_knows_nothing_of_the_rest() -> None:
+def test_total_keeps_zeros_and_knows_nothing_of_the_rest() -> None:
     parts = {"a": Part(Counter(x=0), True), "b": Part(Counter(y=2), False)}
     assert dict(total(parts)) == {"x": 0, "y": 2}
 
