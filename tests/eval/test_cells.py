@@ -46,7 +46,7 @@ def test_cells_and_failures_are_read_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "problem"),
     [
         ({"value": 1.5}, "value is not between 0 and 1"),
         ({"value": None}, "value is not between 0 and 1"),
@@ -57,11 +57,11 @@ def test_cells_and_failures_are_read_back(tmp_path: Path) -> None:
         ({"rejected": 3}, "argument of type 'int' is not iterable"),
     ],
 )
-def test_a_damaged_cell_is_named(tmp_path: Path, change: dict[str, object], told: str) -> None:
+def test_a_damaged_cell_is_named(tmp_path: Path, change: dict[str, object], problem: str) -> None:
     write(tmp_path, PLAIN)
     path = Path(cell_path(str(tmp_path), PLAIN.model, PLAIN.dataset))
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(UserError, match=f"{path.name}: not a cell of a benchmark .{told}.; delete it"):
+    with pytest.raises(UserError, match=f"{path.name}: not a cell of a benchmark .{problem}.; delete it"):
         read_cells(str(tmp_path))
 
 

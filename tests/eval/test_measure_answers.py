@@ -115,7 +115,7 @@ note        queries with candidates that are not in the answers: 1; left out
     )
 
 
-def test_the_report_tells_where_its_figures_are_from(tmp_path: Path, out: Path, answers: str, candidates: Path) -> None:
+def test_the_report_names_where_its_figures_are_from(tmp_path: Path, out: Path, answers: str, candidates: Path) -> None:
     report = measured(tmp_path, str(out), "--answers", answers)
     assert [row["measure"] for row in report["measures"]] == ["Recall@10", "Recall"]
     assert (report["answers"], report["candidates"]) == (answers, [str(candidates)])
@@ -182,7 +182,7 @@ def test_nulls_and_undecodable_texts_hold_nothing(tmp_path: Path) -> None:
     assert listed.missing("q2", ["good"]) == ["good"]
 
 
-def test_odd_answers_are_told(tmp_path: Path, out: Path) -> None:
+def test_odd_answers_are_reported(tmp_path: Path, out: Path) -> None:
     path = tmp_path / "odd.jsonl"
     path.write_text('{"query_id": "q1", "answers": []}\n{"query_id": "q2", "answers": [" "]}\n')
     assert measured(tmp_path, str(out), "--answers", str(path))["notes"] == [

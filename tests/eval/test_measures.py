@@ -82,7 +82,7 @@ def test_names_are_parsed_in_order_and_once() -> None:
     assert [str(measure) for measure in parse_measures(names)] == ["R(rel=2)@100", "nDCG@10", "SetR", "RR@10"]
 
 
-def test_all_bad_names_are_told_together() -> None:
+def test_all_bad_names_are_reported_together() -> None:
     bad = [
         "ndcg@10",
         "R",

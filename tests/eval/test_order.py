@@ -101,7 +101,7 @@ def test_reads_outputs(tmp_path: Path, qrels: str, capsys: pytest.CaptureFixture
     }
 
 
-def test_tells_what_one_output_lacks(tmp_path: Path, qrels: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_reports_what_one_output_lacks(tmp_path: Path, qrels: str, capsys: pytest.CaptureFixture[str]) -> None:
     outputs = [write(tmp_path / "1", BEST, "best_first"), write(tmp_path / "2", BEST | {"q2": "x"}, "worst_first")]
     write_rejected(tmp_path / "2", [{"query_id": "q2", "doc_id": "y", "reason": "out_of_memory"}])
     (tmp_path / "2" / "_SUCCESS").unlink()
@@ -146,7 +146,7 @@ def test_tells_what_one_output_lacks(tmp_path: Path, qrels: str, capsys: pytest.
         ),
     ],
 )
-def test_mistakes_are_told_in_one_line(
+def test_mistakes_are_reported_in_one_line(
     tmp_path: Path,
     qrels: str,
     arguments: list[str],

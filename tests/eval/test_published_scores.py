@@ -62,7 +62,7 @@ def test_every_row_of_the_paper_is_recomputed() -> None:
 
 
 @pytest.mark.parametrize(("order", "expected"), [("best_first", 61.85), ("worst_first", 61.45), ("random", 62.24)])
-def test_the_order_of_the_candidates_is_told_apart(order: str, expected: float) -> None:
+def test_the_order_of_the_candidates_is_distinguished(order: str, expected: float) -> None:
     row = published_row(V3, "beir", order)
     assert row is not None
     assert average("beir", row.scores).mean == pytest.approx(expected, abs=0.00501)

@@ -26,8 +26,8 @@ def row(cells: list[Cell], name: str, model: str) -> dict[str, Any]:
 
 
 def marks(*cells: Cell) -> dict[tuple[str, str], list[str]]:
-    told = contents(cells, [])
-    return {(section["name"], row["model"]): row["marks"] for section in told["datasets"] for row in section["rows"]}
+    content = contents(cells, [])
+    return {(section["name"], row["model"]): row["marks"] for section in content["datasets"] for row in section["rows"]}
 
 
 def test_an_average_over_all_data_sets_stands_beside_card_and_paper() -> None:
@@ -155,18 +155,21 @@ def test_rejected_pairs_and_unequal_candidates_are_marked() -> None:
 
 
 def test_own_data_have_no_average() -> None:
-    told = contents([PLAIN, cell(V3, "other", 0.6)], [])
-    assert {row["count"] for section in told["benchmarks"] for row in section["rows"]} == {0}
-    assert [(each["dataset"], each["first_stage"]) for each in told["own"]["rows"]] == [("other", 40.0), ("own", 40.0)]
-    assert told["own"]["models"] == [V3, "small-cross-encoder"]
-    assert told["own"]["rows"][0]["values"][1] is None
+    table = contents([PLAIN, cell(V3, "other", 0.6)], [])
+    assert {row["count"] for section in table["benchmarks"] for row in section["rows"]} == {0}
+    assert [(each["dataset"], each["first_stage"]) for each in table["own"]["rows"]] == [
+        ("other", 40.0),
+        ("own", 40.0),
+    ]
+    assert table["own"]["models"] == [V3, "small-cross-encoder"]
+    assert table["own"]["rows"][0]["values"][1] is None
 
 
-def test_what_is_missing_is_told() -> None:
-    told = contents([PLAIN, cell(V3, "other", 0.6)], [Failure(BGE, "own", "no weights")])["missing"]
-    assert told["failed"] == [{"model": BGE, "dataset": "own", "failed": "no weights"}]
-    assert told["not_run"] == [[V3, "own"], [BGE, "other"], ["small-cross-encoder", "other"]]
-    assert told["untouched"] == ["BEIR", "MIRACL", "MKQA", "CoIR"]
+def test_what_is_missing_is_reported() -> None:
+    table = contents([PLAIN, cell(V3, "other", 0.6)], [Failure(BGE, "own", "no weights")])["missing"]
+    assert table["failed"] == [{"model": BGE, "dataset": "own", "failed": "no weights"}]
+    assert table["not_run"] == [[V3, "own"], [BGE, "other"], ["small-cross-encoder", "other"]]
+    assert table["untouched"] == ["BEIR", "MIRACL", "MKQA", "CoIR"]
 
 
 def test_languages_stand_side_by_side() -> None:
@@ -194,10 +197,10 @@ def test_models_that_read_different_candidates_have_no_first_stage_in_common() -
     assert [row["first_stage"] for row in section["languages"]["rows"]] == [None, 25.0]
 
 
-def test_an_older_figure_is_marked_and_its_reason_told() -> None:
-    told = contents([replace(PLAIN, outdated="no weights")], [])
-    assert [row["marks"] for row in told["datasets"][0]["rows"]] == [["‖"]]
-    assert told["missing"]["outdated"] == [["small-cross-encoder", "own", "no weights"]]
+def test_an_older_figure_is_marked_and_its_reason_reported() -> None:
+    content = contents([replace(PLAIN, outdated="no weights")], [])
+    assert [row["marks"] for row in content["datasets"][0]["rows"]] == [["‖"]]
+    assert content["missing"]["outdated"] == [["small-cross-encoder", "own", "no weights"]]
 
 
 V5 = "dense:jinaai/jina-embeddings-v5-text-small"

@@ -56,7 +56,7 @@ class Page(HTMLParser):
         self.texts.append(data)
 
 
-def told(cells: list[Cell], failures: tuple[Failure, ...] = ()) -> dict[str, object]:
+def filled(cells: list[Cell], failures: tuple[Failure, ...] = ()) -> dict[str, object]:
     return contents(cells, failures) | {"title": "A title", "made": "today"}
 
 
@@ -65,7 +65,7 @@ def evil() -> dict[str, object]:
         cell(EVIL, EVIL_DATA, 0.5, EVIL, notes=[EVIL], rejected={"pairs": 1, "by_reason": {EVIL: 1}}),
         cell(EVIL, "beir/nq", 0.5, trained_on=EVIL, languages={EVIL: {"queries": 1, "reranked": 0.5}}),
     ]
-    return told(cells, (Failure(EVIL, "own", EVIL),)) | {"title": EVIL}
+    return filled(cells, (Failure(EVIL, "own", EVIL),)) | {"title": EVIL}
 
 
 def test_what_comes_from_outside_is_escaped_in_the_page() -> None:
@@ -77,7 +77,7 @@ def test_what_comes_from_outside_is_escaped_in_the_page() -> None:
 
 
 def test_the_page_needs_nothing_from_elsewhere() -> None:
-    page = Page(html(told([PLAIN, *benchmark(V3, "beir")]), draw(told([PLAIN, *benchmark(V3, "beir")]))))
+    page = Page(html(filled([PLAIN, *benchmark(V3, "beir")]), draw(filled([PLAIN, *benchmark(V3, "beir")]))))
     assert not [value for name, value in page.attributes if name in {"src", "srcset", "data", "poster"}]
     links = [value or "" for name, value in page.attributes if name in {"href", "xlink:href"}]
     inside = {link[1:] for link in links if link.startswith("#")}
@@ -89,17 +89,19 @@ def test_the_page_needs_nothing_from_elsewhere() -> None:
     assert re.findall(r"url\((?!#)", text) == []
 
 
-def test_the_page_tells_what_is_missing_and_where_figures_are_from() -> None:
+def test_the_page_says_what_is_missing_and_where_figures_are_from() -> None:
     partly = [*benchmark(V3, "beir")[1:], replace(PLAIN, fingerprint="cafe0123", outdated="no disk")]
-    text = " ".join(" ".join(Page(html(told(partly, (Failure("m", "own", "no weights"),)), {})).texts).split())
+    text = " ".join(" ".join(Page(html(filled(partly, (Failure("m", "own", "no weights"),)), {})).texts).split())
     assert "12 of 13 data sets count, so there is no average; missing are TREC-COVID" in text
     assert "m on own failed: no weights" in text
     assert "small-cross-encoder on own shows an older figure: no disk" in text
-    assert "small-cross-encoder on own shows an older figure: no disk" in markdown(told(partly))
+    assert "small-cross-encoder on own shows an older figure: no disk" in markdown(filled(partly))
     assert "No data set was measured of MIRACL, MKQA, CoIR." in text
     assert "fingerprint cafe0123" in text
     assert "execution.kernel packed_sdpa" in text
-    assert "No data set here has a published value" not in " ".join(Page(html(told(partly), draw(told(partly)))).texts)
+    assert "No data set here has a published value" not in " ".join(
+        Page(html(filled(partly), draw(filled(partly)))).texts
+    )
 
 
 def test_markdown_tables_hold_together_whatever_the_names() -> None:
@@ -113,7 +115,7 @@ def test_markdown_tables_hold_together_whatever_the_names() -> None:
 
 
 def test_markdown_has_published_and_measured_values() -> None:
-    text = markdown(told(benchmark(V3, "beir", added=1.0)))
+    text = markdown(filled(benchmark(V3, "beir", added=1.0)))
     assert "| jinaai/jina-reranker-v3 | 0.6B | 61.94 | 61.85 | 62.85 | +0.91 | +1.00 | 13 of 13 |" in text
     assert "| BAAI/bge-reranker-v2-m3 | 0.6B | 56.51 | 56.51 | – | – | – | 0 of 13 |" in text  # noqa: RUF001
 
@@ -127,7 +129,7 @@ def points(svg: str) -> list[str]:
 
 def test_plots_have_a_point_for_each_figure() -> None:
     cells = [*benchmark(V3, "beir"), replace(PLAIN, trained_on="seen"), cell("other", "own", 0.6)]
-    plots = draw(told(cells))
+    plots = draw(filled(cells))
     assert {name: len(points(plot.svg)) for name, plot in plots.items()} == {
         "published": 13,
         "gain": 15,
@@ -141,11 +143,11 @@ def test_plots_have_a_point_for_each_figure() -> None:
 
 def test_plots_without_figures_are_left_out() -> None:
     bare = replace(PLAIN, first_stage=None, run=PLAIN.run | {"pairs_per_second": None})  # type: ignore[operator]
-    assert draw(told([bare])) == {}
+    assert draw(filled([bare])) == {}
 
 
 def test_plots_are_the_same_each_time_and_in_the_colours_of_the_page() -> None:
-    first, second = draw(told([PLAIN])), draw(told([PLAIN]))
+    first, second = draw(filled([PLAIN])), draw(filled([PLAIN]))
     assert first == second
     drawn = set(re.findall(r"#[0-9a-f]{6}", "".join(plot.svg for plot in first.values())))
     assert drawn == set()

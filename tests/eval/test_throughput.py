@@ -167,11 +167,11 @@ def test_rounds_take_turns_and_compare_within_a_round(monkeypatch: pytest.Monkey
 
 
 def test_the_embedded_model_and_the_whole_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    told = tmp_path / "told.json"
+    path = tmp_path / "figures.json"
     options = ["--pairs", "12", "--repeats", "1", "--device", "cpu", "--dtype", "float32", "--price_per_hour", "3.6"]
-    command = ["throughput", "--model", "small-cross-encoder", *options, "--json", str(told)]
+    command = ["throughput", "--model", "small-cross-encoder", *options, "--json", str(path)]
     assert main([*command, "--without", "sentence-transformers"]) == 0
-    figures = json.loads(told.read_text())
+    figures = json.loads(path.read_text())
     assert list(figures["arms"]) == ["core", "ceiling", "whole job"]
     assert figures["arms"]["core"]["tokens"] == figures["arms"]["whole job"]["tokens"] == 1254
     assert figures["arms"]["core"]["pairs"] == 12

@@ -44,7 +44,7 @@ def test_grade_1_counts_for_ndcg_and_not_for_recall_and_ap_where_grade_2_is_aske
     }
 
 
-def test_two_sets_of_judgements_of_one_collection_are_told_apart(tmp_path: Path) -> None:
+def test_two_sets_of_judgements_of_one_collection_are_distinguished(tmp_path: Path) -> None:
     run = "q Q0 a 1 2 t\nq Q0 b 2 1 t\n"
     first, second = (measure(tmp_path, run, qrels, "nDCG@10") for qrels in ("q 0 a 1\n", "q 0 b 1\n"))
     assert (means(first)["nDCG@10"], means(second)["nDCG@10"]) == (1.0, 0.6309)

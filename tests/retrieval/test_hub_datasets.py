@@ -69,8 +69,8 @@ def run(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[
 
 @pytest.fixture(scope="module")
 def fetched(run: tuple[Path, list[str]]) -> Path:
-    folder, told = run
-    assert told[:4] == ["exit 0"] * 4
+    folder, lines = run
+    assert lines[:4] == ["exit 0"] * 4
     return folder
 
 
@@ -106,22 +106,22 @@ def test_judgements_and_answers(fetched: Path) -> None:
     )
 
 
-def test_report_tells_the_commits(fetched: Path) -> None:
-    told = {name: report(fetched / name) for name in NAMES}
-    assert {name: entry["source"]["revisions"] for name, entry in told.items()} == {
+def test_report_names_the_commits(fetched: Path) -> None:
+    reports = {name: report(fetched / name) for name in NAMES}
+    assert {name: entry["source"]["revisions"] for name, entry in reports.items()} == {
         "beir/scifact": {"BeIR/scifact": COMMIT, "BeIR/scifact-qrels": COMMIT},
         "miracl/yo": {"miracl/miracl-corpus": COMMIT, "miracl/miracl": COMMIT},
         "mkqa/de": {"BeIR/nq": COMMIT, "apple/mkqa": COMMIT},
         "coir/cosqa": {"CoIR-Retrieval/cosqa-queries-corpus": COMMIT, "CoIR-Retrieval/cosqa-qrels": COMMIT},
     }
-    assert {name: entry["split"] for name, entry in told.items()} == {
+    assert {name: entry["split"] for name, entry in reports.items()} == {
         "beir/scifact": "test",
         "miracl/yo": "dev",
         "mkqa/de": "train",
         "coir/cosqa": "test",
     }
-    assert [entry["exclude_identical_ids"] for entry in told.values()] == [True, False, False, False]
-    assert [entry["corpus_documents"] for entry in told.values()] == [3, 2, 3, 2]
+    assert [entry["exclude_identical_ids"] for entry in reports.values()] == [True, False, False, False]
+    assert [entry["corpus_documents"] for entry in reports.values()] == [3, 2, 3, 2]
 
 
 def test_a_local_copy_gives_the_same_bytes(fetched: Path, copied: Path) -> None:
@@ -138,10 +138,10 @@ def test_neither_code_nor_other_sets_are_fetched(fetched: Path, hub: Hub) -> Non
 
 
 def test_missing_and_changed_sets_take_one_line(run: tuple[Path, list[str]]) -> None:
-    told = run[1][4:]
+    lines = run[1][4:]
     quora = "corpus.jsonl.gz or corpus.jsonl or corpus/*.parquet or corpus/*.jsonl.gz"
-    assert [line for line in told if line.startswith("exit")] == ["exit 2"] * 4
-    missing, gated, changed, emptied = (line for line in told if line.startswith("error"))
+    assert [line for line in lines if line.startswith("exit")] == ["exit 2"] * 4
+    missing, gated, changed, emptied = (line for line in lines if line.startswith("error"))
     assert missing == (
         "error: dataset BeIR/nfcorpus: neither a directory here nor on the hub, or private there; check it, or set "
         "HF_TOKEN"

@@ -47,7 +47,7 @@ def test_documents_in_tsv(tmp_path: Path, content: bytes, expected: list[Documen
     assert list(records.documents(str(path))) == expected
 
 
-def test_a_document_without_a_text_is_told_apart(tmp_path: Path) -> None:
+def test_a_document_without_a_text_is_distinguished(tmp_path: Path) -> None:
     path = tmp_path / "corpus.jsonl"
     path.write_bytes(copies.lines([{"docid": "2#0", "text": None}]))
     assert list(records.documents(str(path))) == [Document("2#0", None, None)]

@@ -60,7 +60,7 @@ def test_first_pattern_that_matches_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("more", [0, 10_000])
-def test_file_that_changes_is_told_wherever_it_changes(tmp_path: Path, more: int) -> None:
+def test_file_that_changes_is_reported_wherever_it_changes(tmp_path: Path, more: int) -> None:
     folder = copies.directory(tmp_path, [*copies.WIKIPEDIA, *({"_id": f"d{n}", "text": "x"} for n in range(more))])
     before = source.of_dataset(str(folder)).corpus[0]
     content = (folder / "corpus.jsonl").read_bytes()

@@ -90,7 +90,7 @@ def test_unlisted_models(tmp_path: Path) -> None:
     assert recognise(checkpoints.locate(str(tiny_encoder.bert(tmp_path / "encoder")))) is UNLISTED_ENCODER
 
 
-def test_a_model_that_does_not_tell_what_it_is_needs_model_like(tmp_path: Path) -> None:
+def test_a_model_that_does_not_say_what_it_is_needs_model_like(tmp_path: Path) -> None:
     found = checkpoints.locate(str(tiny_causal.qwen3(tmp_path)))
     with pytest.raises(
         UserError, match=r"model_type 'qwen3', does not say which model this is; say it with --model_like"

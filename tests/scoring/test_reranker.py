@@ -160,7 +160,7 @@ def test_fingerprint_is_the_same_for_the_same_model_and_settings(tmp_path: Path)
         ({"dtype": "int4"}, "--dtype int4: give auto, float32, bfloat16, float16"),
     ],
 )
-def test_mistakes_are_told_before_anything_is_loaded(arguments: dict[str, Any], message: str) -> None:
+def test_mistakes_are_reported_before_anything_is_loaded(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError) as refused:
         specify("small-cross-encoder", **arguments)
     assert str(refused.value).startswith(message)

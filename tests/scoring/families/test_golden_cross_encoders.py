@@ -144,7 +144,7 @@ def test_jina_v2_is_recognised_by_its_files_alone(jina_checkpoint: Checkpoint) -
 
 
 def test_windows_for_which_the_query_leaves_no_room_are_refused(jina_checkpoint: Checkpoint) -> None:
-    """The vendor's code fails on an assertion; its limit for queries is 512 unless told, here half of max_length."""
+    """The vendor's code fails on an assertion; its limit for queries is 512 by default, here half of max_length."""
     settings = replace(catalogue.recognise(jina_checkpoint).settings, max_length=512)
     cross_encoder.resolve(jina_checkpoint, settings)
     with pytest.raises(UserError) as refused:

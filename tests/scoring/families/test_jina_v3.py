@@ -82,12 +82,12 @@ def checkpoint(folder: Path) -> dict[str, JinaEmbeddingsV3Model]:
             change[name] = ALPHA / RANK * (b[i] @ a[i] if linear else a[i] @ b[i])
     save_file({name: tensor.contiguous() for name, tensor in stored.items()}, folder / "model.safetensors")
     lora = {"lora_adaptations": ADAPTERS, "lora_rank": RANK, "lora_alpha": ALPHA}
-    told = {"model_type": "xlm-roberta", "position_embedding_type": "rotary", "rotary_emb_base": 20000.0}
+    rotary = {"model_type": "xlm-roberta", "position_embedding_type": "rotary", "rotary_emb_base": 20000.0}
     code = {
         "AutoConfig": "x--configuration_xlm_roberta.XLMRobertaFlashConfig",
         "AutoModel": "x--modeling_lora.XLMRobertaLoRA",
     }
-    tiny.write(folder / "config.json", SIZES | lora | told | {"architectures": ["XLMRobertaLoRA"], "auto_map": code})
+    tiny.write(folder / "config.json", SIZES | lora | rotary | {"architectures": ["XLMRobertaLoRA"], "auto_map": code})
     models = {}
     for adapter, change in zip(ADAPTERS, changed, strict=True):
         model = JinaEmbeddingsV3Model(config, add_pooling_layer=False)

@@ -49,7 +49,7 @@ def test_the_first_window_changes_the_scores(tmp_path: Path) -> None:
     assert np.abs(np.subtract(one, other)).max() > 1e-3
 
 
-def test_a_directory_tells_by_its_windows_which_of_the_two_it_is(folder: Path, tmp_path: Path) -> None:
+def test_a_directory_says_by_its_windows_which_of_the_two_it_is(folder: Path, tmp_path: Path) -> None:
     assert recognise(locate(str(folder))) is named("jinaai/jina-reranker-v3.5")
     full = tiny_listwise.checkpoint(tmp_path / "full")
     assert recognise(locate(str(full))) is named("jinaai/jina-reranker-v3")

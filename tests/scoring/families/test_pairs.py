@@ -26,7 +26,7 @@ def ids(*values: int) -> Ids:
 
 
 def tokenizer(pair: str) -> Any:
-    """One whose vocabulary is a 10, b 11, [S] 0, [E] 1, and which builds pairs as told."""
+    """One whose vocabulary is a 10, b 11, [S] 0, [E] 1, and which builds pairs as this says."""
     backend = Tokenizer(WordLevel({"a": 10, "b": 11, "[S]": 0, "[E]": 1}, unk_token="[E]"))
     backend.pre_tokenizer = WhitespaceSplit()
     backend.post_processor = TemplateProcessing("[S] $A", pair, special_tokens=[("[S]", 0), ("[E]", 1)])

@@ -69,7 +69,7 @@ def test_an_answer_in_gzip_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "encoding", "told"),
+    ("content", "encoding", "message"),
     [
         (gzip.compress(b" " * (64 * 1024 * 1024) + b"1", 9), "gzip", "the answer is larger than 64 MiB"),
         (gzip.compress(gzip.compress(GOOD)), "gzip, gzip", "the answer is compressed as gzip, gzip; only gzip was"),
@@ -77,13 +77,13 @@ def test_an_answer_in_gzip_is_read() -> None:
     ],
     ids=["large when expanded", "compressed twice", "not compressed"],
 )
-def test_an_answer_that_expands_beyond_bounds_is_none(content: bytes, encoding: str, told: str) -> None:
+def test_an_answer_that_expands_beyond_bounds_is_none(content: bytes, encoding: str, message: str) -> None:
     with (
         RerankServer(habit=status(200, content, Content_Encoding=encoding)) as server,
         pytest.raises(UnavailableError) as caught,
     ):
         load(server.address).score("q", ["0.5"])
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_body_without_end_ends(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +127,7 @@ KEY_IN_OTHER_WORDS = [
 
 @pytest.mark.parametrize("form", KEY_IN_OTHER_WORDS, ids=range(len(KEY_IN_OTHER_WORDS)))
 @pytest.mark.parametrize("kind", ["another form", "refused", "redirect", "header"])
-def test_the_key_is_told_in_no_form(kind: str, form: str) -> None:
+def test_the_key_is_shown_in_no_form(kind: str, form: str) -> None:
     step = {
         "another form": say(f"key {form}"),
         "refused": status(401, f"key {form}"),
@@ -136,10 +136,10 @@ def test_the_key_is_told_in_no_form(kind: str, form: str) -> None:
     }[kind]
     with RerankServer(habit=step) as server, pytest.raises(UserError) as caught:
         load(server.address).score("q", ["0.5"])
-    told = str(caught.value)
-    assert "[key]" in told
-    assert form not in told
-    assert all(form[start : start + 8] not in told for start in range(len(form) - 8)), told
+    message = str(caught.value)
+    assert "[key]" in message
+    assert form not in message
+    assert all(form[start : start + 8] not in message for start in range(len(form) - 8)), message
 
 
 def test_control_characters_of_a_server_are_escaped() -> None:

@@ -64,7 +64,7 @@ def serve() -> Iterator[Callable[..., RerankServer]]:
 
 
 def load(server: RerankServer, **settings: Any) -> Endpoint:
-    """The endpoint of a server, one request at a time unless told otherwise."""
+    """The endpoint of a server, one request at a time by default."""
     return specify(server.address, Settings(**{"endpoint_concurrency": 1, **settings})).load()
 
 
@@ -146,11 +146,11 @@ def test_nothing_to_score_sends_nothing(serve: Callable[..., RerankServer]) -> N
     assert server.received == []
 
 
-def test_progress_tells_pairs_and_the_tokens_of_the_answer(serve: Callable[..., RerankServer]) -> None:
-    told: list[tuple[float, int]] = []
+def test_progress_reports_pairs_and_the_tokens_of_the_answer(serve: Callable[..., RerankServer]) -> None:
+    progress: list[tuple[float, int]] = []
     task = RankingTask("q", ["1", "1", "0", "0.5"])
-    load(serve(), endpoint_batch=2).score_tasks([task], lambda pairs, tokens: told.append((pairs, tokens)))
-    assert sorted(told) == [(1, 10), (3, 20)]
+    load(serve(), endpoint_batch=2).score_tasks([task], lambda pairs, tokens: progress.append((pairs, tokens)))
+    assert sorted(progress) == [(1, 10), (3, 20)]
 
 
 def test_requests_are_under_way_together_but_not_more_than_allowed(serve: Callable[..., RerankServer]) -> None:
@@ -452,7 +452,9 @@ def test_an_endpoint_that_hangs_is_down(serve: Callable[..., RerankServer]) -> N
         '{"results": [{"index": 0, "score": 0.5}]}',
     ],
 )
-def test_what_is_no_such_api_is_told_after_the_first_request(serve: Callable[..., RerankServer], said: str) -> None:
+def test_what_is_not_such_an_api_is_reported_after_the_first_request(
+    serve: Callable[..., RerankServer], said: str
+) -> None:
     server = serve(habit=say(said))
     with pytest.raises(UserError) as caught:
         score(server, "a", "b", endpoint_batch=1)
@@ -474,7 +476,7 @@ def test_a_pause_beyond_patience_is_not_waited_for(serve: Callable[..., RerankSe
     assert len(server.received) == 1
 
 
-def test_an_address_that_nobody_listens_at_is_told_at_once(serve: Callable[..., RerankServer]) -> None:
+def test_an_address_that_nobody_listens_at_is_reported_at_once(serve: Callable[..., RerankServer]) -> None:
     server = serve()
     server.close()
     with pytest.raises(UserError) as caught:
@@ -531,7 +533,7 @@ def test_the_key_goes_into_the_header_and_nowhere_else(
         cut,
     ],
 )
-def test_errors_do_not_tell_the_key(
+def test_errors_do_not_show_the_key(
     serve: Callable[..., RerankServer], monkeypatch: pytest.MonkeyPatch, step: Step
 ) -> None:
     monkeypatch.setenv("RERANK_API_KEY", KEY)

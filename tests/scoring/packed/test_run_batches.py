@@ -59,7 +59,7 @@ def test_no_sequences_need_no_pass() -> None:
     assert model.batches == []
 
 
-def test_progress_tells_sequences_and_tokens_of_each_pass() -> None:
+def test_progress_reports_sequences_and_tokens_of_each_pass() -> None:
     seen: list[tuple[int, int]] = []
     run(
         sequences(2, 5, 3, 5),

@@ -406,7 +406,7 @@ def test_identity_is_that_of_the_contents_wherever_they_lie(original: Path, fold
 
 
 def test_identity_passes_over_what_decides_no_score(original: Path, folder: Path) -> None:
-    (folder / "README.md").write_text("told anew", encoding="utf-8")
+    (folder / "README.md").write_text("written anew", encoding="utf-8")
     tiny.write(folder / "trainer_state.json", {"step": 900})
     (folder / "optimizer.pt").write_bytes(b"0")
     shutil.copytree(original, folder / "checkpoint-500")

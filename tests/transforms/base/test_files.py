@@ -49,15 +49,15 @@ def test_failed_write_keeps_the_old_file_and_removes_its_temporary(root: str) ->
     assert files.list_names(root) == ["a.txt"]
 
 
-def test_a_filesystem_that_fails_is_told_in_one_line(root: str) -> None:
+def test_a_filesystem_that_fails_is_reported_in_one_line(root: str) -> None:
     def write(stream: BinaryIO) -> None:
         raise OSError(errno.ENOSPC, "No space\nleft on device")
 
     path = files.join(root, "a.txt")
     with pytest.raises(UnavailableError) as refused:
         files.write_atomically(path, write)
-    told = "[Errno 28] No space left on device; what is done is kept, the same command continues"
-    assert str(refused.value) == f"{path} cannot be written: {told}"
+    message = "[Errno 28] No space left on device; what is done is kept, the same command continues"
+    assert str(refused.value) == f"{path} cannot be written: {message}"
     assert files.list_names(root) == []
 
 

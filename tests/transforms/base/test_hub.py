@@ -61,7 +61,7 @@ class Client:
             check=True,
             capture_output=True,
         )
-        assert done.stderr == b"", "what went wrong is told once"
+        assert done.stderr == b"", "what went wrong is reported once"
         return list(json.loads(done.stdout))
 
 

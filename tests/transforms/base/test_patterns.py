@@ -132,7 +132,7 @@ def test_a_glob_finds_nothing_of_the_job_that_it_is_the_input_of(root: str) -> N
     with pytest.raises(UserError, match=r"out/\*\*' matches no file but the job's own; give a Parquet file, "):
         expand([files.join(output, "**")], output)
     own = files.join(output, "scored/part-00000-00000-00000.parquet")
-    assert expand([own], output) == [own]  # who names it is told that it is the job's own
+    assert expand([own], output) == [own]  # who names it learns that it is the job's own
 
 
 def test_a_job_s_own_files_are_known_through_links(tmp_path: Path) -> None:

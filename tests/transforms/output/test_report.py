@@ -111,7 +111,7 @@ def test_report_says_what_was_asked_of_an_endpoint() -> None:
     assert report["endpoint"] == {"requests": 3, "tokens": 40}
 
 
-def test_what_no_part_tells_is_unknown() -> None:
+def test_what_no_part_reports_is_unknown() -> None:
     counts = Counter(queries=1, pairs=2, scored=2)
     report = summarise({"part-0": Part(counts, True)}, before=[], seconds=1.0, stage_seconds={})
     assert report["tokens"] == {"total": None, "truncated": None, "computed": 0, "padding_share": 0.0}
