@@ -33,7 +33,7 @@ def expand(patterns: Sequence[str], output: str | None = None) -> list[str]:
     best_last = sorted(sorted(found, reverse=True), key=lambda path: found[path] == path)
     paths = sorted({found[path]: path for path in best_last}.values())
     for path in paths:
-        if not is_one_line(path):  # bytes that are no UTF-8 too, which no Parquet column could hold
+        if not is_one_line(path):  # bytes that are not UTF-8 too, which no Parquet column could hold
             raise UserError(f"input {path!r}: its name cannot be written down; rename it")
     return paths
 

@@ -30,12 +30,12 @@ def tasks_of(frame: Any, query: str, text: str, column: str) -> tuple[list[Ranki
         The tasks in the order of their first rows; and, for each of their pairs in turn, its row.
 
     Raises:
-        UserError: it is no table, lacks a column, has the new one already, or has nulls or other things than texts.
+        UserError: it is not a table, lacks a column, has the new one already, or has nulls or values that are not text.
     """
     try:
         table = frame if isinstance(frame, pa.Table) else pa.table(frame)
     except (TypeError, ValueError, pa.ArrowException) as error:
-        raise UserError(f"frame: is no table ({one_line(error)}); give one of pandas, Polars or Arrow") from error
+        raise UserError(f"frame: is not a table ({one_line(error)}); give one of pandas, Polars or Arrow") from error
     for name in (query, text):
         if name not in table.column_names:
             raise UserError(

@@ -75,7 +75,7 @@ class Scorer(ABC):
             instruction: for a model that takes one.
 
         Raises:
-            UserError: the documents are no list of texts, or the model takes no instruction.
+            UserError: the documents are not a list of texts, or the model takes no instruction.
 
         Example:
             >>> from transforms.scoring import Reranker
@@ -120,7 +120,8 @@ class Scorer(ABC):
             The same kind of table, its rows in the same order.
 
         Raises:
-            UserError: it is no table, lacks a column, has the new one already, or has nulls or other things than texts.
+            UserError: it is not a table, lacks a column, has the new one already, or has nulls or values that
+                are not text.
 
         Example:
             >>> import pyarrow as pa
