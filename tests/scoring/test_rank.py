@@ -122,7 +122,7 @@ def test_progress_is_a_bar_of_pairs(reranker: Reranker, capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("frame", "choices", "message"),
     [
-        (PAIRS["query"], {}, "frame: is no table"),
+        (PAIRS["query"], {}, "frame: is not a table"),
         (
             pa.table(PAIRS),
             {"text": "body"},
