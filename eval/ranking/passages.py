@@ -85,11 +85,11 @@ def _pairs(path: str) -> Iterator[Pair]:
     footer = read_footer(path)
     if not footer.metadata.num_rows:  # what wrote it may not have known the types
         return
-    columns = resolve(path, footer.metadata.schema)
     with open_parquet(path, footer.hash) as parquet:
-        for row_group in range(parquet.num_row_groups):
+        columns = resolve(parquet)
+        for row_group in range(parquet.metadata.num_row_groups):
             try:
-                for batch in batches(parquet, row_group, columns.paths()):
+                for batch in batches(parquet, row_group, columns.paths(), columns.plain):
                     if columns.layout == "flat":
                         pairs = flat_batch(batch, columns, path, 0)
                         yield from _rendered(pairs.column("query_id"), pairs)

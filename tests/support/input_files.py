@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -81,6 +82,15 @@ def write(path: Path, table: pa.Table, **options: Any) -> str:
     return str(path)
 
 
+def write_noted(path: Path, table: pa.Table, noted: pa.Schema, row_group_size: int | None = None) -> str:
+    """Writes a table with a note of other types for Arrow, as other programs do."""
+    note = base64.b64encode(noted.serialize().to_pybytes())
+    with pq.ParquetWriter(path, table.schema, store_schema=False) as writer:
+        writer.write_table(table, row_group_size)
+        writer.add_key_value_metadata({"ARROW:schema": note})
+    return str(path)
+
+
 def damage(path: str, row_group: int, column: str) -> None:
     """Overwrites the head of a column's first page, the dictionary if it has one."""
     metadata = pq.read_metadata(path)
@@ -120,3 +130,18 @@ def rejected(shards: Sequence[Shard], *columns: str) -> list[tuple[Any, ...]]:
 
 def count(shards: Sequence[Shard], name: str) -> int:
     return sum(shard.counts[name] for shard in shards)
+
+
+def read_nested(folder: Path, *rows: Any, **options: Any) -> list[Shard]:
+    """The shards of a file of these rows of the nested layout."""
+    return read(write(folder / "nested.parquet", nested_table(rows)), **options)
+
+
+def read_flat(folder: Path, *rows: Any, **options: Any) -> list[Shard]:
+    """Likewise of the flat layout."""
+    return read(write(folder / "flat.parquet", flat_table(rows)), **options)
+
+
+def sizes(shards: Sequence[Shard]) -> list[tuple[str, bool, int]]:
+    """Each shard's name, whether it is its unit's last, and its pairs."""
+    return [(shard.name, shard.last, shard.pairs.num_rows) for shard in shards]

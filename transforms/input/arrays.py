@@ -15,6 +15,8 @@ def is_text(data_type: pa.DataType) -> bool:
     """Whether the type is an encoding of string."""
     if pa.types.is_dictionary(data_type):
         return is_text(data_type.value_type)
+    if isinstance(data_type, pa.BaseExtensionType):  # JSON in a string, say
+        return is_text(data_type.storage_type)
     kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
     return any(is_kind(data_type) for is_kind in kinds)
 
@@ -28,19 +30,11 @@ def as_type(array: pa.Array, data_type: pa.DataType) -> pa.Array:
         return array
     if pa.types.is_dictionary(array.type):
         return as_type(array.dictionary_decode(), data_type)
+    if isinstance(array, pa.ExtensionArray):
+        return as_type(array.storage, data_type)
     if data_type == pa.int32():
         array = pc.if_else(pc.less(pc.abs(array.cast(pa.float64(), safe=False)), 2.0**31), array, None)
     return array.cast(data_type, safe=False)
-
-
-def as_kept(array: pa.Array) -> pa.Array:
-    """A column that is carried to the output: encodings of string become string, all else stays."""
-    return as_type(array, kept_type(array.type))
-
-
-def kept_type(data_type: pa.DataType) -> pa.DataType:
-    """Type of a carried column in the output, given that in the input."""
-    return pa.string() if is_text(data_type) else data_type
 
 
 def mask(array: pa.Array) -> NDArray[np.bool_]:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from transforms.base.errors import UserError
 from transforms.input.arrays import is_text
+from transforms.input.kept import ColumnTypes, carried_type, is_list, needs_plain
+from transforms.input.parquet import ParquetInput
 from transforms.schema import SCORED
 
 Layout = Literal["nested", "flat"]
@@ -50,7 +51,7 @@ INTERNAL = "__rerank_"
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns that are read from one file, by level, each with its type in the file.
+    """The columns that are read from one file, by level, each with its type: in the file, or as it is carried.
 
     Attributes:
         layout: one row per query (nested) or per pair (flat).
@@ -59,6 +60,7 @@ class Columns:
         kept_query, kept_candidate: those to carry to the output, each also in the mapping above.
         prefix: what stands before a candidate's field in the path of its Parquet column; empty in the flat layout, and
             where lists that are all empty or null were written without the type of their entries.
+        plain: whether they are read in Parquet's own types, see `transforms.input.parquet.batches`.
     """
 
     layout: Layout
@@ -67,12 +69,15 @@ class Columns:
     kept_query: tuple[str, ...] = ()
     kept_candidate: tuple[str, ...] = ()
     prefix: str = ""
+    plain: bool = False
 
     @property
-    def kept_types(self) -> dict[str, pa.DataType]:
-        return {name: self.query[name] for name in self.kept_query} | {
-            name: self.candidate[name] for name in self.kept_candidate
-        }
+    def kept_query_types(self) -> dict[str, pa.DataType]:
+        return _select(self.query, self.kept_query)
+
+    @property
+    def kept_candidate_types(self) -> dict[str, pa.DataType]:
+        return _select(self.candidate, self.kept_candidate)
 
     def paths(self) -> list[str]:
         """Paths of the Parquet columns to read."""
@@ -81,13 +86,13 @@ class Columns:
         return list(dict.fromkeys([*self.query, *(self.prefix + name for name in self.candidate)]))
 
 
-def resolve(path: str, schema: pq.ParquetSchema, keep_columns: Sequence[str] = ()) -> Columns:
+def resolve(parquet: ParquetInput, keep_columns: Sequence[str] = ()) -> Columns:
     """Finds the columns that the job reads in a file's schema, and checks their types.
 
     Raises:
         UserError: a column is missing, there twice, or of a wrong type, or one cannot be kept.
     """
-    arrow = schema.to_arrow_schema()
+    path, arrow = parquet.path, parquet.noted.schema_arrow
     wanted = [*_QUERY, *_CANDIDATE, "candidates", *keep_columns]
     top = _by_name(path, arrow, "column", wanted)
     nested = "candidates" in top
@@ -95,7 +100,7 @@ def resolve(path: str, schema: pq.ParquetSchema, keep_columns: Sequence[str] = (
         raise UserError(
             f'{path}: no column "candidates" (one row per query) nor "doc_id" (one row per pair); it has {_names(top)}'
         )
-    fields, prefix = _candidate_fields(path, schema, top["candidates"], wanted) if nested else (top, "")
+    fields, prefix = _candidate_fields(parquet, top["candidates"], wanted) if nested else (top, "")
     if fields is None:
         fields = {name: pa.null() for name in [*_CANDIDATE, *keep_columns] if name not in top}
     _check(path, "column", top, _QUERY)
@@ -107,13 +112,21 @@ def resolve(path: str, schema: pq.ParquetSchema, keep_columns: Sequence[str] = (
     kept_candidate = tuple(name for name in dict.fromkeys(keep_columns) if name not in kept_query)
     is_own = REGROUPED in (arrow.metadata or {})
     own = [name for name in {**top, **fields} if is_own and name.startswith(INTERNAL)]
+    plain_top = {field.name: field.type for field in parquet.plain.schema_arrow}
+    plain_fields = {field.name: field.type for field in plain_top["candidates"].value_type} if prefix else plain_top
+    carried = {name: ColumnTypes(top[name], plain_top[name]) for name in kept_query} | {
+        name: ColumnTypes(fields[name], plain_fields.get(name, fields[name])) for name in kept_candidate
+    }
+    plain = any(map(needs_plain, carried.values())) or (nested and pa.types.is_fixed_size_list(top["candidates"]))
+    kept = {name: carried_type(types, plain) for name, types in carried.items()}
     return Columns(
         layout="nested" if nested else "flat",
-        query=_select(top, [*_QUERY, *kept_query, *own]),
-        candidate=_select(fields, [*_CANDIDATE, *kept_candidate, *own]),
+        query=_select(top | kept, [*_QUERY, *kept_query, *own]),
+        candidate=_select(fields | kept, [*_CANDIDATE, *kept_candidate, *own]),
         kept_query=kept_query,
         kept_candidate=kept_candidate,
         prefix=prefix,
+        plain=plain,
     )
 
 
@@ -132,11 +145,11 @@ def _by_name(
 
 
 def _candidate_fields(
-    path: str, schema: pq.ParquetSchema, candidates: pa.DataType, wanted: Collection[str]
+    parquet: ParquetInput, candidates: pa.DataType, wanted: Collection[str]
 ) -> tuple[dict[str, pa.DataType] | None, str]:
-    """The fields of the candidates' struct (None where the file does not tell) and the prefix of their paths."""
-    lists = ("list", "large_list", "fixed_size_list", "list_view", "large_list_view")
-    if any(getattr(pa.types, f"is_{name}")(candidates) for name in lists):
+    """The fields of the candidates' struct (None where the file has no type for them) and the prefix of their paths."""
+    path, schema = parquet.path, parquet.metadata.schema
+    if is_list(candidates):
         if pa.types.is_null(candidates.value_type):
             return None, ""
         if pa.types.is_struct(candidates.value_type):

@@ -12,9 +12,8 @@ import pyarrow.parquet as pq
 from apache_beam.io.filesystem import BeamIOError
 
 from transforms.base.errors import UserError, one_line
-from transforms.input.arrays import kept_type
 from transforms.input.columns import Columns, Layout, resolve
-from transforms.input.parquet import read_footer
+from transforms.input.parquet import of_footer, read_footer
 
 # Footers are small and remote ones take a round trip or two each.
 _THREADS = 16
@@ -68,18 +67,31 @@ def total_pairs(inputs: Sequence[InputFile]) -> int | None:
 
 def _inspect_one(path: str, index: int, *, keep_columns: Sequence[str]) -> tuple[InputFile, Columns | None]:
     try:
-        metadata, footer_hash, size, _ = read_footer(path)
+        footer = read_footer(path)
     except (OSError, BeamIOError) as error:
         raise UserError(f"{path}: cannot be read: {one_line(error)}") from error
+    metadata = footer.metadata
     if metadata.num_rows == 0:
-        return InputFile(index, path, size, footer_hash, "nested", 0, 0), None
+        return InputFile(index, path, footer.size, footer.hash, "nested", 0, 0), None
+    _check_codecs(path, metadata)
     try:
-        columns = resolve(path, metadata.schema, keep_columns)
+        columns = resolve(of_footer(path, footer), keep_columns)
     except pa.ArrowException as error:
         raise UserError(f"{path}: its schema cannot be read: {one_line(error)}") from error
     counts = [count_pairs(metadata.row_group(i), columns) for i in range(metadata.num_row_groups)]
     pairs = sum(count for count, _ in counts) if all(exact for _, exact in counts) else None
-    return InputFile(index, path, size, footer_hash, columns.layout, metadata.num_rows, pairs), columns
+    return InputFile(index, path, footer.size, footer.hash, columns.layout, metadata.num_rows, pairs), columns
+
+
+def _check_codecs(path: str, metadata: pq.FileMetaData) -> None:
+    first = metadata.row_group(0)
+    for codec in {first.column(i).compression for i in range(first.num_columns)} - {"UNCOMPRESSED"}:
+        try:
+            known = pa.Codec.is_available(codec.lower())
+        except ValueError:
+            known = False
+        if not known:
+            raise UserError(f"{path}: is compressed with {codec}, which pyarrow cannot read here; write it with zstd")
 
 
 def count_pairs(row_group: pq.RowGroupMetaData, columns: Columns) -> tuple[int, bool]:
@@ -111,8 +123,7 @@ def _check_one_layout(files: Iterable[InputFile]) -> None:
 def _check_kept_types(files: Sequence[tuple[InputFile, Columns]]) -> None:
     seen: dict[str, tuple[pa.DataType, str]] = {}
     for file, columns in files:
-        for name, data_type in columns.kept_types.items():
-            here = kept_type(data_type)
+        for name, here in (columns.kept_query_types | columns.kept_candidate_types).items():
             first, where = seen.setdefault(name, (here, file.path))
             if here != first:
                 raise UserError(

@@ -1,11 +1,11 @@
-"""Reading Parquet a little at a time, and telling a damaged file from a filesystem that fails."""
+"""Reading Parquet a little at a time, and telling damage from types that cannot be read and filesystems that fail."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import BinaryIO, NamedTuple
 
 import pyarrow as pa
@@ -24,10 +24,34 @@ _BATCH_BYTES = 8 << 20
 _BATCH_VALUES = 4096
 
 
+# The key under which writers note Arrow's types; the other one is as long and means nothing.
+_NOTE, _NO_NOTE = b"ARROW:schema", b"ARROW-schema"
+
+
+class ParquetInput(NamedTuple):
+    """A Parquet file, open.
+
+    Attributes:
+        path: of the file.
+        noted: reads it in the types that its writer noted for Arrow.
+        plain: reads it in Parquet's own types, which pyarrow before 26 can where lists of a fixed size hold nulls.
+    """
+
+    path: str
+    noted: pq.ParquetFile
+    plain: pq.ParquetFile
+
+    @property
+    def metadata(self) -> pq.FileMetaData:
+        """The footer's."""
+        return self.noted.metadata
+
+
 class Footer(NamedTuple):
     """What the end of a Parquet file says of it."""
 
     metadata: pq.FileMetaData
+    plain: pq.FileMetaData  # without Arrow's types, where writers note them
     hash: str  # hexadecimal SHA-256 of the footer's own bytes
     size: int  # bytes of the file
     tail: bytes  # its last _TAIL_BYTES
@@ -53,9 +77,28 @@ def read_footer(path: str) -> Footer:
             end = stream.read()
     try:
         metadata = pq.read_metadata(pa.BufferReader(end[-length:]))
+        plain = pq.read_metadata(pa.BufferReader(end[-length:].replace(_NOTE, _NO_NOTE)))
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path}: its Parquet footer cannot be read: {one_line(error)}") from error
-    return Footer(metadata, hashlib.sha256(end[-length:-8]).hexdigest(), size, tail)
+    return Footer(metadata, plain, hashlib.sha256(end[-length:-8]).hexdigest(), size, tail)
+
+
+def of_footer(path: str, footer: Footer) -> ParquetInput:
+    """The file as far as its footer describes it: for its types, not to read it."""
+    return _open(path, pa.BufferReader(b""), footer)
+
+
+def _open(path: str, stream: BinaryIO, footer: Footer) -> ParquetInput:
+    # Timestamps of Impala and old Sparks reach beyond what nanoseconds in int64 can hold.
+    open_with = partial(
+        pq.ParquetFile,
+        stream,
+        buffer_size=_BUFFER_BYTES,
+        pre_buffer=False,
+        page_checksum_verification=True,
+        coerce_int96_timestamp_unit="us",
+    )
+    return ParquetInput(path, open_with(metadata=footer.metadata), open_with(metadata=footer.plain))
 
 
 def _tail(stream: BinaryIO) -> tuple[int, bytes]:
@@ -79,7 +122,7 @@ def _changed(path: str) -> UserError:
 
 
 @contextmanager
-def open_parquet(path: str, footer_hash: str) -> Iterator[pq.ParquetFile]:
+def open_parquet(path: str, footer_hash: str) -> Iterator[ParquetInput]:
     """The file as it was when its footer had this hash.
 
     Raises:
@@ -96,33 +139,48 @@ def open_parquet(path: str, footer_hash: str) -> Iterator[pq.ParquetFile]:
     with stream:
         if _tail(stream) != (footer.size, footer.tail):
             raise _changed(path)
-        yield pq.ParquetFile(
-            stream,
-            metadata=footer.metadata,
-            buffer_size=_BUFFER_BYTES,
-            pre_buffer=False,
-            page_checksum_verification=True,
-        )
+        yield _open(path, stream, footer)
 
 
 class DamagedError(Exception):
     """A row group cannot be decoded any further; the message is one line."""
 
 
-def batches(parquet: pq.ParquetFile, row_group: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def batches(
+    parquet: ParquetInput, row_group: int, columns: Sequence[str], plain: bool = False
+) -> Iterator[pa.RecordBatch]:
     """The row group's rows in order, of the columns (or leaves) named, in batches sized by the row group's averages.
+
+    Where rows cannot be decoded in the types that the writer noted for Arrow, they come in Parquet's own types: a
+    dictionary with more values than its type counts, say. What those cannot decode either is damaged.
+
+    Args:
+        parquet: the file.
+        row_group: its number.
+        columns: paths.
+        plain: read in Parquet's own types from the first row.
 
     Raises:
         DamagedError: the rows that follow cannot be decoded, and never will be.
         OSError: the filesystem failed; another attempt may succeed.
     """
     rows = _batch_rows(parquet.metadata.row_group(row_group), columns)
-    try:
-        yield from parquet.iter_batches(rows, row_groups=[row_group], columns=list(columns), use_threads=False)
-    except Exception as error:
-        if _is_damage(error):
-            raise DamagedError(one_line(error)) from error
-        raise
+    done = 0
+    for reader in [parquet.plain] if plain else [parquet.noted, parquet.plain]:
+        start = 0
+        try:
+            for batch in reader.iter_batches(rows, row_groups=[row_group], columns=list(columns), use_threads=False):
+                new = batch.slice(max(done - start, 0))
+                start += batch.num_rows
+                if new.num_rows:
+                    done = start
+                    yield new
+            return
+        except Exception as error:
+            if not _may_be_damage(error):
+                raise
+            if reader is parquet.plain:
+                raise DamagedError(one_line(error)) from error
 
 
 def _batch_rows(row_group: pq.RowGroupMetaData, columns: Sequence[str]) -> int:
@@ -135,7 +193,7 @@ def _batch_rows(row_group: pq.RowGroupMetaData, columns: Sequence[str]) -> int:
     return max(1, min(_BATCH_BYTES * rows // max(size, 1), _BATCH_VALUES * rows // max(values, 1)))
 
 
-def _is_damage(error: Exception) -> bool:
+def _may_be_damage(error: Exception) -> bool:
     # Arrow reports damaged pages as its own exceptions or as a bare OSError without errno. All else (a connection that
     # broke, a file that is gone, no memory) may go well the next time.
     if isinstance(error, pa.ArrowException):

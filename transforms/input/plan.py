@@ -157,7 +157,7 @@ def _row_groups(files: Iterable[InputFile], repeats: _Repeats) -> Iterator[_RowG
             continue
         start, previous = 0, None
         with open_parquet(file.path, file.footer_hash) as parquet:
-            for index in range(parquet.num_row_groups):
+            for index in range(parquet.metadata.num_row_groups):
                 stop = start + parquet.metadata.row_group(index).num_rows
                 row, boundary, damage = start, None, None
                 try:

@@ -7,13 +7,12 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from transforms.input.arrays import run_starts
 from transforms.input.cleaning import COUNTS, Clean, clean
 from transforms.input.columns import Columns, resolve
 from transforms.input.inputs import count_pairs
-from transforms.input.parquet import DamagedError, batches, open_parquet
+from transforms.input.parquet import DamagedError, ParquetInput, batches, open_parquet
 from transforms.input.plan import Unit
 from transforms.input.rows import Rows, flat_batch, group, lost, lost_rows, nested_rows, with_fault
 from transforms.input.template import Template
@@ -78,7 +77,7 @@ def _shard(name: str, last: bool, parts: Sequence[Clean]) -> Shard:
 def _read(unit: Unit, keep_columns: Sequence[str]) -> Iterator[Rows]:
     path = unit.file.path
     with open_parquet(path, unit.file.footer_hash) as parquet:
-        columns = resolve(path, parquet.metadata.schema, keep_columns)
+        columns = resolve(parquet, keep_columns)
         if unit.damage is not None:
             pairs = unit.stop - unit.start if columns.layout == "flat" else _pairs(parquet, unit, columns)
             yield lost_rows(columns, path, unit.start, pairs, unit.damage)
@@ -89,16 +88,16 @@ def _read(unit: Unit, keep_columns: Sequence[str]) -> Iterator[Rows]:
             yield from map(group, _whole_runs(flat))
 
 
-def _pairs(parquet: pq.ParquetFile, unit: Unit, columns: Columns) -> int:
+def _pairs(parquet: ParquetInput, unit: Unit, columns: Columns) -> int:
     pairs, _ = count_pairs(parquet.metadata.row_group(unit.row_group), columns)
     return pairs
 
 
-def _read_nested(parquet: pq.ParquetFile, unit: Unit, columns: Columns) -> Iterator[Rows]:
+def _read_nested(parquet: ParquetInput, unit: Unit, columns: Columns) -> Iterator[Rows]:
     path, row, seen = unit.file.path, unit.start, 0
     duplicates = np.array(unit.duplicates, np.int64)
     try:
-        for batch in batches(parquet, unit.row_group, columns.paths()):
+        for batch in batches(parquet, unit.row_group, columns.paths(), columns.plain):
             rows = nested_rows(batch, columns, path, row)
             here = duplicates[(duplicates >= row) & (duplicates < row + batch.num_rows)]
             yield with_fault(rows, here - row, "duplicate_query_id")
@@ -108,7 +107,7 @@ def _read_nested(parquet: pq.ParquetFile, unit: Unit, columns: Columns) -> Itera
 
 
 def read_flat(
-    parquet: pq.ParquetFile, path: str, columns: Columns, row_group: int, row_group_start: int, start: int, stop: int
+    parquet: ParquetInput, path: str, columns: Columns, row_group: int, row_group_start: int, start: int, stop: int
 ) -> Iterator[pa.RecordBatch]:
     """Rows `start` to `stop` (half-open) of a file in the flat layout, in the form of `rows.flat_batch`.
 
@@ -119,7 +118,7 @@ def read_flat(
     while row < stop:
         end = row + parquet.metadata.row_group(row_group).num_rows
         try:
-            for batch in batches(parquet, row_group, columns.paths()):
+            for batch in batches(parquet, row_group, columns.paths(), columns.plain):
                 first, after = max(start - row, 0), min(stop - row, batch.num_rows)
                 if first < after:
                     yield flat_batch(batch.slice(first, after - first), columns, path, row + first)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from transforms.input.arrays import as_kept, as_type, decodable, mask, nulls, objects, run_starts
+from transforms.input.arrays import as_type, decodable, mask, nulls, objects, run_starts
 from transforms.input.columns import INTERNAL, Columns
+from transforms.input.kept import as_kept
 from transforms.schema import PAIRS, Reason
 
 SOURCE = PAIRS.field("source_file").type
@@ -84,8 +85,8 @@ def nested_rows(batch: pa.RecordBatch, columns: Columns, path: str, first_row: i
     }
     top = {name: batch.column(name) for name in columns.query}
     return Rows(
-        _assemble(QUERY_FIELDS, query_origin, top, columns.kept_query, n),
-        _assemble(ENTRY_FIELDS, entry_origin, fields, columns.kept_candidate, len(items)),
+        _assemble(QUERY_FIELDS, query_origin, top, columns.kept_query_types, n),
+        _assemble(ENTRY_FIELDS, entry_origin, fields, columns.kept_candidate_types, len(items)),
         n_entries,
     )
 
@@ -95,7 +96,7 @@ def flat_batch(batch: pa.RecordBatch, columns: Columns, path: str, first_row: in
     n = batch.num_rows
     found = {name: batch.column(name) for name in [*columns.query, *columns.candidate]}
     origin = {"source_file": source(path, n), "source_row": pa.array(np.arange(first_row, first_row + n))}
-    return _assemble(QUERY_FIELDS | ENTRY_FIELDS, origin, found, columns.kept_candidate, n)
+    return _assemble(QUERY_FIELDS | ENTRY_FIELDS, origin, found, columns.kept_candidate_types, n)
 
 
 def lost(columns: Columns, path: str, row: int, pairs: int, detail: str) -> pa.RecordBatch:
@@ -107,16 +108,18 @@ def lost(columns: Columns, path: str, row: int, pairs: int, detail: str) -> pa.R
         "source_file": source(path, 1),
         "source_row": pa.array([row]),
     }
-    kept = {name: pa.nulls(1, columns.candidate[name]) for name in columns.kept_candidate}
-    return _assemble(QUERY_FIELDS | ENTRY_FIELDS, given, kept, columns.kept_candidate, 1)
+    types = columns.kept_candidate_types
+    kept = {name: pa.nulls(1, data_type) for name, data_type in types.items()}
+    return _assemble(QUERY_FIELDS | ENTRY_FIELDS, given, kept, types, 1)
 
 
 def lost_rows(columns: Columns, path: str, row: int, pairs: int, detail: str) -> Rows:
     """The same in the form of `Rows`."""
     rows = group(lost(columns, path, row, pairs, detail))
-    kept = {name: pa.nulls(1, columns.query[name]) for name in columns.kept_query}
+    types = columns.kept_query_types
+    kept = {name: pa.nulls(1, data_type) for name, data_type in types.items()}
     given = dict(zip(rows.queries.schema.names, rows.queries.columns, strict=True))
-    return Rows(_assemble(QUERY_FIELDS, given, kept, columns.kept_query, 1), rows.entries, rows.n_entries)
+    return Rows(_assemble(QUERY_FIELDS, given, kept, types, 1), rows.entries, rows.n_entries)
 
 
 def group(flat: pa.RecordBatch) -> Rows:
@@ -152,7 +155,7 @@ def group(flat: pa.RecordBatch) -> Rows:
     entries = entries if is_pair.all() else entries.filter(pa.array(is_pair))
     n_entries = np.bincount(run, weights=is_pair, minlength=len(first)).astype(np.int64)
     given["n_candidates"] = pc.coalesce(given["n_candidates"], pa.array(n_entries, pa.int32()))
-    return Rows(_assemble(QUERY_FIELDS, given, {}, (), len(first)), entries, n_entries)
+    return Rows(_assemble(QUERY_FIELDS, given, {}, {}, len(first)), entries, n_entries)
 
 
 def with_fault(rows: Rows, places: NDArray[np.int64], reason: Reason) -> Rows:
@@ -182,7 +185,7 @@ def _assemble(
     fields: Mapping[str, pa.DataType],
     known: Mapping[str, pa.Array],
     read: Mapping[str, pa.Array],
-    kept: Iterable[str],
+    kept: Mapping[str, pa.DataType],
     n: int,
 ) -> pa.RecordBatch:
     """The fields, from the input's columns where it has them, and the columns to keep.
@@ -193,7 +196,7 @@ def _assemble(
     given |= known
     given |= {name.removeprefix(INTERNAL): array for name, array in read.items() if name.startswith(INTERNAL)}
     columns = {name: as_type(given[name], t) if name in given else pa.nulls(n, t) for name, t in fields.items()}
-    columns |= {KEEP + name: as_kept(read[name]) for name in kept}
+    columns |= {KEEP + name: as_kept(name, read[name], data_type) for name, data_type in kept.items()}
     return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 
 

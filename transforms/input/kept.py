@@ -1,0 +1,143 @@
+"""Columns that are carried to the output as they are: in which type, and which cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from transforms.base.errors import UserError
+from transforms.input.arrays import is_text
+
+_LISTS: dict[str, Callable[[pa.Field], pa.DataType]] = {
+    "list": pa.list_,
+    "large_list": pa.large_list,
+    "list_view": pa.list_view,
+    "large_list_view": pa.large_list_view,
+}
+
+
+class ColumnTypes(NamedTuple):
+    """One column's type as the writer noted it for Arrow, and in Parquet's own types."""
+
+    noted: pa.DataType
+    plain: pa.DataType
+
+
+def is_list(data_type: pa.DataType) -> bool:
+    """Whether the type is one of Arrow's lists."""
+    return any(_is_named(data_type, name) for name in (*_LISTS, "fixed_size_list"))
+
+
+def needs_plain(types: ColumnTypes) -> bool:
+    """Whether a column that is carried has to be read in Parquet's own types.
+
+    pyarrow before 26 cannot read nulls in lists of a fixed size in those that the writer noted, and some of these it
+    can read but neither pick rows of nor convert.
+    """
+    return has_fixed_size(types.noted) or not _is_carried(types.noted, _written(types.noted))
+
+
+def has_fixed_size(data_type: pa.DataType) -> bool:
+    """Whether the type is a list of a fixed size, or has one in it."""
+    return _has(data_type, pa.types.is_fixed_size_list)
+
+
+def carried_type(types: ColumnTypes, plain: bool) -> pa.DataType:
+    """The type of a carried column in the output.
+
+    It is the noted type, where encodings of string are string and views are what they are views of; where a column
+    that is read in Parquet's own types cannot be brought back to that, theirs.
+
+    Args:
+        types: of the column.
+        plain: whether it is read in Parquet's own types.
+    """
+    written = _written(types.noted)
+    return written if not plain or _is_carried(types.plain, written) else _written(types.plain)
+
+
+def as_kept(name: str, array: pa.Array, data_type: pa.DataType) -> pa.Array:
+    """The column `name` in the type in which it is carried.
+
+    Raises:
+        UserError: it has more values than the type counts, though the writer noted that.
+    """
+    if array.type == data_type:
+        return array
+    if _has(data_type, pa.types.is_dictionary):  # pyarrow writes numbers beyond its type, and ends the process
+        raise UserError(f"column {name!r} has more values than {data_type} counts; convert it")
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    return array.cast(data_type, safe=False)
+
+
+def _written(data_type: pa.DataType) -> pa.DataType:
+    if isinstance(data_type, pa.BaseExtensionType):
+        return data_type
+    return pa.string() if is_text(data_type) else _without_views(data_type)
+
+
+def _without_views(data_type: pa.DataType) -> pa.DataType:
+    """The type with strings and binaries in place of views of them, which pyarrow cannot pick rows of."""
+    if not _has(data_type, _is_view):
+        return data_type
+    if _is_view(data_type):
+        return pa.string() if pa.types.is_string_view(data_type) else pa.binary()
+    inner = [data_type.field(i).with_type(_without_views(data_type.field(i).type)) for i in range(data_type.num_fields)]
+    if pa.types.is_struct(data_type):
+        return pa.struct(inner)
+    if pa.types.is_map(data_type):
+        return pa.map_(*(field.type for field in inner[0].type))
+    if pa.types.is_fixed_size_list(data_type):
+        return pa.list_(inner[0], data_type.list_size)
+    return next(make(inner[0]) for name, make in _LISTS.items() if _is_named(data_type, name))
+
+
+def _is_named(data_type: pa.DataType, name: str) -> bool:
+    return bool(getattr(pa.types, f"is_{name}")(data_type))
+
+
+def _is_view(data_type: pa.DataType) -> bool:
+    return bool(pa.types.is_string_view(data_type) or pa.types.is_binary_view(data_type))
+
+
+def _has(data_type: pa.DataType, is_kind: Callable[[pa.DataType], bool]) -> bool:
+    return any(map(is_kind, _all_in(data_type)))
+
+
+def _all_in(data_type: pa.DataType) -> Iterator[pa.DataType]:
+    """The type, and all within it."""
+    yield data_type
+    if isinstance(data_type, pa.BaseExtensionType):
+        yield from _all_in(data_type.storage_type)
+    elif pa.types.is_dictionary(data_type):
+        yield from _all_in(data_type.value_type)
+    else:
+        for i in range(data_type.num_fields):
+            yield from _all_in(data_type.field(i).type)
+
+
+@lru_cache(maxsize=256)
+def _is_carried(read: pa.DataType, target: pa.DataType) -> bool:
+    """Whether pyarrow does all to a column that carrying takes, tried on a row."""
+    if read != target and _is_lossy(target):
+        return False
+    try:
+        kept = as_kept("", pa.nulls(1, read), target)
+        rows = pa.concat_arrays([kept, kept]).take(pa.array([1, 0]))
+        pq.write_table(pa.table({"column": rows}), pa.BufferOutputStream())
+    except (pa.ArrowException, TypeError, UserError):
+        return False
+    return True
+
+
+def _is_lossy(target: pa.DataType) -> bool:
+    """Whether pyarrow's conversion to a type goes wrong for some values: dictionaries of more values than their type
+    counts, null lists of a fixed size in a struct, and fields of nulls alone, which lose their length."""
+    inner = list(_all_in(target))[1:]
+    fragile = (pa.types.is_fixed_size_list, pa.types.is_null, pa.types.is_dictionary)
+    return pa.types.is_dictionary(target) or any(is_kind(found) for found in inner for is_kind in fragile)
