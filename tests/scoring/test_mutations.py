@@ -1,156 +1,121 @@
-"""Every key of a checkpoint's files, one at a time with another value: scores are the reference's, or it is refused.
-
-The references are sentence-transformers and, under it, transformers. The keys of config.json are those of transformers'
-own class; those of the other files are what the libraries write there, and what they read besides.
-"""
+"""Every key of a checkpoint's files, one at a time with another value: scores are the reference's, or it is refused."""
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-import torch
-from numpy.typing import NDArray
 from sentence_transformers import CrossEncoder, SentenceTransformer
-from transformers import AutoConfig
+from transformers import Qwen3Config, Qwen3ForSequenceClassification
 
-from tests.support import tiny, tiny_encoder
+from tests.scoring.families.test_m0 import m0
+from tests.support import references, tiny, tiny_causal, tiny_encoder, tiny_listwise, tiny_modular
+from tests.support.mutations import changed, mutants
+from tests.support.references import DOCUMENTS, QUERIES, Scores
 from transforms.base.errors import UserError
 from transforms.scoring import RankingTask, Reranker
 
-LONG = "a b c d e f g h z y x w v u t s r q p o n m l k j i h g f e d"
-DOCUMENTS = ["c", "d e f", "a A b Z", LONG]
-QUERIES = ["a b", LONG]
 TASKS = [RankingTask(query, DOCUMENTS) for query in QUERIES]
-# Keys that the libraries read and tiny directories do not have, with the values that change nothing.
-FURTHER: dict[str, dict[str, Any]] = {
-    "config.json": {"is_causal": True},
-    "tokenizer_config.json": {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "model_max_length": 32,
-        "padding_side": "right",
-        "truncation_side": "right",
-        "do_lower_case": False,
-        "strip_accents": None,
-        "add_prefix_space": False,
-        "add_bos_token": False,
-        "add_eos_token": False,
-        "split_special_tokens": False,
-        "clean_up_tokenization_spaces": False,
-    },
-    "config_sentence_transformers.json": {
-        "prompts": {"query": "", "document": "", "classify": "b c "},
-        "default_prompt_name": None,
-        "similarity_fn_name": "cosine",
-        "truncate_dim": None,
-    },
-    "1_Pooling/config.json": {"include_prompt": True},
+
+
+def sized(make: Callable[[Path], object], padding: str) -> Callable[[Path], object]:
+    """With what sentence-transformers needs to pad and to cut."""
+
+    def made(folder: Path) -> None:
+        make(folder)
+        tiny.change(folder / "tokenizer_config.json", pad_token=padding, model_max_length=32)
+
+    return made
+
+
+def saved(make: Callable[[Path], object], library: Any) -> Callable[[Path], object]:
+    """As sentence-transformers 6 writes it."""
+
+    def made(folder: Path) -> None:
+        before = folder.parent / "before"
+        before.mkdir()
+        make(before)
+        library(str(before), device="cpu", local_files_only=True).save_pretrained(str(folder))
+
+    return made
+
+
+def trained_head(folder: Path) -> None:
+    sizes: dict[str, Any] = tiny_causal.SIZES | {"num_labels": 1, "head_dim": 8}
+    tiny_causal.save(folder, Qwen3ForSequenceClassification(Qwen3Config(**sizes)))
+
+
+class Case(NamedTuple):
+    make: Callable[[Path], object]
+    reference: Callable[[Path], Scores]
+    options: dict[str, Any] = {}  # noqa: RUF012
+
+
+RAW: dict[str, Any] = {"max_length": 1024, "activation": "none"}
+QWEN3 = RAW | {"like": "Qwen/Qwen3-Reranker-0.6B"}
+CASES = {
+    "BERT cross-encoder": Case(sized(tiny.bert, "[PAD]"), references.cross_encoder),
+    "XLM-R cross-encoder": Case(sized(tiny.xlm_roberta, "<pad>"), references.cross_encoder),
+    "ModernBERT cross-encoder": Case(sized(tiny.modern_bert, "[PAD]"), references.cross_encoder),
+    "BERT cross-encoder with modules.json": Case(
+        saved(sized(tiny.bert, "[PAD]"), CrossEncoder), references.cross_encoder
+    ),
+    "cross-encoder of modules": Case(tiny_modular.modular_cross_encoder, references.cross_encoder),
+    "BERT encoder": Case(saved(tiny_encoder.bert, SentenceTransformer), references.encoder),
+    "XLM-R encoder, older files": Case(tiny_encoder.xlm_roberta, references.encoder),
+    "Qwen3 encoder": Case(tiny_encoder.qwen3, references.encoder),
+    "listwise": Case(
+        lambda folder: tiny_listwise.checkpoint(folder), references.listwise, {"like": "jinaai/jina-reranker-v3"}
+    ),
+    "yes/no, Qwen3": Case(tiny_causal.qwen3, references.yes_no, QWEN3),
+    "yes/no, Qwen2": Case(tiny_causal.qwen2, references.mxbai, RAW | {"like": "mixedbread-ai/mxbai-rerank-base-v2"}),
+    "Qwen3 with a trained head": Case(trained_head, references.trained_head, QWEN3),
+    "m0": Case(m0, references.m0, {"like": "jinaai/jina-reranker-m0"}),
 }
-# Another valid value of a word; other kinds of values have theirs in `others`.
-WORDS: dict[str, list[Any]] = {
-    "hidden_act": ["relu"],
-    "model_type": ["roberta"],
-    "padding_side": ["left"],
-    "truncation_side": ["left"],
-    "tokenizer_class": ["BertTokenizer", "XLMRobertaTokenizer"],
-    "default_prompt_name": ["classify"],
-    "similarity_fn_name": ["dot", "euclidean"],
-    "truncate_dim": [3, 100],
-    "model_input_names": [["input_ids", "attention_mask"]],
-    "layer_types": [["sliding_attention", "full_attention"]],
-}
 
 
-def others(key: str, value: Any) -> list[Any]:
-    if key in WORDS:
-        return WORDS[key]
-    if isinstance(value, bool):
-        return [not value]
-    if isinstance(value, int):
-        return [value + 1, 2 * value]
-    if isinstance(value, float):
-        return [2 * value + 0.5, 100 * value]
-    return [1, True, "relu"] if value is None else []
+def ours(folder: Path, options: dict[str, Any]) -> Scores:
+    return Reranker.load(str(folder), device="cpu", dtype="float32", **options).score_tasks(TASKS).score
 
 
-def cross_encoder(folder: Path) -> NDArray[np.float32]:
-    model = CrossEncoder(str(folder), device="cpu", local_files_only=True, activation_fn=torch.nn.Identity())
-    return np.array([model.predict([(query, text)])[0] for query in QUERIES for text in DOCUMENTS])
-
-
-def encoder(folder: Path) -> NDArray[np.float32]:
-    model: Any = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
-    prompts = {"prompt_name": model.default_prompt_name} if model.default_prompt_name else {"prompt": ""}
-    queries, documents = (model.encode(texts, **prompts) for texts in (QUERIES, DOCUMENTS))
-    return np.asarray(model.similarity(queries, documents)).reshape(-1)
-
-
-def ours(folder: Path) -> NDArray[np.float32]:
-    return Reranker.load(str(folder), device="cpu", dtype="float32").score_tasks(TASKS).score
-
-
-def mutants(folder: Path) -> Iterator[tuple[str, str, Any]]:
-    """File, key and another value."""
-    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*.json")}
-    for file in sorted(files - {"tokenizer.json", "modules.json"}):
-        found = tiny.read(folder / file)
-        known = AutoConfig.from_pretrained(folder).to_dict() if file == "config.json" else {}
-        for key, value in (FURTHER.get(file, {}) | known | found).items():
-            for other in others(key, value):
-                yield file, key, other
-
-
-@pytest.mark.parametrize(
-    ("make", "reference", "padding"),
-    [
-        (tiny.bert, cross_encoder, "[PAD]"),
-        (tiny.xlm_roberta, cross_encoder, "<pad>"),
-        (tiny_encoder.bert, encoder, "[PAD]"),
-        (tiny_encoder.xlm_roberta, encoder, "<pad>"),
-        (tiny_encoder.qwen3, encoder, None),
-    ],
-    ids=["bert", "xlm_roberta", "bert_encoder", "xlm_roberta_encoder", "qwen3_encoder"],
-)
-def test_a_key_with_another_value_is_followed_or_refused(
-    tmp_path: Path,
-    make: Callable[[Path], Path],
-    reference: Callable[[Path], NDArray[np.float32]],
-    padding: str | None,
-) -> None:
-    original = tmp_path / "original"
-    make(original)
-    if padding is not None:
-        tiny.change(original / "tokenizer_config.json", pad_token=padding, model_max_length=32)
-    if reference is encoder:
-        tiny.write(original / "config_sentence_transformers.json", {"similarity_fn_name": "cosine"})
-    unchanged = reference(original)
-    np.testing.assert_allclose(ours(original), unchanged, atol=1e-5)
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_a_key_with_another_value_is_followed_or_refused(tmp_path: Path, case: Case) -> None:
+    folder = tmp_path / "model"
+    if case.reference is not references.listwise:
+        folder.mkdir()
+    made = case.make(folder)
+    folder = made if isinstance(made, Path) else folder
+    unchanged = case.reference(folder)
+    np.testing.assert_allclose(ours(folder, case.options), unchanged, atol=1e-5)
     counts: Counter[str] = Counter()
+    keys = set()
     wrong = []
-    for number, (file, key, value) in enumerate(mutants(original)):
-        folder = Path(shutil.copytree(original, tmp_path / str(number)))
-        content = tiny.read(folder / file) if (folder / file).exists() else {}
-        tiny.write(folder / file, content | {key: value})
-        try:
-            scores = ours(folder)
-        except UserError:
-            counts["refused"] += 1
-            continue
-        except Exception as error:
-            wrong.append(f"{file} {key} {value!r}: {error!r}")
-            continue
-        try:
-            expected = reference(folder)
-        except Exception:
-            counts["refused by the reference alone"] += 1
-            continue
-        if not np.allclose(scores, expected, atol=1e-5):
-            wrong.append(f"{file} {key} {value!r}: {abs(scores - expected).max():.1e}")
-        counts["without effect" if np.allclose(expected, unchanged, atol=1e-5) else "followed"] += 1
-    print(dict(counts))
-    assert wrong == []
+    for mutant in mutants(folder):
+        keys.add(mutant.key)
+        with changed(folder, mutant):
+            try:
+                scores = ours(folder, case.options)
+            except UserError:
+                counts["refused"] += 1
+                continue
+            except BaseException as error:
+                wrong.append(f"{mutant}: {error!r}")
+                continue
+            try:
+                expected = case.reference(folder)
+            except Exception:
+                counts["refused by the reference alone"] += 1
+                continue
+        if expected.shape != scores.shape or not np.allclose(scores, expected, atol=1e-5):
+            wrong.append(f"{mutant}: {abs(scores - expected).max():.1e}")
+        counts[
+            "without effect"
+            if np.array_equal(expected.shape, unchanged.shape) and np.allclose(expected, unchanged, atol=1e-5)
+            else "followed"
+        ] += 1
+    print(len(keys), dict(counts))
+    assert not wrong, "\n".join(wrong)

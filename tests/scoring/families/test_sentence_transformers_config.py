@@ -51,8 +51,8 @@ def test_pooling_in_the_forms_of_all_versions(tmp_path: Path, described: dict[st
         ("1_Pooling/config.json", {"pooling_mode": "max"}, "pooling max; what can be done here is mean or cls or last"),
         ("1_Pooling/config.json", {"pooling_mode": ["cls", "mean"]}, "pooling cls and mean; what"),
         ("1_Pooling/config.json", {}, "pooling of no kind; what"),
-        ("sentence_bert_config.json", {"do_lower_case": True}, "do_lower_case; what"),
-        ("sentence_roberta_config.json", {"do_lower_case": True}, "do_lower_case; what"),
+        ("sentence_bert_config.json", {"do_lower_case": True}, "says do_lower_case True"),
+        ("sentence_roberta_config.json", {"do_lower_case": True}, "says do_lower_case True"),
         (
             "config_sentence_transformers.json",
             {"truncate_dim": 4, "similarity_fn_name": "dot"},

@@ -132,6 +132,19 @@ def encode(tokenizer: PreTrainedTokenizerBase, text: str) -> Ids:
     return np.array(tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.int32)
 
 
+def check_bare(tokenizer: PreTrainedTokenizerBase, name: str) -> None:
+    """Make sure that the tokenizer adds no special tokens to a text, since a prompt has all of its own.
+
+    Raises:
+        UserError: it does, so that the vendor's code would put them into the prompt.
+    """
+    if added := tokenizer.backend_tokenizer.encode("").tokens:
+        raise UserError(
+            f"model {name}: its tokenizer.json or tokenizer_config.json adds {', '.join(added)} to every text, as the "
+            "tokenizer of the family's own models does not; give a checkpoint with their tokenizer"
+        )
+
+
 def check_seam(
     tokenizer: PreTrainedTokenizerBase, before: str, after: str, name: str, texts: Collection[str] = EDGES
 ) -> None:

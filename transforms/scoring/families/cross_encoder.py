@@ -191,6 +191,7 @@ def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
     config = described(checkpoint)
     outline = checkpoints.outline(checkpoint)
     sentence_transformers_config.prompt_before_query(checkpoint)
+    limit = sentence_transformers_config.pair_limit(checkpoint)
     head = sentence_transformers_config.head(checkpoint)
     if head is None:
         model_class = CLASSIFIERS[backbones.kind_of(checkpoint)].model
@@ -199,7 +200,7 @@ def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
         backbones.check(checkpoint, tuple(CLASSIFIERS), outline)
         modular(checkpoint, head, config.hidden_size)
     positions = backbones.positions(config)
-    stored = checkpoint.tokenizer_config.get("model_max_length")
+    stored = checkpoint.tokenizer_config.get("model_max_length") if limit is None else limit
     longest = min(positions, stored) if isinstance(stored, int) else positions
     settings = replace(settings, max_length=longest if settings.max_length is None else settings.max_length)
     assert settings.max_length is not None

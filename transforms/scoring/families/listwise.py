@@ -22,7 +22,7 @@ from transformers import PreTrainedTokenizerBase
 from transforms.base.errors import UserError
 from transforms.scoring.choices import GROUP_SIZE
 from transforms.scoring.families import listwise_prompt
-from transforms.scoring.families.causal import encode
+from transforms.scoring.families.causal import check_bare, encode
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.execution import Placement
 from transforms.scoring.packed.packing import Ids, Packed, TokenSequence
@@ -166,7 +166,8 @@ class Listwise:
         self._special = listwise_prompt.special_strings(
             token.content for token in backend.get_added_tokens_decoder().values()
         )
-        self._separable = json.dumps(QWEN_WORDS).encode() in backend.pre_tokenizer.__getstate__()
+        strips = any(token.lstrip or token.rstrip for token in backend.get_added_tokens_decoder().values())
+        self._separable = not strips and json.dumps(QWEN_WORDS).encode() in backend.pre_tokenizer.__getstate__()
 
     def prepare(self, tasks: Sequence[RankingTask], tokens: Tokens) -> Prepared:
         """Cut the texts, divide the lists into groups and build the context of each.
@@ -359,6 +360,7 @@ def load(checkpoint: Checkpoint, settings: Settings, placement: Placement) -> Li
     """
     tensors = checkpoints.read_tensors(checkpoint, lambda key: not key.startswith("lm_head."))
     tokenizer = checkpoints.load_tokenizer(checkpoint)
+    check_bare(tokenizer, checkpoint.name)
     for token in (listwise_prompt.DOCUMENT_TOKEN, listwise_prompt.QUERY_TOKEN):
         if len(encode(tokenizer, token)) != 1:
             raise UserError(f"model {checkpoint.name}: its tokenizer has no token {token}; use the model's own")

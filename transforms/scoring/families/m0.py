@@ -15,7 +15,7 @@ from torch.nn.functional import linear
 from transformers import PreTrainedTokenizerBase
 
 from transforms.base.errors import UserError
-from transforms.scoring.families.causal import CausalReranker, Reading, check_seam
+from transforms.scoring.families.causal import CausalReranker, Reading, check_bare, check_seam
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.execution import Placement
 from transforms.scoring.packed.packing import Ids
@@ -126,6 +126,7 @@ def load(checkpoint: Checkpoint, settings: Settings, placement: Placement) -> Ca
     """Load the language model and the head, the latter in float32; see `checkpoints.build` for the errors."""
     tensors = checkpoints.read_tensors(checkpoint, lambda key: not key.startswith(("visual.", "lm_head.")))
     tokenizer = checkpoints.load_tokenizer(checkpoint)
+    check_bare(tokenizer, checkpoint.name)
     check_seam(tokenizer, DOCUMENT, QUERY, name=checkpoint.name)
     backbone = backbones.load(checkpoint, KINDS, tensors, placement)
     first, first_bias, second, second_bias = (

@@ -12,7 +12,9 @@ from typing import Any, Literal, NamedTuple
 
 from transforms.base.errors import UserError
 from transforms.base.json_text import parse
+from transforms.scoring.weights import requirements
 from transforms.scoring.weights.checkpoints import Checkpoint, read_json
+from transforms.scoring.weights.requirements import Part
 
 Pooling = Literal["mean", "cls", "last"]
 Similarity = Literal["cosine", "dot"]
@@ -91,6 +93,18 @@ def head(checkpoint: Checkpoint) -> Head | None:
     return Head(_pooling(checkpoint, read_json(checkpoint, str(Path(modules[1][1]) / "config.json"))), modules[2:])
 
 
+def pair_limit(checkpoint: Checkpoint) -> int | None:
+    """The most tokens of a pair that a cross-encoder's files beside modules.json allow; None where they say nothing.
+
+    Raises:
+        UserError: they ask for what is not done here.
+    """
+    modules = _modules(checkpoint)
+    if not modules or not _is_cross_encoder(checkpoint):
+        return None
+    return _text_limit(checkpoint, modules[0][1], "encoder's files" if len(modules) > 1 else "classifier's files")
+
+
 def prompt_before_query(checkpoint: Checkpoint) -> str:
     """What a cross-encoder's files put before every query; sentence-transformers heeds them beside modules.json alone.
 
@@ -145,10 +159,6 @@ def read(checkpoint: Checkpoint) -> Layout:
     kinds = [kind for kind, _ in modules]
     if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
         raise _unlike(checkpoint, f"the modules {', '.join(kinds)}", "Transformer, Pooling and perhaps Normalize")
-    paths = [str(Path(modules[0][1]) / file) for file in TRANSFORMER_FILES]
-    text = next((read_json(checkpoint, path) for path in paths if (checkpoint.directory / path).is_file()), {})
-    if text.get("do_lower_case"):
-        raise _unlike(checkpoint, "do_lower_case", "a tokenizer that does what is wanted by itself")
     pooling = read_json(checkpoint, str(Path(modules[1][1]) / "config.json"))
     size = described.get("truncate_dim")
     if size is not None and "Normalize" in kinds and asked == "dot":  # cut after they were normalised, and not anew
@@ -157,12 +167,26 @@ def read(checkpoint: Checkpoint) -> Layout:
         pooling=_pooling(checkpoint, pooling),
         pools_prompt=bool(pooling.get("include_prompt", True)),
         normalised="Normalize" in kinds,
-        max_length=text.get("max_seq_length"),
+        max_length=_text_limit(checkpoint, modules[0][1], "encoder's files"),
         size=size,
         prompts=prompts,
         default_prompt=described.get("default_prompt_name"),
         similarity=similarity,
     )
+
+
+def _text_limit(checkpoint: Checkpoint, folder: str, part: Part) -> int | None:
+    """The most tokens of a text that the file of the Transformer module allows; None where it says nothing.
+
+    Raises:
+        UserError: the file asks for what is not done here.
+    """
+    if folder:
+        raise _unlike(checkpoint, f"a Transformer in {folder}", "one beside modules.json")
+    file = next((file for file in TRANSFORMER_FILES if (checkpoint.directory / file).is_file()), TRANSFORMER_FILES[0])
+    requirements.check(checkpoint, part, transformer=file)
+    limit: int | None = read_json(checkpoint, file).get("max_seq_length")
+    return limit
 
 
 def _pooling(checkpoint: Checkpoint, described: Mapping[str, Any]) -> Pooling:
@@ -183,9 +207,15 @@ def _modules(checkpoint: Checkpoint) -> list[tuple[str, str]]:
     except ValueError as error:
         raise UserError(f"model {checkpoint.name}: {path} is not valid JSON ({error}); fetch it again") from error
     try:
-        return [(str(module["type"]).rsplit(".", 1)[-1], str(module["path"])) for module in listed]
-    except (TypeError, KeyError) as error:
+        modules = {
+            module.get("name", number): (str(module["type"]).rsplit(".", 1)[-1], str(module["path"]))
+            for number, module in enumerate(listed)
+        }
+    except (AttributeError, TypeError, KeyError) as error:
         raise UserError(f"model {checkpoint.name}: {path} is not a list of modules; fetch it again") from error
+    if len(modules) < len(listed):
+        raise UserError(f"model {checkpoint.name}: modules.json has two modules of one name; fetch it again")
+    return list(modules.values())
 
 
 def _unlike(checkpoint: Checkpoint, asked: str, done: str) -> UserError:

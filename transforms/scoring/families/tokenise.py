@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from transforms.base.errors import one_line
 from transforms.scoring.packed.packing import Ids
 from transforms.scoring.results import Failure
+from transforms.scoring.weights.checkpoints import is_tokenizers
 
 # Tokenised at once: what the library returns of a token is some hundred bytes, of which four are kept.
 BATCH_CHARACTERS = 1 << 22
@@ -23,6 +24,7 @@ class Tokens:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._backend = tokenizer.backend_tokenizer
+        self._rows: int | None = getattr(tokenizer, "rows", None)
         self._known: dict[str, Ids | Failure] = {}
 
     def add(self, texts: Iterable[str]) -> None:
@@ -35,22 +37,26 @@ class Tokens:
         try:
             encodings = self._backend.encode_batch_fast(new, add_special_tokens=False)
         except BaseException as error:
-            if not _is_tokenizers(error):
+            if not is_tokenizers(error):
                 raise
             # One text of many is bad, and the library does not say which.
             self._known |= {text: self._encode_one(text) for text in new}
         else:
-            self._known |= {
-                text: np.array(encoding.ids, dtype=np.int32) for text, encoding in zip(new, encodings, strict=True)
-            }
+            self._known |= {text: self._checked(encoding.ids) for text, encoding in zip(new, encodings, strict=True)}
 
     def _encode_one(self, text: str) -> Ids | Failure:
         try:
-            return np.array(self._backend.encode(text, add_special_tokens=False).ids, dtype=np.int32)
+            return self._checked(self._backend.encode(text, add_special_tokens=False).ids)
         except BaseException as error:
-            if not _is_tokenizers(error):
+            if not is_tokenizers(error):
                 raise
             return Failure("tokenizer_error", f"{type(error).__name__}: {one_line(error)}")
+
+    def _checked(self, read: list[int]) -> Ids | Failure:
+        ids = np.array(read, dtype=np.int32)
+        if self._rows is not None and ids.max(initial=0) >= self._rows:
+            return Failure("tokenizer_error", f"token {ids.max()} is beyond the model's {self._rows} embeddings")
+        return ids
 
     def __getitem__(self, text: str) -> Ids | Failure:
         return self._known[text]
@@ -68,8 +74,3 @@ def batches_of(texts: Iterable[str]) -> Iterator[list[str]]:
         size += len(text)
     if batch:
         yield batch
-
-
-def _is_tokenizers(error: BaseException) -> bool:
-    """Whether the tokenizers library failed; where its Rust code panics, it raises what is not an Exception."""
-    return isinstance(error, Exception) or type(error).__name__ == "PanicException"

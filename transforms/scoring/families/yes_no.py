@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerBase
 
 from transforms.base.errors import UserError
 from transforms.scoring.families import sentence_transformers_config
-from transforms.scoring.families.causal import EDGES, CausalReranker, Reading, check_seam, encode
+from transforms.scoring.families.causal import EDGES, CausalReranker, Reading, check_bare, check_seam, encode
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.execution import Placement
 from transforms.scoring.packed.packing import Ids
@@ -279,6 +279,7 @@ def load(checkpoint: Checkpoint, settings: Settings, placement: Placement) -> Ca
     """
     tensors = checkpoints.read_tensors(checkpoint)
     tokenizer = checkpoints.load_tokenizer(checkpoint)
+    check_bare(tokenizer, checkpoint.name)
     prompt = PROMPTS[settings.prompt]
     for seam in prompt.seams:
         check_seam(tokenizer, *seam, name=checkpoint.name, texts={prompt.text(text) for text in EDGES})
@@ -344,6 +345,6 @@ def _answers(tokenizer: PreTrainedTokenizerBase, prompt: str, checkpoint: Checkp
 def _answer(tokenizer: PreTrainedTokenizerBase, answer: str, name: str) -> int:
     """The one token of an answer."""
     ids = encode(tokenizer, answer)
-    if len(ids) != 1:
+    if ids.tolist() != [tokenizer.convert_tokens_to_ids(answer)]:
         raise UserError(f"model {name}: its tokenizer has no single token for {answer!r}; give a checkpoint of Qwen's")
     return int(ids[0])

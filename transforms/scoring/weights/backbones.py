@@ -123,7 +123,7 @@ def described(checkpoint: Checkpoint, kinds: Iterable[str]) -> PreTrainedConfig:
             f"config.json says vocab_size {config.vocab_size}; the files do not belong together"
         )
     requirements.check(checkpoint, *(() if kind in CAUSAL else ("two-sided backbone",)))
-    if has_windows(config) and not (isinstance(config.sliding_window, int) and config.sliding_window > 0):
+    if has_windows(config) and not (isinstance(window := getattr(config, "sliding_window", None), int) and window > 0):
         raise UserError(
             f"model {checkpoint.name}: config.json has layers with sliding_attention, but no sliding_window above 0; "
             "fetch it again"

@@ -270,7 +270,9 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
     try:
         with quiet():
             tokenizer = AutoTokenizer.from_pretrained(checkpoint.directory, trust_remote_code=False)
-    except Exception as error:  # a damaged file shows in as many ways as there are tokenizers
+    except BaseException as error:  # a damaged file shows in as many ways as there are tokenizers
+        if not is_tokenizers(error):
+            raise
         raise UserError(f"model {checkpoint.name}: its tokenizer cannot be read: {one_line(error)}") from error
     rows, backend = checkpoint.config.get("vocab_size"), tokenizer.backend_tokenizer
     framed = backend.encode("", "").ids
@@ -285,9 +287,16 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
             f"model {checkpoint.name}: config.json says pad_token_id {padding}, a token that its tokenizer puts into "
             "every pair; the files do not belong together"
         )
-    tokenizer.backend_tokenizer.no_truncation()
-    tokenizer.backend_tokenizer.no_padding()
+    if isinstance(rows, int):
+        tokenizer.rows = rows  # for `tokenise.Tokens`: a token that was added beyond them can stand in a text
+    backend.no_truncation()
+    backend.no_padding()
     return tokenizer
+
+
+def is_tokenizers(error: BaseException) -> bool:
+    """Whether the tokenizers library failed; where its Rust code panics, it raises what is not an Exception."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 from transforms.base.errors import UserError
 from transforms.scoring.weights.checkpoints import Checkpoint, read_json
 
-Part = Literal["two-sided backbone", "prompt"]
+Part = Literal["two-sided backbone", "prompt", "encoder's files", "classifier's files"]
 
 
 class Rule(NamedTuple):
@@ -32,18 +32,45 @@ class Rule(NamedTuple):
     effect: str
 
 
+TRANSFORMER = "sentence_bert_config.json"  # of sentence-transformers; it has other names too, see `check`
+PARTS_OF_SENTENCE_TRANSFORMERS: tuple[Part, Part] = ("encoder's files", "classifier's files")
 RULES = (
     Rule("prompt", "tokenizer_config.json", "truncation_side", (None, "right"), "long texts lose their beginning"),
     Rule("prompt", "tokenizer.json", "truncation.direction", (None, "Right"), "long texts lose their beginning"),
     # Places are counted from the sequence's begin, which padding on the left shifts, by as much as its batch has.
     Rule("two-sided backbone", "tokenizer_config.json", "padding_side", (None, "right"), "padding shifts positions"),
     Rule("two-sided backbone", "tokenizer.json", "padding.direction", (None, "Right"), "padding shifts positions"),
+    Rule("two-sided backbone", "config.json", "is_causal", (None, False), "tokens attend to earlier ones only"),
     Rule("two-sided backbone", "config.json", "is_decoder", (None, False), "tokens attend to earlier ones only"),
+    Rule("encoder's files", TRANSFORMER, "transformer_task", (None, "feature-extraction"), "another head is used"),
+    Rule(
+        "classifier's files", TRANSFORMER, "transformer_task", (None, "sequence-classification"), "another head is used"
+    ),
+    *(
+        Rule(part, TRANSFORMER, key, allowed, effect)
+        for part in PARTS_OF_SENTENCE_TRANSFORMERS
+        for key, allowed, effect in (
+            ("do_lower_case", (None, False), "texts are read in lower case"),
+            ("processing_kwargs", (None, {}), "texts are tokenised otherwise"),
+            ("query_expansion", (None,), "queries are filled up"),
+            ("query_length", (None,), "queries are cut elsewhere"),
+            ("document_length", (None,), "documents are cut elsewhere"),
+            ("tokenizer_args", (None, {}), "texts are tokenised otherwise"),
+            ("processor_kwargs", (None, {}), "texts are tokenised otherwise"),
+            ("config_args", (None, {}), "config.json is changed"),
+            ("config_kwargs", (None, {}), "config.json is changed"),
+        )
+    ),
 )
 
 
-def check(checkpoint: Checkpoint, *parts: Part) -> None:
+def check(checkpoint: Checkpoint, *parts: Part, transformer: str = TRANSFORMER) -> None:
     """Compare a checkpoint's files with the rules for parts of it.
+
+    Args:
+        checkpoint: the model's files.
+        parts: whose rules.
+        transformer: the file that the checkpoint has in TRANSFORMER's place.
 
     Raises:
         UserError: a file asks for what is not done here, or a LoRA adapter lies beside the weights.
@@ -55,11 +82,12 @@ def check(checkpoint: Checkpoint, *parts: Part) -> None:
         )
     for rule in RULES:
         if rule.part in parts:
-            value: Any = read_json(checkpoint, rule.file)
+            file = transformer if rule.file == TRANSFORMER else rule.file
+            value: Any = read_json(checkpoint, file)
             for key in rule.key.split("."):
                 value = value.get(key) if isinstance(value, dict) else None
             if value not in rule.allowed:
                 raise UserError(
-                    f"model {checkpoint.name}: {rule.file} says {rule.key} {value!r} ({rule.effect}), which is not "
+                    f"model {checkpoint.name}: {file} says {rule.key} {value!r} ({rule.effect}), which is not "
                     "supported; give another checkpoint"
                 )
