@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, Command] = {
     "table": Command(table, "eval.table.command"),
     "throughput": Command(throughput, "eval.throughput.command"),
     "verify": Command(options.verify, "eval.commands.verify"),
+    "verify-output": Command(options.verify_output, "eval.commands.verify_output"),
 }
 
 

@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "table": ("eval", ("table",)),
     "throughput": ("eval", ("throughput",)),
     "verify": ("eval", ("verify",)),
+    "verify-output": ("eval", ("verify-output",)),
 }
 USAGE = f"usage: offline-rerank COMMAND ...; COMMAND is one of {', '.join(COMMANDS)}; COMMAND --help says more"
 

@@ -49,7 +49,7 @@ def test_page_of_options_has_every_option_of_every_command() -> None:
         "python -m pipelines.benchmark",
         *(
             f"python -m eval {name}"
-            for name in ("compare", "export", "measure", "order", "table", "throughput", "verify")
+            for name in ("compare", "export", "measure", "order", "table", "throughput", "verify", "verify-output")
         ),
     ]
     for parser, section in zip(write_options.commands(), sections, strict=True):

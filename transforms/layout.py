@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 JOB, SUCCESS, REPORT, PLAN = "job.json", "_SUCCESS", "report.json", "_plan.parquet"
 SCORED_DIRECTORY, REJECTED_DIRECTORY, REGROUPED_DIRECTORY = "scored", "rejected", "_regrouped"
+RETRY, STAGED_DIRECTORY = "_retry.json", "_staged"
 CANDIDATES_DIRECTORY = "candidates"
 LOCK_NAMES = ("_lock", "_lock.json")  # on a local filesystem, elsewhere
 
@@ -55,8 +56,8 @@ class Layout:
 RERANKING = Layout(
     parts=(SCORED_DIRECTORY, REJECTED_DIRECTORY),
     numbers=3,
-    files=(SUCCESS, REPORT, PLAN),
-    steps=(REGROUPED_DIRECTORY,),
+    files=(SUCCESS, REPORT, PLAN, RETRY),
+    steps=(REGROUPED_DIRECTORY, STAGED_DIRECTORY),
 )
 
 

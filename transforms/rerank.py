@@ -23,7 +23,8 @@ from transforms.input.plan import Unit
 from transforms.input.reader import read_shards
 from transforms.input.template import Template
 from transforms.job.progress import stop_requested
-from transforms.output.commit import commit
+from transforms.output.commit import UNSTAMPED, Stamp, commit
+from transforms.output.retry import Retry, only_rejected, replace
 from transforms.schema import Shard
 from transforms.scoring.scorer import ScorerSpecification
 
@@ -47,18 +48,29 @@ class Reading:
 
 
 class Work(NamedTuple):
-    """A unit of the plan with the names of those of its shards that are committed already."""
+    """A unit of the plan.
+
+    Attributes:
+        unit: what to read.
+        committed: names of those of its shards that are committed already, and are left as they are.
+        retried: names of committed ones of which pairs are to be scored again.
+    """
 
     unit: Unit
     committed: frozenset[str]
+    retried: frozenset[str] = frozenset()
 
 
 class ReadShards(beam.DoFn):
     """A unit's shards that are not committed yet, each alone in a list: that is a batch for RunInference."""
 
-    def __init__(self, reading: Reading, progress_folder: str | None) -> None:
+    def __init__(
+        self, reading: Reading, progress_folder: str | None, output: str = "", retry: Retry | None = None
+    ) -> None:
         self._reading = reading
         self._progress_folder = progress_folder
+        self._output = output
+        self._retry = retry
 
     def process(self, work: Work) -> Iterator[list[Shard]]:
         reading = self._reading
@@ -75,21 +87,38 @@ class ReadShards(beam.DoFn):
             count_seconds("read", time.perf_counter() - start)
             if shard is None:
                 return
+            if self._retry is not None and shard.name in work.retried:
+                rejected = only_rejected(self._output, shard, self._retry.reason)
+                if not rejected.pairs.num_rows:  # they were rejected for what the input has
+                    continue
+                shard = rejected if self._retry.alone else shard
             yield [shard]
 
 
 class CommitShard(beam.DoFn):
     """A scored shard to its part files; emits the shard's counts."""
 
-    def __init__(self, output: str, top_k: int | None, fingerprint: str) -> None:
+    def __init__(
+        self,
+        output: str,
+        top_k: int | None,
+        stamp: Stamp,
+        retry: Retry | None = None,
+        retried: frozenset[str] = frozenset(),
+    ) -> None:
         self._output = output
         self._top_k = top_k
-        self._fingerprint = fingerprint
+        self._stamp = stamp
+        self._retry = retry
+        self._retried = retried
 
     def process(self, scored: ScoredShard) -> Iterator[Counter[str]]:
         shard, scores = scored
         start = time.perf_counter()
-        counts = commit(self._output, shard, scores, self._top_k, self._fingerprint)
+        if self._retry is not None and shard.name in self._retried:
+            counts = replace(self._output, shard, scores, self._top_k, self._stamp, self._retry)
+        else:
+            counts = commit(self._output, shard, scores, self._top_k, self._stamp)
         count_seconds("write", time.perf_counter() - start)
         for stage, seconds in scores.seconds.items():
             count_seconds(stage, seconds)
@@ -112,9 +141,11 @@ class Rerank(beam.PTransform):  # type: ignore[type-arg]  # its parameters are n
         *,
         order: str = "best_first",
         top_k: int | None = None,
-        fingerprint: str = "",
+        stamp: Stamp = UNSTAMPED,
         progress_folder: str | None = None,
         resource_hints: Mapping[str, str] | None = None,
+        retry: Retry | None = None,
+        retried: frozenset[str] = frozenset(),
     ) -> None:
         """Describe the work.
 
@@ -126,6 +157,8 @@ class Rerank(beam.PTransform):  # type: ignore[type-arg]  # its parameters are n
             top_k: pairs of each query to keep in the output; None for all.
             fingerprint: of the job, which its part files carry.
             progress_folder: local folder for progress, see `transforms.job.progress`; None where workers are elsewhere.
+            retry: which pairs of committed shards are scored again; None where none are.
+            retried: names of those shards.
             resource_hints: of Beam, by name, for the workers that do it. All steps have them, since a runner puts steps
                 with different hints on different machines: a shard would be committed when all are scored, not each.
         """
@@ -136,15 +169,18 @@ class Rerank(beam.PTransform):  # type: ignore[type-arg]  # its parameters are n
         self._reading = reading
         self._order = order
         self._top_k = top_k
-        self._fingerprint = fingerprint
+        self._stamp = stamp
         self._progress_folder = progress_folder
+        self._retry = retry
+        self._retried = retried
 
     def expand(self, work: beam.pvalue.PCollection[Work]) -> beam.pvalue.PCollection[Counter[str]]:
         committed: beam.pvalue.PCollection[Counter[str]] = (
             work
-            | "ReadShards" >> beam.ParDo(ReadShards(self._reading, self._progress_folder))
+            | "ReadShards" >> beam.ParDo(ReadShards(self._reading, self._progress_folder, self._output, self._retry))
             | "Score" >> RunInference(RerankerHandler(self._specification, self._order, self._progress_folder))
-            | "CommitShard" >> beam.ParDo(CommitShard(self._output, self._top_k, self._fingerprint))
+            | "CommitShard"
+            >> beam.ParDo(CommitShard(self._output, self._top_k, self._stamp, self._retry, self._retried))
         )
         return committed
 

@@ -11,6 +11,10 @@ import pyarrow as pa
 # Of the columns below: goes up with each change of them, and no job continues across one.
 SCHEMA_VERSION = 1
 
+# Of how part files are written: from 2 on with checksums of pages, and with their names in their footers. A job goes on
+# as it began.
+PART_VERSION = 2
+
 SCORED = pa.schema(
     [
         pa.field("query_id", pa.string(), nullable=False),
@@ -122,6 +126,8 @@ class Shard:
             `queries` and, within a query, in first-stage order.
         rejected: rows of schema REJECTED.
         counts: what was met while reading: queries, empty_lists, empty_queries, empty_texts, nan_first_stage_scores.
+        retried: where this shard holds only those pairs of a committed one that are scored again, the queries of all of
+            that one, in order; else None.
     """
 
     name: str
@@ -130,3 +136,4 @@ class Shard:
     pairs: pa.Table
     rejected: pa.Table
     counts: Counter[str] = field(default_factory=Counter)
+    retried: tuple[str, ...] | None = None

@@ -78,6 +78,14 @@ def order(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def verify_output(parser: argparse.ArgumentParser) -> None:
+    """Read a job's output from end to end: is every part whole, is one missing, a copy, or of no shard?
+
+    Exit code 0: it is whole; 1: it is not, a line for each thing that is wrong; 2: there is no job's output.
+    """
+    parser.add_argument("output", metavar="OUT", help="directory of a reranking job")
+
+
 def verify(parser: argparse.ArgumentParser) -> None:
     """Check a model's weights, and this program with them, against the scores that the vendor has published.
 

@@ -20,7 +20,7 @@ from transforms.input.regroup import regroup
 from transforms.input.template import Template, parse_template, render
 from transforms.job.record import Job, in_job_order, read_job
 from transforms.layout import PARQUET, SCORED_DIRECTORY, SUCCESS, part_numbers
-from transforms.output.commit import committed
+from transforms.output.parts import committed
 from transforms.schema import Shard
 
 

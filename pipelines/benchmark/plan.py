@@ -17,7 +17,7 @@ from pipelines.rerank.dry_run import duration
 from transforms.base import files
 from transforms.base.errors import UserError
 from transforms.job import record as job
-from transforms.output.commit import committed
+from transforms.output.parts import committed
 from transforms.scoring.weights.checkpoints import is_hub_id
 
 

@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -39,9 +39,11 @@ from transforms.input.template import parse_template
 from transforms.job import record as job
 from transforms.layout import SUCCESS
 from transforms.output import report
-from transforms.output.commit import Part, committed, complete_row_groups, uncommit
+from transforms.output import retry as retrying
+from transforms.output.commit import Stamp
+from transforms.output.parts import Part, check_known, committed, complete_row_groups
 from transforms.rerank import NAMESPACE, Reading, Rerank, Work, stage_seconds
-from transforms.schema import SCHEMA_VERSION
+from transforms.schema import PART_VERSION, SCHEMA_VERSION
 from transforms.scoring.catalogue import licence_notice
 from transforms.scoring.scorer import ScorerSpecification
 
@@ -92,19 +94,26 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
         execution=asdict(specification.execution),
         command=vars(options),
         schema_version=SCHEMA_VERSION,
+        part_version=PART_VERSION,
     )
     requested = {name: getattr(specification.execution, name) for name in RUN_OPTIONS if is_given(options, name)}
     flags = {"overwrite": options.overwrite, "extend": options.extend}
     with job.open_job(output, wanted, requested=requested, **flags) as current:
         start = time.monotonic()
         units = plan_units(output, job.in_job_order(current, inputs), options.keep_columns)
+        retrying.recover(output)
+        stamp = Stamp(current.fingerprint, current.part_version)
+        parts = committed(output, current.fingerprint, whole=())
+        check_known(output, parts, units)
+        retry, retried = None, frozenset[str]()
         if options.retry_rejected is not None:
-            files.delete([files.join(output, SUCCESS)])
-            uncommit(output, options.retry_rejected, current.fingerprint)
-        before = parts = committed(output, current.fingerprint)
+            retry = retrying.begin(output, options.retry_rejected, alone=not specification.model.reads_lists)
+            retried = retrying.to_retry(parts, retry)
+        before = {name: part for name, part in parts.items() if name not in retried}
         metrics: dict[str, int] = {}
-        if work := missing_work(units, before):
-            files.delete([files.join(output, SUCCESS)])
+        if work := missing_work(units, before, retried):
+            if missing_work(units, parts):
+                files.delete([files.join(output, SUCCESS)])
             done = sum(part.counts["pairs"] for part in before.values())
             with stop_on_interrupt(local) as folder, progress_line(folder, total_pairs(inputs), done):
                 rerank = Rerank(
@@ -113,16 +122,19 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
                     reading,
                     order=options.candidate_order,
                     top_k=options.top_k,
-                    fingerprint=current.fingerprint,
+                    stamp=stamp,
                     progress_folder=folder,
                     resource_hints=dataflow.take_scoring_hints(beam_options),
+                    retry=retry,
+                    retried=retried,
                 )
                 use_all_gpus(specification, beam_options)
                 graph = partial(build, work=work, rerank=rerank)
                 metrics = run_graph(graph, runner, beam_options, NAMESPACE)
-            parts = committed(output, current.fingerprint)
+            parts = committed(output, current.fingerprint, whole=before.keys())
             if lost := missing_work(units, parts):
                 raise RuntimeError(f"the run ended without an error, but {lost[0].unit.name} was not committed")
+        retrying.end(output)
         return finish(output, parts, before, metrics, time.monotonic() - start, options)
 
 
@@ -182,14 +194,28 @@ def plan_units(output: str, inputs: Sequence[InputFile], keep_columns: Sequence[
     return plan(inspect(regroup(inputs, output, keep_columns), keep_columns)).units
 
 
-def missing_work(units: Sequence[Unit], parts: Mapping[str, Part]) -> list[Work]:
-    """The units that are not committed whole, each with the names of its shards that are."""
+def missing_work(
+    units: Sequence[Unit], parts: Mapping[str, Part], retried: Collection[str] = frozenset()
+) -> list[Work]:
+    """The units of which not all shards are done.
+
+    Args:
+        units: of the plan.
+        parts: the shards that are done.
+        retried: names of committed shards of which pairs are to be scored again; not among `parts`.
+    """
     complete = complete_row_groups(parts)
-    names: dict[str, set[str]] = defaultdict(set)
-    for name in parts:
-        names[name.rpartition("-")[0]].add(name)
+    done, again = (_by_unit(names) for names in (parts, retried))
     missing = (unit for unit in units if (unit.file.index, unit.row_group) not in complete)
-    return [Work(unit, frozenset(names[unit.name])) for unit in missing]
+    return [Work(unit, frozenset(done[unit.name]), frozenset(again[unit.name])) for unit in missing]
+
+
+def _by_unit(shards: Iterable[str]) -> dict[str, set[str]]:
+    """The names of shards by the name of their unit."""
+    names: dict[str, set[str]] = defaultdict(set)
+    for name in shards:
+        names[name.rpartition("-")[0]].add(name)
+    return names
 
 
 def finish(

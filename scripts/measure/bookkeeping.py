@@ -21,7 +21,8 @@ import pyarrow.parquet as pq
 from transforms.input.inputs import inspect
 from transforms.input.plan import plan
 from transforms.input.reader import read_shards
-from transforms.output.commit import commit, committed
+from transforms.output.commit import commit
+from transforms.output.parts import committed
 from transforms.scoring.results import Scores
 
 ROW_GROUP = 1_000

@@ -27,7 +27,7 @@ from transforms.input.plan import plan, save_plan
 from transforms.input.reader import read_shards
 from transforms.job.record import new_job
 from transforms.layout import JOB, SUCCESS
-from transforms.output.commit import commit
+from transforms.output.commit import Stamp, commit
 from transforms.scoring.results import Scores
 
 CANDIDATES, ROW_GROUP = 100, 500
@@ -82,7 +82,7 @@ def write_output(source: Path, output: Path) -> None:
     for unit in made.units:
         for shard in read_shards(unit):
             scores = Scores(generator.normal(size=shard.pairs.num_rows).astype(np.float32))
-            commit(str(output), shard, scores, fingerprint=job.fingerprint)
+            commit(str(output), shard, scores, stamp=Stamp(job.fingerprint))
     (output / JOB).write_text(json.dumps(asdict(job)), encoding="utf-8")
     (output / SUCCESS).touch()
 

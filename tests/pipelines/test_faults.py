@@ -227,8 +227,15 @@ def test_a_batch_without_memory(tmp_path: Path, model: Path, monkeypatch: pytest
     assert report(tmp_path / "out")["out_of_memory_splits"] > 1
 
     monkeypatch.undo()
+    before = {row["doc_id"]: row["score"] for row in rows(tmp_path / "out")}
     assert rerank(source, tmp_path / "out", model, "--retry_rejected", "out_of_memory") == 0
-    assert parts(tmp_path / "out") == parts(tmp_path / "undisturbed")
+    after = {row["doc_id"]: row["score"] for row in rows(tmp_path / "out")}
+    assert {name: after[name] for name in before} == before, "what was scored is taken over"
+    assert scores(tmp_path / "out") == pytest.approx(scores(tmp_path / "undisturbed"), abs=1e-5)
+    found, whole = (rows(tmp_path / name) for name in ("out", "undisturbed"))
+    assert [(row["doc_id"], row["rank"]) for row in found] == [(row["doc_id"], row["rank"]) for row in whole]
+    assert reasons(tmp_path / "out") == []
+    assert report(tmp_path / "out")["tokens"]["total"] == report(tmp_path / "undisturbed")["tokens"]["total"]
 
 
 def with_nan(folder: Path) -> Path:

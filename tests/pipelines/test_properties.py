@@ -40,7 +40,8 @@ from transforms.input.plan import plan
 from transforms.input.rows import flat_batch, group, nested_rows
 from transforms.job.record import in_job_order, new_job, open_job
 from transforms.output import report
-from transforms.output.commit import committed, rank, results
+from transforms.output.commit import Stamp, rank, results
+from transforms.output.parts import committed
 from transforms.rerank import CommitShard, Reading, ReadShards
 from transforms.scoring.packed.packing import ATTENDED, NO_PREFIX, Prefix, TokenSequence, pack, plan_batches
 from transforms.scoring.reranker import Specification, specify
@@ -297,7 +298,7 @@ def do_job(paths: Sequence[str], output: str, shard_pairs: int) -> Counter[str]:
     wanted = new_job(inputs, model=specification.fingerprint(), options={}, execution={}, command={})
     with open_job(output, wanted) as current:
         units = plan_units(output, in_job_order(current, inputs), ())
-        commit = CommitShard(output, None, current.fingerprint)
+        commit = CommitShard(output, None, Stamp(current.fingerprint))
         for work in missing_work(units, committed(output, current.fingerprint)):
             for batch in ReadShards(Reading(shard_pairs=shard_pairs), None).process(work):
                 for scored in handler.run_inference(batch, scorer):

@@ -146,6 +146,17 @@ _STORED = pa.schema(
 )
 
 
+def planned_row_groups(output: str) -> set[tuple[int, int]]:
+    """(file, row group) of the units of the plan that was committed in `output`; none where it has no such list, as
+    for input that was regrouped."""
+    path = join(output, PLAN)
+    if not exists(path):
+        return set()
+    with open_input(path) as stream:
+        table = pq.read_table(stream, columns=["file", "row_group"])
+    return set(zip(*(column.to_pylist() for column in table.columns), strict=True))
+
+
 def _digest(files: Sequence[InputFile]) -> str:
     return hashlib.sha256(json.dumps([astuple(file) for file in files]).encode()).hexdigest()
 

@@ -52,6 +52,7 @@ class Job:
         created: when the job began, ISO 8601.
         command: the options given, less secrets.
         schema_version: of the part files' columns. The first one is not recorded in older jobs.
+        part_version: of how they are written, see `schema.PART_VERSION`; likewise. A job keeps its own.
     """
 
     fingerprint: str
@@ -63,6 +64,7 @@ class Job:
     created: str
     command: Mapping[str, Any]
     schema_version: int = 1
+    part_version: int = 1
 
 
 def new_job(
@@ -73,6 +75,7 @@ def new_job(
     execution: Mapping[str, Any],
     command: Mapping[str, Any],
     schema_version: int = 1,
+    part_version: int = 1,
 ) -> Job:
     """The job that a command asks for; all values as JSON can hold them."""
     read = tuple(Input(file.path, file.size, file.footer_hash) for file in inputs)
@@ -88,6 +91,7 @@ def new_job(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         command=_as_json(without_secrets(command)),
         schema_version=schema_version,
+        part_version=part_version,
     )
 
 

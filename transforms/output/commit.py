@@ -9,11 +9,9 @@ so that a report can be summed up from the parts alone after any number of resta
 from __future__ import annotations
 
 import json
-import logging
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import BinaryIO, NamedTuple
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -22,50 +20,62 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from transforms.base import files
-from transforms.base.errors import UserError
 from transforms.input.rows import KEEP
-from transforms.layout import PARQUET, REJECTED_DIRECTORY, RERANKING, SCORED_DIRECTORY, part_files, part_numbers
-from transforms.schema import REJECTED, SCORED, Reason, Shard
+from transforms.layout import REJECTED_DIRECTORY, SCORED_DIRECTORY
+from transforms.output.parts import RECORD_KEY, part_path
+from transforms.schema import PART_VERSION, REJECTED, SCORED, Shard
 from transforms.scoring.results import LEDGER, Failure, Scores
 
-_RECORD_KEY = b"rerank"
-_FOOTERS_READ_AT_ONCE = 16
 
+class Stamp(NamedTuple):
+    """What a job's part files bear besides their shard's results.
 
-class Part(NamedTuple):
-    """What a scored part's footer says of its shard: counts, and whether it is the last slice of its row group."""
-
-    counts: Counter[str]
-    last: bool
-
-
-def commit(output: str, shard: Shard, scores: Scores, top_k: int | None = None, fingerprint: str = "") -> Counter[str]:
-    """Writes the shard's part files and returns what `count` counted. The same arguments give the same bytes.
-
-    The scored part carries the job's fingerprint, so that a part of another job, copied here, is not taken for it.
+    Attributes:
+        fingerprint: of the job, so that a part of another job, copied here, is not taken for one of it.
+        version: see `schema.PART_VERSION`.
     """
+
+    fingerprint: str = ""
+    version: int = PART_VERSION
+
+
+UNSTAMPED = Stamp()  # of no job
+
+
+def commit(
+    output: str, shard: Shard, scores: Scores, top_k: int | None = None, stamp: Stamp = UNSTAMPED
+) -> Counter[str]:
+    """Writes the shard's part files and returns what `count` counted. The same arguments give the same bytes."""
     scored, rejected = results(shard, scores, top_k)
     counts = count(shard, scores, rejected)
-    record = json.dumps({"counts": counts, "job": fingerprint, "last": shard.last}, sort_keys=True)
-    rejected_path = _part_path(output, REJECTED_DIRECTORY, shard.name)
-    if rejected.num_rows:
-        files.write_atomically(rejected_path, lambda stream: _write_parquet(stream, rejected, {}))
-    else:
-        files.delete([rejected_path])
-    files.write_atomically(
-        _part_path(output, SCORED_DIRECTORY, shard.name),
-        lambda stream: _write_parquet(stream, scored, {_RECORD_KEY: record}),
-    )
+    write_rejected(part_path(output, REJECTED_DIRECTORY, shard.name), rejected, stamp)
+    write_scored(part_path(output, SCORED_DIRECTORY, shard.name), scored, record_of(shard, counts, stamp), stamp)
     return counts
 
 
-def _part_path(output: str, directory: str, name: str) -> str:
-    return files.join(output, directory, f"{name}{PARQUET}")
+def record_of(shard: Shard, counts: Mapping[str, int], stamp: Stamp, **further: str) -> dict[str, Any]:
+    """What a scored part's footer says of its shard, see `parts.Part`."""
+    record = {"counts": counts, "job": stamp.fingerprint, "last": shard.last, **further}
+    return record | ({"part": shard.name} if stamp.version > 1 else {})
 
 
-def _write_parquet(stream: BinaryIO, table: pa.Table, metadata: Mapping[bytes, str]) -> None:
-    # One chunk a column, so that the bytes do not depend on how the input happened to be read.
-    with pq.ParquetWriter(stream, table.schema, compression="zstd") as writer:
+def write_scored(path: str, table: pa.Table, record: Mapping[str, Any], stamp: Stamp) -> None:
+    metadata = {RECORD_KEY: json.dumps(record, sort_keys=True)}
+    files.write_atomically(path, lambda stream: _write_parquet(stream, table, metadata, stamp))
+
+
+def write_rejected(path: str, table: pa.Table, stamp: Stamp) -> None:
+    """Replaces a rejected part; one that would be empty is not there."""
+    if table.num_rows:
+        files.write_atomically(path, lambda stream: _write_parquet(stream, table, {}, stamp))
+    else:
+        files.delete([path])
+
+
+def _write_parquet(stream: BinaryIO, table: pa.Table, metadata: Mapping[bytes, str], stamp: Stamp) -> None:
+    # One chunk a column, so that the bytes do not tell how the input happened to be read.
+    checksums = stamp.version > 1
+    with pq.ParquetWriter(stream, table.schema, compression="zstd", write_page_checksum=checksums) as writer:
         writer.write_table(table.combine_chunks())
         writer.add_key_value_metadata(metadata)
 
@@ -187,19 +197,26 @@ def count(shard: Shard, scores: Scores, rejected: pa.Table) -> Counter[str]:
     """
     counts = Counter(shard.counts)
     counts.update(scores.counts)
+    counts.update(count_rejected(rejected))
+    counts["scored"] = int(np.count_nonzero(_usable(scores)))
+    counts["pairs"] = counts["scored"] + sum(n for name, n in counts.items() if name.startswith("rejected."))
+    counts.update(count_ledger(shard, scores))
+    return counts
+
+
+def count_rejected(rejected: pa.Table) -> dict[str, int]:
+    """What `count` counts of rejected rows."""
+    counts = {}
     weights = pc.fill_null(rejected["n_candidates"], 1)  # a row without it is one pair
     by_reason = pa.table({"reason": rejected["reason"], "pairs": weights}).group_by("reason")
     for row in by_reason.aggregate([("pairs", "sum"), ("pairs", "count")]).to_pylist():
         counts[f"rejected.{row['reason']}"] = row["pairs_sum"]
         counts[f"rejected_rows.{row['reason']}"] = row["pairs_count"]
-    counts["rejected_queries"] = rejected.num_rows - rejected["n_candidates"].null_count
-    counts["scored"] = int(np.count_nonzero(_usable(scores)))
-    counts["pairs"] = counts["scored"] + (pc.sum(weights).as_py() or 0)
-    counts.update(_count_ledger(shard, scores))
-    return counts
+    return counts | {"rejected_queries": rejected.num_rows - rejected["n_candidates"].null_count}
 
 
-def _count_ledger(shard: Shard, scores: Scores) -> dict[str, int]:
+def count_ledger(shard: Shard, scores: Scores) -> dict[str, int]:
+    """What `count` counts of what the model tells of the pairs."""
     counts = {}
     if scores.tokens is not None:
         counts["tokens"] = int(scores.tokens.sum(dtype=np.int64))
@@ -211,84 +228,3 @@ def _count_ledger(shard: Shard, scores: Scores) -> dict[str, int]:
     if scores.windows is not None:
         counts["windowed_pairs"] = int(np.count_nonzero(scores.windows > 1))
     return counts
-
-
-def committed(output: str, fingerprint: str | None = None) -> dict[str, Part]:
-    """The shards that are done, by name in order of file, row group and slice. Reads footers only.
-
-    A part that cannot be read (a copy that was cut short, say) is not committed: nothing in it can be used, and scoring
-    the shard again replaces it. The same holds if its rejected part is missing. A readable file that is not a part of
-    this job could be anybody's and is never replaced.
-
-    Args:
-        output: the job's directory.
-        fingerprint: of the job; None takes the parts of any.
-
-    Raises:
-        UserError: a Parquet file in the directory of scored parts was not written by this job.
-    """
-    directory = files.join(output, SCORED_DIRECTORY)
-    file_names = part_files(files.list_names(directory))
-    for name in file_names:
-        if not RERANKING.is_part(name):
-            raise _foreign(files.join(directory, name))
-    names = sorted((name.removesuffix(PARQUET) for name in file_names), key=part_numbers)
-    with ThreadPoolExecutor(_FOOTERS_READ_AT_ONCE) as pool:
-        parts = list(pool.map(lambda name: _read_part(_part_path(output, SCORED_DIRECTORY, name), fingerprint), names))
-    rejected = set(files.list_names(files.join(output, REJECTED_DIRECTORY)))
-    return {
-        name: part
-        for name, part in zip(names, parts, strict=True)
-        if part is not None and (f"{name}{PARQUET}" in rejected or not _has_rejected(part))
-    }
-
-
-def _has_rejected(part: Part) -> bool:
-    return any(name.startswith("rejected_rows.") for name in part.counts)
-
-
-def _read_part(path: str, fingerprint: str | None) -> Part | None:
-    with files.open_input(path) as stream:
-        try:
-            metadata = pq.read_metadata(stream).metadata or {}
-        except (pa.ArrowInvalid, OSError) as error:
-            if getattr(error, "errno", None):  # the disk or the network failed, which says nothing about the file
-                raise
-            logging.getLogger(__name__).warning("%s is damaged and counts as not written: %s", path, error)
-            return None
-    if _RECORD_KEY not in metadata:
-        raise _foreign(path)
-    record = json.loads(metadata[_RECORD_KEY])
-    if fingerprint is not None and record.get("job") != fingerprint:
-        raise _foreign(path)
-    return Part(Counter(record["counts"]), record["last"])
-
-
-def _foreign(path: str) -> UserError:
-    return UserError(f"{path} was not written by this job: move it out of the directory of scored parts")
-
-
-def uncommit(output: str, reason: Reason, fingerprint: str | None = None) -> None:
-    """Takes back the commits of the shards in which pairs were rejected for a reason, so that they are done again."""
-    parts = committed(output, fingerprint)
-    again = [name for name, part in parts.items() if part.counts[f"rejected.{reason}"]]
-    files.delete(_part_path(output, SCORED_DIRECTORY, name) for name in again)
-
-
-def complete_row_groups(parts: Mapping[str, Part]) -> set[tuple[int, int]]:
-    """(file, row group) of which every slice is committed, so that a resume need not read it at all."""
-    slices: dict[tuple[int, int], set[int]] = defaultdict(set)
-    last: dict[tuple[int, int], int] = {}
-    for name, part in parts.items():
-        file, row_group, piece = part_numbers(name)
-        slices[file, row_group].add(piece)
-        if part.last:
-            last[file, row_group] = piece
-    return {unit for unit, end in last.items() if slices[unit].issuperset(range(end))}
-
-
-def read_scored(output: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    """The committed scored parts, a table each, in the order of the input."""
-    for name in committed(output):
-        with files.open_input(_part_path(output, SCORED_DIRECTORY, name)) as stream:
-            yield pq.read_table(stream, columns=None if columns is None else list(columns))

@@ -21,7 +21,7 @@ from transforms.base.errors import UserError
 from transforms.base.json_text import indented
 from transforms.base.words import number_of
 from transforms.layout import REJECTED_DIRECTORY, REPORT, SCORED_DIRECTORY, SUCCESS
-from transforms.output.commit import Part, read_scored
+from transforms.output.parts import Part, read_scored
 
 # What str.split() takes for white space, with which readers of runs split lines: RE2's \s is ASCII alone.
 _WHITE_SPACE = r"[\s\v\x1c-\x1f\x85\p{Z}]"

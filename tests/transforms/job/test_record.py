@@ -218,6 +218,7 @@ def test_job_json_for_readers(output: str) -> None:
         "created",
         "command",
         "schema_version",
+        "part_version",
     ]
     assert record["inputs"][0] == {"path": "/in/a.parquet", "size": 100, "footer_hash": "aa"}
 

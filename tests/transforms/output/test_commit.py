@@ -17,7 +17,8 @@ import pytest
 from tests.support.object_store import ObjectStore
 from transforms.base import files
 from transforms.base.errors import UserError
-from transforms.output.commit import Part, commit, committed, complete_row_groups, count, rank, read_scored, results
+from transforms.output.commit import Stamp, commit, count, rank, results
+from transforms.output.parts import Part, committed, complete_row_groups, read_scored
 from transforms.schema import REJECTED, SCORED, Shard
 from transforms.scoring.results import Failure, Scores
 
@@ -276,9 +277,9 @@ def test_commit_writes_both_parts_and_its_counts(output: str) -> None:
 
 
 def test_record_is_json_in_the_footer(tmp_path: Path) -> None:
-    counts = commit(str(tmp_path), make_shard([("q", ["a"])]), make_scores(1.0), fingerprint="f1")
+    counts = commit(str(tmp_path), make_shard([("q", ["a"])]), make_scores(1.0), stamp=Stamp("f1"))
     metadata = pq.read_metadata(tmp_path / f"scored/{NAME}.parquet").metadata
-    assert json.loads(metadata[b"rerank"]) == {"counts": dict(counts), "job": "f1", "last": True}
+    assert json.loads(metadata[b"rerank"]) == {"counts": dict(counts), "job": "f1", "last": True, "part": NAME}
 
 
 def test_shard_without_pairs_is_committed_by_an_empty_part(output: str) -> None:
@@ -407,7 +408,8 @@ def test_truncated_part_counts_as_not_written(keep: int, tmp_path: Path, caplog:
     whole = path.read_bytes()
     path.write_bytes(whole[:keep])
     assert committed(str(tmp_path)) == {}
-    assert f"{path} is damaged and counts as not written" in caplog.text
+    assert f"{path} is damaged (" in caplog.text
+    assert "it counts as not written" in caplog.text
     commit(str(tmp_path), make_shard([("q", ["a"])]), make_scores(1.0))
     assert path.read_bytes() == whole
 
@@ -421,7 +423,7 @@ def test_another_programs_parquet_among_the_parts_is_named(name: str, tmp_path: 
 
 
 def test_a_part_of_another_job_is_named_and_stays(tmp_path: Path) -> None:
-    commit(str(tmp_path), make_shard([("q", ["a"])]), make_scores(1.0), fingerprint="f1")
+    commit(str(tmp_path), make_shard([("q", ["a"])]), make_scores(1.0), stamp=Stamp("f1"))
     assert list(committed(str(tmp_path), "f1")) == [NAME]
     with pytest.raises(UserError, match=rf"^{tmp_path}/scored/{NAME}.parquet was not written by this job: move it out"):
         committed(str(tmp_path), "f2")

@@ -13,7 +13,8 @@ import pytest
 from tests.transforms.output.test_commit import NAN, make_scores, make_shard
 from transforms.base import files
 from transforms.base.errors import UserError
-from transforms.output.commit import Part, commit
+from transforms.output.commit import commit
+from transforms.output.parts import Part
 from transforms.output.report import (
     check_run_ids,
     five_line_summary,

@@ -1,0 +1,58 @@
+"""Whether the output of a finished job is whole: every part read from end to end, none missing, none too many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from transforms.base import files
+from transforms.base.errors import UserError
+from transforms.base.json_text import parse
+from transforms.input.plan import planned_row_groups
+from transforms.job.record import read_job
+from transforms.layout import REJECTED_DIRECTORY, REPORT, SUCCESS, part_numbers
+from transforms.output.parts import DamagedPartError, Part, complete_row_groups, part_names, read_part
+
+
+def problems(output: str, parts: dict[str, Part]) -> Iterator[str]:
+    """What is wrong with a job's output, a line each.
+
+    Args:
+        output: the job's directory.
+        parts: is filled with the parts that are whole.
+
+    Raises:
+        UserError: there is no job, or its job.json is damaged.
+    """
+    job = read_job(output)
+    if job is None:
+        raise UserError(f"{output}: no job.json in it; give the directory that a reranking job's --output named")
+    rejected = set(files.list_names(files.join(output, REJECTED_DIRECTORY)))
+    for name in part_names(output):
+        try:
+            parts[name] = read_part(output, name, job.fingerprint, rejected, end_to_end=True)
+        except (DamagedPartError, UserError) as error:
+            yield str(error)
+    known = planned_row_groups(output)
+    last = {part_numbers(name)[:2]: part_numbers(name)[2] for name, part in parts.items() if part.last}
+    for name in parts:
+        file, row_group, piece = part_numbers(name)
+        if (known and (file, row_group) not in known) or piece > last.get((file, row_group), piece):
+            yield f"{output}: part {name} is of no shard of this job; move it out"
+    complete = complete_row_groups(parts)
+    begun = {part_numbers(name)[:2] for name in parts}
+    for file, row_group in sorted((known or {(unit[0], unit[1]) for unit in begun}) - complete):
+        yield f"{output}: parts of row group {row_group} of input file {file} are missing; give the job's command again"
+    if not files.exists(files.join(output, SUCCESS)):
+        yield f"{output}: no {SUCCESS}; its job has not finished"
+    elif (said := _shards_said(output)) is not None and said != len(parts):
+        yield f"{output}: {len(parts)} parts are whole, where {REPORT} counts {said}"
+
+
+def _shards_said(output: str) -> int | None:
+    """The number of shards in report.json; None where there is no such figure."""
+    path = files.join(output, REPORT)
+    try:
+        said = parse(files.read_text(path)).get("shards") if files.exists(path) else None
+    except (ValueError, AttributeError):
+        return None
+    return said if isinstance(said, int) else None
