@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 import regex
 
-from eval.ranking.files import read_lines
 from transforms.base.errors import UserError
 from transforms.base.json_text import parse
+from transforms.base.text import read_lines
 
 # Letters, digits and combining marks in a row, or any other character that is neither space nor control.
 TOKEN = regex.compile(r"[\p{L}\p{N}\p{M}]+|[^\p{Z}\p{C}]")

@@ -1,10 +1,7 @@
-"""Reads files on any filesystem and writes local ones, each failure a line. Knows nothing of what is in them."""
+"""Writes local files, each failure a line. Knows nothing of what is in them."""
 
 from __future__ import annotations
 
-import gzip
-import io
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,50 +11,14 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from transforms.base.errors import UnavailableError, UserError, is_one_line, one_line
-from transforms.base.files import FAILURES, open_input
+from transforms.base.errors import UnavailableError, one_line
 from transforms.base.json_text import indented
 
-GZIP_MAGIC = b"\x1f\x8b"
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 TABLE_WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {
     ".parquet": pq.write_table,
     ".csv": lambda table, path: pa.csv.write_csv(table, path),
     ".tsv": lambda table, path: pa.csv.write_csv(table, path, pa.csv.WriteOptions(delimiter="\t")),
 }
-
-
-@contextmanager
-def reading(location: str) -> Iterator[None]:
-    """While the body reads what is at a path or address.
-
-    Raises:
-        UserError: it cannot be read, its name is not text (bytes that are not UTF-8), or an address names nothing.
-    """
-    _, separator, name = location.partition("://")
-    if separator and not name.strip("/"):
-        raise UserError(f"{location}: names no file; give its whole address")
-    if not is_one_line(location):
-        raise UserError(f"{location!r}: its name cannot be written down; rename it")
-    try:
-        yield
-    except (*FAILURES, EOFError, zlib.error) as problem:
-        raise UserError(f"{location}: cannot be read ({one_line(problem)}); check the path and the file") from None
-
-
-def read_lines(location: str) -> Iterator[tuple[int, bytes]]:
-    """Numbers from 1 and contents of a text file's lines, blank ones left out; gzip is known by its first bytes.
-
-    Raises:
-        UserError: the file is missing, cannot be read, or its gzip data is damaged.
-    """
-    with reading(location), open_input(location) as raw:
-        stream = io.BufferedReader(raw)  # type: ignore[type-var]
-        packed = stream.peek(2).startswith(GZIP_MAGIC)
-        for number, line in enumerate(gzip.GzipFile(fileobj=stream) if packed else stream, start=1):
-            content = line.rstrip(b"\r\n").removeprefix(BYTE_ORDER_MARK if number == 1 else b"")
-            if content.strip():
-                yield number, content
 
 
 @contextmanager

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from eval.ranking.files import read_lines
 from transforms.base.errors import UserError
+from transforms.base.text import read_lines
 from transforms.base.trec import MAX_GRADE, split_csv, split_fields
 
 

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from eval.ranking.files import read_lines, reading
 from transforms.base import files
 from transforms.base.errors import UserError, one_line
 from transforms.base.json_text import parse
+from transforms.base.text import read_lines, reading
 from transforms.base.trec import parse_run_line
 from transforms.layout import JOB, PART_PATTERN, REJECTED_DIRECTORY, SCORED_DIRECTORY, SUCCESS
 

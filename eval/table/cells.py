@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
-from eval.ranking.files import reading
 from transforms.base import files
 from transforms.base.errors import UserError, one_line
 from transforms.base.json_text import parse
+from transforms.base.text import reading
 
 CELLS = "cells"
 # What is read of a cell by others.

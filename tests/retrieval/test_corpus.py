@@ -63,5 +63,5 @@ def test_a_second_try_does_what_is_missing(tmp_path: Path) -> None:
 
 
 def test_what_is_no_corpus(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"corpus.jsonl: line 2: a document has no text, but _id"):
+    with pytest.raises(UserError, match=r"corpus.jsonl: line 2: a document has no text or passage, but _id"):
         shards(tmp_path, [{"_id": 1, "text": "a"}, {"_id": 2}])

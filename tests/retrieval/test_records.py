@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas
 import pytest
 
 from tests.support import copies
@@ -39,6 +40,10 @@ def test_documents_in_each_format(tmp_path: Path, name: str, content: bytes) -> 
         (b"1\ta b\n\n2\tc\n", [Document("1", None, "a b"), Document("2", None, "c")]),
         (b"1\tT\ta\r\n", [Document("1", "T", "a")]),
         (b"\xef\xbb\xbfid\ttext\ttitle\n1\ta\tT\n", [Document("1", "T", "a")]),
+        (b"docno\ttext\r\n1\ta\r\n", [Document("1", None, "a")]),
+        (b"docno\ttitle\ttext\n1\tT\ta\n", [Document("1", "T", "a")]),
+        (b"Title\tPID\tPassage\nT\t1\ta\n", [Document("1", "T", "a")]),
+        (b'docno\ttext\n1\t"a\n', [Document("1", None, '"a')]),
     ],
 )
 def test_documents_in_tsv(tmp_path: Path, content: bytes, expected: list[Document]) -> None:
@@ -163,3 +168,85 @@ def test_judgements_that_csv_wrote_keep_ids_with_quotes(tmp_path: Path) -> None:
         csv.writer(file, delimiter="\t").writerows(rows)
     assert '"<dbpedia:""Heroes"">"' in path.read_text(encoding="utf-8")
     assert list(records.judgements(str(path))) == [Judgement("q", '<dbpedia:"Heroes">', 1)]
+
+
+@pytest.mark.parametrize("header", ["qid\tquery_text", "query_id\tquery", "qid\tquestion", "_id\ttext"])
+def test_a_first_line_of_known_names_is_no_query(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "queries.tsv"
+    path.write_text(f"{header}\n7\twhat is it?\n")
+    assert list(records.queries(str(path))) == [("7", "what is it?")]
+
+
+def test_a_query_of_a_known_word_is_no_header(tmp_path: Path) -> None:
+    path = tmp_path / "queries.tsv"
+    path.write_text("7\ttitle\n8\tscore\n9\tid\n")
+    assert list(records.queries(str(path))) == [("7", "title"), ("8", "score"), ("9", "id")]
+
+
+@pytest.mark.parametrize(
+    ("read", "name", "header", "unknown"),
+    [
+        (records.documents, "c.tsv", "docno\tbody", "'body'"),
+        (records.documents, "c.csv", "doc_id,text,lang,year", "'lang', 'year'"),
+        (records.documents, "c.csv", ",doc_id,text", "''"),  # pandas, with its index
+        (records.queries, "q.tsv", "qid\tBody", "'Body'"),
+        (records.judgements, "q.tsv", "query-id\tcorpus-id\tgain", "'gain'"),
+    ],
+)
+def test_a_header_with_unknown_names_is_one_line(
+    tmp_path: Path, read: Callable[[str], Any], name: str, header: str, unknown: str
+) -> None:
+    path = tmp_path / name
+    path.write_text(f"{header}\n1\t2\t3\n")
+    with pytest.raises(UserError) as refused:
+        list(read(str(path)))
+    told = f"{path}: line 1: a header that names {unknown}, which is no known column; rename it, or leave it out ("
+    assert str(refused.value).startswith(told)
+
+
+TEXTS = ['a, "quoted"', "two\r\nlines", "", "é" * 100_000, "tab\there"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_csv_is_read_as_pandas_writes_it(
+    tmp_path: Path, encoding: str, end: str, pack: Callable[[bytes], bytes]
+) -> None:
+    frame = pandas.DataFrame({"docno": [f"d{i}" for i in range(5)], "title": "T", "text": TEXTS})
+    path = tmp_path / "corpus.csv"
+    path.write_bytes(pack(frame.to_csv(index=False, lineterminator=end).encode(encoding)))
+    assert list(records.documents(str(path))) == [Document(f"d{i}", "T", text) for i, text in enumerate(TEXTS)]
+
+
+def test_csv_without_a_header(tmp_path: Path) -> None:
+    path = tmp_path / "queries.csv"
+    path.write_text('1,"what, then?"\n\n2,b\n')
+    assert list(records.queries(str(path))) == [("1", "what, then?"), ("2", "b")]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"docno,text\n1,a\n2\n", ": line 3: expected 2 columns between commas, found 1; fix the line"),
+        (b"docno,text\n1,\xff\n", ": not UTF-8; convert the file"),
+        (b'docno,text\n1,"a" b\n', ": line 2: not CSV ("),
+        (b'docno,text\n1,"a\n', ": line 2: not CSV ("),
+        (gzip.compress(b"docno,text\n" * 99)[:-9], ": cannot be read ("),
+    ],
+)
+def test_mistakes_in_csv(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "c.csv"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as refused:
+        list(records.documents(str(path)))
+    assert str(refused.value).startswith(f"{path}{said}")
+
+
+@pytest.mark.parametrize("name", ["corpus.jsonl", "corpus.tsv"])
+def test_marks_of_windows_and_packing_are_known_by_their_bytes(tmp_path: Path, name: str) -> None:
+    row = '{"docno": "1", "text": "a"}' if name == "corpus.jsonl" else "1\ta"
+    path = tmp_path / name
+    for content in (f"\ufeff{row}\r\n\r\n".encode(), gzip.compress(f"\ufeff{row}\r\n".encode())):
+        path.write_bytes(content)
+        assert list(records.documents(str(path))) == [Document("1", None, "a")]

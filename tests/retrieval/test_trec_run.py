@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from eval.ranking.runs import open_source
 from transforms.base.errors import UserError
 from transforms.retrieval import step_files
 from transforms.retrieval.trec_run import write_hits
@@ -51,3 +53,16 @@ def test_mistakes(tmp_path: Path, content: bytes, said: str) -> None:
         write_hits(str(tmp_path / "run"), str(tmp_path / "hits.parquet"))
     assert str(refused.value).startswith(f"{tmp_path}/run{said}")
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_a_run_from_windows_loses_no_line(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    """And is read as `eval measure` reads it, whatever its name."""
+    lines = b"\xef\xbb\xbfq1 Q0 d1 1 2 t\r\n\r\nq1 Q0 d2 2 1 t\r\n"
+    path = tmp_path / "run"
+    path.write_bytes(pack(lines))
+    write_hits(str(path), str(tmp_path / "hits.parquet"))
+    found = step_files.read(str(tmp_path / "hits.parquet")).to_pylist()
+    assert [(row["query_id"], row["doc_id"]) for row in found] == [("q1", "d1"), ("q1", "d2")]
+    (measured,) = open_source(str(path)).lists
+    assert measured.stages["run"] == [(row["score"], row["doc_id"]) for row in found]

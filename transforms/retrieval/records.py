@@ -1,12 +1,10 @@
-"""Reads documents, queries, judgements and questions from Parquet, JSON lines and TSV, plain or gzip, row by row."""
+"""Reads documents, queries, judgements and questions from Parquet, JSON lines, TSV and CSV, gzip or not, by rows."""
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,7 +12,9 @@ import pyarrow.parquet as pq
 from transforms.base import files
 from transforms.base.errors import UserError, one_line
 from transforms.base.json_text import parse
-from transforms.base.trec import MAX_GRADE, split_csv
+from transforms.base.text import read_lines, reading
+from transforms.base.trec import MAX_GRADE
+from transforms.retrieval import tables
 
 _BATCH_ROWS = 1024
 
@@ -26,7 +26,7 @@ class Kind:
     Attributes:
         what: a row of it in words.
         fields: the names that each field goes by, the first one found counts.
-        columns: number of columns of a TSV file without a header -> what they are.
+        columns: number of columns of a table in text without a header -> what they are.
     """
 
     what: str
@@ -36,23 +36,31 @@ class Kind:
 
 DOCUMENTS = Kind(
     "document",
-    {"id": ("_id", "doc_id", "docid", "corpus-id", "corpus_id", "id"), "text": ("text",), "title": ("title",)},
+    {
+        "id": ("_id", "doc_id", "docid", "docno", "pid", "corpus-id", "corpus_id", "id"),
+        "text": ("text", "passage"),
+        "title": ("title",),
+    },
     {2: ("_id", "text"), 3: ("_id", "title", "text")},
 )
 QUERIES = Kind(
     "query",
-    {"id": ("_id", "query_id", "query-id", "qid", "id"), "text": ("text", "query", "question")},
+    {"id": ("_id", "query_id", "query-id", "qid", "id"), "text": ("text", "query", "question", "query_text")},
     {2: ("_id", "text")},
 )
 JUDGEMENTS = Kind(
     "judgement",
     {
         "query": ("query-id", "query_id", "qid"),
-        "document": ("corpus-id", "corpus_id", "doc_id", "docid"),
-        "grade": ("score", "relevance", "grade"),
+        "document": ("corpus-id", "corpus_id", "doc_id", "docid", "docno", "pid"),
+        "grade": ("score", "relevance", "grade", "rel", "label"),
     },
     {3: ("query-id", "corpus-id", "score"), 4: ("query-id", "iteration", "corpus-id", "score")},
 )
+_NAMES = {name for kind in (DOCUMENTS, QUERIES, JUDGEMENTS) for names in kind.fields.values() for name in names}
+_KNOWN = frozenset({"iteration", "iter", *_NAMES})
+# Of the names of ids those that no text is likely to be.
+_IDENTIFYING = frozenset({*DOCUMENTS.fields["id"], *QUERIES.fields["id"], *JUDGEMENTS.fields["query"]} - {"id"})
 _OPTIONAL = "title"
 _BETWEEN_FIELDS = frozenset("\t\n")  # and lines, of qrels
 
@@ -177,33 +185,28 @@ def _rows(path: str, kind: Kind) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _raw_rows(path: str, columns: Mapping[int, tuple[str, ...]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     name = path.removesuffix(".gz")
+    if name.endswith(".parquet"):
+        return _parquet_rows(path)
+    if name.endswith((".jsonl", ".json")):
+        return _json_rows(path)
+    return tables.rows(path, columns, _KNOWN, _IDENTIFYING)
+
+
+def _parquet_rows(path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    number = 0
     try:
-        with files.open_input(path) as stream:
-            if name.endswith(".parquet"):
-                yield from _parquet_rows(path, stream)
-                return
-            lines = cast(BinaryIO, gzip.GzipFile(fileobj=stream)) if path.endswith(".gz") else stream
-            parse = _json_rows if name.endswith((".jsonl", ".json")) else _tsv_rows
-            yield from parse(path, lines, columns)
-    except (*files.FAILURES, EOFError, zlib.error, pa.ArrowException) as error:
+        with reading(path), files.open_input(path) as stream:
+            for batch in pq.ParquetFile(stream, pre_buffer=False).iter_batches(_BATCH_ROWS, use_threads=False):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield f"{path}: row {number}", row
+    except pa.ArrowException as error:
         raise UserError(f"{path}: cannot be read ({one_line(error)}); fetch or write it again") from error
 
 
-def _parquet_rows(path: str, stream: BinaryIO) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    number = 0
-    for batch in pq.ParquetFile(stream, pre_buffer=False).iter_batches(_BATCH_ROWS, use_threads=False):
-        for row in batch.to_pylist():
-            number += 1
-            yield f"{path}: row {number}", row
-
-
-def _json_rows(
-    path: str, lines: BinaryIO, columns: Mapping[int, tuple[str, ...]]
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for number, line in enumerate(lines, start=1):
+def _json_rows(path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for number, line in read_lines(path):
         where = f"{path}: line {number}"
-        if not line.strip():
-            continue
         try:
             row = parse(line)
         except ValueError as error:
@@ -211,36 +214,6 @@ def _json_rows(
         if not isinstance(row, dict):
             raise UserError(f"{where}: no JSON object; give one object a line")
         yield where, row
-
-
-BEIR_JUDGEMENTS = ("query-id", "corpus-id", "score")  # the header of a file that BEIR's own loader reads as csv
-
-
-def _tsv_rows(
-    path: str, lines: BinaryIO, columns: Mapping[int, tuple[str, ...]]
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    header: tuple[str, ...] | None = None
-    known = {name for kind in (DOCUMENTS, QUERIES, JUDGEMENTS) for names in kind.fields.values() for name in names}
-    for number, line in enumerate(lines, start=1):
-        where = f"{path}: line {number}"
-        try:
-            text = line.decode("utf-8").rstrip("\r\n").removeprefix("\ufeff" if number == 1 else "")
-        except UnicodeDecodeError:
-            raise UserError(f"{where}: not UTF-8; convert the file") from None
-        if not text.strip():
-            continue
-        cells = tuple(split_csv(text) if header == BEIR_JUDGEMENTS else text.split("\t"))
-        if len(cells) not in columns and len(text.split()) in columns and len(cells) == 1:
-            cells = tuple(text.split())  # TREC's files may have blanks
-        if header is None:
-            if known.issuperset(cells):
-                header = cells
-                continue
-            header = columns.get(len(cells), ())
-        if len(cells) != len(header):
-            expected = f"{len(header)} columns" if header else f"{' or '.join(map(str, columns))} columns"
-            raise UserError(f"{where}: expected {expected} between tabs, found {len(cells)}; fix the line")
-        yield where, dict(zip(header, cells, strict=True))
 
 
 def _identifier(value: Any, where: str) -> str:

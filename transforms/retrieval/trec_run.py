@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Iterator
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms.base import files
-from transforms.base.errors import UserError, one_line
+from transforms.base.errors import UserError
+from transforms.base.text import read_lines
 from transforms.base.trec import RUN_FIELDS, parse_run_line
 from transforms.retrieval import step_files
 
@@ -47,11 +46,4 @@ def _table(rows: list[tuple[str, str, float]]) -> pa.Table:
 
 
 def _lines(run: str) -> Iterator[tuple[str, str, float]]:
-    try:
-        with files.open_input(run) as stream:
-            lines = cast(BinaryIO, gzip.GzipFile(fileobj=stream)) if run.endswith(".gz") else stream
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield parse_run_line(line.rstrip(b"\r\n"), f"{run}: line {number}")
-    except (*files.FAILURES, EOFError, zlib.error) as error:
-        raise UserError(f"{run}: cannot be read ({one_line(error)}); check the path and the file") from error
+    return (parse_run_line(line, f"{run}: line {number}") for number, line in read_lines(run))
