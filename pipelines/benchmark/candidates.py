@@ -30,12 +30,12 @@ from transforms.scoring import catalogue
 
 CANDIDATES = "candidates"  # of all data sets, in the directory of results
 EMBEDDINGS = "embeddings"
-LANGUAGE = "lang"  # a column of the queries that tells their language
+LANGUAGE = "lang"  # a column of the queries that names their language
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """A data set's candidates, there and looked at.
+    """A data set's candidates, made and inspected.
 
     Attributes:
         data: the data set.
@@ -53,7 +53,7 @@ class Candidates:
 
     @property
     def pairs(self) -> int | None:
-        """Pairs of all lists; None if the files do not tell."""
+        """Pairs of all lists; None if the files do not say."""
         return total_pairs(self.inputs)
 
     @cached_property
@@ -74,7 +74,7 @@ def texts(inputs: Iterable[InputFile], *columns: str) -> Iterator[tuple[str | No
             if not set(columns) <= set(parquet.schema_arrow.names):
                 continue
             for number in range(parquet.num_row_groups):
-                with suppress(OSError, pa.ArrowException):  # a damaged row group, which the job tells of
+                with suppress(OSError, pa.ArrowException):  # a damaged row group, which the job reports
                     table = parquet.read_row_group(number, list(columns))
                     yield from zip(*(table[name].cast(pa.string()).to_pylist() for name in columns), strict=True)
 
@@ -89,7 +89,7 @@ def look_at(
         candidates: path or glob of Parquet files.
         judgements: path of the judgements.
         retriever: what made the candidates, where the benchmark did.
-        directory: in which it told what it did; where it is not given it is looked for.
+        directory: in which it recorded what it did; where it is not given it is searched for.
 
     Raises:
         UserError: something is not there, is malformed, or does not belong together.
@@ -97,16 +97,16 @@ def look_at(
     if not files.exists(judgements):
         raise UserError(f"data set {data.name}: no judgements {judgements}; check the path")
     inputs = tuple(inspect(input_files([candidates])))
-    told = told_in(directory or made_in(inputs))
-    if directory and not told:
+    report = report_in(directory or made_in(inputs))
+    if directory and not report:
         raise UserError(f"{files.join(directory, REPORT)} is damaged; delete {directory} to make the candidates anew")
-    retriever = retriever or (named_by(told["retriever"], data.name) if told else None)
+    retriever = retriever or (named_by(report["retriever"], data.name) if report else None)
     judged = judged_queries(judgements)
     if not any(query in judged for (query,) in texts(inputs, "query_id")):
         raise UserError(
             f"data set {data.name}: {judgements} has no query in common with the candidates; give its own judgements"
         )
-    return Candidates(data, inputs, files.absolute(judgements), retriever, told)
+    return Candidates(data, inputs, files.absolute(judgements), retriever, report)
 
 
 def made_in(inputs: Sequence[InputFile]) -> str | None:
@@ -116,16 +116,16 @@ def made_in(inputs: Sequence[InputFile]) -> str | None:
     return output if name == CANDIDATES_DIRECTORY and files.exists(files.join(output, REPORT)) else None
 
 
-def told_in(directory: str | None) -> dict[str, Any]:
-    """What pipelines.candidates tells in its output; empty where there is none, or another program's file."""
+def report_in(directory: str | None) -> dict[str, Any]:
+    """What pipelines.candidates reports in its output; empty where there is none, or another program's file."""
     if directory is None:
         return {}
     try:
-        told = dict(parse(files.read_text(files.join(directory, REPORT))))
-        named_by(told["retriever"], "")
+        report = dict(parse(files.read_text(files.join(directory, REPORT))))
+        named_by(report["retriever"], "")
     except (ValueError, TypeError, KeyError, AttributeError):
         return {}
-    return told
+    return report
 
 
 def named_by(retriever: Mapping[str, Any], dataset: str) -> str:
@@ -146,8 +146,8 @@ def named_by(retriever: Mapping[str, Any], dataset: str) -> str:
             "size": max(sizes, default=None),
             "task": code_task(dataset) if name == CODE_MODEL else None,
         }
-        found = {"revision": retriever["model"].get("revision"), **retriever["settings"]}
-        other = [f"{key} {found[key]}" for key, value in usual.items() if value is not None and found[key] != value]
+        used = {"revision": retriever["model"].get("revision"), **retriever["settings"]}
+        other = [f"{key} {used[key]}" for key, value in usual.items() if value is not None and used[key] != value]
     return f"dense:{name} ({', '.join(other)})" if other else f"dense:{name}"
 
 
@@ -180,7 +180,7 @@ def candidates_of(data: DataSet, options: argparse.Namespace, output: str, beam:
     """A data set's candidates, made if need be.
 
     Raises:
-        UserError: they cannot be made, or have changed since they were looked at.
+        UserError: they cannot be made, or have changed since they were inspected.
         ApartError: what makes them failed or died.
         KeyboardInterrupt: the user stopped it.
     """
@@ -188,10 +188,10 @@ def candidates_of(data: DataSet, options: argparse.Namespace, output: str, beam:
         print(f"candidates of {data.name}", flush=True)
         # Also where they are there: the job finds that they are done, or that they were made of something else.
         run_apart(make_candidates, [*candidates_arguments(data, options, output), *beam])
-    found = ready(data, options, output)
-    if found is None:
+    made = ready(data, options, output)
+    if made is None:
         raise ApartError("the job ended without an error, but left no _SUCCESS")
-    return found
+    return made
 
 
 def candidates_arguments(data: DataSet, options: argparse.Namespace, output: str) -> list[str]:
@@ -215,7 +215,7 @@ def candidates_arguments(data: DataSet, options: argparse.Namespace, output: str
 
 
 def rules(known: datasets.Dataset, stage: FirstStage) -> list[str]:
-    """A known data set's own rules as options, which a directory in BEIR's layout does not tell."""
+    """A known data set's own rules as options, which a directory in BEIR's layout does not say."""
     identical = "--exclude_identical_ids" if known.exclude_identical_ids else "--no-exclude_identical_ids"
     return [identical, f"--language={known.language}"] if stage.retriever == "bm25" else [identical]
 
@@ -224,7 +224,7 @@ def make_candidates(arguments: Sequence[str]) -> int:
     """The job that makes candidates, in whatever process; returns its exit code.
 
     Raises:
-        UserError: a mistake that the user can mend.
+        UserError: a mistake that the user can fix.
     """
     from pipelines.candidates import job as candidates
     from pipelines.candidates import options as candidates_options

@@ -73,7 +73,7 @@ class Work:
 
     @property
     def specification(self) -> ScorerSpecification:
-        """The model, settled; raises UserError where it cannot be had."""
+        """The model, settled; raises UserError where it is unavailable."""
         return _settled(*self._model)
 
     @property
@@ -81,8 +81,8 @@ class Work:
         """Settings that are other ones than the published comparison's protocol has."""
         protocol = model_options(self.specification.model, self.candidates.data.name, {})
         usual = _settled(self.entrant, tuple(sorted(protocol.items())), self.machine).fingerprint()["settings"]
-        found = self.specification.fingerprint()["settings"]
-        return {name: value for name, value in found.items() if value != usual[name]}
+        chosen = self.specification.fingerprint()["settings"]
+        return {name: value for name, value in chosen.items() if value != usual[name]}
 
     @cached_property
     def scores_fingerprint(self) -> str:
@@ -129,19 +129,19 @@ def work_of(
         machine: what it runs on.
 
     Raises:
-        UserError: the model cannot be had, or cannot run so.
+        UserError: the model is unavailable, or cannot run so.
     """
     model = settled(entrant, machine).model
     return Work(entrant, candidates, model_options(model, candidates.data.name, asked), run, tuple(beam), machine)
 
 
 def settled(entrant: Entrant, machine: Machine) -> ScorerSpecification:
-    """A model with its own settings; raises UserError where it cannot be had, or cannot run so."""
+    """A model with its own settings; raises UserError where it is unavailable, or cannot run so."""
     return _settled(entrant, (), machine)
 
 
 def check_asked(entrants: Sequence[Entrant], asked: Mapping[str, Any], machine: Machine) -> None:
-    """Refuses a device that is not here, and an option that no model has; where a model cannot be had, no option.
+    """Refuses a device that is not here, and an option that no model has (not if one is unavailable).
 
     Raises:
         UserError: it is not here, or does not apply.
@@ -163,7 +163,7 @@ def rerank(arguments: Sequence[str]) -> int:
     """The main job, in whatever process; returns its exit code.
 
     Raises:
-        UserError: a mistake that the user can mend.
+        UserError: a mistake that the user can fix.
     """
     parser = rerank_options.build_parser()
     options, words = split(parser, arguments)

@@ -40,7 +40,7 @@ class Entrant(NamedTuple):
     Attributes:
         name: what the table calls it.
         where: embedded model, hub id, directory or URL.
-        like: the model of the catalogue that a directory is to be treated as; None where it tells itself.
+        like: the model of the catalogue that a directory is to be treated as; None where it is recognised.
     """
 
     name: str
@@ -83,7 +83,7 @@ class FirstStage(NamedTuple):
     Attributes:
         name: what the table calls it.
         retriever: as `pipelines.candidates` takes it.
-        like: the model of the catalogue that a dense one's directory is to be treated as; None where it tells itself.
+        like: the model of the catalogue that a dense one's directory is to be treated as; None where it is recognised.
     """
 
     name: str
@@ -93,10 +93,10 @@ class FirstStage(NamedTuple):
 
 def entrant(text: str) -> Entrant:
     """A model from "MODEL" or "NAME=MODEL"; a name of the catalogue makes a directory be treated as that model."""
-    found = re.fullmatch(r"([^=]+)=(.+)", text)
-    if found is None or "://" in found[1]:  # an address may have "=" in it
+    match = re.fullmatch(r"([^=]+)=(.+)", text)
+    if match is None or "://" in match[1]:  # an address may have "=" in it
         return Entrant(text, text, None)
-    name, where = found.groups()
+    name, where = match.groups()
     known = catalogue.named(name) is not None and where != name and not is_address(where)
     return Entrant(name, where, name if known else None)
 
@@ -125,8 +125,8 @@ def data_set(text: str) -> DataSet:
     if not equals and Path(text).is_file():
         raise UserError(f"--datasets {text}: is a file; give its judgements too, NAME={text},QRELS")
     if not equals:
-        found = datasets.in_directory(text) if files.exists(text) else datasets.named(text)
-        return DataSet(found.name, source=text)
+        dataset = datasets.in_directory(text) if files.exists(text) else datasets.named(text)
+        return DataSet(dataset.name, source=text)
     known = datasets.DATASETS.get(name.lower())
     name = name.lower() if known is not None or name.lower() in PARTS else name
     candidates, comma, judgements = value.rpartition(",")
@@ -154,8 +154,8 @@ def first_stage(data: DataSet, retriever: str | None) -> FirstStage:
     kind, _, model = text.partition(":")
     if kind != "dense":
         return FirstStage(text, text, None)
-    found = entrant(model)
-    return FirstStage(f"dense:{found.name}", f"dense:{found.where}", found.like)
+    encoder = entrant(model)
+    return FirstStage(f"dense:{encoder.name}", f"dense:{encoder.where}", encoder.like)
 
 
 def code_task(dataset: str) -> str | None:

@@ -117,10 +117,10 @@ def do_benchmark(
         KeyboardInterrupt: the user stopped it, after the shard in hand.
     """
     failures: list[Failure] = []
-    lacking = not_to_be_had(entrants, machine)  # before hours of work for them
+    lacking = unavailable(entrants, machine)  # before hours of work for them
     number, total = 0, len(sets) * len(entrants)
     for data in sets:
-        candidates: Candidates | str = "no candidates: none of the models can be had"
+        candidates: Candidates | str = "no candidates: all models are unavailable"
         try:
             if len(lacking) < len(entrants):
                 candidates = candidates_of(data, options, output, beam)
@@ -135,7 +135,7 @@ def do_benchmark(
                 if isinstance(candidates, str):
                     raise ApartError(candidates)
                 cell, old = do_cell(work(model, candidates), output, options.price_per_hour)
-                print(f"{told(cell)}{', done before' if old else ''}", flush=True)
+                print(f"{in_a_line(cell)}{', done before' if old else ''}", flush=True)
             except Exception as error:
                 failures.append(Failure(model.name, data.name, reason(error)))
                 print(f"failed: {failures[-1].failed}", file=sys.stderr, flush=True)
@@ -146,20 +146,20 @@ def do_benchmark(
     return 1 if failures else 0
 
 
-def not_to_be_had(entrants: Sequence[Entrant], machine: Machine) -> dict[Entrant, str]:
-    """The models that cannot be had or cannot run here, and why, which is told on stderr."""
-    found: dict[Entrant, str] = {}
+def unavailable(entrants: Sequence[Entrant], machine: Machine) -> dict[Entrant, str]:
+    """The models that are unavailable or cannot run here, and why, which is reported on stderr."""
+    reasons: dict[Entrant, str] = {}
     for model in entrants:
         try:
             settled(model, machine)
         except Exception as error:
-            found[model] = reason(error)
-            print(f"{model.name} cannot be had: {found[model]}", file=sys.stderr, flush=True)
-    return found
+            reasons[model] = reason(error)
+            print(f"{model.name} is unavailable: {reasons[model]}", file=sys.stderr, flush=True)
+    return reasons
 
 
 def reason(error: Exception) -> str:
-    """Why a cell failed, in one line; what nobody foresaw is also told in full, on stderr."""
+    """Why a cell failed, in one line; what nobody foresaw is also reported in full, on stderr."""
     if not isinstance(error, UserError | ApartError):
         logging.error("unforeseen", exc_info=error)
     return one_line(error)
@@ -169,7 +169,7 @@ def do_cell(work: Work, output: str, price_per_hour: float | None) -> tuple[Cell
     """A cell, and whether it was done before.
 
     Raises:
-        UserError: it cannot be done, for a reason that the user can mend.
+        UserError: it cannot be done, for a reason that the user can fix.
         ApartError: its job failed or died.
         KeyboardInterrupt: the user stopped it.
     """
@@ -186,13 +186,13 @@ def do_cell(work: Work, output: str, price_per_hour: float | None) -> tuple[Cell
     if not files.exists(files.join(work.job_directory(output), SUCCESS)):
         code = run_apart(rerank, work.arguments(output))
         if code:
-            raise ApartError(f"its job ended with exit code {code}, as told above")
+            raise ApartError(f"its job ended with exit code {code}, see above")
     cell = make_cell(work, output, price_per_hour)
     write_json(path, asdict(cell))
     return cell, False
 
 
-def told(cell: Cell) -> str:
+def in_a_line(cell: Cell) -> str:
     """A cell's figures in a line."""
     before = "first stage not known" if cell.first_stage is None else f"first stage {cell.first_stage:.4f}"
     return f"{cell.measure} {cell.value:.4f}, {before}"

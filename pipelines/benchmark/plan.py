@@ -28,7 +28,7 @@ class Planned(NamedTuple):
         model: its name.
         dataset: its name.
         pairs: of a done cell, else those left to score; None where candidates are not made yet, and their number cannot
-            be told before.
+            be known before.
         done: what is known of it, where it is done.
         at_most: whether there may be fewer pairs, since the candidates are not made yet.
         begun: whether some of its pairs are scored already.
@@ -64,7 +64,7 @@ def plan(
     work: Callable[[Entrant, Candidates], Work],
     machine: Machine,
 ) -> str:
-    """What would be done, in lines for people, as far as it can be told from what is on this machine.
+    """What would be done, in lines for people, as far as it can be known from what is on this machine.
 
     Args:
         output: directory of the results.
@@ -112,7 +112,7 @@ def most_pairs(data: DataSet, depth: int) -> int | None:
 
 
 def scored_pairs(directory: str) -> int:
-    """The pairs that the job of a cell has scored; none where there is no such job."""
+    """The pairs that the job of a cell has scored; None where it has no job."""
     begun = job.read_job(directory)
     return sum(part.counts["pairs"] for part in committed(directory, begun.fingerprint).values()) if begun else 0
 
@@ -128,8 +128,8 @@ def planned(
     Args:
         models: their names.
         pairs: data set -> pairs of its candidates.
-        asked: model and data set -> the cell; without those that cannot be told before something is fetched or made, of
-            which each that is there is taken for done.
+        asked: model and data set -> the cell; without those that cannot be known before something is fetched or made,
+            of which each that is there is taken for done.
         there: those that are.
     """
     known = {(cell.model, cell.dataset): cell for cell in there if cell.outdated is None}

@@ -36,7 +36,7 @@ def run_apart(work: Callable[..., int], *arguments: Any) -> int:
 
     Raises:
         UserError: the work raised it.
-        ApartError: the work raised something else, which is told on stderr in full, or its process died.
+        ApartError: the work raised something else, which is reported on stderr in full, or its process died.
         KeyboardInterrupt: it was interrupted.
     """
     ours, theirs = _CONTEXT.Pipe(duplex=False)
@@ -58,9 +58,9 @@ def run_apart(work: Callable[..., int], *arguments: Any) -> int:
         if stop is not None:  # before there was a process to pass it on to
             pass_on(stop, None)
         try:
-            kind, told = ours.recv()
+            kind, answer = ours.recv()
         except EOFError:
-            kind, told = "dead", 0
+            kind, answer = "dead", 0
         process.join()
     finally:
         for number, handler in before.items():
@@ -71,10 +71,10 @@ def run_apart(work: Callable[..., int], *arguments: Any) -> int:
     if kind == "interrupted" or process.exitcode == 130:
         raise KeyboardInterrupt
     if kind == "user error":
-        raise UserError(told)
+        raise UserError(answer)
     if kind != "done":
-        raise ApartError(_death(process.exitcode) if kind == "dead" else told)
-    return int(told)
+        raise ApartError(_death(process.exitcode) if kind == "dead" else answer)
+    return int(answer)
 
 
 @sigterm_stops()
@@ -92,7 +92,7 @@ def _do(connection: Connection, work: Callable[..., int], arguments: tuple[Any, 
         connection.send(("user error", str(error)))
         if isinstance(error, WorkerDiedError):
             sys.stdout.flush()
-            os._exit(error.exit_code)  # threads that wait for the dead one would hold this process for ever
+            os._exit(error.exit_code)  # threads that wait for the dead one would hold this process forever
     except KeyboardInterrupt:
         connection.send(("interrupted", ""))
     except Exception as error:

@@ -50,7 +50,7 @@ _PACKAGES = ("offline-rerank", "apache-beam", "bm25s", "PyStemmer", "duckdb", "p
 def build(
     pipeline: beam.Pipeline, source: Source, retriever: Run | Bm25 | Dense, settings: Settings
 ) -> beam.pvalue.PCollection[int]:
-    """The job's graph: files of a corpus to committed part files; puts out their numbers."""
+    """The job's graph: files of a corpus to committed part files; emits their numbers."""
     parts: beam.pvalue.PCollection[int] = (
         pipeline
         | "Corpus" >> beam.Create(list(enumerate(source.corpus)))
@@ -63,7 +63,7 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
     """Do the job, or what is missing of it; returns the exit code.
 
     Raises:
-        UserError: a mistake that the user can mend.
+        UserError: a mistake that the user can fix.
         KeyboardInterrupt: the user stopped it.
     """
     runner, local = runner_of(beam_options)
@@ -85,10 +85,10 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
         source.exclude_identical_ids if exclude is None else exclude,
         options.shard_documents,
     )
-    retriever, told, execution = first_stage(options, source, begun, elsewhere=not local)
+    retriever, identity, execution = first_stage(options, source, begun, elsewhere=not local)
     if isinstance(retriever, Dense):
         retriever = replace(retriever, resource_hints=dataflow.take_scoring_hints(beam_options))
-    wanted = new_job(options, source, settings, told, execution)
+    wanted = new_job(options, source, settings, identity, execution)
     requested = {name: execution[name] for name in RUN_OPTIONS if is_given(options, name)}
     with job.open_job(output, wanted, requested=requested, overwrite=options.overwrite, layout=LAYOUT) as current:
         report = files.join(output, REPORT)
@@ -116,7 +116,7 @@ def first_stage(
     """The first stage, what decides its scores, and how its arithmetic runs; the last as in the job that is continued.
 
     Raises:
-        UserError: the run or the model cannot be had.
+        UserError: the run or the model is unavailable.
     """
     kind, name = options.retriever
     if kind == "bm25":
@@ -133,11 +133,11 @@ def first_stage(
         raise UserError(f"--retriever dense:{name}: it gives no embeddings of texts; give a sentence encoder")
     if notice := licence_notice(specification.model):
         print(notice, file=sys.stderr)
-    told = {"kind": "dense", "name": name, **specification.fingerprint()}
+    identity = {"kind": "dense", "name": name, **specification.fingerprint()}
     execution = asdict(specification.execution)
-    decisive = {name: value for name, value in execution.items() if name != "passed_over"}  # which is but a report
+    decisive = {name: value for name, value in execution.items() if name != "passed_over"}  # informational
     kept = options.embeddings and embeddings_path(options, source, specification.fingerprint() | decisive)
-    return Dense(specification, kept), told, execution
+    return Dense(specification, kept), identity, execution
 
 
 def embeddings_path(options: argparse.Namespace, source: Source, encoder: Mapping[str, Any]) -> str:
@@ -220,7 +220,7 @@ def finish(output: str, current: job.Job, settings: Settings, seconds: float) ->
 
 
 def count(output: str, depth: int) -> dict[str, int]:
-    """What the committed files tell, summed up.
+    """The counts of the committed files, summed up.
 
     Raises:
         RuntimeError: not all of them are there.
@@ -234,9 +234,9 @@ def count(output: str, depth: int) -> dict[str, int]:
             total.update(work.record(work.corpus_path(output, name)))
     not_embedded = 0
     for file in work.hit_files(output):
-        told = Counter(work.record(work.hits_path(output, file.removesuffix(".parquet"))))
-        not_embedded = told.pop("queries_not_embedded", 0)  # the same in each, which has all queries
-        total.update(told)
+        counts = Counter(work.record(work.hits_path(output, file.removesuffix(".parquet"))))
+        not_embedded = counts.pop("queries_not_embedded", 0)  # the same in each, which has all queries
+        total.update(counts)
     return {
         "queries": total["queries"],
         "queries_without_candidates": total["without_candidates"],

@@ -42,7 +42,7 @@ def retriever(text: str) -> tuple[str, str]:
 def language(text: str) -> str:
     """A code of two or three letters (ISO 639)."""
     if not re.fullmatch("[a-z]{2,3}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no code of a language, such as en")
+        raise argparse.ArgumentTypeError(f"{text!r} is not the code of a language, such as en")
     return text
 
 

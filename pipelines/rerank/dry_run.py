@@ -128,7 +128,7 @@ def describe(sample: Estimate, *, rows: int, pairs: int | None, units: int | Non
     Args:
         sample: what was measured.
         rows: of the input.
-        pairs: of the input; None where its footers do not tell.
+        pairs: of the input; None where its footers do not say.
         units: row groups of the input, which can be read side by side; None where it is to be regrouped.
         wanted: what to plan for.
     """

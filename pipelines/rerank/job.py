@@ -51,7 +51,7 @@ RUN_TAG = "rerank"  # the run's name in a TREC run file
 
 
 def build(pipeline: beam.Pipeline, work: Sequence[Work], rerank: Rerank) -> beam.pvalue.PCollection[Counter[str]]:
-    """The job's graph: work to committed shards; puts out each shard's counts."""
+    """The job's graph: work to committed shards; emits each shard's counts."""
     counts: beam.pvalue.PCollection[Counter[str]] = pipeline | "Work" >> beam.Create(work) | "Rerank" >> rerank
     return counts
 
@@ -60,7 +60,7 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
     """Do the job, or what is missing of it; returns the exit code.
 
     Raises:
-        UserError: a mistake that the user can mend.
+        UserError: a mistake that the user can fix.
         KeyboardInterrupt: the user stopped it, after the shard in hand.
     """
     runner, local = runner_of(beam_options)
@@ -154,14 +154,14 @@ def check_run_file(path: str, inputs: Sequence[InputFile], output: str) -> None:
     if files.is_local(where):
         folder = next(folder for folder in Path(where).parents if folder.exists())
         if not folder.is_dir() or not os.access(folder, os.W_OK):
-            raise UserError(f"--run_file {path}: {folder} is no directory that can be written to; give another name")
+            raise UserError(f"--run_file {path}: {folder} is not a directory that can be written to; give another name")
 
 
 def specify_model(options: argparse.Namespace, begun: job.Job | None, elsewhere: bool = False) -> ScorerSpecification:
     """The model that the options name, see `specify_for_job`, checked against the order of candidates.
 
     Raises:
-        UserError: the model cannot be had, cannot run so, or scores each document alone where an order is given.
+        UserError: the model is unavailable, cannot run so, or scores each document alone where an order is given.
     """
     specification = specify_for_job(options.model, options, MODEL_OPTIONS, begun, elsewhere)
     order = check_order(options.candidate_order)
@@ -182,7 +182,7 @@ def plan_units(output: str, inputs: Sequence[InputFile], keep_columns: Sequence[
     """The units of the job, from its committed plan if there is one; regroups flat input whose queries are scattered.
 
     Raises:
-        UserError: an input file has changed since it was looked at.
+        UserError: an input file has changed since it was inspected.
     """
     made = load_plan(output, inputs)
     if made is None:
@@ -231,14 +231,14 @@ def finish(
     Raises:
         UserError: an id cannot stand in a TREC run.
     """
-    told = report.summarise(
+    figures = report.summarise(
         parts,
         before=before,
         seconds=seconds,
         stage_seconds=stage_seconds(metrics),
         price_per_hour=options.price_per_hour,
     )
-    report.write_report(output, told)
+    report.write_report(output, figures)
     if options.run_file is not None:
         report.write_run_file(output, options.run_file, tag=RUN_TAG)
     rejected = report.rejected_fraction(report.total(parts))
@@ -247,7 +247,7 @@ def finish(
         files.delete([files.join(output, SUCCESS)])
     else:
         report.write_success(output)
-    print(report.five_line_summary(output, told))
+    print(report.five_line_summary(output, figures))
     if too_many:
         allowed = f"--max_rejected allows {options.max_rejected:.2%}"
         print(f"error: {rejected:.2%} of the pairs were rejected, {allowed}; no _SUCCESS is written", file=sys.stderr)

@@ -1,7 +1,7 @@
 """What Dataflow needs: options checked before anything is submitted, and an accelerator for the scoring stage alone.
 
 A mistake that Dataflow finds is found minutes later, on machines that are paid for; with a bucket's name that cannot be
-one, Beam waits for ever. So everything is checked here that can be without an account.
+one, Beam waits forever. So everything is checked here that can be without an account.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _is_accelerator(service_option: str) -> bool:
 
 
 def _service(options: PipelineOptions) -> Iterator[str]:
-    """What is wrong with what the service is told."""
+    """What is wrong with the options of the service."""
     cloud, setup = options.view_as(GoogleCloudOptions), options.view_as(SetupOptions)
     required: Mapping[str, str | None] = {
         "project": cloud.project,
@@ -135,7 +135,7 @@ def _workers(options: PipelineOptions) -> Iterator[str]:
 
 
 def _model(ours: argparse.Namespace, options: PipelineOptions) -> Iterator[str]:
-    """What is wrong with the model and where it is to run: machines that are not there yet cannot be looked at."""
+    """What is wrong with the model and where it is to run: machines that do not exist yet cannot be inspected."""
     kind, retriever = getattr(ours, "retriever", None) or (None, None)
     name = getattr(ours, "model", None) or (retriever if kind == "dense" else None)
     accelerator = "accelerator" in _hints(options)

@@ -27,7 +27,7 @@ def specify_for_job(
         elsewhere: it will run on other machines.
 
     Raises:
-        UserError: the model cannot be had, or cannot run so.
+        UserError: the model is unavailable, or cannot run so.
     """
     before = dict(begun.execution) if begun and not is_address(name) else {}  # which an API has none of
     try:

@@ -21,7 +21,7 @@ NEAR = 0.83
 
 
 class Parser(argparse.ArgumentParser):
-    """Tells a mistake as a UserError, in one line, and takes no abbreviated options, which Beam may mean otherwise."""
+    """Reports a mistake as a UserError, in one line, and takes no abbreviations, which Beam may mean otherwise."""
 
     def __init__(self, **keywords: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **keywords)

@@ -22,7 +22,7 @@ def progress_line(folder: str | None, total: int | None, done: int, unit: str = 
         folder: see `transforms.job.progress`; None for no line.
         total: pairs of the job; None if unknown.
         done: pairs that earlier runs of the job did.
-        unit: what is counted, where that is no pairs.
+        unit: what is counted, where that is not pairs.
     """
     if folder is None:
         yield

@@ -33,9 +33,9 @@ from transforms.base.command import WorkerDiedError
 from transforms.base.errors import UnavailableError, UserError, one_line
 
 LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner")
-RUNNERS_THAT_LOSE_DATA = {"DaskRunner": "it drops what a step puts out when a bundle ends"}
+RUNNERS_THAT_LOSE_DATA = {"DaskRunner": "it drops what a step emits when a bundle ends"}
 # Beam's name of the threads that wait for its worker processes (SubprocessSdkWorkerHandler); one fails as its process
-# does, while Beam itself waits for that process' answers for ever.
+# does, while Beam itself waits for that process' answers forever.
 _WAITS_FOR_WORKER = "run_worker"
 SECONDS_AFTER_A_DEATH = 5.0
 
@@ -65,7 +65,7 @@ def runner_of(options: PipelineOptions) -> tuple[PipelineRunner, bool]:
     network (it fetches one) than on a machine without.
 
     Raises:
-        UserError: there is no such runner, or it is known to lose data.
+        UserError: the runner does not exist, or is known to lose data.
     """
     name = options.view_as(StandardOptions).runner or "DirectRunner"
     name = {known.lower(): known for known in (*LOCAL_RUNNERS, *RUNNERS_THAT_LOSE_DATA)}.get(name.lower(), name)
@@ -90,7 +90,7 @@ def run_graph(
     Where Dataflow is asked for a template alone, that ends the command, as nothing is run.
 
     Raises:
-        UserError: a worker met a mistake that the user can mend.
+        UserError: a worker met a mistake that the user can fix.
     """
     pipeline = beam.Pipeline(runner=_with_workers(runner, options), options=options)
     build(pipeline)
@@ -153,16 +153,16 @@ def run_to_end(pipeline: beam.Pipeline) -> PipelineResult:
 
 @contextmanager
 def _deaths_of_workers(ends: SimpleQueue[BaseException | None]) -> Iterator[None]:
-    """While the body runs, worker processes that end in failure are told to the queue."""
+    """While the body runs, worker processes that end in failure are put into the queue."""
     before = threading.excepthook
 
     def failed(arguments: threading.ExceptHookArgs) -> None:
         error = arguments.exc_value
         if error is not None and arguments.thread is not None and arguments.thread.name == _WAITS_FOR_WORKER:
-            told = one_line(error).lower()
-            killed = told.endswith(("-9", "137"))
+            death = one_line(error).lower()
+            killed = death.endswith(("-9", "137"))
             why = ", as one does that takes too much memory" if killed else ", see above"
-            ends.put(WorkerDiedError(f"a worker process died ({told}){why}"))
+            ends.put(WorkerDiedError(f"a worker process died ({death}){why}"))
         elif not isinstance(error, grpc.RpcError):  # which those raise that read what the process had to say
             before(arguments)
 
@@ -180,8 +180,8 @@ def _user_error_in(error: BaseException) -> UserError | None:
         cause = cause.__cause__ or cause.__context__
     # Beam adds the step's name to what a worker raises.
     text = f"{UserError.__module__}.{type(cause).__name__}: {cause}" if cause else str(error)
-    named = "|".join(kind.__name__ for kind in (UserError, UnavailableError))
-    told = re.search(
-        rf"^{re.escape(UserError.__module__)}\.({named}): (.+?)(?: \[while running .*)?$", text, re.MULTILINE
+    kinds = {kind.__name__: kind for kind in (UserError, UnavailableError)}
+    match = re.search(
+        rf"^{re.escape(UserError.__module__)}\.({'|'.join(kinds)}): (.+?)(?: \[while running .*)?$", text, re.MULTILINE
     )
-    return None if told is None else {kind.__name__: kind for kind in (UserError, UnavailableError)}[told[1]](told[2])
+    return None if match is None else kinds[match[1]](match[2])

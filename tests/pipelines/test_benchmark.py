@@ -366,7 +366,7 @@ def test_no_candidates_are_made_for_models_that_are_not_there(
     words = ["--models", "m=nowhere", "--datasets", f"beir/nfcorpus={tmp_path}/set", "--output", f"{tmp_path}/results"]
     assert main([*words, "--retriever", "bm25", RUNNER]) == 1
     told = capsys.readouterr().err.splitlines()
-    assert told[0].startswith("m cannot be had: model nowhere: no such directory")
+    assert told[0].startswith("m is unavailable: model nowhere: no such directory")
     assert [failure.failed[:37] for failure in read_cells(f"{tmp_path}/results")[1]] == [
         "model nowhere: no such directory; giv"
     ]
@@ -388,12 +388,12 @@ def die(number: int) -> int:
 
 
 def complain(kind: object, *_: object) -> int:
-    raise UserError("mend it") if kind == "user" else ZeroDivisionError("a bug")
+    raise UserError("fix it") if kind == "user" else ZeroDivisionError("a bug")
 
 
 def test_work_apart_gives_back_its_result_or_its_error() -> None:
     assert run_apart(divmod_first, 7, 2) == 3
-    with pytest.raises(UserError, match="mend it"):
+    with pytest.raises(UserError, match="fix it"):
         run_apart(complain, "user")
     with pytest.raises(ApartError, match="a bug"):
         run_apart(complain, "bug")

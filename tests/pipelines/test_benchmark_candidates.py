@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.benchmark.candidates import named_by, told_in
+from pipelines.benchmark.candidates import named_by, report_in
 from transforms.scoring import catalogue
 
 V3, CODE = "jinaai/jina-embeddings-v3", "jinaai/jina-code-embeddings-0.5b"
@@ -51,11 +51,11 @@ def test_a_first_stage_is_named_with_what_is_not_as_usual(retriever: dict[str, A
 @pytest.mark.parametrize("content", ["{", "[]", '{"x": 1}', '{"retriever": {"kind": "dense"}}', "[" * 100_000, "3"])
 def test_what_is_not_ours_tells_nothing(tmp_path: Path, content: str) -> None:
     (tmp_path / "candidates.json").write_text(content)
-    assert told_in(str(tmp_path)) == {}
+    assert report_in(str(tmp_path)) == {}
 
 
 def test_what_is_ours_tells_all(tmp_path: Path) -> None:
     told = {"dataset": "beir/nq", "retriever": {"kind": "bm25"}}
     (tmp_path / "candidates.json").write_text(json.dumps(told))
-    assert told_in(str(tmp_path)) == told
-    assert told_in(None) == {}
+    assert report_in(str(tmp_path)) == told
+    assert report_in(None) == {}

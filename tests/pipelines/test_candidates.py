@@ -332,7 +332,7 @@ def test_output_in_an_object_store(data: Path, tmp_path: Path) -> None:
         ),
         (
             ["--dataset", "beir/nq", "--retriever", "bm25", "--language", "English"],
-            "argument --language: 'English' is no code of a language, such as en; see --help",
+            "argument --language: 'English' is not the code of a language, such as en; see --help",
         ),
         (["--dataset", "beir/nq", "--retriever", "bm25:x"], "argument --retriever: 'bm25:x' is none of bm25, "),
         (["--dataset", "beir/nq", "--retriever", "tfidf:x"], "argument --retriever: 'tfidf:x' is none of bm25, "),

@@ -32,7 +32,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         (["--batch_tokns", "3"], "--batch_tokns: neither this command nor Beam has such an option; did you mean"),
         (["--direct_num_workers=many"], "argument --direct_num_workers: invalid int value: 'many'; see --help"),
-        (["--runner=DaskRunner"], "--runner DaskRunner loses data: it drops what a step puts out when a bundle ends"),
+        (["--runner=DaskRunner"], "--runner DaskRunner loses data: it drops what a step emits when a bundle ends"),
         (["--runner=Runer"], "--runner Runer: "),
         (["--top_k", "0"], "argument --top_k: '0' is not a positive whole number; see --help"),
         (["--max_rejected", "2"], "argument --max_rejected: '2' is not between 0 and 1; see --help"),
@@ -42,7 +42,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--group_size", "64"], "--group_size: does not apply to this model, a cross-encoder; leave it out"),
         (["--candidate_order", "worst_first"], "--candidate_order worst_first: "),
         (["--candidate_order", "best"], "--candidate_order best: give given, best_first, worst_first or random:SEED"),
-        (["--text_template", "{body}"], "--text_template '{body}': {body} is no field of a document"),
+        (["--text_template", "{body}"], "--text_template '{body}': {body} is not a field of a document"),
         (["--keep_columns", "lang"], "/"),  # the file is named first
         (["--model_like", "no/such"], "--model_like no/such: not in the catalogue"),
         (["--revision", "main"], "--revision main applies to a model on the hub"),
@@ -53,7 +53,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "--run_file .: it is a directory, an input or the job's own; give the name of a new file",
         ),
         (["--input", "missing-*.parquet"], "input 'missing-*.parquet' matches no file"),
-        (["--run_file", "/dev/null/run.txt"], "--run_file /dev/null/run.txt: /dev/null is no directory that can be"),
+        (["--run_file", "/dev/null/run.txt"], "--run_file /dev/null/run.txt: /dev/null is not a directory that can be"),
         (["--run_file", "foo://bucket/run.txt"], "foo://bucket/run.txt: Unable to get filesystem from specified path"),
         (["--output", "foo://bucket/out"], "foo://bucket/out: Unable to get filesystem from specified path"),
         (["--direct_num_workers=-3"], "--direct_num_workers -3: give a number of processes, or 0 for as many as cores"),
@@ -63,7 +63,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--model", "http://user:secret@localhost/rerank"], ""),
     ],
 )
-def test_mistakes_are_told_in_one_line_before_anything_is_done(
+def test_mistakes_are_reported_in_one_line_before_anything_is_done(
     options: list[str],
     told: str,
     source: Path,

@@ -88,7 +88,7 @@ def test_job_service(
     [
         (
             "DaskRunner",
-            "--runner DaskRunner loses data: it drops what a step puts out when a bundle ends; "
+            "--runner DaskRunner loses data: it drops what a step emits when a bundle ends; "
             "use DirectRunner or DataflowRunner",
         ),
         (

@@ -27,7 +27,7 @@ def parse_template(template: str) -> Template:
     for _, name, spec, conversion in pieces:
         if name not in (None, "title", "text") or spec or conversion:
             field = f"{name}{'!' + conversion if conversion else ''}{':' + spec if spec else ''}"
-            raise UserError(f"--text_template {template!r}: {{{field}}} is no field of a document{hint}")
+            raise UserError(f"--text_template {template!r}: {{{field}}} is not a field of a document{hint}")
     if all(name is None for _, name, _, _ in pieces):
         raise UserError(f"--text_template {template!r}: without a field every document reads the same{hint}")
     return tuple((literal, name) for literal, name, _, _ in pieces)

@@ -44,12 +44,12 @@ def test_whether_the_title_is_read() -> None:
 @pytest.mark.parametrize(
     ("template", "problem"),
     [
-        ("{body}", "{body} is no field of a document"),
-        ("{}", "{} is no field of a document"),
-        ("{0}", "{0} is no field of a document"),
-        ("{text!r}", "{text!r} is no field of a document"),
-        ("{text:>9}", "{text:>9} is no field of a document"),
-        ("{text.real}", "{text.real} is no field of a document"),
+        ("{body}", "{body} is not a field of a document"),
+        ("{}", "{} is not a field of a document"),
+        ("{0}", "{0} is not a field of a document"),
+        ("{text!r}", "{text!r} is not a field of a document"),
+        ("{text:>9}", "{text:>9} is not a field of a document"),
+        ("{text.real}", "{text.real} is not a field of a document"),
         ("{title} {text", "expected '}' before end of string"),
         ("{text}}", "single '}' encountered in format string"),
         ("text", "without a field every document reads the same"),
