@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -197,12 +199,16 @@ def test_a_listwise_model_scores_the_whole_shard_again(tmp_path: Path, monkeypat
 
 
 def damage_a_page(path: Path) -> None:
-    """Change a byte in the middle of the first column's data."""
-    content = bytearray(path.read_bytes())
-    chunk = pq.read_metadata(path).row_group(0).column(3)
-    place = (chunk.dictionary_page_offset or chunk.data_page_offset) + chunk.total_compressed_size - 2
-    content[place] ^= 0xFF
-    path.write_bytes(content)
+    """Change a byte of the scores so that without a checksum nothing would show: a score is another, that is all."""
+    whole, before = path.read_bytes(), pq.read_table(path)
+    chunk = pq.read_metadata(path).row_group(0).column(before.schema.get_field_index("score"))
+    start = chunk.dictionary_page_offset or chunk.data_page_offset
+    for place in reversed(range(start, start + chunk.total_compressed_size)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
+        with suppress(pa.ArrowException, OSError):
+            if not pq.read_table(path)["score"].equals(before["score"]):
+                return
+    raise AssertionError("no byte is such")
 
 
 @pytest.fixture
