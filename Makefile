@@ -1,6 +1,6 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: demo test lint format docs
+.PHONY: demo test test-latest lint format docs
 
 # The first Python 3.11 on PATH that can make virtual environments; override with PYTHON=/path/to/python3.11.
 PYTHON ?= $(shell for python in $$(type -aP python3.11 python3 python); do \
@@ -14,6 +14,15 @@ demo: .venv/.installed
 
 test: lint
 	@.venv/bin/python -m pytest --numprocesses=2 --dist=worksteal
+
+# The tests with the newest versions that setup.py allows, in an environment made anew. What is to be held back goes into
+# a file that PIP_CONSTRAINT names, such as a CPU build of torch.
+test-latest:
+	@rm -rf .venv-latest
+	@"$(PYTHON)" -m venv .venv-latest
+	@.venv-latest/bin/python -m pip install -qq --disable-pip-version-check --editable '.[test]'
+	@.venv-latest/bin/python -m pip list --disable-pip-version-check
+	@.venv-latest/bin/python -m pytest --numprocesses=2 --dist=worksteal
 
 lint: .venv/.installed
 	@.venv/bin/ruff check .

@@ -9,12 +9,13 @@ import pytest
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
+from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from tests.support import tiny_causal
 from transforms.base.errors import UserError
 from transforms.scoring import RankingTask
-from transforms.scoring.families.causal import CausalReranker, Reading, check_seam
+from transforms.scoring.families.causal import CausalReranker, Reading, check_bare, check_seam
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.results import Failure
 
@@ -65,3 +66,11 @@ def test_seam_that_a_tokenizer_joins() -> None:
     check_seam(tokenizer, "{}\n", "Query: {}", name="m")
     with pytest.raises(UserError, match=r"^model m: its tokenizer reads 'Document:a' otherwise than its two parts, as"):
         check_seam(tokenizer, "Document:", "{}", name="m")
+
+
+def test_tokenizer_that_puts_tokens_around_every_text() -> None:
+    tokenizer = tiny_causal.tokenizer()
+    check_bare(tokenizer, "m")
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing("a $A", special_tokens=[("a", 11)])
+    with pytest.raises(UserError, match=r"^model m: its tokenizer.json or tokenizer_config.json adds a to every text"):
+        check_bare(tokenizer, "m")

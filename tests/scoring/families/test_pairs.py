@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tokenizers
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
@@ -130,10 +131,13 @@ def test_longest_first(first: int, second: int, room: int, kept: tuple[int, int]
 
 
 def test_longest_first_cuts_as_the_tokenizers_library_does() -> None:
+    """But for two versions, which read no more of each text than has room, and then give the longer one nothing."""
+    shortened = tokenizers.__version__ in ("0.23.1", "0.23.2")
     backend = tokenizer("$A $B").backend_tokenizer
     for room in range(1, 14):
         backend.enable_truncation(room, strategy="longest_first")
         for first in range(13):
             for second in range(13):
                 sides = backend.encode("a " * first, "b " * second).sequence_ids
-                assert longest_first(first, second, room) == (sides.count(0), sides.count(1)), (first, second, room)
+                read = (min(first, room), min(second, room)) if shortened else (first, second)
+                assert longest_first(*read, room) == (sides.count(0), sides.count(1)), (first, second, room)

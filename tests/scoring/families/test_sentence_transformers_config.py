@@ -64,6 +64,24 @@ def test_pooling_in_the_forms_of_all_versions(tmp_path: Path, described: dict[st
             [{"type": "models.Transformer", "path": ""}, {"type": "m.Dense", "path": ""}],
             "Transformer, De",
         ),
+        (
+            "modules.json",
+            [{"type": "m.Transformer", "path": ""}, {"type": "m.Pooling", "path": "../1_Pooling"}],
+            "a module in ../1_Pooling; what can be done here is a folder such as 1_Pooling",
+        ),
+        (
+            "modules.json",
+            [{"type": "m.Transformer", "path": "0_Transformer"}, {"type": "m.Pooling", "path": "1_Pooling"}],
+            "a Transformer in 0_Transformer; what can be done here is one beside modules.json",
+        ),
+        (
+            "modules.json",
+            [
+                {"type": f"m.{kind}", "path": path, "name": "a"}
+                for kind, path in (("Transformer", ""), ("Pooling", "1_P"))
+            ],
+            "modules.json has two modules of one name; fetch it again",
+        ),
         ("modules.json", {"0": "Transformer"}, "modules.json is not a list of modules; fetch it again"),
     ],
 )

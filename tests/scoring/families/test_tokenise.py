@@ -60,6 +60,15 @@ def test_a_lone_surrogate_fails_alone() -> None:
     assert [ids(tokens, text) for text in ("a", "\ud800")] == [[10], "tokenizer_error"]
 
 
+def test_a_text_with_a_token_beyond_the_embeddings_fails_alone() -> None:
+    wide = tokenizer()
+    wide.rows = 11
+    tokens = Tokens(wide)
+    tokens.add(["a", "a b"])
+    assert [ids(tokens, text) for text in ("a", "a b")] == [[10], "tokenizer_error"]
+    assert tokens["a b"] == Failure("tokenizer_error", "token 11 is beyond the model's 11 embeddings")
+
+
 def test_a_panic_of_the_library_fails_its_text_alone() -> None:
     broken = tokenizer()
     broken.backend_tokenizer.pre_tokenizer = FixedLength(0)  # divides by zero where there is anything to divide

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from transforms.base.errors import UserError
 from transforms.base.json_text import parse
 from transforms.scoring.weights import requirements
-from transforms.scoring.weights.checkpoints import Checkpoint, read_json
+from transforms.scoring.weights.checkpoints import MODULE_FOLDER, Checkpoint, read_json
 from transforms.scoring.weights.requirements import Part
 
 Pooling = Literal["mean", "cls", "last"]
@@ -213,6 +214,9 @@ def _modules(checkpoint: Checkpoint) -> list[tuple[str, str]]:
         }
     except (AttributeError, TypeError, KeyError) as error:
         raise UserError(f"model {checkpoint.name}: {path} is not a list of modules; fetch it again") from error
+    for _, folder in modules.values():
+        if folder and ("/" in folder or not fnmatchcase(folder, MODULE_FOLDER)):
+            raise _unlike(checkpoint, f"a module in {folder}", "a folder such as 1_Pooling")
     if len(modules) < len(listed):
         raise UserError(f"model {checkpoint.name}: modules.json has two modules of one name; fetch it again")
     return list(modules.values())

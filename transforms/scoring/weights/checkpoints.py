@@ -25,6 +25,7 @@ from transforms.scoring.packed.execution import Placement
 
 EMBEDDED = {"small-cross-encoder": Path(__file__).parents[1] / "models" / "small-cross-encoder"}
 
+MODULE_FOLDER = "[0-9]_*"  # as sentence-transformers names those of its modules
 # Beside the weights, the files of a directory that decide a score. What training leaves behind (earlier checkpoints,
 # optimiser states, logs) does not.
 DECISIVE_FILES = (
@@ -37,8 +38,8 @@ DECISIVE_FILES = (
     "merges.txt",
     "*.model",
     "modules.json",
-    "[0-9]_*/*.json",
-    "[0-9]_*/*.safetensors",
+    f"{MODULE_FOLDER}/*.json",
+    f"{MODULE_FOLDER}/*.safetensors",
 )
 
 FLOATS = frozenset({"F64", "F32", "F16", "BF16"})  # safetensors' names of what a weight may be stored as
