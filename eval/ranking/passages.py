@@ -29,7 +29,7 @@ def candidate_files(patterns: Sequence[str] | None, job: Mapping[str, Any]) -> l
     """
     inputs = job.get("inputs", [])
     if not patterns and not inputs:
-        raise UserError("--candidates: there is no job.json that names the candidate files; give them")
+        raise UserError("--candidates: no job.json names the candidate files; give them")
     paths = input_files(patterns or [entry["path"] for entry in inputs])
     missing = {entry["footer_hash"]: entry["path"] for entry in inputs}
     for path in paths if missing else ():

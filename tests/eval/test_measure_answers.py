@@ -204,7 +204,7 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     ),
     "a run without candidates": (
         ["RUN", "--answers", "ANSWERS"],
-        "--candidates: there is no job.json that names the candidate files; give them",
+        "--candidates: no job.json names the candidate files; give them",
     ),
     "other candidates": (
         ["OUT", "--answers", "ANSWERS", "--candidates", "OTHER.parquet"],

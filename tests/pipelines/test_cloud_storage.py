@@ -91,5 +91,5 @@ def test_an_input_file_that_has_gone(store: Store, tmp_path: Path) -> None:
     FileSystems.set_options(PipelineOptions(list(store.options)))
     (unit,) = plan(inspect([path])).units
     del store.objects["some-bucket/in/gone.parquet"]
-    with pytest.raises(UserError, match=f"^{path}: has gone since the job looked at it first; put it back, and the"):
+    with pytest.raises(UserError, match=f"^{path}: has gone since the job first inspected it; put it back, and the"):
         list(read_shards(unit))

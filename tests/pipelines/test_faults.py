@@ -133,8 +133,8 @@ def numbered(path: Path, first_document: int = 0) -> Path:
 @pytest.mark.parametrize(
     ("disturb", "said"),
     [
-        (vanish, "has gone since the job looked at it first; put it back, and the same command continues"),
-        (change, "has changed since the job looked at it first; give it a new --output, or --overwrite"),
+        (vanish, "has gone since the job first inspected it; put it back, and the same command continues"),
+        (change, "has changed since the job first inspected it; give it a new --output, or --overwrite"),
     ],
 )
 def test_an_input_file_that_goes_or_changes_while_the_job_runs(

@@ -29,7 +29,7 @@ class InputFile:
         footer_hash: hexadecimal SHA-256 of the Parquet footer, which changes with the file's contents.
         layout: one row per query (nested) or per pair (flat).
         rows: rows of the file.
-        pairs: (query, document) pairs of the file, null documents aside; None where the footer does not tell.
+        pairs: (query, document) pairs of the file, null documents aside; None where the footer does not say.
     """
 
     index: int
@@ -51,16 +51,16 @@ def inspect(paths: Sequence[str], keep_columns: Sequence[str] = (), start_index:
             there, collides with one of the output, or differs in type between files; files of both layouts.
     """
     with ThreadPoolExecutor(_THREADS) as pool:
-        found = list(pool.map(partial(_inspect_one, keep_columns=keep_columns), paths, range(start_index, 1 << 62)))
-    full = [(file, columns) for file, columns in found if columns is not None]
+        inspected = list(pool.map(partial(_inspect_one, keep_columns=keep_columns), paths, range(start_index, 1 << 62)))
+    full = [(file, columns) for file, columns in inspected if columns is not None]
     _check_one_layout([file for file, _ in full])
     _check_kept_types(full)
     layout = full[0][0].layout if full else "nested"
-    return [file if columns else replace(file, layout=layout) for file, columns in found]
+    return [file if columns else replace(file, layout=layout) for file, columns in inspected]
 
 
 def total_pairs(inputs: Sequence[InputFile]) -> int | None:
-    """Pairs of all input files; None if a footer does not tell."""
+    """Pairs of all input files; None if a footer does not say."""
     pairs = [file.pairs for file in inputs]
     return None if None in pairs else sum(filter(None, pairs))
 

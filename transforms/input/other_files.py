@@ -23,10 +23,10 @@ def advice(path: str, head: bytes) -> str:
         head: its first bytes.
     """
     name = path.removesuffix(".gz")
-    found = next((words for ends, words in _OF_OTHERS.items() if name.endswith(ends)), None)
-    if found is None and _is_run(head):
-        found = _OF_OTHERS[".trec", ".run"]
-    return f"; {found}" if found else ""
+    kind = next((words for ends, words in _OF_OTHERS.items() if name.endswith(ends)), None)
+    if kind is None and _is_run(head):
+        kind = _OF_OTHERS[".trec", ".run"]
+    return f"; {kind}" if kind else ""
 
 
 def _is_run(head: bytes) -> bool:

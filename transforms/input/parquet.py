@@ -1,4 +1,4 @@
-"""Reading Parquet a little at a time, and telling damage from types that cannot be read and filesystems that fail."""
+"""Reading Parquet a little at a time; damage, types that cannot be read and failing filesystems are distinguished."""
 
 from __future__ import annotations
 
@@ -12,11 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms.base.errors import UserError, one_line
-from transforms.base.files import open_input
+from transforms.base.files import open_input, read_tail
 from transforms.input.other_files import HEAD_BYTES, advice
 
-# One read for the footers of most files, where each read of a remote file costs a round trip.
-_TAIL_BYTES = 64 << 10
 # Each column chunk is read through a buffer of this size, so that a large row group is never in memory whole.
 _BUFFER_BYTES = 1 << 20
 # A batch holds about so much: large enough to spread its fixed cost, small beside a shard.
@@ -54,7 +52,7 @@ class Footer(NamedTuple):
     plain: pq.FileMetaData  # without Arrow's types, where writers note them
     hash: str  # hexadecimal SHA-256 of the footer's own bytes
     size: int  # bytes of the file
-    tail: bytes  # its last _TAIL_BYTES
+    tail: bytes  # its last TAIL_BYTES
 
 
 def read_footer(path: str) -> Footer:
@@ -65,7 +63,7 @@ def read_footer(path: str) -> Footer:
         OSError: the file cannot be read.
     """
     with open_input(path) as stream:
-        size, tail = _tail(stream)
+        size, tail = read_tail(stream)
         end = tail
         length = int.from_bytes(tail[-8:-4], "little") + 8
         if tail[-4:] != b"PAR1" or length > size:
@@ -101,13 +99,6 @@ def _open(path: str, stream: BinaryIO, footer: Footer) -> ParquetInput:
     return ParquetInput(path, open_with(metadata=footer.metadata), open_with(metadata=footer.plain))
 
 
-def _tail(stream: BinaryIO) -> tuple[int, bytes]:
-    """Bytes of a file, and the last of them, which tell a file from another that is as long."""
-    size = stream.seek(0, 2)
-    stream.seek(max(0, size - _TAIL_BYTES))
-    return size, stream.read()
-
-
 @lru_cache(maxsize=16)
 def _expected(path: str, footer_hash: str) -> Footer:
     # Many units are read from one file, and a footer that lists many row groups takes long to parse.
@@ -118,7 +109,7 @@ def _expected(path: str, footer_hash: str) -> Footer:
 
 
 def _changed(path: str) -> UserError:
-    return UserError(f"{path}: has changed since the job looked at it first; give it a new --output, or --overwrite")
+    return UserError(f"{path}: has changed since the job first inspected it; give it a new --output, or --overwrite")
 
 
 @contextmanager
@@ -134,10 +125,10 @@ def open_parquet(path: str, footer_hash: str) -> Iterator[ParquetInput]:
         stream = open_input(path)
     except FileNotFoundError as error:
         raise UserError(
-            f"{path}: has gone since the job looked at it first; put it back, and the same command continues"
+            f"{path}: has gone since the job first inspected it; put it back, and the same command continues"
         ) from error
     with stream:
-        if _tail(stream) != (footer.size, footer.tail):
+        if read_tail(stream) != (footer.size, footer.tail):
             raise _changed(path)
         yield _open(path, stream, footer)
 

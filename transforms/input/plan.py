@@ -6,8 +6,6 @@ up again. A resume loads what was found instead.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +20,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from transforms.base.files import exists, join, open_input, write_atomically
+from transforms.base.json_text import sha256
 from transforms.input.arrays import as_type, run_starts, usable_ids
 from transforms.input.inputs import InputFile
 from transforms.input.parquet import DamagedError, batches, open_parquet
@@ -158,7 +157,7 @@ def planned_row_groups(output: str) -> set[tuple[int, int]]:
 
 
 def _digest(files: Sequence[InputFile]) -> str:
-    return hashlib.sha256(json.dumps([astuple(file) for file in files]).encode()).hexdigest()
+    return sha256([astuple(file) for file in files])
 
 
 def _row_groups(files: Iterable[InputFile], repeats: _Repeats) -> Iterator[_RowGroup]:

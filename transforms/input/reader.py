@@ -32,7 +32,7 @@ def read_shards(
 
     A shard has at most `shard_pairs` rows of pairs and rejections together, and `shard_bytes` bytes of text in UTF-8; a
     query larger than that is a shard by itself. What the shards are depends on the data and these bounds alone. The
-    shards named in `skip` are passed over.
+    shards named in `skip` are skipped.
 
     A row group that turns out to be damaged is read as far as it goes; one rejected row stands for the rest.
 

@@ -2,14 +2,12 @@
 
 Two passes. The first copies each input file into a spill file whose row groups hold one bucket each, a bucket being the
 queries of one hash. The second reads one bucket at a time from all spill files, sorts it by query, and writes it as
-nested Parquet. Each spill file and each result appears whole, under a name that tells what input it is made of and what
+nested Parquet. Each spill file and each result appears whole, under a name that says what input it is made of and what
 bytes it has, so a resume goes on where the last run stopped, and makes anew what has been damaged since.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple
@@ -22,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from transforms.base import json_text
 from transforms.base.files import delete, join, list_names, open_input, rename, sha256, sweep, write_atomically
 from transforms.input.arrays import usable_ids
 from transforms.input.columns import INTERNAL, REGROUPED, resolve
@@ -55,8 +54,7 @@ def regroup(files: Sequence[InputFile], output: str, keep_columns: Sequence[str]
     """
     full = [file for file in files if file.rows]
     directory = join(output, REGROUPED_DIRECTORY)
-    identity = json.dumps([[astuple(file) for file in full], list(keep_columns)])
-    key = hashlib.sha256(identity.encode()).hexdigest()[:8]
+    key = json_text.sha256([[astuple(file) for file in full], list(keep_columns)])[:8]
     n_buckets = 1 + sum(_decoded_bytes(file, keep_columns) for file in full) // _BUCKET_BYTES
     names = list_names(directory)
     parts = [_find(directory, names, f"{PART}-{key}-{bucket:05d}") for bucket in range(n_buckets)]

@@ -94,9 +94,9 @@ def nested_rows(batch: pa.RecordBatch, columns: Columns, path: str, first_row: i
 def flat_batch(batch: pa.RecordBatch, columns: Columns, path: str, first_row: int) -> pa.RecordBatch:
     """A batch of the flat layout with the fields of queries and entries side by side, one row per pair."""
     n = batch.num_rows
-    found = {name: batch.column(name) for name in [*columns.query, *columns.candidate]}
+    read = {name: batch.column(name) for name in [*columns.query, *columns.candidate]}
     origin = {"source_file": source(path, n), "source_row": pa.array(np.arange(first_row, first_row + n))}
-    return _assemble(QUERY_FIELDS | ENTRY_FIELDS, origin, found, columns.kept_candidate_types, n)
+    return _assemble(QUERY_FIELDS | ENTRY_FIELDS, origin, read, columns.kept_candidate_types, n)
 
 
 def lost(columns: Columns, path: str, row: int, pairs: int, detail: str) -> pa.RecordBatch:

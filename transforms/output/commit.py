@@ -28,7 +28,7 @@ from transforms.scoring.results import LEDGER, Failure, Scores
 
 
 class Stamp(NamedTuple):
-    """What a job's part files bear besides their shard's results.
+    """What a job's part files carry besides their shard's results.
 
     Attributes:
         fingerprint: of the job, so that a part of another job, copied here, is not taken for one of it.
@@ -73,7 +73,7 @@ def write_rejected(path: str, table: pa.Table, stamp: Stamp) -> None:
 
 
 def _write_parquet(stream: BinaryIO, table: pa.Table, metadata: Mapping[bytes, str], stamp: Stamp) -> None:
-    # One chunk a column, so that the bytes do not tell how the input happened to be read.
+    # One chunk a column, so that the bytes do not depend on how the input happened to be read.
     checksums = stamp.version > 1
     with pq.ParquetWriter(stream, table.schema, compression="zstd", write_page_checksum=checksums) as writer:
         writer.write_table(table.combine_chunks())
@@ -216,7 +216,7 @@ def count_rejected(rejected: pa.Table) -> dict[str, int]:
 
 
 def count_ledger(shard: Shard, scores: Scores) -> dict[str, int]:
-    """What `count` counts of what the model tells of the pairs."""
+    """What `count` counts of what the model reports of the pairs."""
     counts = {}
     if scores.tokens is not None:
         counts["tokens"] = int(scores.tokens.sum(dtype=np.int64))

@@ -4,7 +4,7 @@ A part is replaced only when its replacement is whole: both of its files are wri
 one last, and then take the places of the old ones. A stop between the two leaves the staged scored part there, by which
 the next start finishes the exchange.
 
-Which retry it is stands in OUT/_retry.json. A part that was retried in vain bears the retry's id, so that an
+Which retry it is stands in OUT/_retry.json. A part that was retried in vain carries the retry's id, so that an
 interrupted retry goes on where it stopped and asks for no pair twice.
 """
 

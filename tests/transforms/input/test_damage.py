@@ -107,7 +107,7 @@ def test_a_file_that_was_changed(tmp_path: Path) -> None:
     for clear in (False, True):  # in a process that has read the footer before, and in one that has not
         if clear:
             parquet._expected.cache_clear()
-        with pytest.raises(UserError, match=f"^{path}: has changed since the job looked at it first; "):
+        with pytest.raises(UserError, match=f"^{path}: has changed since the job first inspected it; "):
             list(read_shards(unit))
 
 
@@ -118,7 +118,7 @@ def test_a_file_that_was_changed_and_is_as_long_as_before(tmp_path: Path) -> Non
     assert len(list(read_shards(unit))) == 1
     write(tmp_path / "a.parquet", nested_table([query("q", [candidate("e")])]))
     assert Path(path).stat().st_size == size
-    with pytest.raises(UserError, match=f"^{path}: has changed since the job looked at it first; "):
+    with pytest.raises(UserError, match=f"^{path}: has changed since the job first inspected it; "):
         list(read_shards(unit))
 
 
@@ -126,5 +126,5 @@ def test_a_file_that_has_gone(tmp_path: Path) -> None:
     path = write(tmp_path / "a.parquet", nested_table([query("q", [candidate("d")])]))
     (unit,) = plan(inspect([path])).units
     Path(path).unlink()
-    with pytest.raises(UserError, match=f"^{path}: has gone since the job looked at it first; put it back, and the"):
+    with pytest.raises(UserError, match=f"^{path}: has gone since the job first inspected it; put it back, and the"):
         list(read_shards(unit))
