@@ -139,7 +139,7 @@ def test_a_data_set_in_parts_has_a_row_of_their_means() -> None:
     assert section_of("coir", seen)["matrix"]["rows"][-1]["values"] == [None, None]
 
 
-def test_an_average_bears_the_marks_of_what_is_in_it() -> None:
+def test_an_average_carries_the_marks_of_what_is_in_it() -> None:
     cells = benchmark(V3, "beir")
     assert row(cells, "beir", V3)["marks"] == []
     cells[0] = replace(cells[0], candidates={**cells[0].candidates, "retriever": "bm25"})

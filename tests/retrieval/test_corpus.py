@@ -53,7 +53,7 @@ def test_a_second_try_does_what_is_missing(tmp_path: Path) -> None:
     paths = [Path(step_files.corpus_path(str(tmp_path / "out"), name)) for name in names]
     before = [path.read_bytes() for path in paths]
     paths[2].unlink()
-    paths[0].write_bytes(b"as it was")  # a shard that is there is passed over
+    paths[0].write_bytes(b"as it was")  # a shard that is there is skipped
     assert shards(tmp_path, rows) == names
     assert [path.read_bytes() for path in paths] == [b"as it was", *before[1:]]
     # All there: the file is not even read.

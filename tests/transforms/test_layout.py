@@ -13,7 +13,10 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCES = [path for name in ("eval", "pipelines", "transforms") for path in sorted((ROOT / name).rglob("*.py"))]
 # Words by themselves, too, so that they are names in a path alone.
 WORDS = {"scored", "rejected", "candidates"}
-NAMES = {"job.json", "report.json", "_SUCCESS", "_plan.parquet", "_regrouped", "_lock", "_lock.json"}
+NAMES = {
+    *("job.json", "report.json", "_SUCCESS", "_plan.parquet", "_retry.json"),
+    *("_regrouped", "_staged", "_lock", "_lock.json"),
+}
 
 
 def test_names_in_a_jobs_directory() -> None:
