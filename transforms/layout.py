@@ -33,12 +33,14 @@ class Layout:
     """What a kind of job has in its directory beside job.json.
 
     Attributes:
+        kind: what the job does, in job.json and in messages.
         parts: directories of part files.
         numbers: how many numbers a part's name has.
         files: what is made of the parts, or describes them.
         steps: directories with what its steps leave for each other.
     """
 
+    kind: str
     parts: tuple[str, ...]
     numbers: int
     files: tuple[str, ...]
@@ -54,6 +56,7 @@ class Layout:
 
 
 RERANKING = Layout(
+    kind="reranking",
     parts=(SCORED_DIRECTORY, REJECTED_DIRECTORY),
     numbers=3,
     files=(SUCCESS, REPORT, PLAN, RETRY),

@@ -14,7 +14,8 @@ import platform
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from importlib import metadata
@@ -31,7 +32,7 @@ from pipelines.running.progress_line import progress_line
 from pipelines.running.runner import run_graph, runner_of
 from pipelines.running.stopping import stop_on_interrupt
 from transforms.base import files
-from transforms.base.errors import UserError, one_line
+from transforms.base.errors import UnavailableError, UserError, one_line
 from transforms.job import record as job
 from transforms.layout import CANDIDATES_DIRECTORY, SUCCESS, Layout
 from transforms.retrieval import bm25, corpus, join
@@ -43,7 +44,13 @@ from transforms.retrieval.transform import Bm25, Candidates, Dense, Run, Setting
 from transforms.scoring.catalogue import licence_notice
 from transforms.scoring.text_encoder import embeds
 
-LAYOUT = Layout(parts=(CANDIDATES_DIRECTORY,), numbers=1, files=(SUCCESS, REPORT, QRELS, ANSWERS), steps=(work.WORK,))
+LAYOUT = Layout(
+    kind="candidates",
+    parts=(CANDIDATES_DIRECTORY,),
+    numbers=1,
+    files=(SUCCESS, REPORT, QRELS, ANSWERS),
+    steps=(work.WORK,),
+)
 _PACKAGES = ("offline-rerank", "apache-beam", "bm25s", "PyStemmer", "duckdb", "pyarrow", "torch", "transformers")
 
 
@@ -93,21 +100,37 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
     with job.open_job(output, wanted, requested=requested, overwrite=options.overwrite, layout=LAYOUT) as current:
         report = files.join(output, REPORT)
         if not (files.exists(files.join(output, SUCCESS)) and files.exists(report)):
-            start = time.monotonic()
-            work.sweep(output)
-            if isinstance(retriever, Dense) and retriever.embeddings:
-                work.sweep_shared(retriever.embeddings)
-            write_queries(output, query_files.read(source))
-            slow = isinstance(retriever, Dense)
-            with stop_on_interrupt(local) as folder, progress_line(folder if slow else None, None, 0, "document"):
-                graph = partial(
-                    build, source=source, retriever=retriever, settings=replace(settings, progress_folder=folder)
-                )
-                run_graph(graph, runner, beam_options, "candidates")
-            finish(output, current, settings, time.monotonic() - start)
+            with nothing_left_of_a_mistake(output):
+                start = time.monotonic()
+                work.sweep(output)
+                if isinstance(retriever, Dense) and retriever.embeddings:
+                    work.sweep_shared(retriever.embeddings)
+                write_queries(output, query_files.read(source))
+                slow = isinstance(retriever, Dense)
+                with stop_on_interrupt(local) as folder, progress_line(folder if slow else None, None, 0, "document"):
+                    graph = partial(
+                        build, source=source, retriever=retriever, settings=replace(settings, progress_folder=folder)
+                    )
+                    run_graph(graph, runner, beam_options, "candidates")
+                finish(output, current, settings, time.monotonic() - start)
         files.delete_tree(files.join(output, work.WORK))
         print(summary(output, json.loads(files.read_text(report))))
     return 0
+
+
+@contextmanager
+def nothing_left_of_a_mistake(output: str) -> Iterator[None]:
+    """Where the body fails for what the user is to correct and no candidates were made, clear the directory: the
+    corrected command is another job, which would find this one's there."""
+    try:
+        yield
+    except UnavailableError:
+        raise
+    except UserError:
+        names = (name for name in files.list_names(files.join(output, CANDIDATES_DIRECTORY)) if LAYOUT.is_part(name))
+        if not any(work.record(files.join(output, CANDIDATES_DIRECTORY, name)).get("pairs") for name in names):
+            job.clear(output, LAYOUT)
+        raise
 
 
 def first_stage(
@@ -158,6 +181,7 @@ def new_job(
     read = [*source.corpus, *source.queries, *source.qrels]
     return job.new_job(
         [],
+        kind=LAYOUT.kind,
         model=first_stage,
         options={
             "dataset": source.name,

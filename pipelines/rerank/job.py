@@ -8,20 +8,19 @@ Everything that can be checked is checked before the model is loaded. The same c
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 
 from pipelines.rerank import dry_run
 from pipelines.rerank.options import OUTPUT_OPTIONS
+from pipelines.rerank.run_file import check_ids, check_run_file
 from pipelines.running import dataflow
 from pipelines.running.model import specify_for_job
 from pipelines.running.options import MODEL_OPTIONS, RUN_OPTIONS, is_given
@@ -37,7 +36,7 @@ from transforms.input.plan import Unit, load_plan, plan, save_plan
 from transforms.input.regroup import regroup
 from transforms.input.template import parse_template
 from transforms.job import record as job
-from transforms.layout import SUCCESS
+from transforms.layout import RERANKING, SUCCESS
 from transforms.output import report
 from transforms.output import retry as retrying
 from transforms.output.commit import Stamp
@@ -89,6 +88,7 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
 
     wanted = job.new_job(
         inputs,
+        kind=RERANKING.kind,
         model=specification.fingerprint(),
         options={name: getattr(options, name) for name in OUTPUT_OPTIONS},
         execution=asdict(specification.execution),
@@ -100,7 +100,10 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
     flags = {"overwrite": options.overwrite, "extend": options.extend}
     with job.open_job(output, wanted, requested=requested, **flags) as current:
         start = time.monotonic()
-        units = plan_units(output, job.in_job_order(current, inputs), options.keep_columns)
+        in_order = job.in_job_order(current, inputs)
+        units = plan_units(output, in_order, options.keep_columns)
+        if options.run_file is not None:
+            check_ids(in_order)
         retrying.recover(output)
         stamp = Stamp(current.fingerprint, current.part_version)
         parts = committed(output, current.fingerprint, whole=())
@@ -136,25 +139,6 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
                 raise RuntimeError(f"the run ended without an error, but {lost[0].unit.name} was not committed")
         retrying.end(output)
         return finish(output, parts, before, metrics, time.monotonic() - start, options)
-
-
-def check_run_file(path: str, inputs: Sequence[InputFile], output: str) -> None:
-    """Refuse a run file that would take the place of something else, before hours of work lead up to it.
-
-    Raises:
-        UserError: it is a directory, an input file, or lies in the job's own directory, or it cannot be written.
-    """
-    where, own, *taken = (
-        str(Path(name).resolve()) if files.is_local(name) else name
-        for name in (files.absolute(path), output, *(file.path for file in inputs))
-    )
-    directory = files.is_local(where) and Path(where).is_dir()
-    if directory or where in {own, *taken} or where.startswith(f"{own}/"):
-        raise UserError(f"--run_file {path}: it is a directory, an input or the job's own; give the name of a new file")
-    if files.is_local(where):
-        folder = next(folder for folder in Path(where).parents if folder.exists())
-        if not folder.is_dir() or not os.access(folder, os.W_OK):
-            raise UserError(f"--run_file {path}: {folder} is not a directory that can be written to; give another name")
 
 
 def specify_model(options: argparse.Namespace, begun: job.Job | None, elsewhere: bool = False) -> ScorerSpecification:

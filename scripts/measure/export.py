@@ -26,7 +26,7 @@ from transforms.input.inputs import inspect
 from transforms.input.plan import plan, save_plan
 from transforms.input.reader import read_shards
 from transforms.job.record import new_job
-from transforms.layout import JOB, SUCCESS
+from transforms.layout import JOB, RERANKING, SUCCESS
 from transforms.output.commit import Stamp, commit
 from transforms.scoring.results import Scores
 
@@ -75,7 +75,7 @@ def write_output(source: Path, output: Path) -> None:
     output.mkdir()
     inputs = inspect([str(source)])
     options: dict[str, Any] = {"keep_columns": [], "text_template": None, "shard_pairs": 16_384}
-    job = new_job(inputs, model={}, options=options, execution={}, command={})
+    job = new_job(inputs, kind=RERANKING.kind, model={}, options=options, execution={}, command={})
     made = plan(inputs)
     save_plan(str(output), inputs, made)
     generator = np.random.default_rng(0)

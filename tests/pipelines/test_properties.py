@@ -295,7 +295,7 @@ def do_job(paths: Sequence[str], output: str, shard_pairs: int) -> Counter[str]:
     """The steps of the main job one after the other, without a runner; returns its counts."""
     specification, handler, scorer = model()
     inputs = inspect(paths)
-    wanted = new_job(inputs, model=specification.fingerprint(), options={}, execution={}, command={})
+    wanted = new_job(inputs, kind="reranking", model=specification.fingerprint(), options={}, execution={}, command={})
     with open_job(output, wanted) as current:
         units = plan_units(output, in_job_order(current, inputs), ())
         commit = CommitShard(output, None, Stamp(current.fingerprint))

@@ -52,6 +52,7 @@ class Job:
         created: when the job began, ISO 8601.
         command: the options given, less secrets.
         schema_version: of the part files' columns. The first one is not recorded in older jobs.
+        kind: what the job does, see `layout.Layout`.
         part_version: of how they are written, see `schema.PART_VERSION`; likewise. A job keeps its own.
     """
 
@@ -65,11 +66,13 @@ class Job:
     command: Mapping[str, Any]
     schema_version: int = 1
     part_version: int = 1
+    kind: str = ""
 
 
 def new_job(
     inputs: Sequence[InputFile],
     *,
+    kind: str,
     model: Mapping[str, Any],
     options: Mapping[str, Any],
     execution: Mapping[str, Any],
@@ -92,6 +95,7 @@ def new_job(
         command=_as_json(without_secrets(command)),
         schema_version=schema_version,
         part_version=part_version,
+        kind=kind,
     )
 
 
@@ -147,7 +151,7 @@ def open_job(
     """
     _refuse_other_things(output, layout)
     with lock(output):
-        stored = None if overwrite else read_job(output)
+        stored = _of_kind(output, layout, overwrite)
         if overwrite:
             _refuse_foreign_parts(output, layout)
             clear(output, layout)
@@ -180,6 +184,7 @@ def check_free(output: str, overwrite: bool, layout: Layout = RERANKING) -> None
     """
     _refuse_other_things(output, layout)
     with lock(output):
+        _of_kind(output, layout, overwrite)
         if not overwrite:
             _refuse_unexplained_parts(output, layout)
 
@@ -208,11 +213,32 @@ def read_job(output: str) -> Job | None:
     try:
         fields = parse(files.read_text(path))
         job = Job(**fields | {"inputs": tuple(Input(**entry) for entry in fields["inputs"])})
+        if not job.kind:  # begun before that was recorded
+            job = replace(job, kind=RERANKING.kind if "keep_columns" in job.options else "candidates")
         if not all(isinstance(part, dict) for part in (job.model, job.options, job.execution)):
             raise TypeError("sections that are not objects")
         return job
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"{path} is damaged; give --overwrite to begin again, or another --output") from error
+
+
+def _of_kind(output: str, layout: Layout, overwrite: bool) -> Job | None:
+    """The job that is there and is to be continued.
+
+    Raises:
+        UserError: one of another kind is there, which is not to be overwritten either; or job.json is damaged.
+    """
+    try:
+        stored = read_job(output)
+    except UserError:
+        if not overwrite:
+            raise
+        return None
+    if stored is not None and stored.kind != layout.kind:
+        raise UserError(
+            f"output {output} is a {stored.kind} job's, and this is a {layout.kind} one; give another --output"
+        )
+    return None if overwrite else stored
 
 
 def _refuse_other_things(output: str, layout: Layout) -> None:

@@ -154,3 +154,14 @@ def test_a_broken_answer_of_a_working_server_is_asked_for_again() -> None:
         assert scorer.score("q", ["0.5"]) == [0.5]
         assert scorer.score("q", ["0.25"]) == [0.25]
     assert server.documents == ["0.5", "0.25", "0.25"]
+
+
+def test_a_long_wait_is_reported(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From outside it looks like a job that hangs."""
+    monkeypatch.setattr(endpoint, "LONG_WAIT", 0.5)
+    busy = lambda exchange: exchange.send(429, "slow down", [("Retry-After", "1")])  # noqa: E731
+    with RerankServer(script=[busy]) as server:
+        scores = endpoint.specify(server.address, endpoint.Settings()).load().score("q", ["0.5"])
+    assert scores == [0.5]
+    assert f"endpoint {server.address} is busy (" in caplog.text
+    assert "): waiting 1 s" in caplog.text

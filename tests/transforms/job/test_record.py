@@ -42,6 +42,7 @@ def make_job(*inputs: Input, **changes: Any) -> Job:
         versions={"python": "3.11.9"},
         created="2025-01-02T03:04:05+00:00",
         command={"runner": "DirectRunner"},
+        kind="reranking",
     )
     return replace(job, **changes)
 
@@ -76,7 +77,9 @@ def open_and_close(output: str, job: Job, **options: Any) -> Job:
 def test_new_job_records_what_decides_the_parts() -> None:
     given = InputFile(0, "/in/a.parquet", 100, "aa", "nested", 5, 50)
     command = {"keep_columns": ("a",), "revision": None, "hf_token": "hf_secret"}
-    job = new_job([given], model={"name": "m"}, options={"keep_columns": ("a",)}, execution={}, command=command)
+    job = new_job(
+        [given], kind="reranking", model={"name": "m"}, options={"keep_columns": ("a",)}, execution={}, command=command
+    )
     assert job.inputs == (A,)
     assert job.options == {"keep_columns": ["a"]}
     assert job.command == {"keep_columns": ["a"]}
@@ -94,7 +97,7 @@ def test_the_fingerprint_is_of_all_that_decides_the_parts() -> None:
             "execution": {"dtype": "float32"},
             "command": {},
         }
-        return new_job(given, **described | changes).fingerprint
+        return new_job(given, kind="reranking", **described | changes).fingerprint
 
     same = fingerprint(command={"runner": "DataflowRunner"})
     others = [
@@ -111,7 +114,13 @@ def fingerprint_of_version(**version: int) -> str:
     given = [InputFile(0, "/in/a.parquet", 100, "aa", "nested", 5, 50)]
     options = {"top_k": 1, "keep_columns": ("a",)}
     return new_job(
-        given, model={"name": "m"}, options=options, execution={"dtype": "float32"}, command={}, **version
+        given,
+        kind="reranking",
+        model={"name": "m"},
+        options=options,
+        execution={"dtype": "float32"},
+        command={},
+        **version,
     ).fingerprint
 
 
@@ -138,7 +147,7 @@ def test_secrets_are_left_out(options: dict[str, Any], expected: dict[str, Any])
 
 def test_nothing_of_the_environment_is_recorded(output: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RERANK_API_KEY", "sesame-4711")
-    open_and_close(output, new_job([], model={}, options={}, execution={}, command={"model": "m"}))
+    open_and_close(output, new_job([], kind="reranking", model={}, options={}, execution={}, command={"model": "m"}))
     assert "4711" not in files.read_text(files.join(output, "job.json"))
 
 
@@ -219,6 +228,7 @@ def test_job_json_for_readers(output: str) -> None:
         "command",
         "schema_version",
         "part_version",
+        "kind",
     ]
     assert record["inputs"][0] == {"path": "/in/a.parquet", "size": 100, "footer_hash": "aa"}
 

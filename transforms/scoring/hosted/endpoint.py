@@ -18,6 +18,7 @@ document costs the job, and that an outage turns a night's work into rejected ro
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
@@ -47,6 +48,7 @@ from transforms.scoring.scorer import Scorer, no_progress
 
 TRIES = 3  # of a request that meets faults; the last after the endpoint has answered something else
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds, doubling in between
+LONG_WAIT = 5.0  # seconds from which on a pause is reported
 PROBE = (Query("test"), ("test",))
 
 # How hard to try decides no score.
@@ -291,8 +293,15 @@ class Endpoint(Scorer):
             stop=in_vain,
             wait=_pause,
             sleep=sleep_using_event(cancelled),
+            before_sleep=self._say_long_waits,
             retry_error_callback=self._give_up,
         )
+
+    def _say_long_waits(self, state: RetryCallState) -> None:
+        """Say that a pause is waited for, which from outside looks like a job that hangs."""
+        if state.upcoming_sleep >= LONG_WAIT:
+            message = "endpoint %s is busy (%s): waiting %.0f s"
+            logging.getLogger(__name__).warning(message, self.specification.url, _error_of(state), state.upcoming_sleep)
 
     def _give_up(self, state: RetryCallState) -> NoReturn:
         error, waited = _error_of(state), time.monotonic() - state.start_time
