@@ -14,6 +14,9 @@ SCHEMA_VERSION = 1
 # Of how part files are written: from 2 on with checksums of pages, and with their names in their footers. A job goes on
 # as it began.
 PART_VERSION = 2
+RECORD_KEY = b"rerank"  # of a scored part's metadata: JSON of what is said of its shard
+# Counted of a shard in which no list has ranks or scores: its pairs, before which there is but the input's own order.
+IN_INPUT_ORDER = "pairs_in_input_order"
 
 SCORED = pa.schema(
     [
@@ -125,7 +128,8 @@ class Shard:
         pairs: rows of schema PAIRS, then kept columns, for each valid pair: a query's pairs together in the order of
             `queries` and, within a query, in first-stage order.
         rejected: rows of schema REJECTED.
-        counts: what was met while reading: queries, empty_lists, empty_queries, empty_texts, nan_first_stage_scores.
+        counts: what was met while reading: queries, empty_lists, empty_queries, empty_texts, nan_first_stage_scores;
+            and IN_INPUT_ORDER where no list of the shard has ranks or scores.
         retried: where this shard holds only those pairs of a committed one that are scored again, the queries of all of
             that one, in order; else None.
     """

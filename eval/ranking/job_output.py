@@ -26,7 +26,8 @@ class Measured:
     """What a job's output is worth.
 
     Attributes:
-        rows: measure, first_stage, reranked and difference of each measure; the main one first, the list's recall last.
+        rows: measure, first_stage (or input_order, without a difference), reranked and difference of each measure; the
+            main one first, the list's recall last.
         counts: as of `eval.ranking.report.count`.
         depth: candidates of the query that has most.
         languages: language -> queries, value and first_stage of the main measure.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import fnmatch
+import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -21,8 +22,10 @@ from transforms.base.json_text import parse
 from transforms.base.text import read_lines, reading
 from transforms.base.trec import parse_run_line
 from transforms.layout import JOB, PART_PATTERN, REJECTED_DIRECTORY, SCORED_DIRECTORY, SUCCESS
+from transforms.schema import IN_INPUT_ORDER, RECORD_KEY
 
-FIRST_STAGE, RERANKED, RUN = "first_stage", "reranked", "run"
+# The order in which a job was given the candidates is a first stage's where they have ranks or scores.
+FIRST_STAGE, INPUT_ORDER, RERANKED, RUN = "first_stage", "input_order", "reranked", "run"
 
 SCORED = pa.schema(
     [
@@ -87,6 +90,7 @@ def _open_job(location: str) -> Source:
     rejected = {name: part for name, part in parts.items() if name in scored}
     rejected_rows = sum(map(_row_count, rejected.values()))
     unranked = sum(map(_unranked, scored.values()))
+    before = INPUT_ORDER if _is_in_input_order(scored.values()) else FIRST_STAGE
     job = _read_json(files.join(location, JOB))
     top_k = job.get("options", {}).get("top_k")
 
@@ -105,7 +109,9 @@ def _open_job(location: str) -> Source:
         )
     elif unranked:
         notes.append(f"candidates without first_stage_rank: {unranked}; the first stage is not shown")
-    stages = (RERANKED,) if unranked or top_k is not None else (FIRST_STAGE, RERANKED)
+    elif before == INPUT_ORDER:
+        notes.append("no candidate has a rank or a score: beside the reranked order stands the order of the input")
+    stages = (RERANKED,) if unranked or top_k is not None else (before, RERANKED)
     return Source(stages, _read_job(scored, rejected, stages), notes, job)
 
 
@@ -140,9 +146,9 @@ def _job_list(
     if not all(math.isfinite(score) for _, score, _ in rows):
         raise UserError(f"{part}: query {query_id!r} has a score that is not a finite number; is this a job's output?")
     lists = {RERANKED: [(score, doc_id) for doc_id, score, _ in rows]}
-    if FIRST_STAGE in stages:
+    for before in {FIRST_STAGE, INPUT_ORDER}.intersection(stages):
         ranked = [(-float(rank), doc_id) for doc_id, _, rank in rows]
-        lists[FIRST_STAGE] = ranked + [(-math.inf, doc_id) for doc_id in lost.difference(doc_ids)]
+        lists[before] = ranked + [(-math.inf, doc_id) for doc_id in lost.difference(doc_ids)]
     return Candidates(query_id, lists)
 
 
@@ -190,6 +196,17 @@ def _unranked(part: str) -> int:
         if missing:
             raise UserError(f"{part}: no column {', '.join(sorted(missing))}; is this a job's output directory?")
         return int(file.read(["first_stage_rank"]).column(0).null_count)
+
+
+def _is_in_input_order(parts: Iterable[str]) -> bool:
+    """Whether no list of a job has ranks or scores, as far as its parts say."""
+    said = []
+    for part in parts:
+        with _open_part(part) as file:
+            if file.metadata.num_rows:
+                record = json.loads((file.metadata.metadata or {}).get(RECORD_KEY, "{}"))
+                said.append(IN_INPUT_ORDER in record.get("counts", {}))
+    return bool(said) and all(said)
 
 
 def _rows(part: str, columns: pa.Schema) -> Iterator[tuple[Any, ...]]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 WIDTH = 110
-HEADINGS = {"first_stage": "first stage"}
+HEADINGS = {"first_stage": "first stage", "input_order": "order of the input"}
 LABELS = {"SetR": "SetR (recall of the list)", "Recall": "Recall (of the whole list)"}
 FOUND = {"qrels": "have a judgement", "answers": "hold an answer"}
 

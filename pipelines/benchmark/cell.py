@@ -197,7 +197,7 @@ def make_cell(work: Work, output: str, price_per_hour: float | None) -> Cell:
         measure=main["measure"],
         value=main["reranked"],
         first_stage=main.get("first_stage"),
-        list_recall=recall.get("first_stage", recall["reranked"]),
+        list_recall=next(recall[name] for name in ("first_stage", "input_order", "reranked") if name in recall),
         trained_on=next(filter(None, (trained_on(name, data.name) for name in names_of(work, done.model))), None),
         parameters=work.specification.parameters(),
         queries={name.removeprefix("queries_"): measured.counts[name] for name in QUERY_COUNTS},

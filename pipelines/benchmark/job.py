@@ -19,6 +19,7 @@ from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
+from eval.ranking.summary import HEADINGS
 from eval.table.cells import Cell, Failure, cell_path
 from pipelines.benchmark.candidates import Candidates, candidates_of, ready
 from pipelines.benchmark.cell import (
@@ -194,8 +195,9 @@ def do_cell(work: Work, output: str, price_per_hour: float | None) -> tuple[Cell
 
 def in_a_line(cell: Cell) -> str:
     """A cell's figures in a line."""
-    before = "first stage not known" if cell.first_stage is None else f"first stage {cell.first_stage:.4f}"
-    return f"{cell.measure} {cell.value:.4f}, {before}"
+    main = cell.measures[0]
+    before = [f"{words} {main[name]:.4f}" for name, words in HEADINGS.items() if name in main]
+    return f"{cell.measure} {cell.value:.4f}, {before[0] if before else 'first stage not known'}"
 
 
 def note_failure(output: str, failure: Failure) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from eval.ranking.job_output import measure_job
-from tests.support.eval_output import finish, write_scored
+from tests.support.eval_output import finish, in_input_order, write_scored
 from tests.support.input_files import candidate, nested_table, query, write
 from transforms.base.errors import UserError
 from transforms.input.inputs import inspect
@@ -77,3 +77,14 @@ def test_judgements_of_other_data_are_an_error(tmp_path: Path, output: Path) -> 
     (tmp_path / "qrels").write_text("other 0 d1 1\n")
     with pytest.raises(UserError, match="no query in common with the candidates"):
         measure_job(str(output), str(tmp_path / "qrels"), {})
+
+
+def test_over_the_order_of_the_input_there_is_no_difference(tmp_path: Path, output: Path) -> None:
+    in_input_order(output)
+    (tmp_path / "qrels").write_text("q1 0 d1 1\nq2 0 d2 1\nq3 0 d1 1\n")
+    measured = measure_job(str(output), str(tmp_path / "qrels"), {})
+    assert measured.rows[0] == {
+        "measure": "nDCG@10",
+        "input_order": pytest.approx((1 + SECOND) / 3, abs=1e-6),
+        "reranked": pytest.approx((THIRD + SECOND) / 3, abs=1e-6),
+    }

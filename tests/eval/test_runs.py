@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from eval.ranking.runs import Candidates, Source, open_source
-from tests.support.eval_output import finish, write_rejected, write_scored
+from tests.support.eval_output import finish, in_input_order, write_rejected, write_scored
 from tests.support.object_store import ObjectStore
 from transforms.base.errors import UserError
 from transforms.schema import SCORED
@@ -200,3 +200,18 @@ def test_a_job_and_a_run_are_read_from_an_object_store(tmp_path: Path) -> None:
         open_source("mem://bucket/ou")
     with pytest.raises(UserError, match=r"^ftp://host/out: cannot be read \(Unable to get filesystem"):
         open_source("ftp://host/out")
+
+
+def test_the_order_of_the_input_is_no_first_stage(tmp_path: Path) -> None:
+    write_scored(tmp_path, [("q", "a", 0.25, 1), ("q", "b", 0.5, 2)])
+    in_input_order(tmp_path)
+    finish(tmp_path)
+    write_scored(tmp_path, [], part="part-00000-00001-00000")
+    source = open_source(str(tmp_path))
+    assert source.stages == ("input_order", "reranked")
+    assert source.notes == [
+        "no candidate has a rank or a score: beside the reranked order stands the order of the input"
+    ]
+    assert read(source) == {"q": {"reranked": [(0.25, "a"), (0.5, "b")], "input_order": [(-2.0, "b"), (-1.0, "a")]}}
+    write_scored(tmp_path, [("r", "a", 0.25, 1)], part="part-00000-00002-00000")  # of a shard with ranks
+    assert open_source(str(tmp_path)).stages == ("first_stage", "reranked")

@@ -90,7 +90,9 @@ def test_a_cell_tells_all_that_its_figures_rest_on(done: tuple[Path, int]) -> No
     cell = cells_of(done[0])["encoder", "b/<i>"]
     # q10 to q12 have their relevant documents d2, d3 and d0 at ranks 3, 4 and 1; q13 has no candidates:
     # (1/log2(4) + 1/log2(5) + 1 + 0) / 4.
-    assert cell.first_stage == pytest.approx(0.482669, abs=1e-6)
+    # The candidates have neither ranks nor scores.
+    assert (cell.first_stage, "difference" in cell.measures[0]) == (None, False)
+    assert cell.measures[0]["input_order"] == pytest.approx(0.482669, abs=1e-6)
     assert cell.list_recall == 0.75
     assert cell.queries == {"in_qrels": 4, "with_candidates": 3, "without_candidates": 1}
     assert (cell.measure, cell.pairs, cell.depth) == ("nDCG@10", 12, 4)
@@ -137,7 +139,7 @@ def test_a_cell_whose_judgements_or_options_changed_is_done_again(
     assert not any(cell.outdated for cell in after.values())
     # The encoder has no --max_query_length, so on the data set that is as it was its cell stands.
     assert {key for key, cell in after.items() if cell == before[key]} == {("encoder", "a")}
-    assert after["encoder", "b/<i>"].first_stage == 1.0
+    assert after["encoder", "b/<i>"].measures[0]["input_order"] == 1.0
     assert after["classifier", "a"].reranker["settings"]["max_query_length"] == 4
 
 
@@ -224,7 +226,7 @@ def test_a_killed_benchmark_goes_on_within_the_cell(tmp_path: Path, capsys: pyte
     assert kept.items() <= parts(job).items()
     assert len(parts(job)) == 8
     cell = cells_of(results)["m", "x"]
-    assert (cell.pairs, cell.first_stage) == (16, 1.0)
+    assert (cell.pairs, cell.measures[0]["input_order"]) == (16, 1.0)
     assert cell.value == pytest.approx(1 / math.log2(3))
     assert cell.run["pairs"] == 6, "the last run's alone"
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from eval.__main__ import main as evaluate
 from eval.ranking.runs import open_source
 from tests.support import tiny
 from tests.support.input_files import candidate, flat_table, nested_table, pair, query, write
@@ -344,3 +345,18 @@ def test_overwrite_through_a_link_deletes_no_input(
         told = f"error: input {source} lies in the job's own directory; give another --output\n"
         assert capsys.readouterr().err.endswith(told)
         assert source.read_bytes() == before
+
+
+@pytest.mark.parametrize("more", [{}, {"score": 1.0}])
+def test_lists_without_ranks_and_scores_are_measured_in_the_order_of_the_input(
+    more: dict[str, float], tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = nested_table([query("q", [candidate(name, f"text {name}", **more) for name in "ab"], "text")])
+    source = Path(write(tmp_path / "in.parquet", table))
+    assert rerank(source, tmp_path / "out", model) == 0
+    (tmp_path / "qrels").write_text("q 0 a 1\n")
+    capsys.readouterr()
+    assert evaluate(["measure", str(tmp_path / "out"), "--qrels", str(tmp_path / "qrels"), "--measures", "P@1"]) == 0
+    heading, *_ = capsys.readouterr().out.splitlines()
+    columns = ["first", "stage", "reranked", "difference"] if more else ["order", "of", "the", "input", "reranked"]
+    assert heading.split() == ["measure", *columns]

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from transforms.schema import REJECTED, SCORED
+from transforms.schema import IN_INPUT_ORDER, RECORD_KEY, REJECTED, SCORED
 
 Row = tuple[str, str, float, int | None]  # query id, document id, score, first-stage rank
 
@@ -40,6 +40,14 @@ def finish(directory: Path, **options: Any) -> None:
     """job.json and _SUCCESS."""
     (directory / "job.json").write_text(json.dumps({"options": options}))
     (directory / "_SUCCESS").touch()
+
+
+def in_input_order(directory: Path) -> None:
+    """Makes the scored parts those of a job whose candidates had neither ranks nor scores."""
+    for path in (directory / "scored").iterdir():
+        table = pq.ParquetFile(path).read()
+        record = json.dumps({"counts": {IN_INPUT_ORDER: table.num_rows}})
+        pq.write_table(table.replace_schema_metadata({RECORD_KEY: record}), path)
 
 
 def _write(path: Path, records: list[dict[str, Any]], schema: pa.Schema) -> None:

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from transforms.input.arrays import blank, decodable, mask, nulls, objects
 from transforms.input.rows import UNREADABLE, Rows, kept_names
 from transforms.input.template import Template, render, uses_title
-from transforms.schema import PAIRS, QUERIES, REJECTED, Reason
+from transforms.schema import IN_INPUT_ORDER, PAIRS, QUERIES, REJECTED, Reason
 
 # What is counted of each row read; the last ones add up to a shard's counts.
-COUNTS = ("queries", "empty_lists", "empty_queries", "empty_texts", "nan_first_stage_scores")
+COUNTS = ("queries", "empty_lists", "empty_queries", "empty_texts", "nan_first_stage_scores", IN_INPUT_ORDER)
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Clean:
         queries, pairs, rejected: the tables of a `schema.Shard`, as record batches.
         sizes: for each query that was read, int64 [read, 3]: how many rows of these three are its own.
         text_bytes: for each query that was read, bytes of its pairs' texts, int64 [read].
-        counts: for each query that was read, the `COUNTS`, int64 [read, 5].
+        counts: for each query that was read, the `COUNTS`, int64 [read, 6].
     """
 
     queries: pa.RecordBatch
@@ -97,7 +97,7 @@ def clean(rows: Rows, template: Template | None = None) -> Clean:
     faults.mark(_repeated(parent, doc_id, faults.ok), "duplicate_doc_id")
 
     score, is_nan = _without_nan(entries.column("score"))
-    order, first_stage_rank = _first_stage(parent, doc_id, score, entries.column("rank"), faults.ok)
+    order, first_stage_rank, as_given = _first_stage(parent, doc_id, score, entries.column("rank"), faults.ok)
     chosen = pa.array(order)
     rendered = render(template, title.take(chosen), text.take(chosen))
     pairs = {
@@ -130,6 +130,7 @@ def clean(rows: Rows, template: Template | None = None) -> Clean:
         (n_pairs > 0) & mask(pc.equal(query, "")),
         per_query(empty_text),
         per_query(is_nan[order]),
+        per_query(as_given),
     ]
     return Clean(
         _batch(QUERIES, queries, rows.queries, with_pairs),
@@ -162,11 +163,12 @@ def _first_stage(
     score: pa.DoubleArray,
     rank: pa.Int32Array,
     ok: NDArray[np.bool_],
-) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Places of the entries that are fine, list by list in first-stage order, and their first-stage ranks.
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.bool_]]:
+    """Places of the entries that are fine, list by list in first-stage order; their places in it, from 1; and whether
+    theirs is a list in the order given.
 
-    By rank where every entry of the list has one, else by score, those without one last, and equal scores by document
-    id from the last to the first; where no entry has a score either, as given.
+    By rank where every entry of the list has one, equal ranks as given; else by score, those without one last, and
+    equal scores by document id from the last to the first; where no entry has a score either, as given.
     """
     places = np.flatnonzero(ok)
     parent = parent[places]
@@ -190,7 +192,7 @@ def _first_stage(
         ]
     )
     starts = np.searchsorted(parent, parent, side="left")
-    return places[order], np.where(by_rank[order], ranks[order], np.arange(len(order)) - starts + 1).astype(np.int32)
+    return places[order], (np.arange(len(order)) - starts + 1).astype(np.int32), ~(by_rank | by_score)[order]
 
 
 def _rejected(

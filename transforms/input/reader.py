@@ -16,7 +16,7 @@ from transforms.input.parquet import DamagedError, ParquetInput, batches, open_p
 from transforms.input.plan import Unit
 from transforms.input.rows import Rows, flat_batch, group, lost, lost_rows, nested_rows, with_fault
 from transforms.input.template import Template
-from transforms.schema import Shard
+from transforms.schema import IN_INPUT_ORDER, Shard
 
 
 def read_shards(
@@ -71,6 +71,8 @@ def _shard(name: str, last: bool, parts: Sequence[Clean]) -> Shard:
     )
     totals = sum((part.counts.sum(axis=0) for part in parts), start=np.zeros(len(COUNTS), np.int64))
     counts = Counter(dict(zip(COUNTS, totals.tolist(), strict=True)))
+    if counts[IN_INPUT_ORDER] < max(1, pairs.num_rows):
+        del counts[IN_INPUT_ORDER]
     return Shard(name, last, queries, pairs, rejected, counts)
 
 

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from transforms.base import files
 from transforms.input.rows import KEEP
 from transforms.layout import REJECTED_DIRECTORY, SCORED_DIRECTORY
-from transforms.output.parts import RECORD_KEY, part_path
-from transforms.schema import PART_VERSION, REJECTED, SCORED, Shard
+from transforms.output.parts import part_path
+from transforms.schema import PART_VERSION, RECORD_KEY, REJECTED, SCORED, Shard
 from transforms.scoring.results import LEDGER, Failure, Scores
 
 

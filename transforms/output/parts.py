@@ -23,8 +23,8 @@ from transforms.layout import (
     part_files,
     part_numbers,
 )
+from transforms.schema import RECORD_KEY
 
-RECORD_KEY = b"rerank"  # of a scored part's metadata: JSON of what is said of its shard
 _READ_AT_ONCE = 16
 
 

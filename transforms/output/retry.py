@@ -35,8 +35,8 @@ from transforms.output.commit import (
     write_rejected,
     write_scored,
 )
-from transforms.output.parts import RECORD_KEY, Part, part_path
-from transforms.schema import Reason, Shard
+from transforms.output.parts import Part, part_path
+from transforms.schema import RECORD_KEY, Reason, Shard
 from transforms.scoring.results import Scores
 
 _SCORED, _REJECTED = f".{SCORED_DIRECTORY}", f".{REJECTED_DIRECTORY}"

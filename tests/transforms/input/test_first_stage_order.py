@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pytest
 
 from tests.support.input_files import (
     candidate,
@@ -26,12 +27,12 @@ def order_of(tmp_path: Path, *candidates: dict[str, Any]) -> list[tuple[Any, ...
 
 def test_by_rank_where_every_candidate_has_one(tmp_path: Path) -> None:
     candidates = [candidate("a", rank=30, score=9), candidate("b", rank=10, score=1), candidate("c", rank=20, score=5)]
-    assert order_of(tmp_path, *candidates) == [("b", 10, 1, 1), ("c", 20, 5, 2), ("a", 30, 9, 0)]
+    assert order_of(tmp_path, *candidates) == [("b", 1, 1, 1), ("c", 2, 5, 2), ("a", 3, 9, 0)]
 
 
 def test_equal_ranks_stay_as_given(tmp_path: Path) -> None:
     candidates = [candidate("a", rank=1), candidate("c", rank=1), candidate("b", rank=0)]
-    assert order_of(tmp_path, *candidates) == [("b", 0, None, 2), ("a", 1, None, 0), ("c", 1, None, 1)]
+    assert order_of(tmp_path, *candidates) == [("b", 1, None, 2), ("a", 2, None, 0), ("c", 3, None, 1)]
 
 
 def test_by_score_where_a_rank_is_missing(tmp_path: Path) -> None:
@@ -102,3 +103,35 @@ def test_number_types(tmp_path: Path) -> None:
     assert shards[0].pairs.schema.field("first_stage_score").type == pa.float64()
     # No rank is made up for one that the column cannot hold: the scores decide.
     assert pairs(shards, "first_stage_rank", "first_stage_score") == [("q", "b", 1, 3.0), ("q", "a", 2, 2.0)]
+
+
+def test_ranks_that_repeat_or_leave_gaps_are_counted_anew_in_each_list(tmp_path: Path) -> None:
+    rows = [
+        query("a", [candidate("x", rank=7), candidate("y", rank=7), candidate("z", rank=-3)]),
+        query("b", [candidate("x", rank=0), candidate("y", rank=2**31 - 1)]),
+    ]
+    shards = read_nested(tmp_path, *rows)
+    assert pairs(shards, "first_stage_rank") == [
+        ("a", "z", 1),
+        ("a", "x", 2),
+        ("a", "y", 3),
+        ("b", "x", 1),
+        ("b", "y", 2),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lists", "expected"),
+    [
+        ([[candidate("a"), candidate("b", score=None)], [candidate("a", rank=1), candidate("b")]], 4),
+        ([[candidate("a"), candidate("b")], [candidate("a", score=1.0)]], None),
+        ([[candidate("a", rank=1)], []], None),
+        ([[candidate("a", score=math.nan), candidate("b", None, score=2.0)]], 1),
+        ([[]], None),
+    ],
+)
+def test_pairs_in_the_order_of_the_input_are_counted_where_there_is_no_other(
+    lists: list[Any], expected: int | None, tmp_path: Path
+) -> None:
+    (shard,) = read_nested(tmp_path, *(query(str(i), entries) for i, entries in enumerate(lists)))
+    assert shard.counts.get("pairs_in_input_order") == expected
