@@ -33,6 +33,7 @@ from pipelines.running.runner import run_graph, runner_of
 from pipelines.running.stopping import stop_on_interrupt
 from transforms.base import files
 from transforms.base.errors import UnavailableError, UserError, one_line
+from transforms.job import directory
 from transforms.job import record as job
 from transforms.layout import CANDIDATES_DIRECTORY, SUCCESS, Layout
 from transforms.retrieval import bm25, corpus, join
@@ -84,7 +85,7 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
     source = replace(source, language=options.language or source.language)
     kind, name = options.retriever
     read = [file.path for file in (*source.corpus, *source.queries, *source.qrels)]
-    job.check_inputs(output, [*read, name] if kind == "run" else read, LAYOUT)
+    directory.check_inputs(output, [*read, name] if kind == "run" else read, LAYOUT)
     exclude = options.exclude_identical_ids
     settings = Settings(
         output,
@@ -129,7 +130,7 @@ def nothing_left_of_a_mistake(output: str) -> Iterator[None]:
     except UserError:
         names = (name for name in files.list_names(files.join(output, CANDIDATES_DIRECTORY)) if LAYOUT.is_part(name))
         if not any(work.record(files.join(output, CANDIDATES_DIRECTORY, name)).get("pairs") for name in names):
-            job.clear(output, LAYOUT)
+            directory.clear(output, LAYOUT)
         raise
 
 

@@ -35,8 +35,9 @@ from transforms.input.named import input_files
 from transforms.input.plan import Unit, load_plan, plan, save_plan
 from transforms.input.regroup import regroup
 from transforms.input.template import parse_template
+from transforms.job import directory
 from transforms.job import record as job
-from transforms.layout import RERANKING, SUCCESS
+from transforms.layout import JOB, RERANKING, SUCCESS
 from transforms.output import report
 from transforms.output import retry as retrying
 from transforms.output.commit import Stamp
@@ -44,8 +45,10 @@ from transforms.output.parts import Part, check_known, committed, complete_row_g
 from transforms.rerank import NAMESPACE, Reading, Rerank, Work, stage_seconds
 from transforms.schema import PART_VERSION, SCHEMA_VERSION
 from transforms.scoring.catalogue import licence_notice
+from transforms.scoring.results import RankingTask
 from transforms.scoring.scorer import ScorerSpecification
 
+CHECK = RankingTask("test", ["test"])
 RUN_TAG = "rerank"  # the run's name in a TREC run file
 
 
@@ -67,7 +70,7 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
     reading = Reading(options.keep_columns, template, options.shard_pairs)
     output = files.absolute(options.output)
     inputs = inspect(input_files(options.input, output), options.keep_columns)
-    job.check_inputs(output, (file.path for file in inputs))
+    directory.check_inputs(output, (file.path for file in inputs))
     if options.run_file is not None:
         check_run_file(options.run_file, inputs, output)
     if options.extend and any(file.layout == "flat" for file in inputs):
@@ -98,6 +101,8 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
     )
     requested = {name: getattr(specification.execution, name) for name in RUN_OPTIONS if is_given(options, name)}
     flags = {"overwrite": options.overwrite, "extend": options.extend}
+    if options.overwrite and local and specification.hosted and files.exists(files.join(output, JOB)):
+        specification.load().score_tasks([CHECK])  # a refused key shows before anything is deleted
     with job.open_job(output, wanted, requested=requested, **flags) as current:
         start = time.monotonic()
         in_order = job.in_job_order(current, inputs)

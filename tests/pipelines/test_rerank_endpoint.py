@@ -95,8 +95,8 @@ def test_the_same_answers_give_the_same_bytes_whatever_went_wrong(tmp_path: Path
     with RerankServer() as server:
         assert main(arguments(tmp_path, server)) == 0
         calm = parts(tmp_path)
-        server.script = [status(500), answer, status(429, Retry_After="0")]
-        assert main(arguments(tmp_path, server, "--overwrite")) == 0
+        server.script = [answer, status(500), answer, status(429, Retry_After="0")]
+        assert main(arguments(tmp_path, server, "--overwrite")) == 0, "the first answer is to the check of the key"
         assert server.documents == ["0.5", "0.25", "1", "0", *["0.5", "0.25"] * 2, *["1", "0"] * 2]
     assert len(calm) == 2
     assert parts(tmp_path) == calm
@@ -106,6 +106,18 @@ def test_the_same_answers_give_the_same_bytes_whatever_went_wrong(tmp_path: Path
         ("q1", "d0", 1.0, None, None),
         ("q1", "d1", 0.0, None, None),
     ]
+
+
+def test_a_refused_key_shows_before_anything_is_overwritten(tmp_path: Path) -> None:
+    write_input(tmp_path / "in.parquet", [["0.5"], ["0.25"]])
+    with RerankServer() as server:
+        assert main(arguments(tmp_path, server)) == 0
+        before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+        server.habit = status(401, "this key was withdrawn")
+        received = len(server.received)
+        assert main(arguments(tmp_path, server, "--overwrite")) == 2
+        assert len(server.received) == received + 1
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
 
 
 def test_a_document_that_is_refused_is_a_rejected_row(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -5,26 +5,25 @@ from __future__ import annotations
 import json
 import platform
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, astuple, dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from transforms.base import files
-from transforms.base.errors import UnavailableError, UserError, one_line
+from transforms.base.errors import UnavailableError, UserError
 from transforms.base.json_text import indented, parse, sha256
 from transforms.base.versions import version
-from transforms.base.words import number_of
+from transforms.base.words import listed, number_of
 from transforms.input.inputs import InputFile
+from transforms.job import directory
 from transforms.job.lock import lock
-from transforms.layout import JOB, RERANKING, Layout, part_files
+from transforms.layout import JOB, RERANKING, Layout
 
 _PACKAGES = ("offline-rerank", "apache-beam", "pyarrow", "numpy", "torch", "transformers", "tokenizers")
 # An option with one of these words in its name is taken for a secret. "tokens" is not one of them: --batch_tokens.
 _SECRET_WORDS = frozenset({"key", "token", "secret", "password", "credential", "credentials", "auth", "connection"})
-_LISTED = 5  # of many differences or files, so that a message stays a line
 
 
 @dataclass(frozen=True)
@@ -147,30 +146,33 @@ def open_job(
 
     Raises:
         UserError: the directory cannot be written to, is in use, or holds other things; another job's output is there;
-            files were added without `extend`; a request contradicts the stored execution.
+            files were added without `extend`; a request contradicts the stored execution; the directory went away
+            while the body ran.
     """
-    _refuse_other_things(output, layout)
+    directory.check_place(output, layout)
     with lock(output):
         stored = _of_kind(output, layout, overwrite)
         if overwrite:
-            _refuse_foreign_parts(output, layout)
-            clear(output, layout)
+            directory.check_parts(output, layout)
+            directory.clear(output, layout)
         elif stored is None:
-            _refuse_unexplained_parts(output, layout)
+            directory.check_without_parts(output, layout)
         job = wanted if stored is None else _continued(output, stored, wanted, requested or {}, extend)
         if job != stored:
             # These describe the job before it had more files. job.json goes last: until then the old one holds.
             files.delete(files.join(output, name) for name in layout.files)
             files.write_text_atomically(files.join(output, JOB), indented(asdict(job), ascii_only=True))
-        for directory in layout.parts:
-            files.make_directory(files.join(output, directory))
-            files.sweep(files.join(output, directory))
+        for name in layout.parts:
+            files.make_directory(files.join(output, name))
+            files.sweep(files.join(output, name))
         files.sweep(output)
         try:
             yield job
+            _check_there(output)
         except UnavailableError:
             raise
         except Exception:
+            _check_there(output)
             if not any(files.list_names(files.join(output, name)) for name in (*layout.parts, *layout.steps)):
                 files.delete(files.join(output, name) for name in (*layout.files, JOB))
             raise
@@ -182,23 +184,19 @@ def check_free(output: str, overwrite: bool, layout: Layout = RERANKING) -> None
     Raises:
         UserError: as `open_job`.
     """
-    _refuse_other_things(output, layout)
+    directory.check_place(output, layout)
     with lock(output):
         _of_kind(output, layout, overwrite)
         if not overwrite:
-            _refuse_unexplained_parts(output, layout)
+            directory.check_without_parts(output, layout)
 
 
-def check_inputs(output: str, paths: Iterable[str], layout: Layout = RERANKING) -> None:
-    """Refuse inputs in the job's own directory: --overwrite would delete them, or the job read what it writes.
-
-    Raises:
-        UserError: one lies there, by its name or when links are followed.
-    """
-    is_own = files.inside([output, *(files.join(output, name) for name in (*layout.parts, *layout.steps))])
-    for path in paths:
-        if is_own(path):
-            raise UserError(f"input {path} lies in the job's own directory; give another --output")
+def _check_there(output: str) -> None:
+    if not files.exists(files.join(output, JOB)):
+        raise UserError(
+            f"output {output} was moved or deleted while the job ran; delete what was written there since, move it "
+            "back, and give the same command"
+        )
 
 
 def read_job(output: str) -> Job | None:
@@ -233,6 +231,7 @@ def _of_kind(output: str, layout: Layout, overwrite: bool) -> Job | None:
     except UserError:
         if not overwrite:
             raise
+        directory.check_place(output, layout, known=False)
         return None
     if stored is not None and stored.kind != layout.kind:
         raise UserError(
@@ -241,59 +240,16 @@ def _of_kind(output: str, layout: Layout, overwrite: bool) -> Job | None:
     return None if overwrite else stored
 
 
-def _refuse_other_things(output: str, layout: Layout) -> None:
-    try:
-        if files.is_local(output) and Path(output).exists() and not Path(output).is_dir():
-            raise UserError(f"output {output} is a file; give a directory")
-        names = [name for name in files.list_names(output) if not name.startswith(".")]
-    except files.FAILURES as error:
-        raise UserError(f"output {output} cannot be listed: {one_line(error)}") from error
-    others = [name for name in names if name not in layout.names()]
-    if others and JOB not in names:
-        raise UserError(f"output {output} holds other things ({_listed(others)}); give a new or an empty directory")
-
-
-def _refuse_unexplained_parts(output: str, layout: Layout) -> None:
-    for directory in layout.parts:
-        if files.list_names(files.join(output, directory)):
-            raise UserError(
-                f"output {output} has files in {directory} but no {JOB} that says what made them; "
-                "give --overwrite to begin again, or another --output"
-            )
-
-
-def _refuse_foreign_parts(output: str, layout: Layout) -> None:
-    """Whatever looks like a part there, and is none, would stop the job after all that was there is deleted."""
-    directory = files.join(output, layout.parts[0])
-    if others := [name for name in part_files(files.list_names(directory)) if not layout.is_part(name)]:
-        raise UserError(
-            f"output {directory} holds what no job wrote ({_listed(others)}); move it out, or give another --output"
-        )
-
-
-def clear(output: str, layout: Layout = RERANKING) -> None:
-    """Deletes what a job wrote into its directory, save job.json, and nothing else.
-
-    job.json is left for the next job to replace, so that the directory is known for a job's at any moment.
-    """
-    files.delete(files.join(output, name) for name in layout.files)
-    for directory in layout.parts:
-        names = files.list_names(files.join(output, directory))
-        files.delete(files.join(output, directory, name) for name in names if layout.is_part(name))
-    for directory in layout.steps:
-        files.delete_tree(files.join(output, directory))
-
-
 def _continued(output: str, stored: Job, wanted: Job, requested: Mapping[str, Any], extend: bool) -> Job:
     added = added_inputs(stored, wanted)
     lines = differences(stored, replace(wanted, inputs=tuple(file for file in wanted.inputs if file not in added)))
     if lines:
         raise UserError(
-            f"output {output} is another job's: {_listed(lines, '; ')}; "
+            f"output {output} is another job's: {listed(lines, '; ')}; "
             "give another --output, or delete what is there (--overwrite)"
         )
     if added and not extend:
-        paths = _listed([file.path for file in added])
+        paths = listed([file.path for file in added])
         raise UserError(
             f"output {output}: {number_of(len(added), 'input file is', 'input files are')} new ({paths}); "
             "give --extend to score them too, or another --output"
@@ -329,7 +285,7 @@ def differences(old: Job, new: Job) -> list[str]:
     added = [path for path in here_by_path if path not in there_by_path]
     for paths, what in ((gone, "not given here"), (added, "new")):
         if paths:
-            lines.append(f"{number_of(len(paths), 'input file is', 'input files are')} {what}: {_listed(paths)}")
+            lines.append(f"{number_of(len(paths), 'input file is', 'input files are')} {what}: {listed(paths)}")
     for path, there_file in there_by_path.items():
         here_file = here_by_path.get(path, there_file)
         if there_file.size != here_file.size:
@@ -356,9 +312,3 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _words(value: Any) -> str:
     text = value if isinstance(value, str) else "not set" if value is None else json.dumps(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _listed(items: Iterable[str], separator: str = ", ") -> str:
-    items = list(items)
-    more = [f"and {len(items) - _LISTED} more"] if len(items) > _LISTED else []
-    return separator.join([*items[:_LISTED], *more])

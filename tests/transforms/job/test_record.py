@@ -15,11 +15,11 @@ from tests.support.object_store import ObjectStore
 from transforms.base import files
 from transforms.base.errors import UnavailableError, UserError
 from transforms.input.inputs import InputFile
+from transforms.job.directory import clear
 from transforms.job.record import (
     Input,
     Job,
     added_inputs,
-    clear,
     differences,
     in_job_order,
     new_job,

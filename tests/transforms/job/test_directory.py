@@ -1,0 +1,74 @@
+"""What cannot be a job's directory, or is one no more, is one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from transforms.base.errors import UserError
+from transforms.job.record import new_job, open_job
+from transforms.layout import RERANKING, Layout
+
+CANDIDATES = Layout("candidates", parts=("candidates",), numbers=1, files=("_SUCCESS",), steps=("_work",))
+
+
+def begin(output: Path, layout: Layout, *, overwrite: bool = False) -> None:
+    wanted = new_job([], kind=layout.kind, model={}, options={}, execution={}, command={})
+    with open_job(str(output), wanted, overwrite=overwrite, layout=layout):
+        (output / layout.parts[0] / "kept").touch()
+
+
+def test_a_damaged_record_beside_other_things_is_not_overwritten(tmp_path: Path) -> None:
+    begin(tmp_path, CANDIDATES)
+    (tmp_path / "job.json").write_text("{")
+    with pytest.raises(UserError, match=r"holds other things \(candidates\); give a new or an empty directory$"):
+        begin(tmp_path, RERANKING, overwrite=True)
+    begin(tmp_path, CANDIDATES, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_file", "shown"),
+    [
+        ("scored", True, "scored, a file"),
+        ("rejected", True, "rejected, a file"),
+        ("_regrouped", True, "_regrouped, a file"),
+        ("job.json", False, "job.json, a directory"),
+        ("report.json", False, "report.json, a directory"),
+        ("scored/part-00000-00000-00000.parquet", False, "scored/part-00000-00000-00000.parquet, a directory"),
+    ],
+)
+def test_files_and_directories_in_each_others_place_are_one_line(
+    name: str, is_file: bool, shown: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("x") if is_file else path.mkdir()
+    for overwrite in (False, True):
+        with pytest.raises(UserError) as error:
+            begin(tmp_path, RERANKING, overwrite=overwrite)
+        assert str(error.value) == f"output {tmp_path} holds what no job wrote ({shown}); move it out, or give another"
+    assert path.exists()
+
+
+def test_an_output_that_is_moved_while_the_job_runs_is_one_line(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    wanted = new_job([], kind="reranking", model={}, options={}, execution={}, command={})
+    line = (
+        f"output {output} was moved or deleted while the job ran; delete what was written there since, move it back, "
+        "and give the same command"
+    )
+    with pytest.raises(UserError) as error, open_job(str(output), wanted):
+        output.rename(tmp_path / "away")
+    assert str(error.value) == line
+    (tmp_path / "away").rename(output)
+
+    def fail_without_it() -> None:
+        with open_job(str(output), wanted):
+            output.rename(tmp_path / "away")
+            raise RuntimeError("a part was not committed")
+
+    with pytest.raises(UserError) as error:
+        fail_without_it()
+    assert str(error.value) == line
+    assert (tmp_path / "away" / "job.json").exists()

@@ -1,0 +1,100 @@
+"""What may be in the directory that a job is to have, and what of it the job may delete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from transforms.base import files
+from transforms.base.errors import UserError, one_line
+from transforms.base.words import listed
+from transforms.layout import JOB, RERANKING, Layout, part_files
+
+
+def check_inputs(output: str, paths: Iterable[str], layout: Layout = RERANKING) -> None:
+    """Refuse inputs in the job's own directory: --overwrite would delete them, or the job read what it writes.
+
+    Raises:
+        UserError: one lies there, by its name or when links are followed.
+    """
+    is_own = files.inside([output, *(files.join(output, name) for name in (*layout.parts, *layout.steps))])
+    for path in paths:
+        if is_own(path):
+            raise UserError(f"input {path} lies in the job's own directory; give another --output")
+
+
+def check_place(output: str, layout: Layout, known: bool = True) -> None:
+    """Refuse a place that cannot be a job's directory, or is something else's.
+
+    Args:
+        output: the place.
+        layout: of the job.
+        known: whether a job.json there shows that it is a job's, in which others may have put things since.
+
+    Raises:
+        UserError: it is a file, cannot be listed, holds other things, or files where the job has directories, or the
+            reverse.
+    """
+    try:
+        if files.is_local(output) and Path(output).exists() and not Path(output).is_dir():
+            raise UserError(f"output {output} is a file; give a directory")
+        names = [name for name in files.list_names(output) if not name.startswith(".")]
+        misplaced = [*_misplaced(output, layout)] if files.is_local(output) else []
+    except files.FAILURES as error:
+        raise UserError(f"output {output} cannot be listed: {one_line(error)}") from error
+    others = [name for name in names if name not in layout.names()]
+    if others and not (known and JOB in names):
+        raise UserError(f"output {output} holds other things ({listed(others)}); give a new or an empty directory")
+    if misplaced:
+        raise UserError(f"output {output} holds what no job wrote ({listed(misplaced)}); move it out, or give another")
+
+
+def _misplaced(output: str, layout: Layout) -> Iterator[str]:
+    """Files with the names of a job's directories, and directories with those of its files."""
+    for name in (*layout.parts, *layout.steps):
+        if Path(output, name).exists() and not Path(output, name).is_dir():
+            yield f"{name}, a file"
+    parts = (f"{folder}/{name}" for folder in layout.parts for name in files.list_names(files.join(output, folder)))
+    for name in (JOB, *layout.files, *(part for part in parts if layout.is_part(files.base_name(part)))):
+        if Path(output, name).is_dir():
+            yield f"{name}, a directory"
+
+
+def check_without_parts(output: str, layout: Layout) -> None:
+    """Refuse parts of which no job.json says what made them.
+
+    Raises:
+        UserError: there are some.
+    """
+    for name in layout.parts:
+        if files.list_names(files.join(output, name)):
+            raise UserError(
+                f"output {output} has files in {name} but no {JOB} that says what made them; "
+                "give --overwrite to begin again, or another --output"
+            )
+
+
+def check_parts(output: str, layout: Layout) -> None:
+    """Refuse what looks like a part and is none: it would stop the job after all that was there is deleted.
+
+    Raises:
+        UserError: there is some.
+    """
+    parts = files.join(output, layout.parts[0])
+    if others := [name for name in part_files(files.list_names(parts)) if not layout.is_part(name)]:
+        raise UserError(
+            f"output {parts} holds what no job wrote ({listed(others)}); move it out, or give another --output"
+        )
+
+
+def clear(output: str, layout: Layout = RERANKING) -> None:
+    """Deletes what a job wrote into its directory, save job.json, and nothing else.
+
+    job.json is left for the next job to replace, so that the directory is known for a job's at any moment.
+    """
+    files.delete(files.join(output, name) for name in layout.files)
+    for directory in layout.parts:
+        names = files.list_names(files.join(output, directory))
+        files.delete(files.join(output, directory, name) for name in names if layout.is_part(name))
+    for directory in layout.steps:
+        files.delete_tree(files.join(output, directory))
