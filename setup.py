@@ -42,6 +42,7 @@ setup(
         "scipy>=1.11",
         "statsmodels>=0.14.2",
         "tenacity>=9",
+        "tiktoken>=0.14",
         "tokenizers>=0.22",
         "torch>=2.11",
         "tqdm>=4.66",

@@ -32,10 +32,17 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "transforms.scoring:contract": ("transforms.base", "transforms:contract"),
     "transforms.scoring.packed": ("transforms.base", "transforms.scoring:contract"),
     "transforms.scoring.weights": ("transforms.base", "transforms.scoring.packed"),
+    "transforms.scoring.tokenising": (
+        "transforms.base",
+        "transforms.scoring:contract",
+        "transforms.scoring.packed",
+        "transforms.scoring.weights",
+    ),
     "transforms.scoring.families": (
         "transforms.base",
         "transforms.scoring:contract",
         "transforms.scoring.packed",
+        "transforms.scoring.tokenising",
         "transforms.scoring.weights",
     ),
     "transforms.scoring.hosted": ("transforms.base", "transforms.scoring:contract"),

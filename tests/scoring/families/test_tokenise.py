@@ -13,6 +13,7 @@ from tokenizers.processors import TemplateProcessing
 from transforms.scoring.families import tokenise
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.results import Failure
+from transforms.scoring.tokenising.library import Library
 
 
 def tokenizer() -> Any:
@@ -85,9 +86,7 @@ def test_the_detail_of_a_failure_is_one_line() -> None:
 
         encode = encode_batch_fast
 
-    tokens = Tokens(SimpleNamespace(backend_tokenizer=Failing()))  # type: ignore[arg-type]
-    tokens.add(["a"])
-    assert tokens["a"] == Failure("tokenizer_error", "ValueError: first line second line")
+    assert Library(Failing()).encode(["a"]) == [Failure("tokenizer_error", "ValueError: first line second line")]
 
 
 def test_texts_are_tokenised_in_lists_of_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:

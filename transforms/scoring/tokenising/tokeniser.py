@@ -1,0 +1,50 @@
+"""The soonest way to a tokenizer's ids that gives exactly those of the tokenizers library."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Protocol
+
+from transforms.scoring.packed.packing import Ids
+from transforms.scoring.results import Failure
+from transforms.scoring.tokenising.byte_pairs import byte_pairs
+from transforms.scoring.tokenising.library import Library
+
+
+class Engine(Protocol):
+    """Gives the library's ids for the texts that it knows how to do."""
+
+    name: str
+
+    def encode(self, texts: Sequence[str]) -> list[Ids | None]:
+        """One entry for each text, None where it is for the library."""
+
+
+class Tokeniser:
+    """Texts to token ids, without special tokens and not truncated.
+
+    Attributes:
+        name: of what makes the ids, with its version.
+    """
+
+    def __init__(self, backend: Any) -> None:
+        description = json.loads(backend.to_str())
+        self._library = Library(backend)
+        self._engine: Engine | None = byte_pairs(description, backend)
+        self.name: str = (self._engine or self._library).name
+
+    def encode(self, texts: Sequence[str]) -> list[Ids | Failure]:
+        """One entry for each text; a Failure where the library fails on it."""
+        if self._engine is None:
+            return self._library.encode(texts)
+        found = self._engine.encode(texts)
+        left = iter(self._library.encode([text for text, ids in zip(texts, found, strict=True) if ids is None]))
+        return [next(left) if ids is None else ids for ids in found]
+
+
+@lru_cache(maxsize=2)
+def tokeniser_of(backend: Any) -> Tokeniser:
+    """The backend's tokeniser, made once; the backend must not change any more."""
+    return Tokeniser(backend)
