@@ -360,3 +360,13 @@ def test_lists_without_ranks_and_scores_are_measured_in_the_order_of_the_input(
     heading, *_ = capsys.readouterr().out.splitlines()
     columns = ["first", "stage", "reranked", "difference"] if more else ["order", "of", "the", "input", "reranked"]
     assert heading.split() == ["measure", *columns]
+
+
+def test_a_kept_column_of_lists_of_a_fixed_size_with_a_null_comes_back_whole(tmp_path: Path, model: Path) -> None:
+    """pyarrow before 26 writes a part with such a column that it cannot read again, as the end of a job does."""
+    kept = [[1, 2], None, [3, 4]]
+    table = flat_table([pair("q", str(number), f"text {number}") for number in range(3)])
+    table = table.append_column("kept", pa.array(kept, pa.list_(pa.int64(), 2)))
+    source = Path(write(tmp_path / "in.parquet", table))
+    assert rerank(source, tmp_path / "out", model, "--keep_columns", "kept") == 0
+    assert {row["doc_id"]: row["kept"] for row in rows(tmp_path / "out")} == dict(zip("012", kept, strict=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -33,17 +33,9 @@ def is_list(data_type: pa.DataType) -> bool:
 
 
 def needs_plain(types: ColumnTypes) -> bool:
-    """Whether a column that is carried has to be read in Parquet's own types.
-
-    pyarrow before 26 cannot read nulls in lists of a fixed size in those that the writer noted, and some of these it
-    can read but neither pick rows of nor convert.
-    """
-    return has_fixed_size(types.noted) or not _is_carried(types.noted, _written(types.noted))
-
-
-def has_fixed_size(data_type: pa.DataType) -> bool:
-    """Whether the type is a list of a fixed size, or has one in it."""
-    return _has(data_type, pa.types.is_fixed_size_list)
+    """Whether a column that is carried has to be read in Parquet's own types: pyarrow before 26 cannot read nulls in
+    lists of a fixed size in those that the writer noted, and of some of these it can neither pick rows nor convert."""
+    return not _is_carried(types.noted, _written(types.noted))
 
 
 def carried_type(types: ColumnTypes, plain: bool) -> pa.DataType:
@@ -123,14 +115,28 @@ def _all_in(data_type: pa.DataType) -> Iterator[pa.DataType]:
 
 @lru_cache(maxsize=256)
 def _is_carried(read: pa.DataType, target: pa.DataType) -> bool:
-    """Whether pyarrow does all to a column that carrying takes, tried on a row."""
+    """Whether pyarrow does all to a column that carrying it takes, and can read what it wrote."""
     if read != target and _is_lossy(target):
+        return False
+    if _has(target, pa.types.is_fixed_size_list) and not _reads_null_lists_of_fixed_size():
         return False
     try:
         kept = as_kept("", pa.nulls(1, read), target)
         rows = pa.concat_arrays([kept, kept]).take(pa.array([1, 0]))
         pq.write_table(pa.table({"column": rows}), pa.BufferOutputStream())
     except (pa.ArrowException, TypeError, UserError):
+        return False
+    return True
+
+
+@cache
+def _reads_null_lists_of_fixed_size() -> bool:
+    """Whether pyarrow reads what it writes of such lists with nulls: from 26 on."""
+    stream = pa.BufferOutputStream()
+    try:
+        pq.write_table(pa.table({"column": pa.array([[1], None], pa.list_(pa.int8(), 1))}), stream)
+        pq.read_table(pa.BufferReader(stream.getvalue()))
+    except pa.ArrowException:
         return False
     return True
 

@@ -25,8 +25,7 @@ from transforms.base.files import delete, join, list_names, open_input, rename, 
 from transforms.input.arrays import usable_ids
 from transforms.input.columns import INTERNAL, REGROUPED, resolve
 from transforms.input.inputs import InputFile
-from transforms.input.kept import as_kept, has_fixed_size
-from transforms.input.parquet import open_parquet, read_footer
+from transforms.input.parquet import open_parquet
 from transforms.input.reader import read_flat
 from transforms.input.rows import KEEP, Rows, group, lost
 from transforms.layout import PARQUET, PART, REGROUPED_DIRECTORY
@@ -156,22 +155,11 @@ def _read_bucket(row_groups: Mapping[str, Sequence[int]]) -> pa.RecordBatch:
     """One bucket's rows in the order of files and rows, in the form of `rows.flat_batch`."""
     tables = []
     for spill, numbers in row_groups.items():
-        tables.append(_read_row_groups(spill, numbers).drop_columns(_BUCKET))
+        with open_input(spill) as stream:
+            parquet = pq.ParquetFile(stream, pre_buffer=False)
+            tables.append(parquet.read_row_groups(numbers, use_threads=False).drop_columns(_BUCKET))
     empty = pa.RecordBatch.from_pylist([], schema=tables[0].schema)
     return pa.concat_batches([empty, *(batch for table in tables for batch in table.to_batches())])
-
-
-def _read_row_groups(spill: str, numbers: Sequence[int]) -> pa.Table:
-    with open_parquet(spill, read_footer(spill).hash) as parquet:
-        schema = parquet.noted.schema_arrow
-        fixed = {field.name: field.type for field in schema if has_fixed_size(field.type)}
-        read = [name for name in schema.names if name not in fixed]
-        table = parquet.noted.read_row_groups(numbers, columns=read, use_threads=False)
-        for name, data_type in fixed.items():
-            column = parquet.plain.read_row_groups(numbers, columns=[name], use_threads=False).column(0)
-            arrays = [as_kept(name, chunk, data_type) for chunk in column.chunks]
-            table = table.append_column(name, pa.chunked_array(arrays, data_type))
-    return table.select(schema.names)
 
 
 def _write_nested(stream: BinaryIO, flat: pa.RecordBatch) -> None:
