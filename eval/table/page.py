@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from eval.ranking.summary import align
 from eval.table.plots import Plot
+from transforms.base.errors import shown
 
 NONE = "–"  # noqa: RUF001
 CAPTIONS = {
@@ -62,7 +63,7 @@ def headline(content: Mapping[str, Any]) -> str:
             figures = [score(row["first_stage"]), score(row["measured"]), signed(row["gain"]), score(row["published"])]
             name = " ".join([row["model"], *row["marks"]])
             rows.append([section["name"], name, section["measure"], *figures])
-    lines = align([[" ".join(cell.split()) for cell in row] for row in rows])
+    lines = align([[shown(cell) for cell in row] for row in rows])
     return "\n".join([*lines, *(f"{mark} {text}" for mark, text in content["marks"].items())])
 
 
@@ -118,5 +119,5 @@ def _environment(autoescape: bool) -> Environment:
 
 
 def _plain(text: str) -> str:
-    """A text from elsewhere in a Markdown table: no markup, no line breaks."""
-    return re.sub(r"([\\`*_\[\]|])", r"\\\1", escape(" ".join(text.split()), quote=False))
+    """A text from elsewhere in a Markdown table: no markup, no line breaks, no control characters."""
+    return re.sub(r"([\\`*_\[\]|])", r"\\\1", escape(shown(text), quote=False))

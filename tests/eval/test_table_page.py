@@ -190,3 +190,10 @@ def test_the_command_writes_three_files(tmp_path: Path, capsys: pytest.CaptureFi
 def test_the_command_without_results_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["table", str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith(f"error: {tmp_path}: no cells/")
+
+
+def test_a_name_has_no_control_characters_in_markdown() -> None:
+    """Which a terminal would obey that shows the file."""
+    text = markdown(filled([replace(PLAIN, model="model\x1b[2J\x9b1m")]))
+    assert r"| model\\x1b\[2J\\x9b1m |" in text
+    assert "\x1b" not in text

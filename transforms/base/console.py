@@ -7,6 +7,8 @@ import os
 import sys
 from typing import Any
 
+_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t\r"}
+
 
 class _Forgiving(io.FileIO):
     """Drops what cannot be written."""
@@ -18,8 +20,17 @@ class _Forgiving(io.FileIO):
             return len(content)
 
 
+class _Plain(io.TextIOWrapper):
+    """Prints control characters, which terminals obey, as escapes, save line breaks, tabs and progress lines' returns;
+    so also what its encoding lacks."""
+
+    def write(self, text: str) -> int:
+        return super().write(text.translate(_ESCAPES))
+
+
 def outlive_readers() -> None:
-    """From now on a closed pipe, a closed terminal or a full disk under a log changes nothing but what is printed.
+    """From now on a closed pipe, a closed terminal, a full disk under a log, another encoding than UTF-8 or texts from
+    outside change nothing but what is printed.
 
     For the entrance of a process alone: it replaces sys.stdout and sys.stderr.
     """
@@ -30,5 +41,5 @@ def outlive_readers() -> None:
             continue
         binary = io.BufferedWriter(_Forgiving(number, "w", closefd=False))
         line_buffering = stream.line_buffering
-        wrapper = io.TextIOWrapper(binary, stream.encoding, stream.errors, line_buffering=line_buffering)
+        wrapper = _Plain(binary, stream.encoding, "backslashreplace", line_buffering=line_buffering)
         setattr(sys, name, wrapper)

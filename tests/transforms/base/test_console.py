@@ -55,3 +55,19 @@ def test_what_is_read_is_printed_as_ever() -> None:
     program = "from transforms.base.console import outlive_readers; outlive_readers(); print('caf\u00e9')"
     done = run(["-X", "utf8", "-c", program + "; import sys; print('no', file=sys.stderr)"], subprocess.PIPE)
     assert (done.returncode, done.stdout, done.stderr) == (0, "caf\u00e9\n".encode(), b"no\n")
+
+
+def test_control_characters_and_other_encodings_are_printed_as_escapes() -> None:
+    """ESC and a C1 character, which terminals obey, and a letter that ASCII lacks."""
+    program = (
+        "from transforms.base.console import outlive_readers; import sys; outlive_readers()\n"
+        "for stream in (sys.stdout, sys.stderr): print('a\\tb\\x1b[2J\\x9b1m\\x07 caf\u00e9', file=stream)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+    )
+    expected = b"a\tb\\x1b[2J\\x9b1m\\x07 caf\\xe9\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, expected, expected)
