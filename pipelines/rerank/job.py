@@ -12,7 +12,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 
 import apache_beam as beam
@@ -73,9 +73,9 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
     directory.check_inputs(output, (file.path for file in inputs))
     if options.run_file is not None:
         check_run_file(options.run_file, inputs, output)
-    if options.extend and any(file.layout == "flat" for file in inputs):
-        raise UserError("--extend: a new file of flat input may hold more pairs of an old query; give another --output")
     begun = None if options.overwrite else job.read_job(output)
+    if options.extend and begun is not None:
+        check_extension(output, begun, inputs)
     specification = specify_model(options, begun, elsewhere=not local and not options.dry_run)
     if notice := licence_notice(specification.model):
         print(notice, file=sys.stderr)
@@ -144,6 +144,30 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
                 raise RuntimeError(f"the run ended without an error, but {lost[0].unit.name} was not committed")
         retrying.end(output)
         return finish(output, parts, before, metrics, time.monotonic() - start, options)
+
+
+def check_extension(output: str, begun: job.Job, inputs: Sequence[InputFile]) -> None:
+    """Make sure that new files of flat input have new queries alone, whose rows stand together: what was done of the
+    others would else be of a part of their pairs.
+
+    Raises:
+        UserError: they do not, or the job's input was regrouped.
+    """
+    known = {file.path for file in begun.inputs}
+    added = [file for file in inputs if file.path not in known]
+    if not added or all(file.layout == "nested" for file in inputs) or not known <= {file.path for file in inputs}:
+        return
+    before = job.in_job_order(begun, inputs)
+    made = load_plan(output, before) or plan(before)
+    if not made.contiguous:
+        raise UserError("--extend: rows of the job's own queries do not stand together; give another --output")
+    extended = plan([*before, *(replace(file, index=len(before) + place) for place, file in enumerate(added))])
+    if extended.scattered is not None:
+        path, query_id = extended.scattered
+        raise UserError(
+            f"--extend: {path} has query {query_id!r}, of which other rows came before; give files of new queries, "
+            "each query's rows together, or another --output"
+        )
 
 
 def specify_model(options: argparse.Namespace, begun: job.Job | None, elsewhere: bool = False) -> ScorerSpecification:

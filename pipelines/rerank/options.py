@@ -90,7 +90,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     running.add_argument("--overwrite", action="store_true", help="delete what an earlier job left in the output")
     running.add_argument(
-        "--extend", action="store_true", help="score input files that were added since (one row per query)"
+        "--extend", action="store_true", help="score input files that were added since, of new queries"
     )
     running.add_argument(
         "--retry_rejected",

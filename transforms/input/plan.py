@@ -69,10 +69,12 @@ class Plan:
         units: in the order of files and rows; no two share a row, and all rows of the input are in one.
         contiguous: whether the rows of each query stand together. If not, the units are of no use before the input is
             regrouped.
+        scattered: where they do not, the file and the id of the first query that comes up again; not stored.
     """
 
     units: tuple[Unit, ...]
     contiguous: bool
+    scattered: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -100,9 +102,21 @@ def plan(files: Sequence[InputFile]) -> Plan:
         row_groups = list(_row_groups(files, repeats))
         again = repeats.find()
     if len(again) and any(file.layout == "flat" for file in files):
-        return Plan((), contiguous=False)
+        return Plan((), contiguous=False, scattered=_id_at(row_groups, int(again[0])))
     of_files = groupby(row_groups, key=lambda found: found.file.index)
     return Plan(tuple(unit for _, group in of_files for unit in _units(list(group), again)), contiguous=True)
+
+
+def _id_at(row_groups: Sequence[_RowGroup], place: int) -> tuple[str, str]:
+    """The file and the query id of a row, counted over all files."""
+    at = next(found for found in row_groups if found.place <= place < found.place + found.stop - found.start)
+    row = place - at.place
+    with open_parquet(at.file.path, at.file.footer_hash) as parquet:
+        for batch in batches(parquet, at.index, ["query_id"]):
+            if row < batch.num_rows:
+                return at.file.path, str(batch.column("query_id")[row].as_py())
+            row -= batch.num_rows
+    raise AssertionError("the row was there a moment ago")
 
 
 def save_plan(output: str, files: Sequence[InputFile], made: Plan) -> None:
