@@ -117,12 +117,15 @@ def read_part(output: str, name: str, fingerprint: str | None, rejected: Collect
         raise _damaged(path, error) from error
     if RECORD_KEY not in metadata:
         raise _foreign(path)
-    record = json.loads(metadata[RECORD_KEY])
+    try:
+        record = json.loads(metadata[RECORD_KEY])
+        part = Part(Counter(record["counts"]), record["last"], record.get("retry", ""))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(path, error) from error
     if fingerprint is not None and record.get("job") != fingerprint:
         raise _foreign(path)
     if record.get("part", name) != name:
         raise UserError(f"{path} is a copy of {record['part']}{PARQUET}: move it out of the directory of scored parts")
-    part = Part(Counter(record["counts"]), record["last"], record.get("retry", ""))
     has_rejected = any(count.startswith("rejected_rows.") for count in part.counts)
     if has_rejected and f"{name}{PARQUET}" not in rejected:
         raise DamagedPartError(f"{path} lacks its part of rejected rows")

@@ -414,6 +414,20 @@ def test_truncated_part_counts_as_not_written(keep: int, tmp_path: Path, caplog:
     assert path.read_bytes() == whole
 
 
+def test_a_part_whose_own_record_is_damaged_counts_as_not_written(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The record stands in the footer; one bit makes a bracket of its brace."""
+    commit(str(tmp_path), make_shard([("q", ["a"])]), make_scores(1.0))
+    path = tmp_path / f"scored/{NAME}.parquet"
+    place = path.read_bytes().rindex(b'{"counts"')
+    content = bytearray(path.read_bytes())
+    content[place] ^= 0x20
+    path.write_bytes(content)
+    assert committed(str(tmp_path)) == {}
+    assert f"{path} is damaged (" in caplog.text
+
+
 @pytest.mark.parametrize("name", ["part-00000.parquet", "mine.parquet", f"{NAME}.parquet"])
 def test_another_programs_parquet_among_the_parts_is_named(name: str, tmp_path: Path) -> None:
     (tmp_path / "scored").mkdir()
