@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from tokenizers import Tokenizer, normalizers
 
+from tests.scoring.tokenising.judge import different
 from tests.support import tiny_listwise
 from tests.support.odd_texts import odd_texts
 from transforms.scoring.tokenising import byte_pairs as module
@@ -23,17 +23,6 @@ QWEN = ("qwen2-vl", "qwen2.5", "qwen3", "qwen3-jina-v3")
 def described(backend: Tokenizer) -> dict[str, Any]:
     described: dict[str, Any] = json.loads(backend.to_str())
     return described
-
-
-def different(backend: Tokenizer, texts: Sequence[str]) -> list[str]:
-    """The texts of which the engine makes other ids than the library."""
-    found, wanted = Tokeniser(backend).encode(texts), Library(backend).encode(texts)
-    pairs = zip(texts, found, wanted, strict=True)
-    return [
-        text
-        for text, a, b in pairs
-        if not (a == b if isinstance(a, tuple) else np.array_equal(a, b))  # else a Failure
-    ]
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from unicodedata import is_normalized
 import numpy as np
 
 from transforms.scoring.packed.packing import Ids
+from transforms.scoring.tokenising.added import alternatives
 from transforms.scoring.weights.checkpoints import is_tokenizers
 
 _TIKTOKEN: Any = import_module("tiktoken") if find_spec("tiktoken") else None  # it saves time and nothing else
@@ -43,11 +44,13 @@ class BytePairs:
         name: of what makes the ids, with its version.
     """
 
-    def __init__(self, backend: Any, ranks: Mapping[bytes, int], added: Mapping[str, int]) -> None:
+    def __init__(
+        self, backend: Any, ranks: Mapping[bytes, int], added: Mapping[str, int], has_added: re.Pattern[str]
+    ) -> None:
         self.name = f"tiktoken {version('tiktoken')}"
         self._normalizer = backend.normalizer
         self._added = frozenset(added)
-        self._has_added = re.compile("|".join(map(re.escape, added)) or r"(?!)")
+        self._has_added = has_added
         self._core, self._core_for_single_blanks = (
             _TIKTOKEN.Encoding("", pat_str=pattern, mergeable_ranks=dict(ranks), special_tokens=dict(added))._core_bpe
             for pattern in (_PATTERN, _PATTERN_FOR_SINGLE_BLANKS)
@@ -99,7 +102,8 @@ def byte_pairs(description: Mapping[str, Any], backend: Any) -> BytePairs | None
         description: of the tokenizer, as its tokenizer.json has it.
         backend: the tokenizer itself.
     """
-    model, added = dict(description["model"]), description["added_tokens"]
+    model, has_added = dict(description["model"]), alternatives(description["added_tokens"])
+    added = {token["content"]: token["id"] for token in description["added_tokens"]}
     vocabulary, merges = model.pop("vocab", None), model.pop("merges", None)
     steps = (description["pre_tokenizer"] or {}).get("pretokenizers", ())
     as_known = (
@@ -110,9 +114,9 @@ def byte_pairs(description: Mapping[str, Any], backend: Any) -> BytePairs | None
         and len(steps) == 2
         and steps[0] == _SPLIT
         and {key: value for key, value in steps[1].items() if key != "trim_offsets"} == _BYTES
-        and plain(added)
+        and not any(longer.startswith(shorter) for shorter, longer in pairwise(sorted(added)))
     )
-    if not as_known:
+    if not as_known or has_added is None:
         return None
     letters = _bytes_of_letters()
     if not all(map(letters.keys().__ge__, map(set, vocabulary))):
@@ -124,16 +128,7 @@ def byte_pairs(description: Mapping[str, Any], backend: Any) -> BytePairs | None
     if not (complete and ascending and all(len(tokenize(token)) == 1 for token in vocabulary)):
         return None
     ranks = {bytes(map(letters.__getitem__, token)): number for token, number in vocabulary.items()}
-    return BytePairs(backend, ranks, {token["content"]: token["id"] for token in added})
-
-
-def plain(added: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the added tokens are found as they stand in a text as it is given, whatever is around them."""
-    contents = sorted(token["content"] for token in added)
-    return not (
-        any(token["normalized"] or token["lstrip"] or token["rstrip"] or token["single_word"] for token in added)
-        or any(longer.startswith(shorter) for shorter, longer in pairwise(contents))
-    )
+    return BytePairs(backend, ranks, added, has_added)
 
 
 def _bytes_of_letters() -> dict[str, int]:

@@ -11,6 +11,8 @@ from transforms.scoring.packed.packing import Ids
 from transforms.scoring.results import Failure
 from transforms.scoring.tokenising.byte_pairs import byte_pairs
 from transforms.scoring.tokenising.library import Library
+from transforms.scoring.tokenising.unigram import unigram
+from transforms.scoring.tokenising.word_pieces import word_pieces
 
 
 class Engine(Protocol):
@@ -32,7 +34,9 @@ class Tokeniser:
     def __init__(self, backend: Any) -> None:
         description = json.loads(backend.to_str())
         self._library = Library(backend)
-        self._engine: Engine | None = byte_pairs(description, backend)
+        self._engine: Engine | None = (
+            byte_pairs(description, backend) or unigram(description, backend) or word_pieces(description, backend)
+        )
         self.name: str = (self._engine or self._library).name
 
     def encode(self, texts: Sequence[str]) -> list[Ids | Failure]:

@@ -1,0 +1,99 @@
+"""XLM-R's Unigram: words, cut further where no piece of the vocabulary reaches across."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transforms.scoring.tokenising.added import alternatives
+from transforms.scoring.tokenising.parts import SPACE, Codes, Parts
+
+_MARK = "\u2581"  # before each word
+_PRE_TOKENIZER = {
+    "type": "Sequence",
+    "pretokenizers": [
+        {"type": "WhitespaceSplit"},
+        {"type": "Metaspace", "replacement": _MARK, "prepend_scheme": "always", "split": True},
+    ],
+}
+_FINEST = 2.0**-24  # of a score
+_LARGEST = 1024.0
+_PAIRS = 22  # bits of a pair's hash
+# A mark in the text itself, and what Python takes for a blank but the library does not.
+_ODD = re.compile("[\u2581\x1c-\x1f]")
+
+
+class UnigramCut:
+    """Cuts a word between two characters that stand side by side in no piece.
+
+    The best way to cut a word into pieces is then that of its parts, one after the other. That holds to the last bit,
+    ties too, since sums of scores that are multiples of 2**-24 have no rounding in the library's float64. Neighbours
+    that are no pieces by themselves stay together: the library makes one unknown token of a run of them.
+    """
+
+    def __init__(self, normalizer: Any, pieces: list[str], added: re.Pattern[str]) -> None:
+        self._normalizer, self._added = normalizer, added
+        letters = np.array(sorted(ord(piece) for piece in pieces if len(piece) == 1))
+        self._numbers: NDArray[np.uint32] = np.zeros(SPACE, dtype=np.uint32)  # 0 for no piece by itself
+        self._numbers[letters] = np.arange(1, len(letters) + 1)
+        codes = np.frombuffer("".join(pieces).encode("utf-32-le"), dtype=np.uint32)
+        inside = np.ones(len(codes), dtype=np.bool_)
+        inside[np.cumsum([0, *map(len, pieces)])[:-1]] = False
+        self._together: NDArray[np.bool_] = np.zeros(1 << _PAIRS, dtype=np.bool_)
+        self._together[self._pairs(codes)[inside[1:]]] = True
+        self._together[0] = True  # two that are no pieces
+
+    def normal(self, text: str) -> str | None:
+        """See `Cut`."""
+        if self._added.search(text):
+            return None
+        if not (text.isascii() and text.isprintable()):
+            try:
+                text = self._normalizer.normalize_str(text) if self._normalizer else text
+                text.encode()
+            except (TypeError, UnicodeError):  # a lone surrogate
+                return None
+            if _ODD.search(text):
+                return None
+        return "".join([_MARK + word for word in text.split()])
+
+    def begins(self, codes: Codes) -> NDArray[np.bool_]:
+        """See `Cut`."""
+        begins: NDArray[np.bool_] = codes == ord(_MARK)
+        begins[1:] |= ~self._together[self._pairs(codes)]
+        return begins
+
+    def _pairs(self, codes: Codes) -> NDArray[np.uint32]:
+        """A hash of each character and the next; where two pairs have the same, the worst is a cut less."""
+        numbers = self._numbers[codes]
+        hashes = numbers[:-1] * np.uint32(0x9E3779B1) + numbers[1:] * np.uint32(0x85EBCA77)
+        shortened: NDArray[np.uint32] = np.right_shift(hashes, np.uint32(32 - _PAIRS))
+        return shortened
+
+
+def unigram(description: Mapping[str, Any], backend: Any) -> Parts | None:
+    """The engine for a tokenizer of XLM-R's kind as transformers loads it; None for any other."""
+    model, added = description["model"], alternatives(description["added_tokens"], lstrip=True)
+    as_known = (
+        model["type"] == "Unigram"
+        and not model.get("byte_fallback")
+        and description["pre_tokenizer"] == _PRE_TOKENIZER
+        and (description["normalizer"] or {"type": None})["type"] in (None, "Precompiled")
+        and added is not None
+        and (not backend.normalizer or all(map(_stays(backend.normalizer), map(chr, range(0x20, 0x7F)))))
+    )
+    if not as_known or added is None:
+        return None
+    pieces, scores = [piece for piece, _ in model["vocab"]], np.array([score for _, score in model["vocab"]])
+    exact = bool((scores % _FINEST == 0).all() and (np.abs(scores) < _LARGEST).all())
+    if not (exact and _MARK in pieces and all(pieces)):
+        return None
+    return Parts(backend.model, UnigramCut(backend.normalizer, pieces, added))
+
+
+def _stays(normalizer: Any) -> Callable[[str], bool]:
+    return lambda character: normalizer.normalize_str(character) == character
