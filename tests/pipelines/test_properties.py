@@ -30,7 +30,7 @@ from pipelines.rerank.job import missing_work, plan_units
 from tests.support import fuzzed, oracle, tiny
 from tests.support.fuzzed import File
 from tests.support.job_run import parts, rerank, rows
-from tests.transforms.output.test_commit import make_scores, make_shard
+from tests.support.shards import make_scores, make_shard
 from transforms.handler import RerankerHandler
 from transforms.input import plan as planning
 from transforms.input.cleaning import clean

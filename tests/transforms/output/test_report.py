@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.transforms.output.test_commit import NAN, make_scores, make_shard
+from tests.support.shards import NAN, make_scores, make_shard
 from transforms.base import files
 from transforms.base.errors import UserError
 from transforms.output.commit import commit
