@@ -144,8 +144,10 @@ def read_pages(path: str) -> None:
     """
     try:
         with files.open_input(path) as stream:
-            for _ in pq.ParquetFile(stream, page_checksum_verification=True).iter_batches(use_threads=False):
-                pass
+            parquet = pq.ParquetFile(stream, page_checksum_verification=True)
+            rows = sum(batch.num_rows for batch in parquet.iter_batches(use_threads=False))
+            if rows != parquet.metadata.num_rows:  # a page's header, which has no checksum, says it is shorter
+                raise pa.ArrowInvalid(f"{rows} rows in its pages, {parquet.metadata.num_rows} in its footer")
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from error
 
