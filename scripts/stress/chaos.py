@@ -1,0 +1,320 @@
+"""Strike jobs with faults drawn by a seed, give the same command again, and check that nothing was lost or doubled.
+
+    python -m scripts.stress.chaos --faults 1000 --seed 1
+
+Three jobs take turns: a model in one process, a hosted API (a server on loopback, which now and then answers 500, 429
+or half an answer, or hangs up), and, for one fault in so many (--two), a model in two worker processes. Each is struck
+again and again until all its parts are there; then it begins anew. After the last fault of each the same command must
+end with 0, and this must hold:
+
+- the part files are those of the undisturbed run, byte for byte, in which every pair stands once;
+- the API answered no document again but those of the shards that were in hand, or damaged, when a fault struck;
+- the API's key is in no file of the output and in nothing that was printed.
+
+Jobs are forked from this process, which has imported all that is large, so that one starts in a fraction of a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow.parquet as pq
+
+import pipelines.rerank.job  # noqa: F401 - what takes long to import
+from pipelines.rerank.__main__ import main as rerank
+from scripts.stress.kill_and_resume import parts
+from tests.support.input_files import candidate, nested_table, query, write
+from tests.support.stub_endpoint import Exchange, RerankServer, answer, cut, cut_short, status
+from transforms.scoring.hosted import endpoint
+from transforms.scoring.hosted.key import KEY_VARIABLE
+
+KEY = "chaos-key-0123456789"
+SHARDS, DOCUMENTS = 12, 2  # documents of each shard
+SECONDS_TO_END = 180.0  # a job that takes longer hangs
+TWO_PROCESSES = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
+MISBEHAVIOUR = (status(500), status(429, Retry_After="0"), cut, cut_short)
+
+
+class Kind(NamedTuple):
+    """A job: its name, its options, and the seconds that its undisturbed run takes."""
+
+    name: str
+    options: tuple[str, ...]
+    seconds: float
+
+
+class Struck(NamedTuple):
+    """What a fault did: the exit codes that may follow, how long the job may run first, and what is set up in it."""
+
+    codes: frozenset[int]
+    signals: tuple[int, ...] = ()
+    prepare: Callable[[], None] = lambda: None
+
+
+def full_disk() -> None:
+    """In the job: no file may grow beyond a few bytes, which the system reports as it does a full disk."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, resource.RLIM_INFINITY))
+
+
+def clock_jumps(days: int) -> Callable[[], None]:
+    """In the job: the clock is wrong by so many days."""
+    now = time.time
+
+    def prepare() -> None:
+        time.time = lambda: now() + days * 86_400
+
+    return prepare
+
+
+# Fault -> what it does to the job while that runs.
+FAULTS: dict[str, Struck] = {
+    "KILL": Struck(frozenset({-signal.SIGKILL}), (signal.SIGKILL,)),
+    "TERM": Struck(frozenset({143, -signal.SIGTERM}), (signal.SIGTERM,)),
+    "TERM twice": Struck(frozenset({143, -signal.SIGTERM}), (signal.SIGTERM, signal.SIGTERM)),
+    "INT": Struck(frozenset({130}), (signal.SIGINT,)),
+    "STOP and CONT": Struck(frozenset(), (signal.SIGSTOP, signal.SIGCONT)),
+    "full disk": Struck(frozenset({1, 2}), prepare=full_disk),
+    "clock a year ahead": Struck(frozenset(), prepare=clock_jumps(365)),
+    "clock a year behind": Struck(frozenset(), prepare=clock_jumps(-365)),
+    "damaged part": Struck(frozenset()),
+    "part cut short": Struck(frozenset()),
+    "removed part": Struck(frozenset()),
+    "removed input": Struck(frozenset({2})),
+}
+
+
+def start(folder: Path, output: Path, kind: Kind, prepare: Callable[[], None]) -> int:
+    """Forks a job in a process group of its own; returns its process id."""
+    if pid := os.fork():
+        return pid
+    code = 1
+    try:
+        os.setpgid(0, 0)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        log = os.open(folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        for number in (1, 2):
+            os.dup2(log, number)
+        prepare()
+        words = ["--input", str(folder / "in.parquet"), "--output", str(output), "--runner", "DirectRunner"]
+        code = rerank([*words, *kind.options])
+    except KeyboardInterrupt:  # before the command could take it
+        code = 130
+    finally:
+        os._exit(code)
+    raise AssertionError
+
+
+def end(pid: int) -> int:
+    """The exit code of a job; what is left of its process group is killed.
+
+    Raises:
+        SystemExit: it does not end.
+    """
+    limit = time.monotonic() + SECONDS_TO_END
+    while not (ended := os.waitpid(pid, os.WNOHANG))[0]:
+        if time.monotonic() > limit:
+            os.killpg(pid, signal.SIGKILL)
+            raise SystemExit(f"a job did not end within {SECONDS_TO_END:.0f} s")
+        time.sleep(0.01)
+    return os.waitstatus_to_exitcode(ended[1])
+
+
+def harm(name: str, folder: Path, output: Path, chance: random.Random) -> bool:
+    """Does to the files what a fault does before the job runs; whether there was anything to do it to."""
+    if name == "removed input":
+        (folder / "in.parquet").rename(folder / "away")
+        return True
+    found = sorted(output.glob("scored/part-*.parquet"))
+    if not found:
+        return False
+    part = chance.choice(found)
+    content = bytearray(part.read_bytes())
+    if name == "removed part":
+        part.unlink()
+    elif name == "part cut short":
+        part.write_bytes(content[: chance.randrange(len(content))])
+    else:
+        place = content.index(b"\x28\xb5\x2f\xfd") + 4  # in the first page's data: headers and footer have no checksum
+        content[place] ^= 1 << chance.randrange(8)
+        part.write_bytes(content)
+    return True
+
+
+def strike(name: str, folder: Path, output: Path, kind: Kind, chance: random.Random) -> int | None:
+    """Runs the job with a fault; returns its exit code, or None where there was nothing to strike.
+
+    Raises:
+        SystemExit: it ended as it must not.
+    """
+    fault = FAULTS[name]
+    if ("part" in name or "input" in name) and not harm(name, folder, output, chance):
+        return None
+    pid = start(folder, output, kind, fault.prepare)
+    everybody = chance.random() < 0.5 and signal.SIGKILL not in fault.signals
+    for place, number in enumerate(fault.signals):
+        time.sleep(0.2 if place else chance.uniform(0, kind.seconds))
+        (os.killpg if everybody else os.kill)(pid, number)
+    code = end(pid)
+    if (folder / "away").exists():
+        (folder / "away").rename(folder / "in.parquet")
+    if code != 0 and code not in fault.codes:
+        raise SystemExit(f"{name}: the job ended with {code}:\n{(folder / 'log').read_text()[-2000:]}")
+    return code
+
+
+def write_input(folder: Path) -> int:
+    """Texts that are numbers, which the API takes for scores; no two are the same."""
+    lists = [
+        query(f"q{q}", [candidate(f"d{d}", f"{q}.{d}5") for d in range(DOCUMENTS)], f"question {q}")
+        for q in range(SHARDS)
+    ]
+    write(folder / "in.parquet", nested_table(lists), row_group_size=1)
+    return 0
+
+
+def serve(folder: Path, seed: int) -> int:
+    """The API, which notes what it answered; it never misbehaves twice running, since a document that fails
+    again and again is rejected."""
+    chance = random.Random(seed)
+    running = 0
+
+    def habit(exchange: Exchange) -> None:
+        nonlocal running
+        running = int(not running and chance.random() < 0.1)
+        if running:
+            return chance.choice(MISBEHAVIOUR)(exchange)
+        with (folder / "answered").open("a") as stream:
+            stream.writelines(f"{text}\n" for text in exchange.received.documents if text != "test")
+        return answer(exchange)
+
+    with RerankServer(habit=habit) as server:
+        (folder / "address.tmp").write_text(server.address)
+        (folder / "address.tmp").rename(folder / "address")
+        signal.pause()
+    return 0
+
+
+def apart(work: Callable[[], int]) -> int:
+    """Forks a process that does work of this script, which must begin no thread itself; returns its process id."""
+    if pid := os.fork():
+        return pid
+    code = 1
+    try:
+        code = work()
+    finally:
+        os._exit(code)
+    raise AssertionError
+
+
+def every_pair_once(output: Path) -> int:
+    """0 if each pair of the input has one scored row."""
+    tables = [pq.ParquetFile(path).read(use_threads=False) for path in sorted(output.glob("scored/part-*.parquet"))]
+    found = Counter((row["query_id"], row["doc_id"]) for table in tables for row in table.to_pylist())
+    return int(found != Counter((f"q{q}", f"d{d}") for q in range(SHARDS) for d in range(DOCUMENTS)))
+
+
+def answered(folder: Path) -> Counter[str]:
+    path = folder / "answered"
+    return Counter(path.read_text().split()) if path.exists() else Counter()
+
+
+def check(folder: Path, output: Path, expected: dict[str, str], before: Counter[str], faults: int, kind: Kind) -> None:
+    """Checks a job that has ended after so many faults.
+
+    Raises:
+        SystemExit: it lost or doubled something, or showed the key.
+    """
+    if (found := parts(output)) != expected:
+        others = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
+        kept = shutil.copytree(output, tempfile.mkdtemp(prefix="chaos-differs-"), dirs_exist_ok=True)
+        raise SystemExit(
+            f"{kind.name}: part files DIFFER from the undisturbed run's: {', '.join(others)}; kept in {kept}"
+        )
+    again = sum((answered(folder) - before).values()) - SHARDS * DOCUMENTS if kind.name == "hosted API" else 0
+    if not 0 <= again <= DOCUMENTS * faults:
+        raise SystemExit(f"{kind.name}: {again} documents were answered again after {faults} faults")
+    for path in [folder / "log", *(path for path in output.rglob("*") if path.is_file())]:
+        if KEY.encode() in path.read_bytes():
+            raise SystemExit(f"{path.name} holds the key")
+
+
+def undisturbed(folder: Path, name: str, options: tuple[str, ...]) -> tuple[Kind, dict[str, str]]:
+    """A kind of job, and the part files of its undisturbed run.
+
+    Raises:
+        SystemExit: that fails.
+    """
+    kind = Kind(name, options, 0.0)
+    begin = time.monotonic()
+    if end(start(folder, folder / name, kind, lambda: None)) or end(apart(lambda: every_pair_once(folder / name))):
+        raise SystemExit(f"{name}: the undisturbed run failed:\n{(folder / 'log').read_text()}")
+    kind = kind._replace(seconds=time.monotonic() - begin)
+    print(f"{name}: {kind.seconds:.1f} s undisturbed", flush=True)
+    return kind, parts(folder / name)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--faults", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--two", type=float, default=0.02, help="share of jobs with two processes; each takes long")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="after which no further job begins")
+    arguments = parser.parse_args()
+    chance = random.Random(arguments.seed)
+    endpoint.FIRST_PAUSE = 0.01
+    os.environ[KEY_VARIABLE] = KEY
+    done: Counter[str] = Counter()
+    jobs: Counter[str] = Counter()
+    begin = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="chaos-") as name:
+        folder = Path(name)
+        end(apart(lambda: write_input(folder)))
+        server = apart(lambda: serve(folder, arguments.seed))
+        try:
+            while not (folder / "address").exists():
+                time.sleep(0.01)
+            model = ("--model", "small-cross-encoder", "--dtype", "float32", "--shard_pairs", str(DOCUMENTS))
+            kinds = [
+                undisturbed(folder, "one process", model),
+                undisturbed(folder, "hosted API", ("--model", (folder / "address").read_text())),
+            ]
+            two = undisturbed(folder, "two processes", (*model, *TWO_PROCESSES)) if arguments.two else None
+            while done.total() < arguments.faults and time.monotonic() - begin < arguments.seconds:
+                kind, expected = two if two and chance.random() < arguments.two else chance.choice(kinds)
+                output, before, struck = folder / "out", answered(folder), 0
+                for _ in range(chance.randint(1, 10)):
+                    fault = chance.choice(list(FAULTS))
+                    if strike(fault, folder, output, kind, chance) is not None:
+                        done[fault] += 1
+                        struck += 1
+                if code := end(start(folder, output, kind, lambda: None)):
+                    raise SystemExit(f"{kind.name}: ended with {code}:\n{(folder / 'log').read_text()[-2000:]}")
+                check(folder, output, expected, before, struck, kind)
+                jobs[kind.name] += 1
+                shutil.rmtree(output)
+                (folder / "log").unlink()
+                if jobs.total() % 10 == 0:
+                    print(f"{done.total()} faults, {jobs.total()} jobs", flush=True)
+        finally:
+            os.kill(server, signal.SIGKILL)
+            end(server)
+    for what in (done, jobs):
+        print(", ".join(f"{number} {name}" for name, number in sorted(what.items())))
+    print(f"seed {arguments.seed}: {done.total()} faults in {jobs.total()} jobs survived")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
