@@ -112,11 +112,7 @@ def resolve(parquet: ParquetInput, keep_columns: Sequence[str] = ()) -> Columns:
     kept_candidate = tuple(name for name in dict.fromkeys(keep_columns) if name not in kept_query)
     is_own = REGROUPED in (arrow.metadata or {})
     own = [name for name in {**top, **fields} if is_own and name.startswith(INTERNAL)]
-    plain_top = {field.name: field.type for field in parquet.plain.schema_arrow}
-    plain_fields = {field.name: field.type for field in plain_top["candidates"].value_type} if prefix else plain_top
-    carried = {name: ColumnTypes(top[name], plain_top[name]) for name in kept_query} | {
-        name: ColumnTypes(fields[name], plain_fields.get(name, fields[name])) for name in kept_candidate
-    }
+    carried = _types(parquet, top, kept_query, fields, kept_candidate, prefix) if keep_columns else {}
     plain = any(map(needs_plain, carried.values())) or (nested and pa.types.is_fixed_size_list(top["candidates"]))
     kept = {name: carried_type(types, plain) for name, types in carried.items()}
     return Columns(
@@ -128,6 +124,22 @@ def resolve(parquet: ParquetInput, keep_columns: Sequence[str] = ()) -> Columns:
         prefix=prefix,
         plain=plain,
     )
+
+
+def _types(
+    parquet: ParquetInput,
+    top: Mapping[str, pa.DataType],
+    kept_query: Iterable[str],
+    fields: Mapping[str, pa.DataType],
+    kept_candidate: Iterable[str],
+    prefix: str,
+) -> dict[str, ColumnTypes]:
+    """Of the columns to keep."""
+    plain_top = {field.name: field.type for field in parquet.plain.schema_arrow}
+    plain_fields = {field.name: field.type for field in plain_top["candidates"].value_type} if prefix else plain_top
+    return {name: ColumnTypes(top[name], plain_top[name]) for name in kept_query} | {
+        name: ColumnTypes(fields[name], plain_fields.get(name, fields[name])) for name in kept_candidate
+    }
 
 
 def _select(found: Mapping[str, pa.DataType], names: Iterable[str]) -> dict[str, pa.DataType]:

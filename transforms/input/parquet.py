@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from typing import BinaryIO, NamedTuple
 
 import pyarrow as pa
@@ -26,33 +26,50 @@ _BATCH_VALUES = 4096
 _NOTE, _NO_NOTE = b"ARROW:schema", b"ARROW-schema"
 
 
-class ParquetInput(NamedTuple):
-    """A Parquet file, open.
-
-    Attributes:
-        path: of the file.
-        noted: reads it in the types that its writer noted for Arrow.
-        plain: reads it in Parquet's own types, which pyarrow before 26 can where lists of a fixed size hold nulls.
-    """
-
-    path: str
-    noted: pq.ParquetFile
-    plain: pq.ParquetFile
-
-    @property
-    def metadata(self) -> pq.FileMetaData:
-        """The footer's."""
-        return self.noted.metadata
-
-
 class Footer(NamedTuple):
     """What the end of a Parquet file says of it."""
 
+    content: bytes  # of the footer, its length and the mark at its end
     metadata: pq.FileMetaData
-    plain: pq.FileMetaData  # without Arrow's types, where writers note them
     hash: str  # hexadecimal SHA-256 of the footer's own bytes
     size: int  # bytes of the file
     tail: bytes  # its last TAIL_BYTES
+
+
+class ParquetInput:
+    """A Parquet file, open."""
+
+    def __init__(self, path: str, stream: BinaryIO | pa.NativeFile, footer: Footer) -> None:
+        """Take what it is read by.
+
+        Args:
+            path: of the file.
+            stream: its bytes.
+            footer: its end, which is not read again.
+        """
+        self.path = path
+        self.metadata = footer.metadata
+        self._footer = footer
+        # Timestamps of Impala and old Sparks reach beyond what nanoseconds in int64 can hold.
+        self._open = partial(
+            pq.ParquetFile,
+            stream,
+            buffer_size=_BUFFER_BYTES,
+            pre_buffer=False,
+            page_checksum_verification=True,
+            coerce_int96_timestamp_unit="us",
+        )
+
+    @cached_property
+    def noted(self) -> pq.ParquetFile:
+        """Reads it in the types that its writer noted for Arrow."""
+        return self._open(metadata=self.metadata)
+
+    @cached_property
+    def plain(self) -> pq.ParquetFile:
+        """Reads it in Parquet's own types, as pyarrow before 26 must where lists of a fixed size hold nulls."""
+        footer = self._footer.content.replace(_NOTE, _NO_NOTE)
+        return self._open(metadata=pq.read_metadata(pa.BufferReader(footer)))
 
 
 def read_footer(path: str) -> Footer:
@@ -75,28 +92,14 @@ def read_footer(path: str) -> Footer:
             end = stream.read()
     try:
         metadata = pq.read_metadata(pa.BufferReader(end[-length:]))
-        plain = pq.read_metadata(pa.BufferReader(end[-length:].replace(_NOTE, _NO_NOTE)))
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path}: its Parquet footer cannot be read: {one_line(error)}") from error
-    return Footer(metadata, plain, hashlib.sha256(end[-length:-8]).hexdigest(), size, tail)
+    return Footer(end[-length:], metadata, hashlib.sha256(end[-length:-8]).hexdigest(), size, tail)
 
 
 def of_footer(path: str, footer: Footer) -> ParquetInput:
     """The file as far as its footer describes it: for its types, not to read it."""
-    return _open(path, pa.BufferReader(b""), footer)
-
-
-def _open(path: str, stream: BinaryIO, footer: Footer) -> ParquetInput:
-    # Timestamps of Impala and old Sparks reach beyond what nanoseconds in int64 can hold.
-    open_with = partial(
-        pq.ParquetFile,
-        stream,
-        buffer_size=_BUFFER_BYTES,
-        pre_buffer=False,
-        page_checksum_verification=True,
-        coerce_int96_timestamp_unit="us",
-    )
-    return ParquetInput(path, open_with(metadata=footer.metadata), open_with(metadata=footer.plain))
+    return ParquetInput(path, pa.BufferReader(b""), footer)
 
 
 @lru_cache(maxsize=16)
@@ -130,7 +133,7 @@ def open_parquet(path: str, footer_hash: str) -> Iterator[ParquetInput]:
     with stream:
         if read_tail(stream) != (footer.size, footer.tail):
             raise _changed(path)
-        yield _open(path, stream, footer)
+        yield ParquetInput(path, stream, footer)
 
 
 class DamagedError(Exception):
@@ -157,9 +160,10 @@ def batches(
     """
     rows = _batch_rows(parquet.metadata.row_group(row_group), columns)
     done = 0
-    for reader in [parquet.plain] if plain else [parquet.noted, parquet.plain]:
+    for is_plain in [True] if plain else [False, True]:
         start = 0
         try:
+            reader = parquet.plain if is_plain else parquet.noted
             for batch in reader.iter_batches(rows, row_groups=[row_group], columns=list(columns), use_threads=False):
                 new = batch.slice(max(done - start, 0))
                 start += batch.num_rows
@@ -170,7 +174,7 @@ def batches(
         except Exception as error:
             if not _may_be_damage(error):
                 raise
-            if reader is parquet.plain:
+            if is_plain:
                 raise DamagedError(one_line(error)) from error
 
 
