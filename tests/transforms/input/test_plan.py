@@ -146,10 +146,14 @@ def test_rows_without_a_usable_id_stand_alone(tmp_path: Path) -> None:
     assert rows(plan_of(alone)) == [(0, 0, 0, 1), (0, 1, 1, 2), (0, 2, 2, 3)]
 
 
-@pytest.mark.parametrize("query_ids", [["aba"], ["ab", "a"], ["aa", "ab"], ["ab", "cb"]])
-def test_rows_of_a_query_that_stand_apart(query_ids: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("query_ids", "again"),
+    [(["aba"], (0, "a")), (["ab", "a"], (1, "a")), (["aa", "ab"], (1, "a")), (["ab", "cb"], (1, "b"))],
+)
+def test_rows_of_a_query_that_stand_apart(query_ids: list[str], again: tuple[int, str], tmp_path: Path) -> None:
     paths = [flat(tmp_path / f"{i}.parquet", *ids) for i, ids in enumerate(query_ids)]
-    assert plan_of(*paths) == Plan((), contiguous=False)
+    file, query_id = again
+    assert plan_of(*paths) == Plan((), contiguous=False, scattered=(paths[file], query_id))
 
 
 def test_a_null_between_rows_sets_them_apart(tmp_path: Path) -> None:
