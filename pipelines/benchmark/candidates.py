@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,9 +14,12 @@ import pyarrow.parquet as pq
 from eval.ranking.job_output import judged_queries
 from eval.table.cells import safe_name
 from pipelines.benchmark.entrants import CODE_MODEL, DataSet, FirstStage, code_task, first_stage
+from pipelines.benchmark.request import BenchmarkRequest
 from pipelines.benchmark.subprocess_job import ApartError, run_apart
-from pipelines.candidates.options import ANSWERS, QRELS, REPORT
-from pipelines.running.options import RUN_OPTIONS, split
+from pipelines.candidates.options import ANSWERS, QRELS, REPORT, build_parser, retriever
+from pipelines.candidates.request import CandidatesRequest
+from pipelines.running.command import check
+from pipelines.running.options import RUN_OPTIONS
 from pipelines.running.runner import prepare
 from transforms.base import files
 from transforms.base.errors import UserError
@@ -151,7 +153,7 @@ def named_by(retriever: Mapping[str, Any], dataset: str) -> str:
     return f"dense:{name} ({', '.join(other)})" if other else f"dense:{name}"
 
 
-def ready(data: DataSet, options: argparse.Namespace, output: str) -> Candidates | None:
+def ready(data: DataSet, asked: BenchmarkRequest, output: str) -> Candidates | None:
     """A data set's candidates if they are there; None where they are still to be made.
 
     Raises:
@@ -159,8 +161,8 @@ def ready(data: DataSet, options: argparse.Namespace, output: str) -> Candidates
     """
     if data.source is None:
         return look_at(data, data.candidates, data.judgements)
-    directory = candidates_directory(data, options, output)
-    stage = first_stage(data, options.retriever)
+    directory = candidates_directory(data, asked, output)
+    stage = first_stage(data, asked.retriever)
     if not files.exists(files.join(directory, SUCCESS)):
         kind, _, run = stage.retriever.partition(":")
         if kind == "run" and not files.exists(run):
@@ -170,13 +172,13 @@ def ready(data: DataSet, options: argparse.Namespace, output: str) -> Candidates
     return look_at(data, files.join(directory, CANDIDATES_DIRECTORY), made, stage.name, directory)
 
 
-def candidates_directory(data: DataSet, options: argparse.Namespace, output: str) -> str:
+def candidates_directory(data: DataSet, asked: BenchmarkRequest, output: str) -> str:
     """Where the candidates of a data set are made; another first stage or depth has another directory."""
-    name = f"{data.name} {first_stage(data, options.retriever).name} {options.depth}"
+    name = f"{data.name} {first_stage(data, asked.retriever).name} {asked.depth}"
     return files.join(output, CANDIDATES, safe_name(name))
 
 
-def candidates_of(data: DataSet, options: argparse.Namespace, output: str, beam: Sequence[str]) -> Candidates:
+def candidates_of(data: DataSet, asked: BenchmarkRequest, output: str, beam: Sequence[str]) -> Candidates:
     """A data set's candidates, made if need be.
 
     Raises:
@@ -187,49 +189,48 @@ def candidates_of(data: DataSet, options: argparse.Namespace, output: str, beam:
     if data.source is not None:
         print(f"candidates of {data.name}", flush=True)
         # Also where they are there: the job finds that they are done, or that they were made of something else.
-        run_apart(make_candidates, [*candidates_arguments(data, options, output), *beam])
-    made = ready(data, options, output)
+        run_apart(make_candidates, candidates_request(data, asked, output), beam)
+    made = ready(data, asked, output)
     if made is None:
         raise ApartError("the job ended without an error, but left no _SUCCESS")
     return made
 
 
-def candidates_arguments(data: DataSet, options: argparse.Namespace, output: str) -> list[str]:
-    """The command line of the job that makes a data set's candidates."""
-    stage = first_stage(data, options.retriever)
-    named = {
-        "dataset": data.source,
-        "data_dir": data.copies or options.data_dir,
-        "retriever": stage.retriever,
-        "depth": options.depth,
-        "output": candidates_directory(data, options, output),
-    }
+def candidates_request(data: DataSet, asked: BenchmarkRequest, output: str) -> CandidatesRequest:
+    """What the job that makes a data set's candidates is asked for."""
+    stage = first_stage(data, asked.retriever)
+    fields: dict[str, Any] = {}
     if stage.retriever.startswith("dense:"):
-        named |= {name: getattr(options, name) for name in RUN_OPTIONS}
-        named["model_like"] = stage.like
-        named["embeddings"] = files.join(output, EMBEDDINGS)  # data sets can have one corpus
+        fields |= {name: getattr(asked, name) for name in RUN_OPTIONS}
+        fields["model_like"] = stage.like
+        fields["embeddings"] = files.join(output, EMBEDDINGS)  # data sets can have one corpus
     if stage.name == f"dense:{CODE_MODEL}":
-        named["task"] = code_task(data.name)
-    words = [f"--{name}={value}" for name, value in named.items() if value is not None]
-    return words if data.known is None else words + rules(data.known, stage)
+        fields["task"] = code_task(data.name)
+    if data.known is not None:
+        fields |= rules(data.known, stage)
+    return CandidatesRequest(
+        dataset=data.source,
+        data_dir=data.copies or asked.data_dir,
+        retriever=retriever(stage.retriever),
+        depth=asked.depth,
+        output=candidates_directory(data, asked, output),
+        **fields,
+    )
 
 
-def rules(known: datasets.Dataset, stage: FirstStage) -> list[str]:
-    """A known data set's own rules as options, which a directory in BEIR's layout does not say."""
-    identical = "--exclude_identical_ids" if known.exclude_identical_ids else "--no-exclude_identical_ids"
-    return [identical, f"--language={known.language}"] if stage.retriever == "bm25" else [identical]
+def rules(known: datasets.Dataset, stage: FirstStage) -> dict[str, Any]:
+    """A known data set's own rules, which a directory in BEIR's layout does not say."""
+    identical = {"exclude_identical_ids": bool(known.exclude_identical_ids)}
+    return identical | ({"language": known.language} if stage.retriever == "bm25" else {})
 
 
-def make_candidates(arguments: Sequence[str]) -> int:
+def make_candidates(request: CandidatesRequest, beam: Sequence[str]) -> int:
     """The job that makes candidates, in whatever process; returns its exit code.
 
     Raises:
         UserError: a mistake that the user can fix.
     """
-    from pipelines.candidates import job as candidates
-    from pipelines.candidates import options as candidates_options
+    from pipelines.candidates.job import do_job
 
-    parser = candidates_options.build_parser()
-    options, words = split(parser, arguments)
-    candidates_options.check(options)
-    return candidates.do_job(options, prepare(parser, options, words))
+    check(request)
+    return do_job(request, prepare(build_parser(), request, beam))

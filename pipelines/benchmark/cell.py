@@ -16,10 +16,11 @@ from eval.ranking.job_output import measure_job
 from eval.table.cells import Cell, safe_name
 from pipelines.benchmark.candidates import Candidates
 from pipelines.benchmark.entrants import Entrant, model_options
-from pipelines.rerank import options as rerank_options
+from pipelines.rerank import RerankRequest
 from pipelines.rerank.job import do_job
+from pipelines.rerank.options import build_parser
 from pipelines.running import options as running_options
-from pipelines.running.options import split
+from pipelines.running.command import check
 from pipelines.running.runner import prepare
 from transforms.base import files
 from transforms.base.errors import UserError
@@ -102,12 +103,16 @@ class Work:
         name = f"{safe_name(self.entrant.name)}-{self.scores_fingerprint}"
         return files.join(output, JOBS, safe_name(self.candidates.data.name), name)
 
-    def arguments(self, output: str) -> list[str]:
-        """The main job's command line."""
-        named = {"model": self.entrant.where, "model_like": self.entrant.like, **self.options, **self.run}
-        settings = [f"--{name}={value}" for name, value in named.items() if value is not None]
-        inputs = [file.path for file in self.candidates.inputs]
-        return [f"--output={self.job_directory(output)}", *settings, *self.beam, "--input", *inputs]
+    def request(self, output: str) -> RerankRequest:
+        """What the main job is asked for."""
+        return RerankRequest(
+            input=tuple(file.path for file in self.candidates.inputs),
+            output=self.job_directory(output),
+            model=self.entrant.where,
+            model_like=self.entrant.like,
+            **self.options,
+            **self.run,
+        )
 
 
 def work_of(
@@ -159,16 +164,14 @@ def check_asked(entrants: Sequence[Entrant], asked: Mapping[str, Any], machine: 
         raise UserError(f"{', '.join(foreign)}: applies to none of the models; leave it out")
 
 
-def rerank(arguments: Sequence[str]) -> int:
+def rerank(request: RerankRequest, beam: Sequence[str]) -> int:
     """The main job, in whatever process; returns its exit code.
 
     Raises:
         UserError: a mistake that the user can fix.
     """
-    parser = rerank_options.build_parser()
-    options, words = split(parser, arguments)
-    rerank_options.check(options)
-    return do_job(options, prepare(parser, options, words))
+    check(request)
+    return int(not do_job(request, prepare(build_parser(), request, beam)).complete)
 
 
 def make_cell(work: Work, output: str, price_per_hour: float | None) -> Cell:

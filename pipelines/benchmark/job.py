@@ -8,7 +8,6 @@ table results/` makes the comparison of it.
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import sys
@@ -36,6 +35,7 @@ from pipelines.benchmark.cell import (
 from pipelines.benchmark.entrants import DataSet, Entrant, data_sets, entrant
 from pipelines.benchmark.options import build_parser
 from pipelines.benchmark.plan import known_cell, plan
+from pipelines.benchmark.request import BenchmarkRequest
 from pipelines.benchmark.subprocess_job import ApartError, run_apart
 from pipelines.running.beam_options import parse
 from pipelines.running.options import MODEL_OPTIONS, names_of
@@ -49,11 +49,11 @@ from transforms.layout import SUCCESS
 NOT_FINISHED = "begun anew with other options or data, and not finished"
 
 
-def do(options: argparse.Namespace, words: Sequence[str]) -> int:
+def do(request: BenchmarkRequest, words: Sequence[str]) -> int:
     """Make the cells that are missing, or plan them; returns the exit code.
 
     Args:
-        options: of the benchmark.
+        request: of the benchmark.
         words: for Beam, in each of the jobs.
 
     Raises:
@@ -63,22 +63,22 @@ def do(options: argparse.Namespace, words: Sequence[str]) -> int:
     beam_options = parse(words, names_of(build_parser()))
     FileSystems.set_options(beam_options)  # as each job does for itself
     _, local = runner_of(beam_options)
-    entrants = distinct("--models", [entrant(text) for text in options.models])
-    sets = distinct("--datasets", [data for text in options.datasets for data in data_sets(text)])
-    output = files.absolute(options.output)
-    there = {data: ready(data, options, output) for data in sets}  # a mistyped path shows before hours of work
-    machine = Machine(options.device, options.dtype, options.attention, elsewhere=not local)
-    asked = {name: getattr(options, name) for name in MODEL_OPTIONS}
-    run = {name: getattr(options, name) for name in RUN_OPTIONS}
+    entrants = distinct("--models", [entrant(text) for text in request.models])
+    sets = distinct("--datasets", [data for text in request.datasets for data in data_sets(text)])
+    output = files.absolute(request.output)
+    there = {data: ready(data, request, output) for data in sets}  # a mistyped path shows before hours of work
+    machine = Machine(request.device, request.dtype, request.attention, elsewhere=not local)
+    asked = {name: getattr(request, name) for name in MODEL_OPTIONS}
+    run = {name: getattr(request, name) for name in RUN_OPTIONS}
     work = partial(work_of, asked=asked, run=run, beam=words, machine=machine)
-    if options.plan:
+    if request.plan:
         with from_cache_alone():
             check_asked(entrants, asked, machine)
-            print(plan(output, entrants, there, options, work, machine))
+            print(plan(output, entrants, there, request, work, machine))
         return 0
     check_asked(entrants, asked, machine)
     with lock(output):
-        return do_benchmark(output, entrants, sets, options, words, work, machine)
+        return do_benchmark(output, entrants, sets, request, words, work, machine)
 
 
 def distinct(option: str, named: list[Any]) -> list[Any]:
@@ -98,7 +98,7 @@ def do_benchmark(
     output: str,
     entrants: Sequence[Entrant],
     sets: Sequence[DataSet],
-    options: argparse.Namespace,
+    request: BenchmarkRequest,
     beam: Sequence[str],
     work: Callable[[Entrant, Candidates], Work],
     machine: Machine,
@@ -109,7 +109,7 @@ def do_benchmark(
         output: directory of the results.
         entrants: the models.
         sets: the data sets.
-        options: of the command.
+        request: of the command.
         beam: options of Beam's runner, as given.
         work: the cell of a model and candidates.
         machine: where the models run.
@@ -124,7 +124,7 @@ def do_benchmark(
         candidates: Candidates | str = "no candidates: all models are unavailable"
         try:
             if len(lacking) < len(entrants):
-                candidates = candidates_of(data, options, output, beam)
+                candidates = candidates_of(data, request, output, beam)
         except Exception as error:
             candidates = f"no candidates: {reason(error)}"
         for model in entrants:
@@ -135,7 +135,7 @@ def do_benchmark(
                     raise ApartError(lacking[model])
                 if isinstance(candidates, str):
                     raise ApartError(candidates)
-                cell, old = do_cell(work(model, candidates), output, options.price_per_hour)
+                cell, old = do_cell(work(model, candidates), output, request.price_per_hour)
                 print(f"{in_a_line(cell)}{', done before' if old else ''}", flush=True)
             except Exception as error:
                 failures.append(Failure(model.name, data.name, reason(error)))
@@ -143,7 +143,7 @@ def do_benchmark(
                 note_failure(output, failures[-1])
     for failure in failures:
         print(f"error: {failure.model} on {failure.dataset}: {failure.failed}", file=sys.stderr)
-    print(f"{total - len(failures)} of {total} cells done; python -m eval table {options.output} shows them")
+    print(f"{total - len(failures)} of {total} cells done; python -m eval table {request.output} shows them")
     return 1 if failures else 0
 
 
@@ -185,7 +185,7 @@ def do_cell(work: Work, output: str, price_per_hour: float | None) -> tuple[Cell
     if isinstance(found, Cell):
         write_json(path, asdict(replace(found, outdated=NOT_FINISHED)))
     if not files.exists(files.join(work.job_directory(output), SUCCESS)):
-        code = run_apart(rerank, work.arguments(output))
+        code = run_apart(rerank, work.request(output), work.beam)
         if code:
             raise ApartError(f"its job ended with exit code {code}, see above")
     cell = make_cell(work, output, price_per_hour)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +12,7 @@ from eval.table.cells import Cell, Failure, cell_files, read_cell
 from pipelines.benchmark.candidates import Candidates
 from pipelines.benchmark.cell import Machine, Work, settled
 from pipelines.benchmark.entrants import DataSet, Entrant
+from pipelines.benchmark.request import BenchmarkRequest
 from pipelines.rerank.dry_run import duration
 from transforms.base import files
 from transforms.base.errors import UserError
@@ -60,7 +60,7 @@ def plan(
     output: str,
     entrants: Sequence[Entrant],
     there: Mapping[DataSet, Candidates | None],
-    options: argparse.Namespace,
+    request: BenchmarkRequest,
     work: Callable[[Entrant, Candidates], Work],
     machine: Machine,
 ) -> str:
@@ -70,7 +70,7 @@ def plan(
         output: directory of the results.
         entrants: the models.
         there: data sets, and their candidates where these are made.
-        options: of the command.
+        request: of the command.
         work: the cell of a model and candidates.
         machine: where the models would run.
 
@@ -86,13 +86,13 @@ def plan(
                 cell = work(model, found)
                 asked[model.name, data.name] = Asked(cell.fingerprint, scored_pairs(cell.job_directory(output)))
     pairs = {
-        data.name: Pairs(most_pairs(data, options.depth), False) if found is None else Pairs(found.pairs, True)
+        data.name: Pairs(most_pairs(data, request.depth), False) if found is None else Pairs(found.pairs, True)
         for data, found in there.items()
     }
     names = [model.name for model in entrants]
     cells = finished(output)
-    speed = speeds(names, cells, options.throughput)
-    return render(planned(names, pairs, asked, cells), speed, options.price_per_hour)
+    speed = speeds(names, cells, request.throughput)
+    return render(planned(names, pairs, asked, cells), speed, request.price_per_hour)
 
 
 def is_here(model: Entrant, machine: Machine) -> bool:

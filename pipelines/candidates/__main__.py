@@ -1,10 +1,10 @@
 """`python -m pipelines.candidates`."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 
-from pipelines.candidates.options import build_parser, check
+from pipelines.candidates.options import build_parser
+from pipelines.candidates.request import CandidatesRequest
 from pipelines.running.command import run_job
 from transforms.base.console import outlive_readers
 
@@ -13,13 +13,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     parser = build_parser()
 
-    def do(options: argparse.Namespace, words: list[str]) -> int:
+    def do(request: CandidatesRequest, words: list[str]) -> int:
         from pipelines.candidates.job import do_job  # takes seconds
         from pipelines.running.runner import prepare
 
-        return do_job(options, prepare(parser, options, words))
+        return do_job(request, prepare(parser, request, words))
 
-    return run_job(parser, check, do, arguments)
+    return run_job(parser, CandidatesRequest, do, arguments)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ Everything that can be checked is checked before the work begins. The same comma
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import platform
@@ -24,7 +23,8 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines.candidates.options import ANSWERS, DENSE_OPTIONS, QRELS, REPORT
+from pipelines.candidates.options import ANSWERS, QRELS, REPORT
+from pipelines.candidates.request import DENSE_FIELDS, CandidatesRequest
 from pipelines.running import dataflow
 from pipelines.running.model import specify_for_job
 from pipelines.running.options import RUN_OPTIONS, is_given
@@ -67,7 +67,7 @@ def build(
     return parts
 
 
-def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
+def do_job(request: CandidatesRequest, beam_options: PipelineOptions) -> int:
     """Do the job, or what is missing of it; returns the exit code.
 
     Raises:
@@ -75,30 +75,30 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
         KeyboardInterrupt: the user stopped it.
     """
     runner, local = runner_of(beam_options)
-    output = files.absolute(options.output)
-    begun = None if options.overwrite else job.read_job(output)
-    if options.dataset:
+    output = files.absolute(request.output)
+    begun = None if request.overwrite else job.read_job(output)
+    if request.dataset:
         revisions = begun.options.get("revisions") if begun else None
-        source = of_dataset(options.dataset, options.split, options.data_dir, revisions)
+        source = of_dataset(request.dataset, request.split, request.data_dir, revisions)
     else:
-        source = of_files(options.corpus, options.queries, options.qrels, output)
-    source = replace(source, language=options.language or source.language)
-    kind, name = options.retriever
+        source = of_files(request.corpus, request.queries, request.qrels, output)
+    source = replace(source, language=request.language or source.language)
+    kind, name = request.retriever
     read = [file.path for file in (*source.corpus, *source.queries, *source.qrels)]
     directory.check_inputs(output, [*read, name] if kind == "run" else read, LAYOUT)
-    exclude = options.exclude_identical_ids
+    exclude = request.exclude_identical_ids
     settings = Settings(
         output,
-        options.depth,
+        request.depth,
         source.exclude_identical_ids if exclude is None else exclude,
-        options.shard_documents,
+        request.shard_documents,
     )
-    retriever, identity, execution = first_stage(options, source, begun, elsewhere=not local)
+    retriever, identity, execution = first_stage(request, source, begun, elsewhere=not local)
     if isinstance(retriever, Dense):
         retriever = replace(retriever, resource_hints=dataflow.take_scoring_hints(beam_options))
-    wanted = new_job(options, source, settings, identity, execution)
-    requested = {name: execution[name] for name in RUN_OPTIONS if is_given(options, name)}
-    with job.open_job(output, wanted, requested=requested, overwrite=options.overwrite, layout=LAYOUT) as current:
+    wanted = new_job(request, source, settings, identity, execution)
+    requested = {name: execution[name] for name in RUN_OPTIONS if is_given(request, name)}
+    with job.open_job(output, wanted, requested=requested, overwrite=request.overwrite, layout=LAYOUT) as current:
         report = files.join(output, REPORT)
         if not (files.exists(files.join(output, SUCCESS)) and files.exists(report)):
             with nothing_left_of_a_mistake(output):
@@ -135,14 +135,14 @@ def nothing_left_of_a_mistake(output: str) -> Iterator[None]:
 
 
 def first_stage(
-    options: argparse.Namespace, source: Source, begun: job.Job | None, elsewhere: bool = False
+    request: CandidatesRequest, source: Source, begun: job.Job | None, elsewhere: bool = False
 ) -> tuple[Run | Bm25 | Dense, dict[str, Any], dict[str, Any]]:
     """The first stage, what decides its scores, and how its arithmetic runs; the last as in the job that is continued.
 
     Raises:
         UserError: the run or the model is unavailable.
     """
-    kind, name = options.retriever
+    kind, name = request.retriever
     if kind == "bm25":
         return Bm25(source.language), bm25.settings(source.language), {}
     if kind == "run":
@@ -152,7 +152,7 @@ def first_stage(
         except files.FAILURES as error:
             raise UserError(f"--retriever run:{name}: {one_line(error)}; give a TREC run") from error
         return Run(path), {"kind": "run", "path": path, "sha256": digest}, {}
-    specification = specify_for_job(name, options, DENSE_OPTIONS, begun, elsewhere)
+    specification = specify_for_job(name, request, DENSE_FIELDS, begun, elsewhere)
     if not embeds(specification):
         raise UserError(f"--retriever dense:{name}: it gives no embeddings of texts; give a sentence encoder")
     if notice := licence_notice(specification.model):
@@ -160,19 +160,20 @@ def first_stage(
     identity = {"kind": "dense", "name": name, **specification.fingerprint()}
     execution = asdict(specification.execution)
     decisive = {name: value for name, value in execution.items() if name != "passed_over"}  # informational
-    kept = options.embeddings and embeddings_path(options, source, specification.fingerprint() | decisive)
+    kept = request.embeddings and embeddings_path(request, source, specification.fingerprint() | decisive)
     return Dense(specification, kept), identity, execution
 
 
-def embeddings_path(options: argparse.Namespace, source: Source, encoder: Mapping[str, Any]) -> str:
+def embeddings_path(request: CandidatesRequest, source: Source, encoder: Mapping[str, Any]) -> str:
     """Where a corpus' embeddings are kept: another directory for each corpus, encoder and way to run it."""
+    assert request.embeddings is not None
     read = [[file.size, file.digest] for file in source.corpus]
-    identity = json.dumps([read, options.shard_documents, encoder], sort_keys=True)
-    return files.join(files.absolute(options.embeddings), hashlib.sha256(identity.encode()).hexdigest()[:16])
+    identity = json.dumps([read, request.shard_documents, encoder], sort_keys=True)
+    return files.join(files.absolute(request.embeddings), hashlib.sha256(identity.encode()).hexdigest()[:16])
 
 
 def new_job(
-    options: argparse.Namespace,
+    request: CandidatesRequest,
     source: Source,
     settings: Settings,
     first_stage: Mapping[str, Any],
@@ -195,7 +196,7 @@ def new_job(
             "shard_documents": settings.shard_documents,
         },
         execution=execution,
-        command=vars(options),
+        command=vars(request),
     )
 
 

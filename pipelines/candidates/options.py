@@ -6,9 +6,9 @@ import argparse
 import re
 
 from eval.published.scores import DEPTH
-from pipelines.running.options import MODEL_OPTIONS, RUN_OPTIONS, Parser, add_options, is_given
+from pipelines.candidates.request import DENSE_FIELDS
+from pipelines.running.options import MODEL_OPTIONS, RUN_OPTIONS, Parser, add_options
 from transforms.base.arguments import given, positive
-from transforms.base.errors import UserError
 from transforms.retrieval.datasets import DATASETS
 from transforms.schema import PART_PAIRS
 
@@ -19,8 +19,6 @@ RETRIEVERS = {
 }
 # What the job leaves beside the candidates.
 REPORT, QRELS, ANSWERS = "candidates.json", "qrels.txt", "answers.jsonl"
-# Of a dense first stage: how its model reads a text.
-DENSE_OPTIONS = ("max_length", "task", "size")
 
 
 class ListDatasets(argparse.Action):
@@ -104,7 +102,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="keep a dense first stage's embeddings there, for jobs of one corpus (MKQA's 26) to share",
     )
-    add_options(stage, {name: MODEL_OPTIONS[name] for name in DENSE_OPTIONS})
+    add_options(stage, {name: MODEL_OPTIONS[name] for name in DENSE_FIELDS})
 
     running = parser.add_argument_group("running")
     running.add_argument("--output", required=True, type=given, metavar="DIR", help="the job's own directory")
@@ -114,25 +112,3 @@ def build_parser() -> argparse.ArgumentParser:
     )
     running.add_argument("--overwrite", action="store_true", help="delete what an earlier job left in the output")
     return parser
-
-
-def check(options: argparse.Namespace) -> None:
-    """Refuse options that do not go together.
-
-    Raises:
-        UserError: they do not.
-    """
-    own = [name for name in ("queries", "corpus") if getattr(options, name)]
-    if bool(options.dataset) == bool(own or options.qrels):
-        raise UserError("give either --dataset or your own --queries and --corpus, with --qrels if there are any")
-    if not options.dataset and len(own) < 2:
-        raise UserError(f"--{own[0] if own else 'qrels'} alone: give --queries and --corpus both")
-    if not options.dataset and (options.split or options.data_dir):
-        raise UserError("--split and --data_dir apply to --dataset; leave them out")
-    kind, _ = options.retriever
-    unused = [name for name in ("revision", "model_like", "embeddings", *DENSE_OPTIONS) if getattr(options, name)]
-    unused += [name for name in RUN_OPTIONS if is_given(options, name)]
-    if kind != "bm25" and options.language:
-        raise UserError("--language applies to bm25; leave it out")
-    if kind != "dense" and unused:
-        raise UserError(f"--{unused[0]} applies to a dense first stage; leave it out")

@@ -1,1 +1,54 @@
-"""The main job: candidate lists in, scored Parquet out."""
+"""Rerank candidate lists: `python -m pipelines.rerank`, or from Python.
+
+from pipelines.rerank import RerankRequest, rerank
+
+finished = rerank(RerankRequest(input=("cands/*.parquet",), output="out", model="small-cross-encoder"))
+finished.report["pairs"]["scored"]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from pipelines.rerank.request import RerankRequest
+
+__all__ = ["Finished", "RerankRequest", "rerank"]
+
+
+class Finished(NamedTuple):
+    """What a job left.
+
+    Attributes:
+        output: its directory.
+        report: the contents of report.json; empty after a dry run.
+        complete: whether _SUCCESS is written, so not where more was rejected than `max_rejected` allows.
+    """
+
+    output: str
+    report: Mapping[str, Any]
+    complete: bool
+
+
+def rerank(request: RerankRequest, beam: Sequence[str] = ()) -> Finished:
+    """Do a reranking job, or what is missing of it, as the command line does.
+
+    Args:
+        request: what to do.
+        beam: options of Beam's runner, as on a command line; none for one process on this machine.
+
+    Raises:
+        UserError: a field has a value that its option does not take, or another mistake that can be fixed.
+        KeyboardInterrupt: it was stopped, after the shard in hand.
+    """
+    from pipelines.rerank.job import do_job  # takes seconds, as do the next
+    from pipelines.rerank.options import build_parser
+    from pipelines.running.command import check
+    from pipelines.running.options import request_of, split, words_of
+    from pipelines.running.runner import prepare
+
+    parser = build_parser()
+    options, _ = split(parser, words_of(parser, request))  # each value is checked as the command line's is
+    request = request_of(RerankRequest, options)
+    check(request)
+    return do_job(request, prepare(parser, request, beam))

@@ -7,19 +7,19 @@ Everything that can be checked is checked before the model is loaded. The same c
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
+from apache_beam.runners.runner import PipelineRunner
 
-from pipelines.rerank import dry_run
-from pipelines.rerank.options import OUTPUT_OPTIONS
+from pipelines.rerank import Finished, dry_run
+from pipelines.rerank.request import OUTPUT_FIELDS, RerankRequest
 from pipelines.rerank.run_file import check_ids, check_run_file
 from pipelines.running import dataflow
 from pipelines.running.model import specify_for_job
@@ -58,64 +58,122 @@ def build(pipeline: beam.Pipeline, work: Sequence[Work], rerank: Rerank) -> beam
     return counts
 
 
-def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
-    """Do the job, or what is missing of it; returns the exit code.
+@dataclass(frozen=True)
+class Prepared:
+    """A job of which everything is checked that can be before it begins.
+
+    Attributes:
+        request: what was asked for.
+        beam: options of Beam's runner.
+        runner: what runs it.
+        local: whether its workers are processes of this machine.
+        output: the job's directory, absolute.
+        inputs: the input files.
+        reading: how they become shards.
+        specification: the model.
+        begun: the job that is continued; None for a new one.
+    """
+
+    request: RerankRequest
+    beam: PipelineOptions
+    runner: PipelineRunner
+    local: bool
+    output: str
+    inputs: tuple[InputFile, ...]
+    reading: Reading
+    specification: ScorerSpecification
+    begun: job.Job | None
+
+    @property
+    def batch_is_open(self) -> bool:
+        """Whether the batch size is still to be chosen."""
+        return self.begun is None and not is_given(self.request, "batch_tokens")
+
+
+def do_job(request: RerankRequest, beam_options: PipelineOptions) -> Finished:
+    """Do the job, or what is missing of it.
 
     Raises:
         UserError: a mistake that the user can fix.
         KeyboardInterrupt: the user stopped it, after the shard in hand.
     """
+    prepared = prepare(request, beam_options)
+    return estimate(prepared) if request.dry_run else run(prepared)
+
+
+def prepare(request: RerankRequest, beam_options: PipelineOptions) -> Prepared:
+    """Check all that can be checked before the model is loaded; nothing is written.
+
+    Raises:
+        UserError: a mistake that the user can fix.
+    """
     runner, local = runner_of(beam_options)
-    template = None if options.text_template is None else parse_template(options.text_template)
-    reading = Reading(options.keep_columns, template, options.shard_pairs)
-    output = files.absolute(options.output)
-    inputs = inspect(input_files(options.input, output), options.keep_columns)
+    template = None if request.text_template is None else parse_template(request.text_template)
+    reading = Reading(request.keep_columns, template, request.shard_pairs)
+    output = files.absolute(request.output)
+    inputs = inspect(input_files(request.input, output), request.keep_columns)
     directory.check_inputs(output, (file.path for file in inputs))
-    if options.run_file is not None:
-        check_run_file(options.run_file, inputs, output)
-    begun = None if options.overwrite else job.read_job(output)
-    if options.extend and begun is not None:
+    if request.run_file is not None:
+        check_run_file(request.run_file, inputs, output)
+    begun = None if request.overwrite else job.read_job(output)
+    if request.extend and begun is not None:
         check_extension(output, begun, inputs)
-    specification = specify_model(options, begun, elsewhere=not local and not options.dry_run)
+    specification = specify_model(request, begun, elsewhere=not local and not request.dry_run)
     if notice := licence_notice(specification.model):
         print(notice, file=sys.stderr)
-    batch_is_open = begun is None and not is_given(options, "batch_tokens")
-    if options.dry_run:
-        specification = specification.with_best_batch() if batch_is_open else specification
-        planned = dry_run.Wanted(options.workers or 1, options.throughput, options.price_per_hour)
-        print(dry_run.report(specification, inputs, reading, planned))
-        return 0
-    if local and batch_is_open:
-        job.check_free(output, options.overwrite)
-        specification = specification.with_best_batch()
+    return Prepared(request, beam_options, runner, local, output, tuple(inputs), reading, specification, begun)
 
+
+def estimate(prepared: Prepared) -> Finished:
+    """Say what the job would take, from a sample; nothing is written."""
+    request, specification = prepared.request, prepared.specification
+    if prepared.batch_is_open:
+        specification = specification.with_best_batch()
+    planned = dry_run.Wanted(request.workers or 1, request.throughput, request.price_per_hour)
+    print(dry_run.report(specification, prepared.inputs, prepared.reading, planned))
+    return Finished(prepared.output, {}, True)
+
+
+def run(prepared: Prepared) -> Finished:
+    """Score what is missing, and finish the job.
+
+    Raises:
+        UserError: a mistake that shows only now.
+        KeyboardInterrupt: the user stopped it, after the shard in hand.
+    """
+    request, output, inputs, reading = prepared.request, prepared.output, prepared.inputs, prepared.reading
+    specification, beam_options, local = prepared.specification, prepared.beam, prepared.local
+    if local and prepared.batch_is_open:
+        job.check_free(output, request.overwrite)
+        specification = specification.with_best_batch()
     wanted = job.new_job(
         inputs,
         kind=RERANKING.kind,
         model=specification.fingerprint(),
-        options={name: getattr(options, name) for name in OUTPUT_OPTIONS},
+        options={name: getattr(request, name) for name in OUTPUT_FIELDS},
         execution=asdict(specification.execution),
-        command=vars(options),
+        command=vars(request),
         schema_version=SCHEMA_VERSION,
         part_version=PART_VERSION,
     )
-    requested = {name: getattr(specification.execution, name) for name in RUN_OPTIONS if is_given(options, name)}
-    flags = {"overwrite": options.overwrite, "extend": options.extend}
-    if options.overwrite and local and specification.hosted and files.exists(files.join(output, JOB)):
+    requested = {name: getattr(specification.execution, name) for name in RUN_OPTIONS if is_given(request, name)}
+    if request.overwrite and local and specification.hosted and files.exists(files.join(output, JOB)):
         specification.load().score_tasks([CHECK])  # a refused key shows before anything is deleted
-    with job.open_job(output, wanted, requested=requested, **flags) as current:
+    with job.open_job(
+        output, wanted, requested=requested, overwrite=request.overwrite, extend=request.extend
+    ) as current:
         start = time.monotonic()
         in_order = job.in_job_order(current, inputs)
-        units = plan_units(output, in_order, options.keep_columns)
-        if options.run_file is not None:
+        units = plan_units(output, in_order, request.keep_columns)
+        if request.run_file is not None:
             check_ids(in_order)
         retrying.recover(output)
         stamp = Stamp(current.fingerprint, current.part_version)
         parts = committed(output, current.fingerprint, whole=())
         check_known(output, parts, units)
         retry, retried = None, frozenset[str]()
-        if options.retry_rejected is not None:
-            retry = retrying.begin(output, options.retry_rejected, alone=not specification.model.reads_lists)
+        if request.retry_rejected is not None:
+            retry = retrying.begin(output, request.retry_rejected, alone=not specification.model.reads_lists)
             retried = retrying.to_retry(parts, retry)
         before = {name: part for name, part in parts.items() if name not in retried}
         metrics: dict[str, int] = {}
@@ -128,8 +186,8 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
                     output,
                     specification,
                     reading,
-                    order=options.candidate_order,
-                    top_k=options.top_k,
+                    order=request.candidate_order,
+                    top_k=request.top_k,
                     stamp=stamp,
                     progress_folder=folder,
                     resource_hints=dataflow.take_scoring_hints(beam_options),
@@ -138,12 +196,12 @@ def do_job(options: argparse.Namespace, beam_options: PipelineOptions) -> int:
                 )
                 use_all_gpus(specification, beam_options)
                 graph = partial(build, work=work, rerank=rerank)
-                metrics = run_graph(graph, runner, beam_options, NAMESPACE)
+                metrics = run_graph(graph, prepared.runner, beam_options, NAMESPACE)
             parts = committed(output, current.fingerprint, whole=before.keys())
             if lost := missing_work(units, parts):
                 raise RuntimeError(f"the run ended without an error, but {lost[0].unit.name} was not committed")
         retrying.end(output)
-        return finish(output, parts, before, metrics, time.monotonic() - start, options)
+        return finish(output, parts, before, metrics, time.monotonic() - start, request)
 
 
 def check_extension(output: str, begun: job.Job, inputs: Sequence[InputFile]) -> None:
@@ -170,16 +228,16 @@ def check_extension(output: str, begun: job.Job, inputs: Sequence[InputFile]) ->
         )
 
 
-def specify_model(options: argparse.Namespace, begun: job.Job | None, elsewhere: bool = False) -> ScorerSpecification:
-    """The model that the options name, see `specify_for_job`, checked against the order of candidates.
+def specify_model(request: RerankRequest, begun: job.Job | None, elsewhere: bool = False) -> ScorerSpecification:
+    """The model that the request names, see `specify_for_job`, checked against the order of candidates.
 
     Raises:
         UserError: the model is unavailable, cannot run so, or scores each document alone where an order is given.
     """
-    specification = specify_for_job(options.model, options, MODEL_OPTIONS, begun, elsewhere)
-    order = check_order(options.candidate_order)
+    specification = specify_for_job(request.model, request, MODEL_OPTIONS, begun, elsewhere)
+    order = check_order(request.candidate_order)
     if order != "best_first" and not specification.model.reads_lists:
-        raise UserError(f"--candidate_order {order}: {options.model} scores each document alone; leave it out")
+        raise UserError(f"--candidate_order {order}: {request.model} scores each document alone; leave it out")
     return specification
 
 
@@ -237,9 +295,9 @@ def finish(
     before: Mapping[str, Part],
     metrics: Mapping[str, int],
     seconds: float,
-    options: argparse.Namespace,
-) -> int:
-    """Write the run file, report.json and _SUCCESS, and say how it went; returns the exit code.
+    request: RerankRequest,
+) -> Finished:
+    """Write the run file, report.json and _SUCCESS, and say how it went.
 
     Raises:
         UserError: an id cannot stand in a TREC run.
@@ -249,19 +307,19 @@ def finish(
         before=before,
         seconds=seconds,
         stage_seconds=stage_seconds(metrics),
-        price_per_hour=options.price_per_hour,
+        price_per_hour=request.price_per_hour,
     )
     report.write_report(output, figures)
-    if options.run_file is not None:
-        report.write_run_file(output, options.run_file, tag=RUN_TAG)
+    if request.run_file is not None:
+        report.write_run_file(output, request.run_file, tag=RUN_TAG)
     rejected = report.rejected_fraction(report.total(parts))
-    too_many = rejected > options.max_rejected
+    too_many = rejected > request.max_rejected
     if too_many:
         files.delete([files.join(output, SUCCESS)])
     else:
         report.write_success(output)
     print(report.five_line_summary(output, figures))
     if too_many:
-        allowed = f"--max_rejected allows {options.max_rejected:.2%}"
+        allowed = f"--max_rejected allows {request.max_rejected:.2%}"
         print(f"error: {rejected:.2%} of the pairs were rejected, {allowed}; no _SUCCESS is written", file=sys.stderr)
-    return int(too_many)
+    return Finished(output, figures, not too_many)

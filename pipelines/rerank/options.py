@@ -7,8 +7,6 @@ from typing import Any
 
 from pipelines.running.options import MODEL_OPTIONS, RUN_OPTIONS, Parser, add_options
 from transforms.base.arguments import given, names, positive, price, share, speed
-from transforms.base.errors import UserError
-from transforms.input.template import parse_template
 from transforms.schema import REASONS
 
 
@@ -22,7 +20,7 @@ class ListModels(argparse.Action):
         parser.exit()
 
 
-# What a dry run plans for, and the job itself does not know.
+# Of `request.PLAN_FIELDS`.
 PLAN_OPTIONS: dict[str, dict[str, Any]] = {
     "workers": {"type": positive, "metavar": "N", "help": "of a dry run: machines to plan for (default: 1)"},
     "throughput": {
@@ -31,9 +29,6 @@ PLAN_OPTIONS: dict[str, dict[str, Any]] = {
         "help": "of a dry run: pairs per second of one machine (default: measured)",
     },
 }
-
-# What else decides a part file's bytes.
-OUTPUT_OPTIONS = ("keep_columns", "text_template", "candidate_order", "top_k", "shard_pairs")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -104,16 +99,3 @@ def build_parser() -> argparse.ArgumentParser:
     add_options(running, PLAN_OPTIONS)
     running.add_argument("--price_per_hour", type=price, metavar="PRICE", help="of one machine, to report the cost")
     return parser
-
-
-def check(options: argparse.Namespace) -> None:
-    """Refuse options that do not go together.
-
-    Raises:
-        UserError: they do not.
-    """
-    if options.text_template is not None:
-        parse_template(options.text_template)
-    for name in PLAN_OPTIONS:
-        if getattr(options, name) is not None and not options.dry_run:
-            raise UserError(f"--{name}: it is for --dry_run alone; leave it out")

@@ -4,24 +4,46 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol, TypeVar
 
-from pipelines.running.options import split
+from pipelines.running.options import request_of, split
 from transforms.base.command import run_command
+from transforms.base.errors import UserError
+
+
+class Request(Protocol):
+    """What a job's options ask for."""
+
+    def complaints(self) -> Iterable[str]:
+        """What of it does not go together, a part of a line each."""
+
+
+Checked = TypeVar("Checked", bound=Request)
+
+
+def check(request: Request) -> None:
+    """Refuse a request with all that does not go together in it.
+
+    Raises:
+        UserError: something does not.
+    """
+    if complaints := [*request.complaints()]:
+        raise UserError("; ".join(complaints))
 
 
 def run_job(
     parser: argparse.ArgumentParser,
-    check: Callable[[argparse.Namespace], None],
-    do: Callable[[argparse.Namespace, list[str]], int],
+    kind: type[Checked],
+    do: Callable[[Checked, list[str]], int],
     arguments: Sequence[str] | None,
 ) -> int:
     """Run a job's command line (None: the process' own), which continues when it is given again.
 
     Args:
         parser: of our own options.
-        check: refuses those that do not go together.
-        do: the work, with our options and the words that are left for Beam; it imports what takes long.
+        kind: the dataclass of what they ask for.
+        do: the work, with the request and the words that are left for Beam; it imports what takes long.
         arguments: the command line.
 
     Returns:
@@ -31,8 +53,9 @@ def run_job(
 
     def work() -> int:
         options, rest = split(parser, words)
-        check(options)
-        return do(options, rest)
+        request = request_of(kind, options)
+        check(request)
+        return do(request, rest)
 
     again = "without --overwrite " if "--overwrite" in words else ""
     return run_command(work, f"the same command {again}continues")

@@ -6,10 +6,10 @@ one, Beam waits forever. So everything is checked here that can be without an ac
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from apache_beam.options.pipeline_options import (
     DebugOptions,
@@ -46,11 +46,11 @@ def is_dataflow(options: PipelineOptions) -> bool:
     return (options.view_as(StandardOptions).runner or "").lower().removesuffix("runner") == "dataflow"
 
 
-def check(ours: argparse.Namespace, options: PipelineOptions) -> None:
+def check(ours: Any, options: PipelineOptions) -> None:
     """Refuse what cannot work on Dataflow; options for other runners pass.
 
     Args:
-        ours: options of this project's command.
+        ours: the request of this project's command.
         options: Beam's.
 
     Raises:
@@ -134,7 +134,7 @@ def _workers(options: PipelineOptions) -> Iterator[str]:
         yield f"accelerator {accelerator!r}: give one such as '{_ACCELERATOR_FORM}', in quotes"
 
 
-def _model(ours: argparse.Namespace, options: PipelineOptions) -> Iterator[str]:
+def _model(ours: Any, options: PipelineOptions) -> Iterator[str]:
     """What is wrong with the model and where it is to run: machines that do not exist yet cannot be inspected."""
     kind, retriever = getattr(ours, "retriever", None) or (None, None)
     name = getattr(ours, "model", None) or (retriever if kind == "dense" else None)
@@ -153,7 +153,7 @@ def _model(ours: argparse.Namespace, options: PipelineOptions) -> Iterator[str]:
         yield "--device cpu beside an accelerator; leave one of them out"
 
 
-def _ends(ours: argparse.Namespace) -> Iterator[str]:
+def _ends(ours: Any) -> Iterator[str]:
     """What is wrong with where the input is and the output goes."""
     kind, run = getattr(ours, "retriever", None) or (None, None)
     named = [(f"--{name}", getattr(ours, name, None) or []) for name in _PATHS]

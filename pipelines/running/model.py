@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -15,13 +14,13 @@ from transforms.scoring.scorer import ScorerSpecification
 
 
 def specify_for_job(
-    name: str, options: argparse.Namespace, own: Iterable[str], begun: job.Job | None, elsewhere: bool
+    name: str, options: Any, own: Iterable[str], begun: job.Job | None, elsewhere: bool
 ) -> ScorerSpecification:
     """The model, run as the options say; what they leave open is as in the job that is continued, if there is one.
 
     Args:
         name: as `reranker.specify` takes it.
-        options: of the command.
+        options: the command's request.
         own: names of those among them that are the model's own settings.
         begun: the job that is continued; None for a new one.
         elsewhere: it will run on other machines.
@@ -35,7 +34,6 @@ def specify_for_job(
             name,
             revision=options.revision,
             like=options.model_like,
-            threads=before.get("threads"),
             options={option: getattr(options, option) for option in own},
             elsewhere=elsewhere,
             **_settled(options, before),
@@ -44,7 +42,7 @@ def specify_for_job(
         raise _not_here(error, options, before) from error
 
 
-def _settled(options: argparse.Namespace, begun: Mapping[str, Any]) -> dict[str, Any]:
+def _settled(options: Any, begun: Mapping[str, Any]) -> dict[str, Any]:
     """RUN_OPTIONS as given; what is left open is as in the execution of the job that is continued, if there is one."""
     return {
         name: getattr(options, name) if is_given(options, name) else begun.get(name, keywords["default"])
@@ -52,7 +50,7 @@ def _settled(options: argparse.Namespace, begun: Mapping[str, Any]) -> dict[str,
     }
 
 
-def _not_here(error: UserError, options: argparse.Namespace, begun: Mapping[str, Any]) -> UserError:
+def _not_here(error: UserError, options: Any, begun: Mapping[str, Any]) -> UserError:
     """The error, or a clearer one where it is about a choice that was made when the job was begun."""
     for name in RUN_OPTIONS:
         if name in begun and not is_given(options, name) and str(error).startswith(f"--{name} {begun[name]}: "):

@@ -8,12 +8,15 @@ from __future__ import annotations
 import argparse
 import difflib
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from dataclasses import fields
+from typing import Any, NoReturn, TypeVar
 
-from transforms.base.arguments import positive
+from transforms.base.arguments import names, positive
 from transforms.base.errors import UserError
 from transforms.scoring.choices import DTYPES, ENDPOINT_BATCH, ENDPOINT_CONCURRENCY, GROUP_SIZE, KERNELS
 from transforms.scoring.hosted.dialects import APIS
+
+Request = TypeVar("Request")
 
 # How like one of our options a word must be to be taken for a slip: less like is left to Beam, none of whose options is
 # as like.
@@ -113,12 +116,43 @@ RUN_OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "N",
         "help": "tokens in one forward pass, at most (default: by device)",
     },
+    "threads": {
+        "default": None,
+        "type": positive,
+        "metavar": "N",
+        "help": "threads of each worker process on the CPU (default: as many as cores, or OMP_NUM_THREADS)",
+    },
 }
 
 
-def is_given(options: argparse.Namespace, name: str) -> bool:
+def is_given(options: object, name: str) -> bool:
     """Whether an option of RUN_OPTIONS is settled by the user."""
     return bool(getattr(options, name) != RUN_OPTIONS[name]["default"])
+
+
+def request_of(kind: type[Request], options: argparse.Namespace) -> Request:
+    """What the options ask for, as the dataclass that has a field for each of them; lists become tuples."""
+    given = {field.name: getattr(options, field.name) for field in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
+
+
+def words_of(parser: argparse.ArgumentParser, request: object) -> list[str]:
+    """The command line that asks for this: of each option what is not its default. The reverse of parsing."""
+    words: list[str] = []
+    for action in parser._actions:
+        value = getattr(request, action.dest, action.default)
+        if value is None or value == (tuple(action.default) if isinstance(action.default, list) else action.default):
+            continue
+        name = action.option_strings[0]
+        if isinstance(value, bool):
+            words.append(name if value else action.option_strings[-1])
+        elif action.nargs:
+            words += [name, *value]
+        elif isinstance(value, tuple):
+            words.append(f"{name}={(',' if action.type is names else ':').join(value)}")
+        else:
+            words.append(f"{name}={value}")
+    return words
 
 
 def add_options(group: argparse._ArgumentGroup, described: Mapping[str, Mapping[str, Any]]) -> None:

@@ -40,7 +40,7 @@ _WAITS_FOR_WORKER = "run_worker"
 SECONDS_AFTER_A_DEATH = 5.0
 
 
-def prepare(parser: argparse.ArgumentParser, options: argparse.Namespace, words: Sequence[str]) -> PipelineOptions:
+def prepare(parser: argparse.ArgumentParser, request: object, words: Sequence[str]) -> PipelineOptions:
     """Beam's options from the words that a job's parser left. Files are read with these from here on.
 
     Raises:
@@ -53,7 +53,7 @@ def prepare(parser: argparse.ArgumentParser, options: argparse.Namespace, words:
         resource_hints_from_options(beam_options)
     except ValueError as error:
         raise UserError(f"--resource_hints: {one_line(error)}") from error
-    dataflow.check(options, beam_options)
+    dataflow.check(request, beam_options)
     FileSystems.set_options(beam_options)  # as Beam does in a pipeline, for the files that are read before it
     return beam_options
 

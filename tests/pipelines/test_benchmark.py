@@ -21,10 +21,12 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from eval.table.cells import Cell, read_cells
 from pipelines.benchmark import job as benchmark
 from pipelines.benchmark.__main__ import main
-from pipelines.benchmark.candidates import candidates_arguments, candidates_directory
+from pipelines.benchmark.candidates import candidates_directory, candidates_request
 from pipelines.benchmark.entrants import CODE_MODEL, DataSet
 from pipelines.benchmark.options import build_parser
+from pipelines.benchmark.request import BenchmarkRequest
 from pipelines.benchmark.subprocess_job import ApartError, run_apart
+from pipelines.running.options import request_of
 from tests.support import copies, tiny, tiny_encoder
 from tests.support.input_files import candidate, nested_table, query, write
 from tests.support.job_run import parts, write_letters
@@ -285,23 +287,20 @@ def test_what_does_not_answer_is_no_mistake(
 def test_candidates_of_a_known_set_follow_its_own_rules_and_a_directory_its_model(tmp_path: Path) -> None:
     words = ["--models", "m", "--datasets", "x", "--output", "o", "--device", "cpu"]
     dense = f"dense:{CODE_MODEL}={tmp_path}"
-    asked = build_parser().parse_args([*words, "--retriever", dense])
     coir = DataSet("coir/apps", "coir/apps", copies="copies")
-    told = candidates_arguments(coir, asked, "o")
-    assert [f"--retriever=dense:{tmp_path}", f"--model_like={CODE_MODEL}", "--task=nl2code"] == [
-        word for word in told if word.startswith(("--retriever", "--model_like", "--task"))
-    ]
-    assert {"--data_dir=copies", "--no-exclude_identical_ids", "--dataset=coir/apps"} <= set(told)
-    assert candidates_directory(coir, asked, "o") == candidates_directory(
-        coir, build_parser().parse_args([*words, "--retriever", f"dense:{CODE_MODEL}"]), "o"
-    )
-    bm25 = build_parser().parse_args([*words, "--retriever", "bm25"])
-    assert candidates_arguments(DataSet("miracl/yo", "dir"), bm25, "o")[-2:] == [
-        "--no-exclude_identical_ids",
-        "--language=yo",
-    ]
-    assert "--exclude_identical_ids" in candidates_arguments(DataSet("beir/nq", "dir"), bm25, "o")
-    assert not any("identical" in word for word in candidates_arguments(DataSet("own", "dir"), bm25, "o"))
+    found = candidates_request(coir, asked(*words, "--retriever", dense), "o")
+    assert (found.retriever, found.model_like, found.task) == (("dense", str(tmp_path)), CODE_MODEL, "nl2code")
+    assert (found.data_dir, found.exclude_identical_ids, found.dataset) == ("copies", False, "coir/apps")
+    assert found.output == candidates_directory(coir, asked(*words, "--retriever", f"dense:{CODE_MODEL}"), "o")
+    bm25 = asked(*words, "--retriever", "bm25")
+    yoruba = candidates_request(DataSet("miracl/yo", "dir"), bm25, "o")
+    assert (yoruba.exclude_identical_ids, yoruba.language) == (False, "yo")
+    assert candidates_request(DataSet("beir/nq", "dir"), bm25, "o").exclude_identical_ids is True
+    assert candidates_request(DataSet("own", "dir"), bm25, "o").exclude_identical_ids is None
+
+
+def asked(*words: str) -> BenchmarkRequest:
+    return request_of(BenchmarkRequest, build_parser().parse_args(words))
 
 
 def test_answers_and_copies_in_the_hub_s_layout(material: Path, tmp_path: Path) -> None:

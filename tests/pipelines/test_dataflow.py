@@ -26,6 +26,8 @@ from pipelines.benchmark import cell as benchmark_cell
 from pipelines.benchmark.cell import Machine
 from pipelines.benchmark.entrants import entrant
 from pipelines.candidates import __main__ as candidates
+from pipelines.candidates.request import CandidatesRequest
+from pipelines.rerank import RerankRequest
 from pipelines.rerank.__main__ import main
 from pipelines.rerank.job import build
 from pipelines.rerank.options import build_parser
@@ -160,15 +162,18 @@ def test_data_sets_of_the_hub_are_refused(capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.mark.parametrize(
-    ("job", "words"),
+    ("job", "request_"),
     [
-        (benchmark_cell.rerank, ["--input", "in", "--output", "out", "--model", "small-cross-encoder"]),
-        (benchmark_candidates.make_candidates, ["--dataset", "beir/scifact", "--retriever", "bm25", "--output", "out"]),
+        (benchmark_cell.rerank, RerankRequest(input=("in",), output="out", model="small-cross-encoder")),
+        (
+            benchmark_candidates.make_candidates,
+            CandidatesRequest(dataset="beir/scifact", retriever=("bm25", ""), output="out"),
+        ),
     ],
 )
-def test_a_benchmarks_jobs_are_checked_too(job: Callable[[list[str]], int], words: list[str]) -> None:
+def test_a_benchmarks_jobs_are_checked_too(job: Callable[[Any, list[str]], int], request_: Any) -> None:
     with pytest.raises(UserError, match=r"^--runner DataflowRunner: give --project, --region, --temp_location"):
-        job([*words, "--runner=DataflowRunner"])
+        job(request_, ["--runner=DataflowRunner"])
 
 
 def test_a_benchmarks_models_may_run_on_gpus_that_are_not_here() -> None:

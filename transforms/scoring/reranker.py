@@ -169,7 +169,7 @@ def specify(
         UserError: the model is unavailable, or an option does not apply or does not fit.
     """
     if endpoint.is_address(name):
-        local = {"revision": revision, "model_like": like, "batch_tokens": batch_tokens}
+        local = {"revision": revision, "model_like": like, "batch_tokens": batch_tokens, "threads": threads}
         choices = {"device": device, "dtype": dtype, "attention": attention}
         local |= {name: value for name, value in choices.items() if value != "auto"}
         settings = catalogue.with_options(endpoint.MODEL, local | dict(options or {}))

@@ -1,0 +1,60 @@
+"""What a job that makes candidates is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from eval.published.scores import DEPTH
+from pipelines.running.options import RUN_OPTIONS, is_given
+
+# Of a dense first stage: how its model reads a text.
+DENSE_FIELDS = ("max_length", "task", "size")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandidatesRequest:
+    """A candidates job; each field is the option of its name, see docs/options.md for what it means and takes."""
+
+    dataset: str | None = None
+    split: str | None = None
+    data_dir: str | None = None
+    queries: tuple[str, ...] = ()
+    corpus: tuple[str, ...] = ()
+    qrels: tuple[str, ...] = ()
+    language: str | None = None
+    retriever: tuple[str, str]
+    depth: int = DEPTH
+    exclude_identical_ids: bool | None = None
+    revision: str | None = None
+    model_like: str | None = None
+    embeddings: str | None = None
+    max_length: int | None = None
+    task: str | None = None
+    size: int | None = None
+    output: str
+    device: str = "auto"
+    dtype: str = "auto"
+    attention: str = "auto"
+    batch_tokens: int | None = None
+    threads: int | None = None
+    shard_documents: int = 16_384
+    overwrite: bool = False
+
+    def complaints(self) -> Iterator[str]:
+        """What of it does not go together, a part of a line each."""
+        own = [name for name in ("queries", "corpus") if getattr(self, name)]
+        if bool(self.dataset) == bool(own or self.qrels):
+            yield "give either --dataset or your own --queries and --corpus, with --qrels if there are any"
+        elif not self.dataset and len(own) < 2:
+            yield f"--{own[0] if own else 'qrels'} alone: give --queries and --corpus both"
+        if not self.dataset and (self.split or self.data_dir):
+            yield "--split and --data_dir apply to --dataset; leave them out"
+        kind, _ = self.retriever
+        unused = [name for name in ("revision", "model_like", "embeddings", *DENSE_FIELDS) if getattr(self, name)]
+        unused += [name for name in RUN_OPTIONS if is_given(self, name)]
+        if kind != "bm25" and self.language:
+            yield "--language applies to bm25; leave it out"
+        if kind != "dense" and unused:
+            verb, them = ("applies", "it") if len(unused) == 1 else ("apply", "them")
+            yield f"{', '.join(f'--{name}' for name in unused)} {verb} to a dense first stage; leave {them} out"

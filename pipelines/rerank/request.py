@@ -1,0 +1,77 @@
+"""What a reranking job is asked for, by a command line or from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from transforms.base.errors import UserError
+from transforms.input.template import parse_template
+from transforms.schema import PART_PAIRS, Reason
+
+# What a dry run plans for, and the job itself does not know.
+PLAN_FIELDS = ("workers", "throughput")
+# What decides a part file's bytes, besides the model and how it runs.
+OUTPUT_FIELDS = ("keep_columns", "text_template", "candidate_order", "top_k", "shard_pairs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RerankRequest:
+    """A reranking job; each field is the option of its name, see docs/options.md for what it means and takes.
+
+    Example:
+        >>> from pipelines.rerank import RerankRequest
+        >>> RerankRequest(input=("cands/*.parquet",), output="out", model="small-cross-encoder").top_k is None
+        True
+    """
+
+    input: tuple[str, ...]
+    output: str
+    keep_columns: tuple[str, ...] = ()
+    text_template: str | None = None
+    top_k: int | None = None
+    run_file: str | None = None
+    model: str
+    model_like: str | None = None
+    revision: str | None = None
+    max_length: int | None = None
+    max_query_length: int | None = None
+    max_doc_length: int | None = None
+    long_documents: str | None = None
+    activation: str | None = None
+    group_size: int | None = None
+    special_tokens: str | None = None
+    prompt: str | None = None
+    task: str | None = None
+    size: int | None = None
+    instruction: str | None = None
+    endpoint_model: str | None = None
+    endpoint_api: str | None = None
+    endpoint_batch: int | None = None
+    endpoint_concurrency: int | None = None
+    candidate_order: str = "best_first"
+    device: str = "auto"
+    dtype: str = "auto"
+    attention: str = "auto"
+    batch_tokens: int | None = None
+    threads: int | None = None
+    shard_pairs: int = PART_PAIRS
+    max_rejected: float = 1.0
+    overwrite: bool = False
+    extend: bool = False
+    retry_rejected: Reason | None = None
+    dry_run: bool = False
+    workers: int | None = None
+    throughput: float | None = None
+    price_per_hour: float | None = None
+
+    def complaints(self) -> Iterator[str]:
+        """What of it does not go together, a part of a line each."""
+        if self.text_template is not None:
+            try:
+                parse_template(self.text_template)
+            except UserError as error:
+                yield str(error)
+        for name in PLAN_FIELDS:
+            if getattr(self, name) is not None and not self.dry_run:
+                yield f"--{name}: it is for --dry_run alone; leave it out"

@@ -1,0 +1,128 @@
+"""What a command line asks for as a value: the same from Python, and back to a command line."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import subprocess
+import sys
+from dataclasses import MISSING, fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.benchmark.options import build_parser as benchmark_parser
+from pipelines.benchmark.request import BenchmarkRequest
+from pipelines.candidates.options import build_parser as candidates_parser
+from pipelines.candidates.request import CandidatesRequest
+from pipelines.rerank import RerankRequest, rerank
+from pipelines.rerank.__main__ import main
+from pipelines.rerank.options import build_parser as rerank_parser
+from pipelines.running.options import request_of, words_of
+from tests.support import tiny
+from tests.support.job_run import parts, write_letters
+from transforms.base.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+KINDS: list[tuple[Any, argparse.ArgumentParser, list[str]]] = [
+    (RerankRequest, rerank_parser(), ["--input", "a", "b", "--output", "o", "--model", "m"]),
+    (CandidatesRequest, candidates_parser(), ["--dataset", "beir/nq", "--retriever", "dense:m", "--output", "o"]),
+    (BenchmarkRequest, benchmark_parser(), ["--models", "m", "--datasets", "beir/nq", "--output", "o"]),
+]
+
+
+@pytest.mark.parametrize(("kind", "parser", "words"), KINDS)
+def test_a_request_has_the_options_of_the_command_and_their_defaults(
+    kind: Any, parser: argparse.ArgumentParser, words: list[str]
+) -> None:
+    options = vars(parser.parse_args(words))
+    named = {field.name for field in fields(kind)}
+    assert options.keys() - named <= {"list_models", "list_datasets"}
+    for field in fields(kind):
+        if field.default is not MISSING:
+            default = parser.get_default(field.name)
+            assert field.default == (tuple(default) if isinstance(default, list) else default), field.name
+
+
+@pytest.mark.parametrize(
+    ("kind", "parser", "words", "changes"),
+    [
+        (*KINDS[0], {}),
+        (
+            *KINDS[0],
+            {"keep_columns": ("x", "y"), "top_k": 3, "overwrite": True, "max_rejected": 0.25, "dtype": "float32"},
+        ),
+        (*KINDS[0], {"text_template": "-- {text}", "retry_rejected": "nan_score", "threads": 2}),
+        (*KINDS[1], {"exclude_identical_ids": False, "depth": 7, "retriever": ("run", "a:b.trec")}),
+        (*KINDS[1], {"dataset": None, "queries": ("q",), "corpus": ("c", "d"), "exclude_identical_ids": True}),
+        (*KINDS[2], {"plan": True, "models": ("a", "b=c"), "price_per_hour": 1.5}),
+    ],
+)
+def test_a_request_becomes_a_command_line_and_comes_back(
+    kind: Any, parser: argparse.ArgumentParser, words: list[str], changes: dict[str, Any]
+) -> None:
+    request = replace(request_of(kind, parser.parse_args(words)), **changes)
+    assert request_of(kind, parser.parse_args(words_of(parser, request))) == request
+
+
+def test_a_job_from_python_is_that_of_the_command_line(tmp_path: Path) -> None:
+    source = write_letters(tmp_path / "in.parquet", queries=3, candidates=4)
+    model = str(tiny.bert(tmp_path / "model"))
+    request = RerankRequest(input=(str(source),), output=str(tmp_path / "a"), model=model, dtype="float32", top_k=2)
+    finished = rerank(request)
+    words = ["--input", str(source), "--output", str(tmp_path / "b"), "--model", model, "--dtype", "float32"]
+    assert main([*words, "--top_k", "2", "--runner=DirectRunner"]) == 0
+    assert parts(tmp_path / "a") == parts(tmp_path / "b")
+    assert (finished.output, finished.complete) == (str(tmp_path / "a"), True)
+    assert finished.report["pairs"]["scored"] == 12
+    again = rerank(request)
+    assert again.report["last_run"]["shards"] == 0
+    assert rerank(replace(request, output=str(tmp_path / "c"), dry_run=True)).report == {}
+    assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"top_k": 0}, "argument --top_k: '0' is"),
+        ({"dtype": "int3"}, "argument --dtype: invalid choice: 'int3'"),
+        (
+            {"workers": 2, "throughput": 3.0, "text_template": "{body}"},
+            "--text_template '{body}': {body} is not a field of a document; it may hold {title} and {text}, and "
+            "doubles braces that stand for themselves; --workers: it is for --dry_run alone; leave it out; "
+            "--throughput: it is for --dry_run alone; leave it out",
+        ),
+    ],
+)
+def test_all_that_is_wrong_with_a_request_is_said(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError) as refused:
+        rerank(RerankRequest(input=("a",), output=str(tmp_path / "o"), model="m", **changes))
+    assert str(refused.value).startswith(message)
+
+
+def test_all_that_is_wrong_with_a_command_line_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--input", "a", "--output", "o", "--model", "m", "--workers", "2", "--throughput", "3"]) == 2
+    assert capsys.readouterr().err == (
+        "error: --workers: it is for --dry_run alone; leave it out; --throughput: it is for --dry_run alone; leave it "
+        "out\n"
+    )
+
+
+def test_no_namespace_is_handed_on_below_the_parsing() -> None:
+    parsing = {"options.py", "command.py"}
+    found = {
+        str(path.relative_to(ROOT))
+        for room in ("pipelines", "transforms")
+        for path in (ROOT / room).rglob("*.py")
+        if path.name not in parsing
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr == "Namespace"
+    }
+    assert found == set()
+
+
+def test_the_face_is_imported_without_what_takes_long() -> None:
+    code = "import sys, pipelines.rerank; print({'torch', 'apache_beam', 'transformers'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
