@@ -40,7 +40,7 @@ def test_it_runs_in_a_folder_with_packages_of_the_same_names(tmp_path: Path, nam
     ("words", "message"),
     [
         (["rerun"], "error: rerun: no such command; did you mean rerank?\n"),
-        (["sing"], "error: sing: no such command; give one of rerank, candidates, benchmark, compare, measure, "),
+        (["sing"], "error: sing: no such command; give one of rerank, candidates, benchmark, compare, export, "),
         ([], "error: no command given; give one of rerank, candidates, "),
         (["rerank"], "error: the following arguments are required: --input, --output, --model; see --help\n"),
     ],

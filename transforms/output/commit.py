@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from transforms.base import files
+from transforms.base.json_text import sha256
 from transforms.input.rows import KEEP
 from transforms.layout import REJECTED_DIRECTORY, SCORED_DIRECTORY
 from transforms.output.parts import part_path
@@ -56,7 +57,10 @@ def commit(
 def record_of(shard: Shard, counts: Mapping[str, int], stamp: Stamp, **further: str) -> dict[str, Any]:
     """What a scored part's footer says of its shard, see `parts.Part`."""
     record = {"counts": counts, "job": stamp.fingerprint, "last": shard.last, **further}
-    return record | ({"part": shard.name} if stamp.version > 1 else {})
+    if stamp.version > 1:
+        record["part"] = shard.name
+        record["digest"] = sha256(record)  # checksums of pages do not cover the footer
+    return record
 
 
 def write_scored(path: str, table: pa.Table, record: Mapping[str, Any], stamp: Stamp) -> None:

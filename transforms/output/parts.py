@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from transforms.base import files
 from transforms.base.errors import UnavailableError, UserError, one_line
+from transforms.base.json_text import sha256
 from transforms.input.plan import Unit
 from transforms.layout import (
     PARQUET,
@@ -122,6 +123,8 @@ def read_part(output: str, name: str, fingerprint: str | None, rejected: Collect
         part = Part(Counter(record["counts"]), record["last"], record.get("retry", ""))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(path, error) from error
+    if record.pop("digest", None) not in (None, sha256(record)):  # before what it says is believed
+        raise DamagedPartError(f"{path} is damaged (its record is not as it was written)")
     if fingerprint is not None and record.get("job") != fingerprint:
         raise _foreign(path)
     if record.get("part", name) != name:

@@ -54,7 +54,12 @@ def test_commit_writes_both_parts_and_its_counts(output: str) -> None:
 def test_record_is_json_in_the_footer(tmp_path: Path) -> None:
     counts = commit(str(tmp_path), make_shard([("q", ["a"])]), make_scores(1.0), stamp=Stamp("f1"))
     metadata = pq.read_metadata(tmp_path / f"scored/{NAME}.parquet").metadata
-    assert json.loads(metadata[b"rerank"]) == {"counts": dict(counts), "job": "f1", "last": True, "part": NAME}
+    record = json.loads(metadata[b"rerank"])
+    assert len(record.pop("digest")) == 64
+    assert record == {"counts": dict(counts), "job": "f1", "last": True, "part": NAME}
+    commit(str(tmp_path), make_shard([("q", ["a"])]), make_scores(1.0), stamp=Stamp("f1", 1))
+    metadata = pq.read_metadata(tmp_path / f"scored/{NAME}.parquet").metadata
+    assert json.loads(metadata[b"rerank"]) == {"counts": dict(counts), "job": "f1", "last": True}
 
 
 def test_shard_without_pairs_is_committed_by_an_empty_part(output: str) -> None:
@@ -189,17 +194,19 @@ def test_truncated_part_counts_as_not_written(keep: int, tmp_path: Path, caplog:
     assert path.read_bytes() == whole
 
 
+@pytest.mark.parametrize(
+    ("before", "after"), [(b'{"counts"', b'["counts"'), (b'"scored": 1', b'"scored": 3'), (b"f1", b"f0")]
+)
 def test_a_part_whose_own_record_is_damaged_counts_as_not_written(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    before: bytes, after: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The record stands in the footer; one bit makes a bracket of its brace."""
-    commit(str(tmp_path), make_shard([("q", ["a"])]), make_scores(1.0))
+    """The record stands in the footer; one bit makes a bracket of its brace, or another count, or another job."""
+    commit(str(tmp_path), make_shard([("q", ["a"])]), make_scores(1.0), stamp=Stamp("f1"))
     path = tmp_path / f"scored/{NAME}.parquet"
-    place = path.read_bytes().rindex(b'{"counts"')
-    content = bytearray(path.read_bytes())
-    content[place] ^= 0x20
-    path.write_bytes(content)
-    assert committed(str(tmp_path)) == {}
+    content = path.read_bytes()
+    place = content.rindex(before)
+    path.write_bytes(content[:place] + after + content[place + len(before) :])
+    assert committed(str(tmp_path), "f1") == {}
     assert f"{path} is damaged (" in caplog.text
 
 
