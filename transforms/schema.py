@@ -11,8 +11,8 @@ import pyarrow as pa
 # Of the columns below: goes up with each change of them, and no job continues across one.
 SCHEMA_VERSION = 1
 
-# Of how part files are written: from 2 on with checksums of pages and of their record, and with their names in it. A job goes on
-# as it began.
+# Of how part files are written: from 2 on with checksums of pages and of their record, and with their names in it. A
+# job goes on as it began.
 PART_VERSION = 2
 RECORD_KEY = b"rerank"  # of a scored part's metadata: JSON of what is said of its shard
 # Counted of a shard in which no list has ranks or scores: its pairs, before which there is but the input's own order.
