@@ -39,7 +39,8 @@ def as_type(array: pa.Array, data_type: pa.DataType) -> pa.Array:
 
 def mask(array: pa.Array) -> NDArray[np.bool_]:
     """A boolean array as numpy's, null as False."""
-    return np.asarray(array.fill_null(False).to_numpy(zero_copy_only=False), dtype=np.bool_)
+    known = array.fill_null(False) if array.null_count else array
+    return np.asarray(known.to_numpy(zero_copy_only=False), dtype=np.bool_)
 
 
 def nulls(array: pa.Array) -> NDArray[np.bool_]:

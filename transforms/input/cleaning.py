@@ -206,6 +206,8 @@ def _rejected(
 ) -> tuple[pa.RecordBatch, NDArray[np.int64]]:
     """Rows of schema REJECTED in the order of the queries, and how many each query has."""
     bad_query, bad_entry = np.flatnonzero(~query_faults.ok), np.flatnonzero(~faults.ok)
+    if not len(bad_query) and not len(bad_entry):
+        return pa.RecordBatch.from_pylist([], schema=REJECTED), np.zeros(queries.num_rows, np.int64)
     whose = np.concatenate([bad_query, parent[bad_entry]])
     pick_query, pick_entry = pa.array(bad_query), pa.array(bad_entry)
     n_candidates = queries.column("n_candidates").fill_null(0).take(pick_query)

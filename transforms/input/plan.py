@@ -217,6 +217,7 @@ class _Repeats:
         self._connection = connection
         self._connection.execute("CREATE TABLE ids (place BIGINT, id BLOB)")
         self._waiting: list[pa.RecordBatch] = []
+        self._ids_waiting = 0
 
     def add(self, first_place: int, ids: pa.StringArray, wanted: NDArray[np.bool_]) -> None:
         """Adds those ids that are wanted; the first of all stands at `first_place`."""
@@ -224,7 +225,8 @@ class _Repeats:
         # Bytes, since the database checks that strings are UTF-8 once more.
         new = [pa.array(first_place + places), ids.take(pa.array(places)).cast(pa.binary())]
         self._waiting.append(pa.RecordBatch.from_arrays(new, names=["place", "id"]))
-        if sum(batch.num_rows for batch in self._waiting) >= _INSERT_IDS:
+        self._ids_waiting += len(places)
+        if self._ids_waiting >= _INSERT_IDS:
             self._insert()
 
     def forget(self, start: int, stop: int) -> None:
@@ -246,7 +248,7 @@ class _Repeats:
             self._connection.register("new", pa.Table.from_batches(self._waiting))
             self._connection.execute("INSERT INTO ids SELECT place, id FROM new")
             self._connection.unregister("new")
-            self._waiting = []
+            self._waiting, self._ids_waiting = [], 0
 
 
 @contextmanager

@@ -242,7 +242,8 @@ def _of_kind(output: str, layout: Layout, overwrite: bool) -> Job | None:
 
 def _continued(output: str, stored: Job, wanted: Job, requested: Mapping[str, Any], extend: bool) -> Job:
     added = added_inputs(stored, wanted)
-    lines = differences(stored, replace(wanted, inputs=tuple(file for file in wanted.inputs if file not in added)))
+    new = set(added)
+    lines = differences(stored, replace(wanted, inputs=tuple(file for file in wanted.inputs if file not in new)))
     if lines:
         raise UserError(
             f"output {output} is another job's: {listed(lines, '; ')}; "

@@ -210,7 +210,9 @@ def count(shard: Shard, scores: Scores, rejected: pa.Table) -> Counter[str]:
 
 def count_rejected(rejected: pa.Table) -> dict[str, int]:
     """What `count` counts of rejected rows."""
-    counts = {}
+    counts: dict[str, int] = {}
+    if not rejected.num_rows:
+        return counts | {"rejected_queries": 0}
     weights = pc.fill_null(rejected["n_candidates"], 1)  # a row without it is one pair
     by_reason = pa.table({"reason": rejected["reason"], "pairs": weights}).group_by("reason")
     for row in by_reason.aggregate([("pairs", "sum"), ("pairs", "count")]).to_pylist():
