@@ -30,6 +30,7 @@ from transforms.scoring.packed.packing import Packed, TokenSequence, pack
 from transforms.scoring.packed.run_batches import Rows
 from transforms.scoring.results import Failure, RankingTask, Scores, concatenate
 from transforms.scoring.scorer import Scorer, ScorerSpecification, no_progress
+from transforms.scoring.tokenising.tokeniser import tokeniser_of
 from transforms.scoring.weights import backbones, checkpoints
 from transforms.scoring.weights.checkpoints import Checkpoint
 
@@ -217,6 +218,7 @@ class Reranker(Scorer):
             specification.checkpoint, specification.settings, placement
         )
         self.takes_instruction = self.family.takes_instruction
+        self.tokenised_by = tokeniser_of(self.family.tokenizer.backend_tokenizer).name
 
     @classmethod
     def load(

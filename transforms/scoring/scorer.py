@@ -48,6 +48,7 @@ class Scorer(ABC):
     """Scores (query, document) pairs."""
 
     takes_instruction = False  # whether the model has a place for a query's instruction
+    tokenised_by = ""  # the library that makes its token ids, with its version; empty where that is not known
 
     @abstractmethod
     def score_tasks(self, tasks: Sequence[RankingTask], progress: Callable[[float, int], None] = no_progress) -> Scores:

@@ -78,6 +78,7 @@ def test_every_character_has_the_same_ids_wherever_it_stands(request: pytest.Fix
             "a\U000f0000\U000f0001b \U000f0000 \U000f0000",
             "\u2603 \u2604\u2603x",
         ],  # unknown ones
+        ["<unk\uff1e\uff1e", "\uff1cunk>\U000f0000", "a<unk>\U000f0000 <unk>"],
         ["<mask>", "a <mask> b", "x</s>y", "<s", "\uff1cs\uff1e", "[MASK]", "a [MASK]b"],
         ["a\x1cb", "a\x85b", "a\u3000b", "a\xa0b", " \u0301a", "a \u0301", "\u0600 a", "e\u0301 \u1100\u1161"],
         ["a" * 5_000, "-=" * 900, "1" * 101, "\u4e2d" * 300, " " * 3_000, "ab" * 3_000],
@@ -116,6 +117,7 @@ def test_ties_and_unknown_letters_go_as_in_the_library(seed: int) -> None:
     backend, draw = made(seed), random.Random(seed)
     assert Tokeniser(backend).name.endswith(BY_PARTS)
     assert different(backend, ["".join(draw.choices("aabcdef ", k=draw.randrange(1, 40))) for _ in range(500)]) == []
+    assert different(backend, ["a<unk>eeb", "e<unk>", "ee<unk><unk>e a"]) == []
 
 
 def test_what_is_remembered_is_bounded(bert: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
-from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import chain, pairwise
 from typing import Any
@@ -15,6 +14,7 @@ from unicodedata import is_normalized
 
 import numpy as np
 
+from transforms.base.versions import version
 from transforms.scoring.packed.packing import Ids
 from transforms.scoring.tokenising.added import alternatives
 from transforms.scoring.weights.checkpoints import is_tokenizers

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
 from transforms.base.errors import one_line
+from transforms.base.versions import version
 from transforms.scoring.packed.packing import Ids
 from transforms.scoring.results import Failure
 from transforms.scoring.weights.checkpoints import is_tokenizers

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
 from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from transforms.base.versions import version
 from transforms.scoring.packed.packing import Ids
 from transforms.scoring.weights.checkpoints import is_tokenizers
 

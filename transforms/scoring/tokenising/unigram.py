@@ -35,8 +35,8 @@ class UnigramCut:
     that are no pieces by themselves stay together: the library makes one unknown token of a run of them.
     """
 
-    def __init__(self, normalizer: Any, pieces: list[str], added: re.Pattern[str]) -> None:
-        self._normalizer, self._added = normalizer, added
+    def __init__(self, normalizer: Any, pieces: list[str], unknown: str, added: re.Pattern[str]) -> None:
+        self._normalizer, self._unknown, self._added = normalizer, unknown, added
         letters = np.array(sorted(ord(piece) for piece in pieces if len(piece) == 1))
         self._numbers: NDArray[np.uint32] = np.zeros(SPACE, dtype=np.uint32)  # 0 for no piece by itself
         self._numbers[letters] = np.arange(1, len(letters) + 1)
@@ -59,6 +59,10 @@ class UnigramCut:
                 return None
             if _ODD.search(text):
                 return None
+        if (
+            self._unknown in text
+        ):  # normalising may make it: a piece like others, but one with what is unknown beside it
+            return None
         return "".join([_MARK + word for word in text.split()])
 
     def begins(self, codes: Codes) -> NDArray[np.bool_]:
@@ -80,6 +84,7 @@ def unigram(description: Mapping[str, Any], backend: Any) -> Parts | None:
     model, added = description["model"], alternatives(description["added_tokens"], lstrip=True)
     as_known = (
         model["type"] == "Unigram"
+        and model["unk_id"] is not None
         and not model.get("byte_fallback")
         and description["pre_tokenizer"] == _PRE_TOKENIZER
         and (description["normalizer"] or {"type": None})["type"] in (None, "Precompiled")
@@ -92,7 +97,7 @@ def unigram(description: Mapping[str, Any], backend: Any) -> Parts | None:
     exact = bool((scores % _FINEST == 0).all() and (np.abs(scores) < _LARGEST).all())
     if not (exact and _MARK in pieces and all(pieces)):
         return None
-    return Parts(backend.model, UnigramCut(backend.normalizer, pieces, added))
+    return Parts(backend.model, UnigramCut(backend.normalizer, pieces, pieces[model["unk_id"]], added))
 
 
 def _stays(normalizer: Any) -> Callable[[str], bool]:
