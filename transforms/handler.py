@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from apache_beam.metrics.metric import Metrics
 from apache_beam.ml.inference.base import ModelHandler
 from numpy.typing import NDArray
 
@@ -16,6 +17,7 @@ from transforms.scoring.results import RankingTask, Scores, take
 from transforms.scoring.scorer import Scorer, ScorerSpecification
 
 ScoredShard = tuple[Shard, Scores]
+_TOKENISED_BY = "shards tokenised by "  # of counters' names
 
 
 class RerankerHandler(ModelHandler[Shard, ScoredShard, Scorer]):
@@ -55,6 +57,8 @@ class RerankerHandler(ModelHandler[Shard, ScoredShard, Scorer]):
     def _score(self, shard: Shard, model: Scorer) -> Scores:
         tasks, rows = tasks_of(shard, self._order)
         scores = model.score_tasks(tasks, progress_writer(self._progress_folder).add)
+        if model.tokenised_by:
+            Metrics.counter(self.get_metrics_namespace(), f"{_TOKENISED_BY}{model.tokenised_by}").inc()
         return take(scores, np.argsort(rows))
 
     def should_skip_batching(self) -> bool:
@@ -68,6 +72,11 @@ class RerankerHandler(ModelHandler[Shard, ScoredShard, Scorer]):
     def get_metrics_namespace(self) -> str:
         """The namespace of Beam's own metrics of the model's loading and latency."""
         return "rerank"
+
+
+def tokenised_by(metrics: Mapping[str, int]) -> list[str]:
+    """What made the token ids of a run's shards, from its counters by name."""
+    return [name.removeprefix(_TOKENISED_BY) for name in metrics if name.startswith(_TOKENISED_BY)]
 
 
 def tasks_of(shard: Shard, order: str = "best_first") -> tuple[list[RankingTask], NDArray[np.int64]]:

@@ -29,6 +29,7 @@ from pipelines.running.runner import run_graph, runner_of
 from pipelines.running.stopping import stop_on_interrupt
 from transforms.base import files
 from transforms.base.errors import UserError
+from transforms.handler import tokenised_by
 from transforms.input.candidate_order import check_order
 from transforms.input.inputs import InputFile, inspect, total_pairs
 from transforms.input.named import input_files
@@ -197,6 +198,7 @@ def run(prepared: Prepared) -> Finished:
                 use_all_gpus(specification, beam_options)
                 graph = partial(build, work=work, rerank=rerank)
                 metrics = run_graph(graph, prepared.runner, beam_options, NAMESPACE)
+            job.record_versions(output, current, "tokenising", tokenised_by(metrics))
             parts = committed(output, current.fingerprint, whole=before.keys())
             if lost := missing_work(units, parts):
                 raise RuntimeError(f"the run ended without an error, but {lost[0].unit.name} was not committed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -36,6 +37,7 @@ def test_metrics_of_a_job(tmp_path: Path) -> None:
     assert all(value > 0 for value in seconds.values())
     counted = {name: value for name, value in metrics.items() if not name.endswith("_microseconds")}
     assert counted.pop("forward_tokens") == counted["tokens"]
+    assert counted.pop(f"shards tokenised by tokenizers {version('tokenizers')}") == 3
     assert counted == {
         "num_inferences": 3,  # Beam's own: of shards
         "queries": 3,
@@ -54,6 +56,7 @@ def test_metrics_of_a_job(tmp_path: Path) -> None:
         "rejected.null_query_id": 2,
         "rejected_rows.null_query_id": 1,
         "rejected_queries": 1,
+        "pairs_in_input_order": 4,
         "forward_passes": 2,
         "padding_tokens": 2 * 64 - 34,
         "out_of_memory_splits": 0,

@@ -248,7 +248,9 @@ def test_a_resume_that_cannot_run_as_the_job_began_says_so(
     assert rerank(source, out, model, "--batch_tokens", "64") == 0
     shutil.rmtree(out / "scored")
     assert rerank(source, out, model) == 0, "the batch size is taken from job.json"
-    assert json.loads((out / "job.json").read_text())["execution"]["batch_tokens"] == 64
+    told = json.loads((out / "job.json").read_text())
+    assert told["execution"]["batch_tokens"] == 64
+    assert told["versions"]["tokenising"] == f"tokenizers {told['versions']['tokenizers']}"
     capsys.readouterr()
     assert rerank(source, out, model, "--batch_tokens", "65") == 2
     assert capsys.readouterr().err == (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -63,6 +64,8 @@ def test_two_worker_processes(source: Path, in_memory: dict[str, bytes], tmp_pat
     told = report(tmp_path / "out")
     assert told["pairs"]["scored"] == 48
     assert set(told["last_run"]["stage_seconds"]) == {"read", "tokenise", "forward", "write"}
+    made = json.loads((tmp_path / "out" / "job.json").read_text())["versions"]
+    assert made["tokenising"] == f"tokenizers {made['tokenizers']}, each part once"
 
 
 def test_external_worker_pool(

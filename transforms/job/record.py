@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, astuple, dataclass, replace
 from datetime import UTC, datetime
@@ -47,7 +47,7 @@ class Job:
         model: what identifies the weights, and the model's settings.
         options: the other options that change a part file's bytes.
         execution: what decides the rounding of a score: device, dtype, threads and so on, settled once.
-        versions: of Python and of the packages that matter.
+        versions: of Python and of the packages that matter, and under "tokenising" what made the token ids.
         created: when the job began, ISO 8601.
         command: the options given, less secrets.
         schema_version: of the part files' columns. The first one is not recorded in older jobs.
@@ -161,7 +161,7 @@ def open_job(
         if job != stored:
             # These describe the job before it had more files. job.json goes last: until then the old one holds.
             files.delete(files.join(output, name) for name in layout.files)
-            files.write_text_atomically(files.join(output, JOB), indented(asdict(job), ascii_only=True))
+            _write(output, job)
         for name in layout.parts:
             files.make_directory(files.join(output, name))
             files.sweep(files.join(output, name))
@@ -294,6 +294,18 @@ def differences(old: Job, new: Job) -> list[str]:
         elif there_file != here_file:
             lines.append(f"input file {path} has changed: same size, another footer")
     return lines
+
+
+def record_versions(output: str, job: Job, name: str, used: Iterable[str]) -> None:
+    """Adds what a run has used to the versions in job.json, beside what earlier runs have."""
+    before = [version for version in job.versions.get(name, "").split("; ") if version]
+    if added := sorted(set(used).difference(before)):
+        versions = {**job.versions, name: "; ".join([*before, *added])}
+        _write(output, replace(job, versions=versions))
+
+
+def _write(output: str, job: Job) -> None:
+    files.write_text_atomically(files.join(output, JOB), indented(asdict(job), ascii_only=True))
 
 
 def in_job_order(job: Job, inputs: Sequence[InputFile]) -> list[InputFile]:

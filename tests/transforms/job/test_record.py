@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from transforms.job.record import (
     differences,
     in_job_order,
     new_job,
+    read_job,
+    record_versions,
     without_secrets,
 )
 
@@ -148,3 +151,16 @@ def test_in_job_order_gives_the_stored_indices() -> None:
         (1, "/in/c.parquet"),
         (2, "/in/a.parquet"),
     ]
+
+
+def test_what_a_run_has_used_is_added_to_the_versions(tmp_path: Path) -> None:
+    job, output = make_job(), str(tmp_path)
+    record_versions(output, job, "tokenising", [])
+    assert read_job(output) is None, "nothing to add, nothing written"
+    record_versions(output, job, "tokenising", ["tiktoken 1"])
+    used = read_job(output)
+    assert used == replace(job, versions={**job.versions, "tokenising": "tiktoken 1"})
+    record_versions(output, used, "tokenising", ["tokenizers 2", "tiktoken 1"])
+    again = read_job(output)
+    assert again is not None
+    assert again.versions["tokenising"] == "tiktoken 1; tokenizers 2"
