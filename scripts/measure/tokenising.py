@@ -79,6 +79,8 @@ def compare(name: str, kind: str, texts: Iterator[str], fast: Tokeniser, library
         differ += len(wrong)
         if wrong:
             print(f"differs: {wrong[0]!r}", file=sys.stderr)
+    if not number:
+        return 0
     here, there = tokens / seconds / 1e6
     print(f"| {name} | {kind} | {number:,} | {differ} | {here:.2f} | {there:.2f} | {here / there:.1f} |", flush=True)
     return differ

@@ -17,22 +17,27 @@ from transforms.scoring.weights.checkpoints import is_tokenizers
 Codes = NDArray[np.uint32]  # of the characters of a text
 SPACE = 0x110000  # of codes
 _AT_ONCE = 1 << 18  # characters, so that what is made of them stays in the processor's cache
-_REMEMBERED = 1 << 18  # parts, of some 200 bytes each with their ids
-_LONG = 64  # characters; a longer part is hardly met again
+_REMEMBERED = 1 << 17  # words, and parts, of some 200 bytes each with their ids
+_LONG = 64  # characters; what is longer is hardly met again
 
 
 class Cut(Protocol):
     """Where the texts of one kind of tokenizer can be cut."""
 
-    def normal(self, text: str) -> str | None:
-        """The text as the model reads it, beginning with a mark for a word's begin; None if it is for the library."""
+    mark: str  # what a word begins with, as the model reads it
+
+    def words(self, text: str) -> list[str] | None:
+        """The normalised text's words; None if it is for the library."""
 
     def begins(self, codes: Codes) -> NDArray[np.bool_]:
-        """Whether a part begins at each character of texts end to end, shape [characters]; the first is ignored."""
+        """Whether a part begins at each character of marked words end to end, shape [characters]; the first is ignored.
+
+        A mark begins one.
+        """
 
 
 class Parts:
-    """Token ids of texts, put together from those of their parts.
+    """Token ids of texts, put together from those of their words, and these from those of their parts.
 
     Attributes:
         name: of what makes the ids, with its version.
@@ -42,37 +47,51 @@ class Parts:
 
     def __init__(self, model: Any, cut: Cut) -> None:
         self._model, self._cut = model, cut
-        self._known: dict[str, bytes] = {}
+        self._words: dict[str, bytes] = {}
+        self._parts: dict[str, bytes] = {}
 
     def encode(self, texts: Sequence[str]) -> list[Ids | None]:
         """One entry for each text, None where it is for the library."""
         found: list[Ids | None] = [None] * len(texts)
         for places in _some_at_once(texts):
             try:
-                normal = [self._cut.normal(texts[place]) for place in places]
-                ids = iter(self._ids([text for text in normal if text is not None]))
+                words = [self._cut.words(texts[place]) for place in places]
+                ids = iter(self._joined([some for some in words if some is not None]))
             except BaseException as error:
                 if not is_tokenizers(error):
                     raise
                 continue
-            for place, text in zip(places, normal, strict=True):
-                found[place] = None if text is None else next(ids)
+            for place, some in zip(places, words, strict=True):
+                found[place] = None if some is None else next(ids)
         return found
 
-    def _ids(self, texts: Sequence[str]) -> list[Ids]:
-        whole = "".join(texts)
+    def _joined(self, texts: Sequence[list[str]]) -> list[Ids]:
+        distinct = set[str]().union(*texts)
+        known = self._words = self._words if len(self._words) < _REMEMBERED else {}
+        of_word = {word: known[word] for word in distinct if word in known}
+        new = [word for word in distinct if word not in of_word]
+        read = self._read_words(new)
+        of_word |= read
+        known |= {word: ids for word, ids in read.items() if len(word) <= _LONG}
+        pieces = [b"".join(map(of_word.__getitem__, words)) for words in texts]
+        ends = np.cumsum([len(piece) for piece in pieces], dtype=np.int64) // array("i").itemsize
+        return np.split(np.frombuffer(bytearray(b"".join(pieces)), dtype=np.int32), ends[:-1]) if pieces else []
+
+    def _read_words(self, words: Sequence[str]) -> dict[str, bytes]:
+        marked = [self._cut.mark + word for word in words]
+        whole = "".join(marked)
         if not whole:
-            return [np.empty(0, dtype=np.int32) for _ in texts]
-        ends = np.cumsum([len(text) for text in texts])
-        begins = np.append(self._cut.begins(np.frombuffer(whole.encode("utf-32-le"), dtype=np.uint32)), True)
-        begins[0] = begins[ends] = True
+            return {}
+        begins = self._cut.begins(np.frombuffer(whole.encode("utf-32-le"), dtype=np.uint32))
+        begins[0] = True
         bounds = np.flatnonzero(begins)
-        parts = [whole[start:end] for start, end in pairwise(bounds.tolist())]
-        known = self._known = self._known if len(self._known) < _REMEMBERED else {}
+        known = self._parts = self._parts if len(self._parts) < _REMEMBERED else {}
+        parts = (whole[start:end] for start, end in pairwise([*bounds.tolist(), len(whole)]))
         pieces = [known[part] if part in known else self._read(part, known) for part in parts]
-        tokens = np.cumsum([0, *map(len, pieces)]) // array("i").itemsize
-        ids = np.frombuffer(bytearray(b"".join(pieces)), dtype=np.int32)
-        return np.split(ids, tokens[np.searchsorted(bounds, ends[:-1])])
+        ends = np.searchsorted(bounds, np.cumsum([len(word) for word in marked])).tolist()
+        return {
+            word: b"".join(pieces[start:end]) for word, (start, end) in zip(words, pairwise([0, *ends]), strict=True)
+        }
 
     def _read(self, part: str, known: dict[str, bytes]) -> bytes:
         ids = array("i", [token.id for token in self._model.tokenize(part.strip())]).tobytes()

@@ -35,6 +35,8 @@ class UnigramCut:
     that are no pieces by themselves stay together: the library makes one unknown token of a run of them.
     """
 
+    mark = _MARK
+
     def __init__(self, normalizer: Any, pieces: list[str], unknown: str, added: re.Pattern[str]) -> None:
         self._normalizer, self._unknown, self._added = normalizer, unknown, added
         letters = np.array(sorted(ord(piece) for piece in pieces if len(piece) == 1))
@@ -47,7 +49,7 @@ class UnigramCut:
         self._together[self._pairs(codes)[inside[1:]]] = True
         self._together[0] = True  # two that are no pieces
 
-    def normal(self, text: str) -> str | None:
+    def words(self, text: str) -> list[str] | None:
         """See `Cut`."""
         if self._added.search(text):
             return None
@@ -63,7 +65,7 @@ class UnigramCut:
             self._unknown in text
         ):  # normalising may make it: a piece like others, but one with what is unknown beside it
             return None
-        return "".join([_MARK + word for word in text.split()])
+        return text.split()
 
     def begins(self, codes: Codes) -> NDArray[np.bool_]:
         """See `Cut`."""

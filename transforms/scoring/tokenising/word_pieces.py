@@ -18,19 +18,21 @@ _UNSEEN, _INSIDE, _BLANK, _ALONE = range(4)  # what is known of a character: it 
 class WordPieceCut:
     """Cuts where BERT's pre-tokenizer does, as asked about each character."""
 
+    mark = " "
+
     def __init__(self, normalizer: Any, pre_tokenizer: Any, added: re.Pattern[str], lowercase: bool) -> None:
         self._normalizer, self._pre_tokenizer, self._added = normalizer, pre_tokenizer, added
         self._plain: Callable[[str], str] = str.lower if lowercase else str
         self._kinds: NDArray[np.uint8] = np.zeros(SPACE, dtype=np.uint8)
 
-    def normal(self, text: str) -> str | None:
+    def words(self, text: str) -> list[str] | None:
         """See `Cut`."""
         if self._added.search(text):
             return None
         if text.isascii() and text.isprintable():
-            return f" {self._plain(text)}"
+            return self._plain(text).split()
         try:  # word by word, since few have anything to normalise: a space stays one, and no mark moves across it
-            return " ".join(["", *map(self._word, text.split(" "))])
+            return " ".join(map(self._word, text.split(" "))).split(" ")
         except (TypeError, UnicodeError):  # a lone surrogate
             return None
 
