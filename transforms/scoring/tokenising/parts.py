@@ -17,8 +17,8 @@ from transforms.scoring.weights.checkpoints import is_tokenizers
 Codes = NDArray[np.uint32]  # of the characters of a text
 SPACE = 0x110000  # of codes
 _AT_ONCE = 1 << 18  # characters, so that what is made of them stays in the processor's cache
-_REMEMBERED = 1 << 17  # words, and parts, of some 200 bytes each with their ids
-_LONG = 64  # characters; what is longer is hardly met again
+_REMEMBERED = 1 << 18  # words, and parts, of some 200 bytes each with their ids
+_LONG = 20  # characters; what is longer is hardly met again
 
 
 class Cut(Protocol):
