@@ -3,8 +3,7 @@
     python scripts/measure/many_files.py --files 500 5000 20000
 
 Each file has one query with ten candidates, and becomes a part of its own. The steps are those of a job, in one process
-without Beam and without a model (every score is 0), on the local disk. Another checkout's are measured with
-`PYTHONPATH=OTHER python scripts/measure/many_files.py`, from a directory that is no checkout.
+without Beam and without a model (every score is 0), on the local disk.
 """
 
 from __future__ import annotations
