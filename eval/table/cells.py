@@ -6,8 +6,9 @@ DIRECTORY/cells/DATASET/MODEL.json holds a `Cell`, or a `Failure` where the mode
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
@@ -17,14 +18,47 @@ from transforms.base.json_text import parse
 from transforms.base.text import reading
 
 CELLS = "cells"
-# What is read of a cell by others.
-_READ_LATER = {
-    "queries": ("in_qrels", "without_candidates"),
-    "candidates": ("files", "judgements_sha256"),
-    "run": ("pairs", "pairs_per_second", "price_per_hour", "cost"),
-    "rejected": ("pairs",),
-}
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+
+
+class Kind(NamedTuple):
+    """What a value must be: how an error names it, and whether a value is it."""
+
+    name: str
+    holds: Callable[[Any], bool]
+
+    def or_null(self) -> Kind:
+        return Kind(self.name, lambda value: value is None or self.holds(value))
+
+
+_MOST = 10**15  # of counts and speeds, far above any
+_TEXT = Kind("text", lambda value: isinstance(value, str))
+_OBJECT = Kind("an object", lambda value: isinstance(value, dict))
+_LIST = Kind("a list", lambda value: isinstance(value, list))
+_SHARE = Kind("between 0 and 1", lambda value: isinstance(value, int | float) and 0 <= value <= 1)
+_COUNT = Kind("a count", lambda value: isinstance(value, int) and 0 <= value < _MOST)
+_NUMBER = Kind("a number", lambda value: isinstance(value, int | float) and 0 <= value < _MOST)
+# What others read of a cell, by its names, what holds others before them. "*": all that is there; "?": where it is.
+_READ_LATER: Mapping[str, Kind] = {
+    **dict.fromkeys(("model", "dataset", "measure"), _TEXT),
+    **dict.fromkeys(("value", "list_recall"), _SHARE),
+    "first_stage": _SHARE.or_null(),
+    **dict.fromkeys(("trained_on", "outdated"), _TEXT.or_null()),
+    "parameters": _NUMBER.or_null(),
+    **dict.fromkeys(("pairs", "depth"), _COUNT),
+    **dict.fromkeys(("queries", "languages", "candidates", "departures", "run", "rejected"), _OBJECT),
+    **dict.fromkeys(("queries in_qrels", "queries without_candidates", "rejected pairs", "run pairs"), _COUNT),
+    "languages *": _OBJECT,
+    "languages * queries": _COUNT,
+    **dict.fromkeys(("languages * first_stage?", "languages * reranked?"), _SHARE),
+    "candidates retriever?": _TEXT.or_null(),
+    **dict.fromkeys(("notes", "measures", "candidates files"), _LIST),
+    "notes *": _TEXT,
+    **dict.fromkeys(("measures *", "candidates files *"), _OBJECT),
+    "candidates files * size": _COUNT,
+    **dict.fromkeys(("candidates files * footer_hash", "candidates judgements_sha256"), _TEXT),
+    **dict.fromkeys(("run pairs_per_second", "run price_per_hour", "run cost"), _NUMBER.or_null()),
+}
 
 
 @dataclass(frozen=True)
@@ -128,7 +162,7 @@ def read_cell(location: str) -> Cell | Failure:
         if "failed" in values:
             return Failure(str(values["model"]), str(values["dataset"]), str(values["failed"]))
         cell = Cell(**{field.name: values[field.name] for field in fields(Cell)})
-        _check(cell)
+        _check(values)
     except (ValueError, TypeError, KeyError) as problem:
         raise UserError(
             f"{location}: not a cell of a benchmark ({one_line(problem)}); delete it and run the benchmark again"
@@ -136,21 +170,31 @@ def read_cell(location: str) -> Cell | Failure:
     return cell
 
 
-def _check(cell: Cell) -> None:
+def _check(values: Mapping[str, Any]) -> None:
     """Finds what would break a table that is made of the cell long after it was read."""
-    for name, keys in _READ_LATER.items():
-        for key in keys:
-            if key not in getattr(cell, name):
-                raise ValueError(f"{name} lacks {key}")
-    for name in ("model", "dataset", "measure"):
-        if not isinstance(getattr(cell, name), str):
-            raise TypeError(f"{name} is not text")
-    for name in ("value", "first_stage", "list_recall"):
-        number = getattr(cell, name)
-        if number is None and name == "first_stage":
-            continue
-        if not isinstance(number, int | float) or not 0 <= number <= 1:
-            raise ValueError(f"{name} is not between 0 and 1")
+    for path, kind in _READ_LATER.items():
+        for value in _at(values, path.split()):
+            if not kind.holds(value):
+                raise ValueError(f"{path.rstrip('?')} is not {kind.name}")
+    json.dumps(values, ensure_ascii=False).encode()  # half characters, which no file can hold
+
+
+def _at(value: Any, names: Sequence[str], before: str = "") -> Iterator[Any]:
+    """The values that the names lead to."""
+    if not names:
+        yield value
+        return
+    name, *rest = names
+    if name == "*":
+        inner = value.values() if isinstance(value, dict) else value
+    elif name.rstrip("?") in value:
+        inner = [value[name.rstrip("?")]]
+    elif name.endswith("?"):
+        return
+    else:
+        raise ValueError(f"{before.strip()} lacks {name}")
+    for each in inner:
+        yield from _at(each, rest, f"{before} {name}")
 
 
 def cell_files(directory: str) -> list[str]:
