@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import blake2b
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 from eval.export.lists import ScoredList
 from transforms.base import files
 from transforms.base.errors import UserError
+from transforms.base.temporary import temporary_folder
 
 BATCH = 10_000  # texts held in memory
 KNOWN = 250_000  # texts that are known to be there already, so as not to go through the database
@@ -104,7 +104,7 @@ class Texts:
 @contextmanager
 def collected() -> Iterator[Texts]:
     """A place for texts on this machine's disk, gone when the context ends."""
-    with tempfile.TemporaryDirectory(prefix="rerank-export-") as folder:
+    with temporary_folder() as folder:
         settings: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": MEMORY,
             "temp_directory": folder,

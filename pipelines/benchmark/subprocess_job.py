@@ -18,6 +18,7 @@ from pipelines.running.stopping import STOPS
 from transforms.base.command import WorkerDiedError, set_up_logging, sigterm_stops
 from transforms.base.console import outlive_readers
 from transforms.base.errors import UserError, one_line
+from transforms.base.temporary import remove_all
 
 # Processes are forked from a server that has imported all that is large, and has neither threads nor a device in use.
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -102,6 +103,7 @@ def _do(connection: Connection, work: Callable[..., int], arguments: tuple[Any, 
 
 def _end_with(sentinel: int) -> None:
     wait([sentinel])
+    remove_all()
     os._exit(1)
 
 

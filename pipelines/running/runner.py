@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +32,7 @@ from pipelines.running.beam_options import parse
 from pipelines.running.options import names_of
 from transforms.base.command import WorkerDiedError
 from transforms.base.errors import UnavailableError, UserError, one_line
+from transforms.base.temporary import temporary_folder
 
 LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner")
 RUNNERS_THAT_LOSE_DATA = {"DaskRunner": "it drops what a step emits when a bundle ends"}
@@ -92,9 +94,12 @@ def run_graph(
     Raises:
         UserError: a worker met a mistake that the user can fix.
     """
-    pipeline = beam.Pipeline(runner=_with_workers(runner, options), options=options)
-    build(pipeline)
-    result = run_to_end(pipeline)
+    with temporary_folder() as folder:
+        pipeline = beam.Pipeline(runner=_with_workers(runner, options), options=options)
+        os.rmdir(pipeline.local_tempdir)  # which Beam removes at a good end alone
+        pipeline.local_tempdir = folder
+        build(pipeline)
+        result = run_to_end(pipeline)
     template = options.view_as(GoogleCloudOptions).template_location
     if template and dataflow.is_dataflow(options):
         print(f"template written to {template}; once it has run, the same command without --template_location finishes")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from transforms.base.command import Terminated
+from transforms.base.temporary import remove_all, temporary_folder
 from transforms.job.progress import request_stop
 
 STOPS: dict[int, type[KeyboardInterrupt]] = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
@@ -33,12 +32,12 @@ def stop_on_interrupt(local: bool) -> Iterator[str | None]:
         yield None
         return
     stop: type[KeyboardInterrupt] | None = None
-    with tempfile.TemporaryDirectory(prefix="rerank-progress-") as folder:
+    with temporary_folder() as folder:
 
         def interrupted(number: int, frame: FrameType | None) -> None:
             nonlocal stop
             if stop is not None:
-                shutil.rmtree(folder, ignore_errors=True)
+                remove_all()
                 os._exit(128 + number)
             stop = STOPS[number]
             request_stop(folder)

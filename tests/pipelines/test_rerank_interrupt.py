@@ -12,6 +12,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -106,6 +107,10 @@ def read_until(stream: IO[str] | None, told: str) -> None:
     assert any(told in line for line in iter(stream.readline, "")), f"never told: {told}"
 
 
+def check_that_nothing_is_left(folder: Path) -> None:
+    assert not [path.name for path in folder.iterdir() if path.name.startswith(("offline-rerank-", "beam-"))]
+
+
 def check_that_it_goes_on(folder: Path, server: RerankServer, done: int) -> None:
     """The same command does what is missing, and gives the bytes of a job that nothing disturbed."""
     before = parts(folder / "out")
@@ -130,6 +135,7 @@ def test_ctrl_c_finishes_the_shards_in_hand(
         _, errors = process.communicate(timeout=300)
     assert process.returncode == 130
     assert errors.splitlines()[-1].endswith(CONTINUES)
+    check_that_nothing_is_left(tmp_path)
     check_that_it_goes_on(tmp_path, server, done=ANSWERS + in_hand)
 
 
@@ -144,19 +150,23 @@ def test_sigterm_finishes_the_shard_in_hand_and_leaves_no_temporary_files(
         _, errors = process.communicate(timeout=300)
     assert process.returncode == 143
     assert errors.splitlines()[-1].endswith(CONTINUES)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.parquet", "out"]
+    check_that_nothing_is_left(tmp_path)
     check_that_it_goes_on(tmp_path, server, done=ANSWERS + 1)
 
 
-def test_a_second_ctrl_c_does_not_wait_for_the_shard_in_hand(tmp_path: Path, hold: Hold, server: RerankServer) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"])
+def test_a_second_signal_does_not_wait_for_the_shard_in_hand(
+    number: int, code: int, tmp_path: Path, hold: Hold, server: RerankServer
+) -> None:
     with started(tmp_path, *arguments(tmp_path, server, "out")) as process:
         hold.wait_for(1)
-        press_ctrl_c(process)
+        send_to_all(process, number)
         read_until(process.stderr, FINISHING)
-        press_ctrl_c(process)
+        send_to_all(process, number)
         _, errors = process.communicate(timeout=300)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert "interrupted" not in errors
+    check_that_nothing_is_left(tmp_path)
     hold.let_go()
     check_that_it_goes_on(tmp_path, server, done=ANSWERS)
 
@@ -180,7 +190,9 @@ def test_a_killed_worker_ends_the_job(tmp_path: Path, hold: Hold, server: Rerank
 
 
 @pytest.mark.parametrize("requests", [0, 2], ids=["as its workers start", "as its workers score"])
-def test_a_killed_job_leaves_no_workers(requests: int, tmp_path: Path, hold: Hold, server: RerankServer) -> None:
+def test_a_killed_job_leaves_no_workers(
+    requests: int, tmp_path: Path, hold: Hold, server: RerankServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if not requests:
         server.script.clear()  # so that nothing is done before the kill
     with started(tmp_path, *arguments(tmp_path, server, "out", *TWO_PROCESSES)) as process:
@@ -190,4 +202,7 @@ def test_a_killed_job_leaves_no_workers(requests: int, tmp_path: Path, hold: Hol
         _, alive = psutil.wait_procs(there, timeout=60)
     assert not alive
     hold.let_go()
+    assert [*tmp_path.glob("offline-rerank-*")]
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     check_that_it_goes_on(tmp_path, server, done=ANSWERS if requests else 0)
+    check_that_nothing_is_left(tmp_path)

@@ -6,7 +6,6 @@ up again. A resume loads what was found instead.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from transforms.base.files import exists, join, open_input, write_atomically
 from transforms.base.json_text import sha256
+from transforms.base.temporary import temporary_folder
 from transforms.input.arrays import as_type, run_starts, usable_ids
 from transforms.input.inputs import InputFile
 from transforms.input.parquet import DamagedError, batches, open_parquet
@@ -253,7 +253,7 @@ class _Repeats:
 
 @contextmanager
 def _repeats() -> Iterator[_Repeats]:
-    with tempfile.TemporaryDirectory(prefix="rerank-plan-") as folder:
+    with temporary_folder() as folder:
         database = str(Path(folder) / "ids.duckdb")
         with duckdb.connect(
             database, config={"memory_limit": _MEMORY, "temp_directory": folder, "threads": 1}

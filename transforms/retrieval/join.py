@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.base import files
+from transforms.base.temporary import temporary_folder
 from transforms.layout import CANDIDATES_DIRECTORY, PARQUET, part_name
 from transforms.retrieval import step_files
 from transforms.schema import PART_PAIRS
@@ -78,7 +78,7 @@ def write_parts(
 @contextmanager
 def _database() -> Iterator[duckdb.DuckDBPyConnection]:
     with (
-        tempfile.TemporaryDirectory(prefix="rerank-join-") as folder,
+        temporary_folder() as folder,
         duckdb.connect(
             str(Path(folder) / "join.duckdb"),
             config={"memory_limit": _MEMORY, "temp_directory": folder, "threads": 1, "preserve_insertion_order": False},
