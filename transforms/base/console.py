@@ -40,6 +40,6 @@ def outlive_readers() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
             continue
         binary = io.BufferedWriter(_Forgiving(number, "w", closefd=False))
-        line_buffering = stream.line_buffering
+        line_buffering = stream.line_buffering or stream.write_through  # the latter with PYTHONUNBUFFERED
         wrapper = _Plain(binary, stream.encoding, "backslashreplace", line_buffering=line_buffering)
         setattr(sys, name, wrapper)

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from select import select
 
 import pytest
 
@@ -71,3 +72,21 @@ def test_control_characters_and_other_encodings_are_printed_as_escapes() -> None
     )
     expected = b"a\tb\\x1b[2J\\x9b1m\\x07 caf\\xe9\n"
     assert (done.returncode, done.stdout, done.stderr) == (0, expected, expected)
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_line_on_stderr_is_there_before_the_process_ends(unbuffered: str) -> None:
+    program = (
+        "from transforms.base.console import outlive_readers; import sys; outlive_readers()\n"
+        "print('line', file=sys.stderr); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+    ) as process:
+        assert process.stderr
+        assert select([process.stderr], [], [], 30)[0]
+        assert process.stderr.readline() == b"line\n"
