@@ -67,8 +67,12 @@ def main() -> None:
         start = time.perf_counter()
         parts = committed(output)
         seconds = time.perf_counter() - start
+        start = time.perf_counter()
+        committed(output, whole=())
+        whole = time.perf_counter() - start
         print(
-            f"{len(parts):,} parts of {ROW_GROUP:,} pairs: committed in {written:.1f} s, inspected in {seconds:.1f} s"
+            f"{len(parts):,} parts of {ROW_GROUP:,} pairs: committed in {written:.1f} s, inspected in {seconds:.1f} s, "
+            f"read from end to end in {whole:.1f} s"
         )
 
 
