@@ -229,3 +229,19 @@ def test_a_directory_needs_no_network_and_runs_no_code_of_its_own(tmp_path: Path
     assert (answers[:3], done.returncode) == (["2", "2", "2"], 0), done.stderr
     assert answers[3] == "2" or answers[3].startswith(f"UserError: model {tokenizer}: its tokenizer cannot be read: ")
     assert not mark.exists()
+
+
+def test_added_tokens_that_the_normalizer_makes_one_text_are_refused(tmp_path: Path) -> None:
+    """Of these tokenizers finds either, another one from load to load."""
+    folder = tiny.bert(tmp_path)
+    content = tiny.read(folder / "tokenizer.json")
+    token = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": True, "special": False}
+    content["added_tokens"] += [{"id": 4, "content": "a", **token}, {"id": 5, "content": "A", **token}]
+    content["model"]["vocab"] |= {"A": 5}
+    tiny.write(folder / "tokenizer.json", content)
+    checkpoints.load_tokenizer(checkpoints.locate(str(folder)))
+    tiny.write(folder / "tokenizer.json", content | {"normalizer": {"type": "Lowercase"}})
+    with pytest.raises(
+        UserError, match=r"tokenizer.json has the added tokens 'a' and 'A', which its normalizer makes one"
+    ):
+        checkpoints.load_tokenizer(checkpoints.locate(str(folder)))

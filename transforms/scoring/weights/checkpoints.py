@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
@@ -290,6 +291,11 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
         )
     if isinstance(rows, int):
         tokenizer.rows = rows  # for `tokenise.Tokens`: a token that was added beyond them can stand in a text
+    if twice := _ambiguous(backend):
+        raise UserError(
+            f"model {checkpoint.name}: tokenizer.json has the added tokens {twice[0]!r} and {twice[1]!r}, which its "
+            "normalizer makes one text, so that either id may be given; leave one of them"
+        )
     backend.no_truncation()
     backend.no_padding()
     return tokenizer
@@ -298,6 +304,20 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
 def is_tokenizers(error: BaseException) -> bool:
     """Whether the tokenizers library failed; where its Rust code panics, it raises what is not an Exception."""
     return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
+def _ambiguous(backend: Tokenizer) -> list[str]:
+    """Added tokens of several ids that the normalizer makes one text; none, as a rule.
+
+    Tokenizers 0.23.3 gives either id then, another one from load to load.
+    """
+    if backend.normalizer is None:
+        return []
+    texts: dict[str, list[str]] = {}
+    for token in backend.get_added_tokens_decoder().values():
+        if token.normalized:
+            texts.setdefault(backend.normalizer.normalize_str(token.content), []).append(token.content)
+    return next((contents for contents in texts.values() if len(contents) > 1), [])
 
 
 @contextmanager
