@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -486,3 +487,43 @@ def test_candidates_are_made_where_there_are_none(
     assert again.candidates["retriever"] == "bm25"
     assert again.candidates["provenance"] == cell.candidates["provenance"]
     assert again.departures == {"max_length": 16}
+
+
+def test_sigterm_ends_a_benchmark_with_143_and_the_same_command_continues(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RERANK_API_KEY", "some-key")
+    lists = [query(f"q{q}", [candidate("d0", f"0.{q}1"), candidate("d1", f"0.{q}2")]) for q in range(3)]
+    write(tmp_path / "in.parquet", nested_table(lists))
+    (tmp_path / "in.qrels").write_text("".join(f"q{q} 0 d0 1\n" for q in range(3)))
+    output, hold = tmp_path / "results", Hold()
+    with RerankServer(habit=hold) as server:
+        data = f"a={tmp_path}/in.parquet,{tmp_path}/in.qrels"
+        words = [
+            "--models",
+            f"api={server.address}",
+            "--datasets",
+            data,
+            "--output",
+            str(output),
+            "--shard_pairs",
+            "1",
+            RUNNER,
+        ]
+        with subprocess.Popen(
+            [sys.executable, "-m", "pipelines.benchmark", *words],
+            env=os.environ | {"TMPDIR": str(tmp_path)},
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            hold.wait_for(1)
+            process.send_signal(signal.SIGTERM)
+            assert process.stderr
+            assert any("finishing the shard in hand" in line for line in process.stderr)
+            hold.let_go()
+            errors = process.stderr.read()
+        assert process.returncode == 143
+        assert errors.splitlines()[-1] == "interrupted: the same command continues"
+        assert not [*tmp_path.glob("offline-rerank-*")]
+        assert main(words) == 0
+    assert [*cells_of(output)] == [("api", "a")]
