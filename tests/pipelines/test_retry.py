@@ -195,6 +195,19 @@ def test_a_listwise_model_scores_the_whole_shard_again(tmp_path: Path, monkeypat
     assert parts(tmp_path / "out") == parts(tmp_path / "undisturbed")
 
 
+@pytest.mark.parametrize("reason", ["duplicate_doc_id", "null_text"])
+def test_a_scored_pair_with_the_ids_of_a_rejected_one_is_not_scored_again(tmp_path: Path, reason: str) -> None:
+    first = None if reason == "null_text" else "a b"
+    lists = [query("q", [candidate("d1", first), candidate("d1", "c"), candidate("d2", "d")], "e")]
+    source, model = Path(write(tmp_path / "in.parquet", nested_table(lists))), tiny.bert(tmp_path / "model")
+    assert rerank(source, tmp_path / "out", model) == 0
+    before = parts(tmp_path / "out")
+    assert [row[3] for row in reasons(tmp_path / "out")] == [reason]
+    assert rerank(source, tmp_path / "out", model, "--retry_rejected", reason) == 0
+    assert parts(tmp_path / "out") == before
+    assert sorted(row["doc_id"] for row in rows(tmp_path / "out")) == ["d1", "d2"]
+
+
 # Parts that are whole
 
 

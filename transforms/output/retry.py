@@ -42,6 +42,9 @@ from transforms.scoring.results import Scores
 _SCORED, _REJECTED = f".{SCORED_DIRECTORY}", f".{REJECTED_DIRECTORY}"
 # Reasons that are found when a pair has been read, so that its tokens are counted already.
 _COUNTED: frozenset[Reason] = frozenset({"out_of_memory", "nan_score"})
+# Reasons that scoring finds. The others are the input's: to score again would not change them, and by its ids a
+# duplicate is the same as the pair that was scored.
+_OF_SCORING: frozenset[Reason] = _COUNTED | {"too_long", "tokenizer_error", "endpoint_error"}
 
 
 class Retry(NamedTuple):
@@ -91,7 +94,8 @@ def only_rejected(output: str, shard: Shard, reason: Reason) -> Shard:
     """Of a committed shard, the pairs alone that were rejected for a reason when they were scored."""
     rejected = _read(part_path(output, REJECTED_DIRECTORY, shard.name))
     wanted = rejected.filter(pc.equal(rejected["reason"], reason)).select(["query_id", "doc_id"])
-    asked = set(zip(*(column.to_pylist() for column in wanted.columns), strict=True))
+    pairs = set(zip(*(column.to_pylist() for column in wanted.columns), strict=True))
+    asked = pairs if reason in _OF_SCORING else set()
     sizes = shard.queries["n_pairs"].to_numpy()
     query_ids = shard.queries["query_id"].to_pylist()
     of_pairs = np.repeat(np.arange(len(sizes)), sizes)
