@@ -155,7 +155,7 @@ class Rerank(beam.PTransform):  # type: ignore[type-arg]  # its parameters are n
             reading: how input files become shards.
             order: in which a listwise model reads the candidates, see `transforms.input.candidate_order`.
             top_k: pairs of each query to keep in the output; None for all.
-            fingerprint: of the job, which its part files carry.
+            stamp: what the part files carry of the job.
             progress_folder: local folder for progress, see `transforms.job.progress`; None where workers are elsewhere.
             retry: which pairs of committed shards are scored again; None where none are.
             retried: names of those shards.

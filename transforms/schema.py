@@ -72,8 +72,9 @@ PAIRS = pa.schema(
     ]
 )
 
-# The closed vocabulary of `reason`.
-Reason = Literal[
+# The closed vocabulary of `reason`: what scoring finds, which a second try may change, and what the input holds.
+ScoringReason = Literal["too_long", "tokenizer_error", "out_of_memory", "nan_score", "endpoint_error"]
+InputReason = Literal[
     "null_query_id",
     "blank_query_id",
     "duplicate_query_id",
@@ -87,12 +88,8 @@ Reason = Literal[
     "null_text",
     "invalid_utf8",
     "unreadable",
-    "too_long",
-    "tokenizer_error",
-    "out_of_memory",
-    "nan_score",
-    "endpoint_error",
 ]
+Reason = InputReason | ScoringReason
 
 # What each means to a reader of the rejected rows.
 REASONS: dict[Reason, str] = {

@@ -123,6 +123,23 @@ def test_what_is_refused_again_is_asked_for_once_in_a_retry(tmp_path: Path, serv
     assert rejected(tmp_path) == []
 
 
+def test_a_staged_part_that_was_damaged_is_named(
+    tmp_path: Path, server: RerankServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    name = next((out / "scored").iterdir()).name
+    (out / STAGED_DIRECTORY).mkdir()
+    staged = out / STAGED_DIRECTORY / name.replace(".parquet", ".scored.parquet")
+    staged.write_bytes((out / "scored" / name).read_bytes()[:-9])
+    assert again(tmp_path, server, answer, *RETRIED) == 2
+    error = capsys.readouterr().err
+    assert f"error: {staged}: cannot be read (" in error
+    assert f"); delete its directory and both of the output's parts {name}, and they are scored again" in error
+    shutil.rmtree(staged.parent)
+    assert again(tmp_path, server, answer, *RETRIED) == 0
+    assert rejected(tmp_path) == []
+
+
 @pytest.mark.parametrize("kind", ["scored", "rejected"])
 def test_a_stop_in_the_exchange_of_a_part_is_made_good(
     tmp_path: Path, server: RerankServer, kind: str, monkeypatch: pytest.MonkeyPatch
@@ -268,7 +285,7 @@ def test_a_copy_of_a_part_and_a_part_of_no_shard_are_named(finished: Path, capsy
     assert verify(out) == 1
     assert capsys.readouterr().out.splitlines() == [
         f"{out}: parts of row group 0 of input file 0 are missing; give the job's command again",
-        f"{out}: 1 parts are whole, where report.json counts 2",
+        f"{out}: 1 of the 2 parts that report.json counts are whole",
     ]
 
 

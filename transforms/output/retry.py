@@ -14,7 +14,7 @@ import json
 import uuid
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from transforms.base import files
+from transforms.base.errors import UserError, one_line
 from transforms.base.json_text import parse
 from transforms.layout import PARQUET, REJECTED_DIRECTORY, RETRY, SCORED_DIRECTORY, STAGED_DIRECTORY, SUCCESS
 from transforms.output.commit import (
@@ -36,15 +37,12 @@ from transforms.output.commit import (
     write_scored,
 )
 from transforms.output.parts import Part, part_path
-from transforms.schema import RECORD_KEY, Reason, Shard
+from transforms.schema import RECORD_KEY, Reason, ScoringReason, Shard
 from transforms.scoring.results import Scores
 
 _SCORED, _REJECTED = f".{SCORED_DIRECTORY}", f".{REJECTED_DIRECTORY}"
 # Reasons that are found when a pair has been read, so that its tokens are counted already.
 _COUNTED: frozenset[Reason] = frozenset({"out_of_memory", "nan_score"})
-# Reasons that scoring finds. The others are the input's: to score again would not change them, and by its ids a
-# duplicate is the same as the pair that was scored.
-_OF_SCORING: frozenset[Reason] = _COUNTED | {"too_long", "tokenizer_error", "endpoint_error"}
 
 
 class Retry(NamedTuple):
@@ -91,11 +89,14 @@ def to_retry(parts: Mapping[str, Part], retry: Retry) -> frozenset[str]:
 
 
 def only_rejected(output: str, shard: Shard, reason: Reason) -> Shard:
-    """Of a committed shard, the pairs alone that were rejected for a reason when they were scored."""
+    """Of a committed shard, the pairs alone that were rejected for a reason when they were scored.
+
+    None for what the input holds: that would be rejected again, and a duplicate has the ids of a pair with a score.
+    """
     rejected = _read(part_path(output, REJECTED_DIRECTORY, shard.name))
     wanted = rejected.filter(pc.equal(rejected["reason"], reason)).select(["query_id", "doc_id"])
     pairs = set(zip(*(column.to_pylist() for column in wanted.columns), strict=True))
-    asked = pairs if reason in _OF_SCORING else set()
+    asked = pairs if reason in get_args(ScoringReason) else set()
     sizes = shard.queries["n_pairs"].to_numpy()
     query_ids = shard.queries["query_id"].to_pylist()
     of_pairs = np.repeat(np.arange(len(sizes)), sizes)
@@ -159,12 +160,23 @@ def replace(output: str, shard: Shard, scores: Scores, top_k: int | None, stamp:
 
 
 def recover(output: str) -> None:
-    """Finish the exchanges that a stop came into, and remove what was staged in part."""
+    """Finish the exchanges that a stop came into, and remove what was staged in part.
+
+    Raises:
+        UserError: a staged part was damaged since it was written.
+    """
     staged = files.join(output, STAGED_DIRECTORY)
     names = files.list_names(staged)
-    for name in names:
-        if name.endswith(f"{_SCORED}{PARQUET}"):
-            _exchange(output, name.removesuffix(f"{_SCORED}{PARQUET}"))
+    for file_name in names:
+        if file_name.endswith(f"{_SCORED}{PARQUET}"):
+            name = file_name.removesuffix(f"{_SCORED}{PARQUET}")
+            try:
+                _exchange(output, name)
+            except pa.ArrowException as error:
+                raise UserError(
+                    f"{files.join(staged, file_name)}: cannot be read ({one_line(error)}); delete its directory "
+                    f"and both of the output's parts {name}{PARQUET}, and they are scored again"
+                ) from error
     if names:
         files.delete_tree(staged)
 

@@ -45,7 +45,7 @@ def problems(output: str, parts: dict[str, Part]) -> Iterator[str]:
     if not files.exists(files.join(output, SUCCESS)):
         yield f"{output}: no {SUCCESS}; its job has not finished"
     elif (said := _shards_said(output)) is not None and said != len(parts):
-        yield f"{output}: {len(parts)} parts are whole, where {REPORT} counts {said}"
+        yield f"{output}: {len(parts)} of the {said} parts that {REPORT} counts are whole"
 
 
 def _shards_said(output: str) -> int | None:

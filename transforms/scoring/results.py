@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.schema import Reason
+from transforms.schema import ScoringReason
 
 
 class RankingTask(NamedTuple):
@@ -24,7 +24,7 @@ class RankingTask(NamedTuple):
 class Failure(NamedTuple):
     """Why one pair has no score: a word of `schema.REASONS`, and what happened in one line."""
 
-    reason: Reason
+    reason: ScoringReason
     detail: str
 
 
