@@ -20,7 +20,7 @@ from eval.throughput import random_models
 from pipelines.benchmark.entrants import CODE_MODEL, PROTOCOL
 from scripts import write_options
 from scripts.measure import peers
-from transforms.schema import REASONS, REJECTED, SCORED, Reason
+from transforms.schema import REASONS, REJECTED, SCORED, InputReason, ScoringReason
 from transforms.scoring import catalogue
 from transforms.scoring.families import yes_no
 
@@ -80,7 +80,7 @@ def test_docs_have_the_columns_of_the_output(name: str, schema: pa.Schema) -> No
 
 def test_docs_have_the_reasons_of_rejection() -> None:
     assert {cells[0].strip("`"): cells[1] for cells in table("reason")} == REASONS
-    assert get_args(Reason) == tuple(REASONS)
+    assert get_args(InputReason) + get_args(ScoringReason) == tuple(REASONS)
 
 
 def test_docs_have_all_models_of_the_catalogue() -> None:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import save_file
+from tokenizers.processors import Sequence
 from transformers import AutoModelForCausalLM as CausalLM
 from transformers import AutoModelForSequenceClassification as Classifier
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
@@ -146,6 +147,7 @@ def _tokenizer(sizes: Sizes, config: PreTrainedConfig) -> PreTrainedTokenizerFas
     )
     if sizes.head is CausalLM:
         tokenizer.add_special_tokens({"additional_special_tokens": list(SPECIAL)})
+        tokenizer.backend_tokenizer.post_processor = Sequence([])  # Qwen's tokenizers add nothing to a text
     return tokenizer
 
 

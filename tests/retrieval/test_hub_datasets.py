@@ -151,7 +151,9 @@ def test_missing_and_changed_sets_take_one_line(run: tuple[Path, list[str]]) -> 
         "HF_TOKEN"
     )
     assert changed.startswith("error: ")
-    assert changed.endswith("corpus.jsonl.gz: line 1: a document has no text, but _id, body; is this the right file?")
+    assert changed.endswith(
+        "corpus.jsonl.gz: line 1: a document has no text or passage, but _id, body; is this the right file?"
+    )
     assert emptied == (
         f"error: dataset beir/quora: BeIR/quora has no {quora}; is the split 'test' one of its own, and the copy "
         "whole? If the hub has changed, --data_dir reads a local copy"

@@ -155,11 +155,11 @@ def _add(
 
 
 def _in_first_stage_order(listed: Mapping[str, Row]) -> Iterable[tuple[int, tuple[str, Row]]]:
-    """By rank where all have one, else by score with ties by id, both descending, else as given; with the ranks."""
+    """By rank where all have one, else by score with ties by id, both descending, else as given; counted from 1."""
     items = list(listed.items())
     if all(entry.get("rank") is not None for _, entry in items):
         items.sort(key=lambda item: item[1]["rank"])
-        return [(entry["rank"], (doc_id, entry)) for doc_id, entry in items]
+        return enumerate(items, start=1)
 
     def score(entry: Row) -> float | None:
         value = entry.get("score")
