@@ -112,6 +112,18 @@ def test_frames_get_a_column_of_scores(reranker: Reranker) -> None:
     assert reranker.score_frame(table.slice(0, 0)).num_rows == 0
 
 
+def test_a_stream_that_can_be_read_once_is_scored(reranker: Reranker) -> None:
+    found: Any = reranker.score_frame(pa.table(PAIRS).to_reader())
+    assert found.column_names == ["query", "text", "id", "score"]
+    np.testing.assert_allclose(found["score"].to_numpy(), expected(reranker), atol=1e-5)
+
+
+def test_fewer_than_no_documents_cannot_be_asked_for(reranker: Reranker) -> None:
+    with pytest.raises(UserError, match=r"^top_k: -1; give how many documents you want, or None for all$"):
+        reranker.rank("a", ["b", "c"], top_k=-1)
+    assert reranker.rank("a", ["b", "c"], top_k=0) == []
+
+
 def test_progress_is_a_bar_of_pairs(reranker: Reranker, capsys: pytest.CaptureFixture[str]) -> None:
     reranker.score_frame(pa.table(PAIRS), progress=True)
     assert "4.0/4 [" in capsys.readouterr().err
@@ -134,6 +146,21 @@ def test_progress_is_a_bar_of_pairs(reranker: Reranker, capsys: pytest.CaptureFi
             pa.table({"query": ["a", "a"], "text": ["b", None]}),
             {},
             "frame: column 'text' is null in row 1; fill or drop such rows",
+        ),
+        (
+            pa.table({"query": ["a", "a"], "text": pa.DictionaryArray.from_arrays([0, 1], ["b", None])}),
+            {},
+            "frame: column 'text' is null in row 1; fill or drop such rows",
+        ),
+        (
+            pa.table([["a"], ["b"], ["c"]], names=["query", "text", "text"]),
+            {},
+            "frame: has several columns 'text'; rename all but one",
+        ),
+        (
+            pa.table({"query": ["a"], "text": pa.array([b"\xff"]).view(pa.string())}),
+            {},
+            "frame: column 'text' is not valid UTF-8 (",
         ),
     ],
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import numpy as np
 
 from transforms.base.errors import UserError
-from transforms.scoring.frames import scored_frame, tasks_of
+from transforms.scoring.frames import scored_frame, table_of, tasks_of
 from transforms.scoring.model import Model
 from transforms.scoring.results import RankingTask, Scores
 
@@ -76,7 +76,7 @@ class Scorer(ABC):
             instruction: for a model that takes one.
 
         Raises:
-            UserError: the documents are not a list of texts, or the model takes no instruction.
+            UserError: the documents are not a list of texts, the model takes no instruction, or top_k is below 0.
 
         Example:
             >>> from transforms.scoring import Reranker
@@ -86,6 +86,8 @@ class Scorer(ABC):
             >>> [(ranked.index, ranked.text, ranked.truncated_tokens) for ranked in found]
             [(1, 'Paris A capital.', 0)]
         """
+        if top_k is not None and top_k < 0:
+            raise UserError(f"top_k: {top_k}; give how many documents you want, or None for all")
         task = self._checked(RankingTask(query, documents, instruction))  # type: ignore[arg-type]
         scores = self.score_tasks([task])
         unseen = None if scores.truncated_tokens is None else scores.truncated_tokens.tolist()
@@ -118,11 +120,11 @@ class Scorer(ABC):
             progress: whether to show a bar of the pairs that are done.
 
         Returns:
-            The same kind of table, its rows in the same order.
+            The same kind of table, its rows in the same order; Arrow's table for any but pandas' and Polars'.
 
         Raises:
-            UserError: it is not a table, lacks a column, has the new one already, or has nulls or values that
-                are not text.
+            UserError: it is not a table, lacks a column or has it twice, has the new one already, or has nulls or
+                values that are not text.
 
         Example:
             >>> import pyarrow as pa
@@ -132,9 +134,10 @@ class Scorer(ABC):
             >>> scored.column_names, scored["score"][1].as_py() > scored["score"][0].as_py()
             (['query', 'text', 'score'], True)
         """
-        tasks, places = tasks_of(frame, query, text, column)
+        table = table_of(frame)
+        tasks, places = tasks_of(table, query, text, column)
         scored: Frame = scored_frame(
-            frame, column, places, lambda report: self.score_tasks(tasks, report).score, progress
+            frame, table, column, places, lambda report: self.score_tasks(tasks, report).score, progress
         )
         return scored
 
