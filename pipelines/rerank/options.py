@@ -91,7 +91,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--retry_rejected",
         choices=list(REASONS),
         metavar="REASON",
-        help="score the shards again in which pairs were rejected for this reason",
+        help="score again the pairs that were rejected for this reason, with a listwise model their shards",
     )
     running.add_argument(
         "--dry_run", action="store_true", help="estimate tokens, time and cost from a sample; write nothing"

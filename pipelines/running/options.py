@@ -137,7 +137,11 @@ def request_of(kind: type[Request], options: argparse.Namespace) -> Request:
 
 
 def words_of(parser: argparse.ArgumentParser, request: object) -> list[str]:
-    """The command line that asks for this: of each option what is not its default. The reverse of parsing."""
+    """The command line that asks for this: of each option what is not its default. The reverse of parsing.
+
+    Raises:
+        UserError: a value would be read as an option.
+    """
     words: list[str] = []
     for action in parser._actions:
         value = getattr(request, action.dest, action.default)
@@ -147,7 +151,10 @@ def words_of(parser: argparse.ArgumentParser, request: object) -> list[str]:
         if isinstance(value, bool):
             words.append(name if value else action.option_strings[-1])
         elif action.nargs:
-            words += [name, *value]
+            values = (value,) if isinstance(value, str) else value
+            if dashed := [value for value in values if value.startswith("-")]:
+                raise UserError(f"{name} {dashed[0]}: begins with a dash; give it with its folder, ./{dashed[0]}")
+            words += [name, *values]
         elif isinstance(value, tuple):
             words.append(f"{name}={(',' if action.type is names else ':').join(value)}")
         else:

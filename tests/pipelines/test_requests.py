@@ -66,6 +66,18 @@ def test_a_request_becomes_a_command_line_and_comes_back(
     assert request_of(kind, parser.parse_args(words_of(parser, request))) == request
 
 
+def test_one_path_is_taken_as_one() -> None:
+    request: Any = {"input": "in.parquet", "output": "o", "model": "m"}
+    kind, parser, _ = KINDS[0]
+    assert request_of(kind, parser.parse_args(words_of(parser, kind(**request)))).input == ("in.parquet",)
+
+
+@pytest.mark.parametrize("name", ["--overwrite", "-x.parquet"])
+def test_a_path_is_never_read_as_an_option(name: str) -> None:
+    with pytest.raises(UserError, match=f"^--input {name}: begins with a dash; give it with its folder, ./{name}$"):
+        words_of(rerank_parser(), RerankRequest(input=("a", name), output="o", model="m"))
+
+
 def test_a_job_from_python_is_that_of_the_command_line(tmp_path: Path) -> None:
     source = write_letters(tmp_path / "in.parquet", queries=3, candidates=4)
     model = str(tiny.bert(tmp_path / "model"))
