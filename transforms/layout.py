@@ -28,6 +28,12 @@ def part_numbers(name: str) -> tuple[int, ...]:
     return tuple(int(number) for number in match[1].split("-")[1:]) if match else ()
 
 
+def row_group_of(name: str) -> tuple[int, int]:
+    """(file, row group) of a part's name."""
+    file, row_group, _ = part_numbers(name)
+    return file, row_group
+
+
 @dataclass(frozen=True)
 class Layout:
     """What a kind of job has in its directory beside job.json.

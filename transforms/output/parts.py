@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ from transforms.layout import (
     SCORED_DIRECTORY,
     part_files,
     part_numbers,
+    row_group_of,
 )
 from transforms.schema import RECORD_KEY
 
@@ -175,26 +176,32 @@ def check_known(output: str, parts: Mapping[str, Part], units: Iterable[Unit]) -
     Raises:
         UserError: one is of no unit, or lies after the last slice of its row group.
     """
-    known = {(unit.file.index, unit.row_group) for unit in units}
-    last = {part_numbers(name)[:2]: part_numbers(name)[2] for name, part in parts.items() if part.last}
+    for name in unknown_parts(parts, {(unit.file.index, unit.row_group) for unit in units}):
+        path = part_path(output, SCORED_DIRECTORY, name)
+        raise UserError(f"{path} is of no shard of this job: move it out of the directory of scored parts")
+
+
+def unknown_parts(parts: Mapping[str, Part], known: Container[tuple[int, int]]) -> Iterator[str]:
+    """Names of the parts that are of no known (file, row group), or lie after the last slice of theirs."""
+    last = _last_slices(parts)
     for name in parts:
-        *unit, piece = part_numbers(name)
-        place = (unit[0], unit[1])
-        if place not in known or piece > last.get(place, piece):
-            path = part_path(output, SCORED_DIRECTORY, name)
-            raise UserError(f"{path} is of no shard of this job: move it out of the directory of scored parts")
+        file, row_group, piece = part_numbers(name)
+        if (file, row_group) not in known or piece > last.get((file, row_group), piece):
+            yield name
+
+
+def _last_slices(parts: Mapping[str, Part]) -> dict[tuple[int, int], int]:
+    """(file, row group): the number of its last slice, where that is committed."""
+    return {row_group_of(name): part_numbers(name)[2] for name, part in parts.items() if part.last}
 
 
 def complete_row_groups(parts: Mapping[str, Part]) -> set[tuple[int, int]]:
     """(file, row group) of which every slice is committed, so that a resume need not read it at all."""
     slices: dict[tuple[int, int], set[int]] = defaultdict(set)
-    last: dict[tuple[int, int], int] = {}
-    for name, part in parts.items():
+    for name in parts:
         file, row_group, piece = part_numbers(name)
         slices[file, row_group].add(piece)
-        if part.last:
-            last[file, row_group] = piece
-    return {unit for unit, end in last.items() if slices[unit].issuperset(range(end))}
+    return {unit for unit, end in _last_slices(parts).items() if slices[unit].issuperset(range(end))}
 
 
 def read_scored(output: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:

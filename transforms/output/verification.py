@@ -9,8 +9,8 @@ from transforms.base.errors import UserError
 from transforms.base.json_text import parse
 from transforms.input.plan import planned_row_groups
 from transforms.job.record import read_job
-from transforms.layout import REJECTED_DIRECTORY, REPORT, SUCCESS, part_numbers
-from transforms.output.parts import DamagedPartError, Part, complete_row_groups, part_names, read_part
+from transforms.layout import REJECTED_DIRECTORY, REPORT, SUCCESS, row_group_of
+from transforms.output.parts import DamagedPartError, Part, complete_row_groups, part_names, read_part, unknown_parts
 
 
 def problems(output: str, parts: dict[str, Part]) -> Iterator[str]:
@@ -32,15 +32,11 @@ def problems(output: str, parts: dict[str, Part]) -> Iterator[str]:
             parts[name] = read_part(output, name, job.fingerprint, rejected, end_to_end=True)
         except (DamagedPartError, UserError) as error:
             yield str(error)
-    known = planned_row_groups(output)
-    last = {part_numbers(name)[:2]: part_numbers(name)[2] for name, part in parts.items() if part.last}
-    for name in parts:
-        file, row_group, piece = part_numbers(name)
-        if (known and (file, row_group) not in known) or piece > last.get((file, row_group), piece):
-            yield f"{output}: part {name} is of no shard of this job; move it out"
-    complete = complete_row_groups(parts)
-    begun = {part_numbers(name)[:2] for name in parts}
-    for file, row_group in sorted((known or {(unit[0], unit[1]) for unit in begun}) - complete):
+    # What was regrouped has no list of its row groups; those that have parts are all that is known then.
+    known = planned_row_groups(output) or {row_group_of(name) for name in parts}
+    for name in unknown_parts(parts, known):
+        yield f"{output}: part {name} is of no shard of this job; move it out"
+    for file, row_group in sorted(known - complete_row_groups(parts)):
         yield f"{output}: parts of row group {row_group} of input file {file} are missing; give the job's command again"
     if not files.exists(files.join(output, SUCCESS)):
         yield f"{output}: no {SUCCESS}; its job has not finished"
