@@ -26,10 +26,7 @@ def positive(text: str) -> int:
 
 def share(text: str) -> float:
     """A number from 0 to 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
+    value = _number(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not between 0 and 1")
     return value
@@ -37,10 +34,7 @@ def share(text: str) -> float:
 
 def price(text: str) -> float:
     """An amount of money, in whatever currency."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
+    value = _number(text)
     if not 0 <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a price")
     return value
@@ -55,3 +49,11 @@ def speed(text: str) -> float:
     if not value:
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of pairs a second")
     return value
+
+
+def _number(text: str) -> float:
+    """A number; not a number where the text is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
