@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from eval.published.scores import DEPTH
 from pipelines.running.options import RUN_OPTIONS, is_given
+from pipelines.running.request import RunRequest
 
 # Of a dense first stage: how its model reads a text.
 DENSE_FIELDS = ("max_length", "task", "size")
 
 
 @dataclass(frozen=True, kw_only=True)
-class CandidatesRequest:
+class CandidatesRequest(RunRequest):
     """A candidates job; each field is the option of its name, see docs/options.md for what it means and takes."""
 
     dataset: str | None = None
@@ -33,11 +34,6 @@ class CandidatesRequest:
     task: str | None = None
     size: int | None = None
     output: str
-    device: str = "auto"
-    dtype: str = "auto"
-    attention: str = "auto"
-    batch_tokens: int | None = None
-    threads: int | None = None
     shard_documents: int = 16_384
     overwrite: bool = False
 

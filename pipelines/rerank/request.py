@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pipelines.running.request import ScoringRequest
 from transforms.base.errors import UserError
 from transforms.input.template import parse_template
-from transforms.schema import PART_PAIRS, Reason
+from transforms.schema import Reason
 
 # What a dry run plans for, and the job itself does not know.
 PLAN_FIELDS = ("workers", "throughput")
@@ -16,7 +17,7 @@ OUTPUT_FIELDS = ("keep_columns", "text_template", "candidate_order", "top_k", "s
 
 
 @dataclass(frozen=True, kw_only=True)
-class RerankRequest:
+class RerankRequest(ScoringRequest):
     """A reranking job; each field is the option of its name, see docs/options.md for what it means and takes.
 
     Example:
@@ -34,29 +35,7 @@ class RerankRequest:
     model: str
     model_like: str | None = None
     revision: str | None = None
-    max_length: int | None = None
-    max_query_length: int | None = None
-    max_doc_length: int | None = None
-    long_documents: str | None = None
-    activation: str | None = None
-    group_size: int | None = None
-    special_tokens: str | None = None
-    prompt: str | None = None
-    task: str | None = None
-    size: int | None = None
-    instruction: str | None = None
-    endpoint_model: str | None = None
-    endpoint_api: str | None = None
-    endpoint_batch: int | None = None
-    endpoint_concurrency: int | None = None
     candidate_order: str = "best_first"
-    device: str = "auto"
-    dtype: str = "auto"
-    attention: str = "auto"
-    batch_tokens: int | None = None
-    threads: int | None = None
-    shard_pairs: int = PART_PAIRS
-    max_rejected: float = 1.0
     overwrite: bool = False
     extend: bool = False
     retry_rejected: Reason | None = None

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pipelines.running.options import RUN_OPTIONS, is_given
+from pipelines.running.request import RunRequest
 from transforms.base.errors import UserError
 from transforms.job import record as job
 from transforms.scoring.hosted.endpoint import is_address
@@ -42,7 +43,7 @@ def specify_for_job(
         raise _not_here(error, options, before) from error
 
 
-def _settled(options: Any, begun: Mapping[str, Any]) -> dict[str, Any]:
+def _settled(options: RunRequest, begun: Mapping[str, Any]) -> dict[str, Any]:
     """RUN_OPTIONS as given; what is left open is as in the execution of the job that is continued, if there is one."""
     return {
         name: getattr(options, name) if is_given(options, name) else begun.get(name, keywords["default"])
@@ -50,7 +51,7 @@ def _settled(options: Any, begun: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _not_here(error: UserError, options: Any, begun: Mapping[str, Any]) -> UserError:
+def _not_here(error: UserError, options: RunRequest, begun: Mapping[str, Any]) -> UserError:
     """The error, or a clearer one where it is about a choice that was made when the job was begun."""
     for name in RUN_OPTIONS:
         if name in begun and not is_given(options, name) and str(error).startswith(f"--{name} {begun[name]}: "):

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, NoReturn, TypeVar
 
+from pipelines.running.request import RunRequest
 from transforms.base.arguments import names, positive
 from transforms.base.errors import UserError
 from transforms.scoring.choices import DTYPES, ENDPOINT_BATCH, ENDPOINT_CONCURRENCY, GROUP_SIZE, KERNELS
@@ -125,7 +126,7 @@ RUN_OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def is_given(options: object, name: str) -> bool:
+def is_given(options: RunRequest, name: str) -> bool:
     """Whether an option of RUN_OPTIONS is settled by the user."""
     return bool(getattr(options, name) != RUN_OPTIONS[name]["default"])
 

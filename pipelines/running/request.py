@@ -1,0 +1,41 @@
+"""What the jobs' requests have in common; each field is the option of its name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from transforms.schema import PART_PAIRS
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRequest:
+    """How a model's arithmetic runs, see `options.RUN_OPTIONS`."""
+
+    device: str = "auto"
+    dtype: str = "auto"
+    attention: str = "auto"
+    batch_tokens: int | None = None
+    threads: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoringRequest(RunRequest):
+    """Models' own settings, None where the model's default holds, and how their scores are written."""
+
+    max_length: int | None = None
+    max_query_length: int | None = None
+    max_doc_length: int | None = None
+    long_documents: str | None = None
+    activation: str | None = None
+    group_size: int | None = None
+    special_tokens: str | None = None
+    prompt: str | None = None
+    task: str | None = None
+    size: int | None = None
+    instruction: str | None = None
+    endpoint_model: str | None = None
+    endpoint_api: str | None = None
+    endpoint_batch: int | None = None
+    endpoint_concurrency: int | None = None
+    shard_pairs: int = PART_PAIRS
+    max_rejected: float = 1.0
