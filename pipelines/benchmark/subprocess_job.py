@@ -7,10 +7,12 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext, SpawnContext
 from types import FrameType
 from typing import Any
 
@@ -20,9 +22,21 @@ from transforms.base.console import outlive_readers
 from transforms.base.errors import UserError, one_line
 from transforms.base.temporary import remove_all
 
-# Processes are forked from a server that has imported all that is large, and has neither threads nor a device in use.
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["pipelines.rerank.job"])
+# The server's socket is a file in a folder of the temporary one; a socket's name has 104 bytes at most on macOS and 108
+# on Linux, see unix(4) and unix(7), with the zero that ends it.
+_SOCKET_NAME = len("/pymp-12345678/listener-12345678")
+_LONGEST_SOCKET_NAME = 103
+
+
+def _context() -> ForkServerContext | SpawnContext:
+    """Processes are forked from a server that has imported all that is large, and has neither threads nor a device in
+    use; where such a server cannot have a socket, each imports for itself, which takes some seconds.
+    """
+    if len(os.fsencode(tempfile.gettempdir())) + _SOCKET_NAME > _LONGEST_SOCKET_NAME:
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["pipelines.rerank.job"])
+    return context
 
 
 class ApartError(Exception):
@@ -40,8 +54,9 @@ def run_apart(work: Callable[..., int], *arguments: Any) -> int:
         ApartError: the work raised something else, which is reported on stderr in full, or its process died.
         KeyboardInterrupt: it was interrupted.
     """
-    ours, theirs = _CONTEXT.Pipe(duplex=False)
-    process = _CONTEXT.Process(target=_do, args=(theirs, work, arguments))
+    context = _context()
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_do, args=(theirs, work, arguments))
 
     stop: int | None = None
 

@@ -407,6 +407,15 @@ def test_work_apart_gives_back_its_result_or_its_error() -> None:
         run_apart(die, signal.SIGTERM)
 
 
+def test_work_apart_needs_no_short_temporary_folder(tmp_path: Path) -> None:
+    folder = tmp_path / ("long" * 20)
+    folder.mkdir()
+    work = "import operator as o, pipelines.benchmark.subprocess_job as j; print(j.run_apart(o.floordiv, 7, 2))"
+    environment = os.environ | {"TMPDIR": str(folder)}
+    ended = subprocess.run([sys.executable, "-c", work], env=environment, capture_output=True, text=True)
+    assert (ended.stdout, ended.stderr) == ("3\n", "")
+
+
 def lose_a_worker(late: Path) -> int:
     def wait() -> None:
         time.sleep(300)
