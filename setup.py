@@ -20,6 +20,7 @@ setup(
     package_data={
         "transforms.scoring": ["models/*/*"],
         "eval.published": ["table.json"],
+        "eval.ranking": ["templates/*"],
         "eval.table": ["templates/*"],
     },
     entry_points={"console_scripts": ["offline-rerank = pipelines.command:main"]},

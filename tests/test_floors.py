@@ -75,7 +75,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "transforms.output",
         "eval.ranking",
     ),
-    "eval.commands": ("transforms.*", "eval.published", "eval.ranking"),
+    "eval.commands": ("transforms.*", "eval.export", "eval.published", "eval.ranking"),
     "eval.throughput": ("transforms.*", "eval.commands", "eval.ranking"),
     "eval": ("transforms.base", "eval.*"),
     "pipelines.running": ("transforms.*",),

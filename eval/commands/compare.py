@@ -7,9 +7,11 @@ import os
 from statistics import fmean
 
 from eval.commands.measure import check_outputs, evaluate_source, files_read, read_relevance
+from eval.commands.moved import add_moved, jobs_of
 from eval.commands.options import COMPARED_MEASURES
 from eval.ranking import comparison
-from eval.ranking.files import write_json, write_table
+from eval.ranking.comparison_page import html
+from eval.ranking.files import write_json, write_table, writing
 from eval.ranking.report import grade_notes
 from eval.ranking.runs import open_source
 from transforms.base.errors import UserError
@@ -31,7 +33,9 @@ def run(args: argparse.Namespace) -> None:
     if args.per_query and (taken := {"query_id", "measure"}.intersection(names)):
         raise UserError(f"--per_query has a column {taken.pop()} beside those of the runs; rename the run")
     sources = [open_source(location) for location in args.inputs]
-    check_outputs(args.per_query, args.json, files_read(args, args.inputs, sources))
+    outputs = {"--per_query": args.per_query, "--json": args.json, "--html": args.html}
+    check_outputs(outputs, files_read(args, args.inputs, sources))
+    jobs = jobs_of(args.inputs) if args.texts or args.html else {}
     inputs = [entry for source in sources for entry in source.job.get("inputs", [])]
     relevance = read_relevance(args, COMPARED_MEASURES, {"inputs": inputs})
     evaluations = [
@@ -46,7 +50,11 @@ def run(args: argparse.Namespace) -> None:
     }
     # What depends on the candidates and not on their order is shown, and tested if nothing else is asked for.
     measures = [name for name in relevance.measures if name != relevance.whole_list] or [relevance.whole_list]
-    rows = comparison.comparison_rows(measures, runs, queries)
+    rows = comparison.comparison_rows(measures, runs, queries, args.show)
+    if jobs:
+        first = [row for row in rows if row["measure"] == measures[0]]
+        locations = dict(zip(names, args.inputs, strict=True))
+        add_moved(first, locations, jobs, relevance.judgements.grades, args.exclude_identical_ids)
     report = {
         "baseline": names[0],
         **relevance.provenance,
@@ -73,5 +81,8 @@ def run(args: argparse.Namespace) -> None:
     print(comparison.render_comparison(report))
     if args.per_query:
         write_table(args.per_query, comparison.query_rows(measures, runs, queries))
+    if args.html:
+        with writing(args.html):
+            args.html.write_text(html(report), encoding="utf-8")
     if args.json:
         write_json(args.json, report)

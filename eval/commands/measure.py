@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> None:
         OSError: a file cannot be read or written.
     """
     source = open_source(args.input)
-    check_outputs(args.per_query, args.json, files_read(args, [args.input], [source]))
+    check_outputs({"--per_query": args.per_query, "--json": args.json}, files_read(args, [args.input], [source]))
     relevance = read_relevance(args, DEFAULT_MEASURES, source.job)
     measures = relevance.measures
     evaluation = evaluate_source(args.input, source, source.stages, relevance, args.exclude_identical_ids)
@@ -105,29 +105,32 @@ def files_read(args: argparse.Namespace, locations: Sequence[str], sources: Sequ
     return [*locations, args.qrels, args.answers, *candidates, *jobs]
 
 
-def check_outputs(per_query: Path | None, report: Path | None, inputs: Iterable[str | None]) -> None:
+def check_outputs(outputs: Mapping[str, Path | None], inputs: Iterable[str | None]) -> None:
     """Finds before the work what would stop the files from being written after it, or have one replace another.
 
     Args:
-        per_query: as --per_query.
-        report: as --json.
+        outputs: option -> the file that it names, None where it is not given.
         inputs: what the command reads, files and outputs of jobs; None for what is not given.
 
     Raises:
         UserError: a file cannot be written, or is one that is read or written already.
     """
     read = {Path(location).resolve() for location in inputs if location}
-    if per_query and per_query.suffix not in TABLE_WRITERS:
-        raise UserError(f"--per_query {per_query}: the name must end in {' or '.join(TABLE_WRITERS)}")
-    for option, path in (("--per_query", per_query), ("--json", report)):
-        if path and path.is_dir():
+    written: dict[Path, str] = {}
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        if option == "--per_query" and path.suffix not in TABLE_WRITERS:
+            raise UserError(f"--per_query {path}: the name must end in {' or '.join(TABLE_WRITERS)}")
+        if path.is_dir():
             raise UserError(f"{option} {path}: is a directory; name a file")
-        if path and not path.parent.is_dir():
+        if not path.parent.is_dir():
             raise UserError(f"{option} {path}: there is no directory {path.parent}; make it first")
-        if path and _is_read(path.resolve(), read):
+        if _is_read(path.resolve(), read):
             raise UserError(f"{option} {path}: is a file that is read here; give the name of another")
-    if per_query and report and per_query.resolve() == report.resolve():
-        raise UserError(f"--per_query and --json {report}: give each a name of its own")
+        if path.resolve() in written:
+            raise UserError(f"{written[path.resolve()]} and {option} {path}: give each a name of its own")
+        written[path.resolve()] = option
 
 
 def _is_read(path: Path, read: Collection[Path]) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from eval.ranking.files import TABLE_WRITERS
 from eval.ranking.relevance import ANSWERS_MEASURES, DEFAULT_MEASURES
+from transforms.base.arguments import positive
 
 # One measure, since each one more makes it harder for all comparisons to stand the correction for their number.
 COMPARED_MEASURES = ("nDCG@10",)
@@ -43,6 +44,20 @@ def compare(parser: argparse.ArgumentParser) -> None:
         "or TREC runs, plain or gzip",
     )
     _relevance(parser, COMPARED_MEASURES)
+    parser.add_argument(
+        "--show",
+        metavar="N",
+        type=positive,
+        default=5,
+        help="name so many of the queries that changed most (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--texts",
+        action="store_true",
+        help="show in these queries the documents that moved, with both ranks, grade and text; at least one input must "
+        "be the output of a finished job",
+    )
+    parser.add_argument("--html", metavar="FILE", type=Path, help="also write the same with longer texts, as a page")
     parser.add_argument(
         "--per_query",
         metavar="FILE",

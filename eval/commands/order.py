@@ -115,7 +115,7 @@ def _check(args: argparse.Namespace) -> None:
     inputs = []
     if args.input:
         inputs = input_files(args.input)
-    check_outputs(None, args.json, [args.qrels, *args.outputs, *inputs])
+    check_outputs({"--json": args.json}, [args.qrels, *args.outputs, *inputs])
 
 
 def _job_options(text: str) -> list[str]:

@@ -20,7 +20,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: the model or the candidates are not available.
     """
-    check_outputs(None, args.json, [args.candidates, str(SAMPLE), args.model])
+    check_outputs({"--json": args.json}, [args.candidates, str(SAMPLE), args.model])
     if args.candidates is None and not SAMPLE.is_file():
         raise UserError("--candidates: the demo's are not at hand, as they are in a checkout; give a Parquet file")
     # As much as oneDNN keeps by itself, for all: the batches of others have more sizes than the core's.
