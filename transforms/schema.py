@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -35,6 +36,14 @@ SCORED = pa.schema(
     ]
 )
 
+# Between those and the kept columns, of a job with --window_score alone.
+BEST_WINDOW = pa.schema(
+    [
+        pa.field("best_window", pa.int16()),  # from 0
+        pa.field("best_window_token", pa.int32()),  # the document's token, from 0, at which it begins
+    ]
+)
+
 REJECTED = pa.schema(
     [
         pa.field("query_id", pa.string()),
@@ -46,6 +55,12 @@ REJECTED = pa.schema(
         pa.field("source_row", pa.int64()),
     ]
 )
+
+
+def scored_columns(settings: Container[str]) -> pa.Schema:
+    """The columns of a scored part before the kept ones, by the settings that a job's model records."""
+    return pa.schema([*SCORED, *BEST_WINDOW]) if "window_score" in settings else SCORED
+
 
 # Of a part file of candidates, which is a shard of the reranking job.
 PART_PAIRS = 16_384

@@ -83,7 +83,7 @@ class Work:
         protocol = model_options(self.specification.model, self.candidates.data.name, {})
         usual = _settled(self.entrant, tuple(sorted(protocol.items())), self.machine).fingerprint()["settings"]
         chosen = self.specification.fingerprint()["settings"]
-        return {name: value for name, value in chosen.items() if value != usual[name]}
+        return {name: value for name, value in chosen.items() if value != usual.get(name)}
 
     @cached_property
     def scores_fingerprint(self) -> str:

@@ -44,7 +44,7 @@ from transforms.output import retry as retrying
 from transforms.output.commit import Stamp
 from transforms.output.parts import Part, check_known, committed, complete_row_groups
 from transforms.rerank import NAMESPACE, Reading, Rerank, Work, stage_seconds
-from transforms.schema import PART_VERSION, SCHEMA_VERSION
+from transforms.schema import PART_VERSION, SCHEMA_VERSION, scored_columns
 from transforms.scoring.catalogue import licence_notice
 from transforms.scoring.results import RankingTask
 from transforms.scoring.scorer import ScorerSpecification
@@ -120,6 +120,9 @@ def prepare(request: RerankRequest, beam_options: PipelineOptions) -> Prepared:
     if request.extend and begun is not None:
         check_extension(output, begun, inputs)
     specification = specify_model(request, begun, elsewhere=not local and not request.dry_run)
+    columns = scored_columns(specification.fingerprint()["settings"])
+    if taken := [name for name in request.keep_columns if name in columns.names]:
+        raise UserError(f"--keep_columns {taken[0]}: --window_score gives the output such a column; leave it out")
     if notice := licence_notice(specification.model):
         print(notice, file=sys.stderr)
     return Prepared(request, beam_options, runner, local, output, tuple(inputs), reading, specification, begun)
@@ -169,7 +172,7 @@ def run(prepared: Prepared) -> Finished:
         if request.run_file is not None:
             check_ids(in_order)
         retrying.recover(output)
-        stamp = Stamp(current.fingerprint, current.part_version)
+        stamp = Stamp(current.fingerprint, current.part_version, scored_columns(current.model["settings"]))
         parts = committed(output, current.fingerprint, whole=())
         check_known(output, parts, units)
         retry, retried = None, frozenset[str]()

@@ -63,6 +63,11 @@ MODEL_OPTIONS: dict[str, dict[str, Any]] = {
         "choices": ("window", "truncate"),
         "help": "read a long document in overlapping windows and take the best score, or cut it",
     },
+    "window_score": {
+        "choices": ("max", "mean", "first"),
+        "help": "score of a document in windows: the best window's (as without this option), the mean of all, or the "
+        "first one's, which alone is then read; adds the columns best_window and best_window_token",
+    },
     "activation": {
         "choices": ("none", "sigmoid"),
         "help": "write the model's raw logit, or a score between 0 and 1 made of it",

@@ -26,6 +26,7 @@ class ScoringRequest(RunRequest):
     max_query_length: int | None = None
     max_doc_length: int | None = None
     long_documents: str | None = None
+    window_score: str | None = None
     activation: str | None = None
     group_size: int | None = None
     special_tokens: str | None = None

@@ -17,7 +17,7 @@ from eval.ranking.runs import open_source
 from tests.support import tiny
 from tests.support.input_files import candidate, flat_table, nested_table, pair, query, write
 from tests.support.job_run import letters, parts, reasons, report, rerank, rows, scores, write_letters
-from transforms.schema import SCORED
+from transforms.schema import BEST_WINDOW, SCORED
 from transforms.scoring import Reranker
 
 SCIFACT = Path(__file__).parents[1] / "data" / "scifact_10x30.parquet"
@@ -314,6 +314,34 @@ def test_a_document_of_too_many_windows_has_no_made_up_count(tmp_path: Path, mod
     assert [row["doc_id"] for row in rows(tmp_path / "out")] == ["short"]
     (lost,) = rows(tmp_path / "out", "rejected")
     assert (lost["doc_id"], lost["reason"]) == ("long", "too_long")
+
+
+def test_best_windows_are_columns_of_a_job_that_asks_for_them(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also of a shard without any pair."""
+    lists = [query("q", [candidate("a", "b " * 40), candidate("c", "d")]), query("none", [candidate("a", None)])]
+    table = nested_table(lists).append_column("best_window", pa.array(["own", "own"]))
+    source = Path(write(tmp_path / "in.parquet", table, row_group_size=1))
+    options = ("--max_length", "24", "--long_documents", "window")
+    assert rerank(source, tmp_path / "plain", model, *options) == 0
+    assert rerank(source, tmp_path / "asked", model, *options, "--window_score", "max", "--keep_columns", "query") == 0
+    plain, asked = rows(tmp_path / "plain"), rows(tmp_path / "asked")
+    found = {row["doc_id"]: (row["windows"], row.pop("best_window"), row.pop("best_window_token")) for row in asked}
+    assert [row | {"query": None} for row in plain] == [row | {"query": None} for row in asked]
+    assert found["c"] == (1, 0, 0)
+    count, best, token = found["a"]
+    assert 0 <= best < count
+    assert (best == 0) == (token == 0)
+    schemas = [pq.read_schema(path) for path in sorted((tmp_path / "asked" / "scored").iterdir())]
+    assert len(schemas) == 2
+    for schema in schemas:
+        assert schema.remove_metadata() == pa.schema([*SCORED, *BEST_WINDOW, pa.field("query", pa.string())])
+    taken = (*options, "--window_score", "mean", "--keep_columns", "best_window")
+    assert rerank(source, tmp_path / "again", model, *taken) == 2
+    assert capsys.readouterr().err.endswith(
+        "error: --keep_columns best_window: --window_score gives the output such a column; leave it out\n"
+    )
 
 
 @pytest.mark.parametrize("flag", [(), ("--extend",), ("--overwrite",)])

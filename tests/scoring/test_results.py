@@ -4,13 +4,14 @@ from collections import Counter
 
 import numpy as np
 
-from transforms.schema import SCORED
+from transforms.schema import BEST_WINDOW, SCORED
 from transforms.scoring.results import LEDGER, Failure, Scores, concatenate
 
 
 def test_the_ledger_is_the_columns_of_the_output_behind_the_first_stage() -> None:
-    assert LEDGER == ("tokens", "truncated_tokens", "query_truncated_tokens", "windows", "group", "position")
-    assert list(LEDGER) == SCORED.names[6:]
+    always = ("tokens", "truncated_tokens", "query_truncated_tokens", "windows", "group", "position")
+    assert (*always, "best_window", "best_window_token") == LEDGER
+    assert list(LEDGER) == [*SCORED.names[6:], *BEST_WINDOW.names]
 
 
 def test_concatenate_shifts_failures_and_adds_up() -> None:

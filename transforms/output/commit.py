@@ -34,10 +34,12 @@ class Stamp(NamedTuple):
     Attributes:
         fingerprint: of the job, so that a part of another job, copied here, is not taken for one of it.
         version: see `schema.PART_VERSION`.
+        columns: of a scored part, before the kept ones.
     """
 
     fingerprint: str = ""
     version: int = PART_VERSION
+    columns: pa.Schema = SCORED
 
 
 UNSTAMPED = Stamp()  # of no job
@@ -47,7 +49,7 @@ def commit(
     output: str, shard: Shard, scores: Scores, top_k: int | None = None, stamp: Stamp = UNSTAMPED
 ) -> Counter[str]:
     """Writes the shard's part files and returns what `count` counted. The same arguments give the same bytes."""
-    scored, rejected = results(shard, scores, top_k)
+    scored, rejected = results(shard, scores, top_k, stamp.columns)
     counts = count(shard, scores, rejected)
     write_rejected(part_path(output, REJECTED_DIRECTORY, shard.name), rejected, stamp)
     write_scored(part_path(output, SCORED_DIRECTORY, shard.name), scored, record_of(shard, counts, stamp), stamp)
@@ -109,12 +111,14 @@ def rank(
     return order, (np.arange(len(order)) - first + 1).astype(np.int32)
 
 
-def results(shard: Shard, scores: Scores, top_k: int | None = None) -> tuple[pa.Table, pa.Table]:
+def results(
+    shard: Shard, scores: Scores, top_k: int | None = None, schema: pa.Schema = SCORED
+) -> tuple[pa.Table, pa.Table]:
     """The shard's scored and rejected rows.
 
     A pair that failed, or whose score is not finite, is rejected and never ranked. `top_k` shortens what is written of
     each query, not what is ranked. The kept columns, which stand last in the shard's tables, follow the columns of
-    SCORED, the query's before the pair's.
+    `schema`, the query's before the pair's.
     """
     _check_alignment(shard, scores)
     usable = _usable(scores)
@@ -134,8 +138,8 @@ def results(shard: Shard, scores: Scores, top_k: int | None = None) -> tuple[pa.
         "score": pa.array(scores.score[rows], pa.float32()),
         "first_stage_rank": pair_columns["first_stage_rank"],
         "first_stage_score": pair_columns["first_stage_score"],
-    } | {name: _ledger_column(scores, name, rows) for name in LEDGER}
-    required = pa.table([columns[field.name].cast(field.type) for field in SCORED], schema=SCORED)
+    } | {field.name: _ledger_column(scores, field, rows) for field in schema if field.name in LEDGER}
+    required = pa.table([columns[field.name].cast(field.type) for field in schema], schema=schema)
     extra = [_columns_after(query_columns, "n_pairs"), _columns_after(pair_columns, "source_row")]
     scored = pa.Table.from_arrays(
         [column for table in [required, *extra] for column in table.columns],
@@ -164,9 +168,9 @@ def _query_of_pairs(shard: Shard) -> NDArray[np.int64]:
     return np.repeat(np.arange(shard.queries.num_rows), shard.queries["n_pairs"].to_numpy())
 
 
-def _ledger_column(scores: Scores, name: str, rows: NDArray[np.int64]) -> pa.Array:
-    values = getattr(scores, name)
-    return pa.nulls(len(rows), SCORED.field(name).type) if values is None else pa.array(values[rows])
+def _ledger_column(scores: Scores, field: pa.Field, rows: NDArray[np.int64]) -> pa.Array:
+    values = getattr(scores, field.name)
+    return pa.nulls(len(rows), field.type) if values is None else pa.array(values[rows])
 
 
 def _columns_after(table: pa.Table, name: str) -> pa.Table:

@@ -134,7 +134,7 @@ def replace(output: str, shard: Shard, scores: Scores, top_k: int | None, stamp:
         stamp: likewise.
         retry: why.
     """
-    scored, rejected = results(shard, scores, top_k if shard.retried is None else None)
+    scored, rejected = results(shard, scores, top_k if shard.retried is None else None, stamp.columns)
     if shard.retried is None:
         counts = count(shard, scores, rejected)
     else:

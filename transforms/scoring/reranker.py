@@ -88,6 +88,10 @@ FAMILIES: dict[str, FamilyModule] = {
 }
 
 
+# Settings that the first jobs began without: in a fingerprint only where they are given.
+LATER = frozenset({"window_score"})
+
+
 @dataclass(frozen=True)
 class Specification:
     """A model to load, everything settled and checked that can be without loading it; a `ScorerSpecification`.
@@ -111,7 +115,9 @@ class Specification:
             "model": self.checkpoint.identity(),
             "like": self.model.name,
             "family": self.model.family,
-            "settings": asdict(self.settings),
+            "settings": {
+                name: value for name, value in asdict(self.settings).items() if name not in LATER or value is not None
+            },
         }
 
     def parameters(self) -> float:

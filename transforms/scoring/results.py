@@ -42,12 +42,14 @@ class Scores:
     windows: NDArray[np.int16] | None = None  # chunks that a long document was read in
     group: NDArray[np.int16] | None = None  # the listwise group, from 0 in each query
     position: NDArray[np.int16] | None = None  # the place in that group, from 0
+    best_window: NDArray[np.int16] | None = None  # the window with the highest score, from 0
+    best_window_token: NDArray[np.int32] | None = None  # the document's token at which it begins, from 0
     failures: dict[int, Failure] = field(default_factory=dict)  # index of the pair -> why it has no score
     counts: Counter[str] = field(default_factory=Counter)  # of `run_batches.run` or of an endpoint
     seconds: dict[str, float] = field(default_factory=dict)  # stage -> wall-clock seconds: tokenise, forward
 
 
-# The columns of SCORED that say what the model read of a pair.
+# The columns of SCORED and BEST_WINDOW that say what the model read of a pair.
 LEDGER = tuple(column.name for column in fields(Scores) if column.default is None)
 ARRAYS = ("score", *LEDGER)
 

@@ -109,6 +109,10 @@ def test_max_length_is_that_of_the_tokenizer_where_it_has_one(
             "--max_query_length 25: with --max_length 32 and --long_documents truncate it must be from 4 to 24",
         ),
         (
+            Settings(window_score="max"),
+            "--window_score max: needs --long_documents window; give that too",
+        ),
+        (
             Settings(max_query_length=17, long_documents="window"),
             "--max_query_length 17: with --max_length 32 and --long_documents window it must be from 4 to 16",
         ),
@@ -187,6 +191,40 @@ def test_the_best_window_is_the_score(xlm_roberta: Path) -> None:
     scores = reranker.score(query, windows)
     assert reranker.score(query, [" ".join(letters)]) == pytest.approx([max(scores)], abs=1e-5)
     assert abs(scores[0] - scores[1]) > 1e-3
+
+
+@pytest.mark.parametrize("window_score", ["max", "mean", "first"])
+def test_windows_make_the_score_that_was_asked_for(xlm_roberta: Path, window_score: str) -> None:
+    letters = "bcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcd"
+    query = "a b c"  # leaves 25 of the 55 tokens to a window, and an overlap of 6
+    ranges = ((0, 25), (19, 44), (30, 55))
+    apart = np.array(load(xlm_roberta).score(query, [" ".join(letters[start:end]) for start, end in ranges]))
+    reranker = load(xlm_roberta, long_documents="window", window_score=window_score)
+    scores = reranker.score_tasks([RankingTask(query, [" ".join(letters), "b", "\ud800"])])
+    expected = {"max": apart.max(), "mean": apart.mean(), "first": apart[0]}[window_score]
+    best = 0 if window_score == "first" else int(apart.argmax())
+    assert scores.score[0] == pytest.approx(expected, abs=1e-5)
+    assert scores.windows is not None
+    assert scores.truncated_tokens is not None
+    assert scores.best_window is not None
+    assert scores.best_window_token is not None
+    assert scores.windows.tolist() == [1 if window_score == "first" else 3, 1, 0]
+    assert scores.truncated_tokens.tolist() == [30 if window_score == "first" else 0, 0, 0]
+    assert scores.best_window.tolist() == [best, 0, 0]
+    assert scores.best_window_token.tolist() == [ranges[best][0], 0, 0]
+    assert [str(each.dtype) for each in (scores.best_window, scores.best_window_token)] == ["int16", "int32"]
+    assert scores.score[1] == pytest.approx(load(xlm_roberta, long_documents="window").score(query, ["b"])[0], abs=1e-5)
+    assert np.isnan(scores.score[2])
+    assert np.ptp(apart) > 1e-3
+
+
+def test_the_best_window_is_in_the_fingerprint_where_it_is_asked_for_alone(xlm_roberta: Path) -> None:
+    for options in ({"long_documents": "window"}, {"long_documents": "window", "window_score": "max"}):
+        settings = load(xlm_roberta, **options).specification.fingerprint()["settings"]
+        assert settings.get("window_score") == options.get("window_score")
+        assert set(settings) - {"window_score"} == {
+            *("max_length", "max_query_length", "long_documents", "truncation", "overlap_tokens", "activation")
+        }
 
 
 def test_sigmoid(bert: Path) -> None:

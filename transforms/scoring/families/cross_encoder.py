@@ -7,7 +7,9 @@ head's logit for the first token, or for the mean of all, or that logit's sigmoi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -44,6 +46,9 @@ class Settings:
             in overlapping windows and takes the best score.
         truncation: how "truncate" cuts: "longest_first" cuts the longer of query and document, then both
             (transformers' default), "only_document" cuts the query to three quarters of max_length, then the document.
+        window_score: of a document in windows "max" is the best window's score, "mean" the mean of all, "first" that of
+            the first, which alone is read (MaxP and FirstP of Dai and Callan, 2019, arXiv:1905.09217). None is "max"
+            without saying which window was best.
         overlap_tokens: of neighbouring windows, at most a quarter of a window.
         activation: "sigmoid" for a score between 0 and 1, "none" for the raw logit.
     """
@@ -51,6 +56,7 @@ class Settings:
     max_length: int | None = None
     max_query_length: int | None = None
     long_documents: Literal["truncate", "window"] = "truncate"
+    window_score: Literal["max", "mean", "first"] | None = None
     truncation: Literal["longest_first", "only_document"] = "longest_first"
     overlap_tokens: int = 80
     activation: Literal["sigmoid", "none"] = "none"
@@ -74,7 +80,8 @@ def cut(query: int, document: int, settings: Settings, template: Template) -> Cu
     if settings.long_documents == "window":
         limit = settings.max_length // 2 if settings.max_query_length is None else settings.max_query_length
         query = min(query, limit - template.alone)
-        return Cuts(query, windows(document, room - query, settings.overlap_tokens))
+        ranges = windows(document, room - query, settings.overlap_tokens)
+        return Cuts(query, ranges[:1] if settings.window_score == "first" else ranges)
     if settings.truncation == "only_document":
         limit = settings.max_length * 3 // 4 if settings.max_query_length is None else settings.max_query_length
         query = min(query, limit, room - 1)  # the document gets a token at least
@@ -93,6 +100,7 @@ class Prepared:
     owners: list[int]  # the pair of each sequence
     failures: dict[int, Failure]  # pair -> why it has no sequence
     ledger: NDArray[np.int32]  # shape [pairs, 4]: tokens, truncated tokens, the query's truncated tokens, windows
+    starts: list[int] = field(default_factory=list)  # the document's token at which each sequence begins
 
 
 class CrossEncoder:
@@ -143,10 +151,12 @@ class CrossEncoder:
                     continue
                 query_unseen, unseen = len(query) - cuts.query, len(document) - cuts.document[-1][1]
                 if self._loses_beginning:
-                    query, document = query[query_unseen:], document[unseen:]
+                    query = query[query_unseen:]
+                    document = document if self.settings.long_documents == "window" else document[unseen:]
                 chunks = [self._template.join(query[: cuts.query], document[start:end]) for start, end in cuts.document]
                 prepared.sequences += chunks
                 prepared.owners += [pair] * len(chunks)
+                prepared.starts += [start for start, _ in cuts.document]
                 prepared.ledger[pair] = (
                     sum(len(chunk.ids) for chunk in chunks),
                     unseen,
@@ -162,7 +172,7 @@ class CrossEncoder:
         return logits.sigmoid() if self.settings.activation == "sigmoid" else logits
 
     def finish(self, prepared: Prepared, rows: Sequence[Rows | None]) -> Scores:
-        """The best window of each pair is its score (windows: jina-reranker-v2's `rerank`)."""
+        """The score of each pair is its best window's (jina-reranker-v2's `rerank`), or as window_score says."""
         score = np.full(len(prepared.ledger), -np.inf, dtype=np.float32)
         failures = dict(prepared.failures)
         for owner, row in zip(prepared.owners, rows, strict=True):
@@ -170,6 +180,9 @@ class CrossEncoder:
                 failures[owner] = Failure("out_of_memory", "a sequence of the pair does not fit into memory alone")
             else:
                 score[owner] = np.maximum(score[owner], row[0, 0])  # a NaN window makes the pair NaN
+        best = None if self.settings.window_score is None else best_windows(prepared, rows)
+        if best is not None and self.settings.window_score == "mean":
+            score = best.mean
         score[list(failures)] = np.nan
         tokens, truncated, query_truncated, windows = prepared.ledger.T
         return Scores(
@@ -178,8 +191,36 @@ class CrossEncoder:
             truncated_tokens=truncated,
             query_truncated_tokens=query_truncated,
             windows=windows.astype(np.int16) if self.settings.long_documents == "window" else None,
+            best_window=None if best is None else best.number,
+            best_window_token=None if best is None else best.token,
             failures=failures,
         )
+
+
+class BestWindows(NamedTuple):
+    """Of each pair: the number of its best window, the document's token at which that begins, the mean of all scores.
+
+    Shape [pairs] each; 0 where no window has a score.
+    """
+
+    number: NDArray[np.int16]
+    token: NDArray[np.int32]
+    mean: NDArray[np.float32]
+
+
+def best_windows(prepared: Prepared, rows: Sequence[Rows | None]) -> BestWindows:
+    """Which window of each pair has the highest score, the first of those alike; see `CrossEncoder.finish`."""
+    pairs = len(prepared.ledger)
+    best = BestWindows(np.zeros(pairs, np.int16), np.zeros(pairs, np.int32), np.zeros(pairs, np.float32))
+    scored = zip(prepared.owners, prepared.starts, rows, strict=True)
+    for owner, group in groupby(scored, key=itemgetter(0)):
+        read = [(start, row[0, 0]) for _, start, row in group if row is not None]
+        if read:
+            starts, values = zip(*read, strict=True)
+            number = int(np.argmax(values))
+            best.number[owner], best.token[owner] = number, starts[number]
+            best.mean[owner] = np.mean(values, dtype=np.float64)
+    return best
 
 
 def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
@@ -204,6 +245,8 @@ def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
     longest = min(positions, stored) if isinstance(stored, int) else positions
     settings = replace(settings, max_length=longest if settings.max_length is None else settings.max_length)
     assert settings.max_length is not None
+    if settings.window_score and settings.long_documents != "window":
+        raise UserError(f"--window_score {settings.window_score}: needs --long_documents window; give that too")
     if not 16 <= settings.max_length <= positions:
         raise UserError(f"--max_length {settings.max_length}: {checkpoint.name} takes 16 to {positions} tokens")
     query, ceiling = settings.max_query_length, settings.max_length - 8
