@@ -11,13 +11,7 @@ from transforms.base.console import outlive_readers
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    return run_job(build_parser(), BenchmarkRequest, _do, arguments)
-
-
-def _do(request: BenchmarkRequest, words: list[str]) -> int:
-    from pipelines.benchmark.job import do  # takes seconds
-
-    return do(request, words)
+    return run_job(build_parser(), BenchmarkRequest, "pipelines.benchmark.job", arguments)
 
 
 if __name__ == "__main__":

@@ -16,11 +16,10 @@ from eval.table.cells import safe_name
 from pipelines.benchmark.entrants import CODE_MODEL, DataSet, FirstStage, code_task, first_stage
 from pipelines.benchmark.request import BenchmarkRequest
 from pipelines.benchmark.subprocess_job import ApartError, run_apart
-from pipelines.candidates.options import ANSWERS, QRELS, REPORT, build_parser, retriever
+from pipelines.candidates import job
+from pipelines.candidates.options import ANSWERS, QRELS, REPORT, retriever
 from pipelines.candidates.request import CandidatesRequest
-from pipelines.running.command import check
 from pipelines.running.options import RUN_OPTIONS
-from pipelines.running.runner import prepare
 from transforms.base import files
 from transforms.base.errors import UserError
 from transforms.base.json_text import parse
@@ -189,7 +188,7 @@ def candidates_of(data: DataSet, asked: BenchmarkRequest, output: str, beam: Seq
     if data.source is not None:
         print(f"candidates of {data.name}", flush=True)
         # Also where they are there: the job finds that they are done, or that they were made of something else.
-        run_apart(make_candidates, candidates_request(data, asked, output), beam)
+        run_apart(job.do_job, candidates_request(data, asked, output), beam)
     made = ready(data, asked, output)
     if made is None:
         raise ApartError("the job ended without an error, but left no _SUCCESS")
@@ -222,15 +221,3 @@ def rules(known: datasets.Dataset, stage: FirstStage) -> dict[str, Any]:
     """A known data set's own rules, which a directory in BEIR's layout does not say."""
     identical = {"exclude_identical_ids": bool(known.exclude_identical_ids)}
     return identical | ({"language": known.language} if stage.retriever == "bm25" else {})
-
-
-def make_candidates(request: CandidatesRequest, beam: Sequence[str]) -> int:
-    """The job that makes candidates, in whatever process; returns its exit code.
-
-    Raises:
-        UserError: a mistake that the user can fix.
-    """
-    from pipelines.candidates.job import do_job
-
-    check(request)
-    return do_job(request, prepare(build_parser(), request, beam))

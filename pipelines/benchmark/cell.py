@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,15 +15,13 @@ from eval.ranking.job_output import measure_job
 from eval.table.cells import Cell, safe_name
 from pipelines.benchmark.candidates import Candidates
 from pipelines.benchmark.entrants import Entrant, model_options
+from pipelines.benchmark.request import BenchmarkRequest
 from pipelines.rerank import RerankRequest
-from pipelines.rerank.job import do_job
-from pipelines.rerank.options import build_parser
 from pipelines.running import options as running_options
-from pipelines.running.command import check
-from pipelines.running.runner import prepare
 from transforms.base import files
 from transforms.base.errors import UserError
-from transforms.job import record as job
+from transforms.base.json_text import sha256
+from transforms.job.record import read_job
 from transforms.layout import REPORT
 from transforms.scoring.packed.execution import resolve
 from transforms.scoring.reranker import specify
@@ -118,9 +115,8 @@ class Work:
 def work_of(
     entrant: Entrant,
     candidates: Candidates,
-    asked: Mapping[str, Any],
-    run: Mapping[str, Any],
-    beam: Sequence[str],
+    request: BenchmarkRequest,
+    words: Sequence[str],
     machine: Machine,
 ) -> Work:
     """The cell of a model and a data set.
@@ -128,16 +124,22 @@ def work_of(
     Args:
         entrant: the model.
         candidates: of the data set.
-        asked: options of models, each taken where the model has it; None stands for one that is not given.
-        run: RUN_OPTIONS by name.
-        beam: options of Beam's runner.
+        request: of the benchmark; of its options of models each is taken where the model has it.
+        words: options of Beam's runner.
         machine: what it runs on.
 
     Raises:
         UserError: the model is unavailable, or cannot run so.
     """
     model = settled(entrant, machine).model
-    return Work(entrant, candidates, model_options(model, candidates.data.name, asked), run, tuple(beam), machine)
+    options = model_options(model, candidates.data.name, asked_of_models(request))
+    run = {name: getattr(request, name) for name in RUN_OPTIONS}
+    return Work(entrant, candidates, options, run, tuple(words), machine)
+
+
+def asked_of_models(request: BenchmarkRequest) -> dict[str, Any]:
+    """The models' own settings by name; None stands for one that is not given."""
+    return {name: getattr(request, name) for name in running_options.MODEL_OPTIONS}
 
 
 def settled(entrant: Entrant, machine: Machine) -> ScorerSpecification:
@@ -164,16 +166,6 @@ def check_asked(entrants: Sequence[Entrant], asked: Mapping[str, Any], machine: 
         raise UserError(f"{', '.join(foreign)}: applies to none of the models; leave it out")
 
 
-def rerank(request: RerankRequest, beam: Sequence[str]) -> int:
-    """The main job, in whatever process; returns its exit code.
-
-    Raises:
-        UserError: a mistake that the user can fix.
-    """
-    check(request)
-    return int(not do_job(request, prepare(build_parser(), request, beam)).complete)
-
-
 def make_cell(work: Work, output: str, price_per_hour: float | None) -> Cell:
     """The cell of a finished job.
 
@@ -186,7 +178,7 @@ def make_cell(work: Work, output: str, price_per_hour: float | None) -> Cell:
         UserError: the job's output and the judgements do not go together.
     """
     directory, candidates, data = work.job_directory(output), work.candidates, work.candidates.data
-    done = job.read_job(directory)
+    done = read_job(directory)
     assert done is not None
     report = json.loads(files.read_text(files.join(directory, REPORT)))
     measured = measure_job(
@@ -272,7 +264,7 @@ def priced(run: Mapping[str, Any], pairs: int, price_per_hour: float | None) -> 
 
 
 def _hash(decisive: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
+    return sha256(decisive)[:16]
 
 
 @cache

@@ -8,143 +8,99 @@ table results/` makes the comparison of it.
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
-from functools import partial
-from typing import Any
-
-from apache_beam.io.filesystems import FileSystems
 
 from eval.ranking.summary import HEADINGS
 from eval.table.cells import Cell, Failure, cell_path
-from pipelines.benchmark.candidates import Candidates, candidates_of, ready
-from pipelines.benchmark.cell import (
-    RUN_OPTIONS,
-    Machine,
-    Work,
-    check_asked,
-    make_cell,
-    priced,
-    rerank,
-    settled,
-    work_of,
-)
-from pipelines.benchmark.entrants import DataSet, Entrant, data_sets, entrant
-from pipelines.benchmark.options import build_parser
+from pipelines.benchmark.candidates import Candidates, candidates_of
+from pipelines.benchmark.cell import Machine, Work, make_cell, priced, settled
+from pipelines.benchmark.entrants import DataSet, Entrant
 from pipelines.benchmark.plan import known_cell, plan
+from pipelines.benchmark.prepared import Prepared, prepare
 from pipelines.benchmark.request import BenchmarkRequest
 from pipelines.benchmark.subprocess_job import ApartError, run_apart
-from pipelines.running.beam_options import parse
-from pipelines.running.options import MODEL_OPTIONS, names_of
-from pipelines.running.runner import runner_of
+from pipelines.rerank import job
 from transforms.base import files
 from transforms.base.errors import UserError, one_line
 from transforms.base.hub import from_cache_alone
+from transforms.base.json_text import indented
 from transforms.job.lock import lock
 from transforms.layout import SUCCESS
 
 NOT_FINISHED = "begun anew with other options or data, and not finished"
 
 
-def do(request: BenchmarkRequest, words: Sequence[str]) -> int:
+def do_job(request: BenchmarkRequest, words: Sequence[str]) -> int:
     """Make the cells that are missing, or plan them; returns the exit code.
 
     Args:
-        request: of the benchmark.
-        words: for Beam, in each of the jobs.
+        request: what to do.
+        words: options of Beam's runner, as on a command line, for each of the jobs.
 
     Raises:
         UserError: a mistake that the user can fix.
-        KeyboardInterrupt: the user stopped it.
+        KeyboardInterrupt: the user stopped it, after the shard in hand.
     """
-    beam_options = parse(words, names_of(build_parser()))
-    FileSystems.set_options(beam_options)  # as each job does for itself
-    _, local = runner_of(beam_options)
-    entrants = distinct("--models", [entrant(text) for text in request.models])
-    sets = distinct("--datasets", [data for text in request.datasets for data in data_sets(text)])
-    output = files.absolute(request.output)
-    there = {data: ready(data, request, output) for data in sets}  # a mistyped path shows before hours of work
-    machine = Machine(request.device, request.dtype, request.attention, elsewhere=not local)
-    asked = {name: getattr(request, name) for name in MODEL_OPTIONS}
-    run = {name: getattr(request, name) for name in RUN_OPTIONS}
-    work = partial(work_of, asked=asked, run=run, beam=words, machine=machine)
-    if request.plan:
-        with from_cache_alone():
-            check_asked(entrants, asked, machine)
-            print(plan(output, entrants, there, request, work, machine))
-        return 0
-    check_asked(entrants, asked, machine)
-    with lock(output):
-        return do_benchmark(output, entrants, sets, request, words, work, machine)
+    prepared = prepare(request, words)
+    return estimate(prepared) if request.plan else run(prepared)
 
 
-def distinct(option: str, named: list[Any]) -> list[Any]:
-    """The same, after a check that no two have one name.
-
-    Raises:
-        UserError: two have.
-    """
-    names = [each.name for each in named]
-    for name in names:
-        if names.count(name) > 1:
-            raise UserError(f"{option}: {name} is there twice; leave one out, or name it otherwise with NAME=...")
-    return named
+def estimate(prepared: Prepared) -> int:
+    """Report what would run, as far as it can be known from what is on this machine; nothing is written."""
+    with from_cache_alone():
+        print(plan(prepared))
+    return 0
 
 
-def do_benchmark(
-    output: str,
-    entrants: Sequence[Entrant],
-    sets: Sequence[DataSet],
-    request: BenchmarkRequest,
-    beam: Sequence[str],
-    work: Callable[[Entrant, Candidates], Work],
-    machine: Machine,
-) -> int:
+def run(prepared: Prepared) -> int:
     """Do all cells, or what is missing of them; returns the exit code.
-
-    Args:
-        output: directory of the results.
-        entrants: the models.
-        sets: the data sets.
-        request: of the command.
-        beam: options of Beam's runner, as given.
-        work: the cell of a model and candidates.
-        machine: where the models run.
 
     Raises:
         KeyboardInterrupt: the user stopped it, after the shard in hand.
     """
-    failures: list[Failure] = []
-    lacking = unavailable(entrants, machine)  # before hours of work for them
-    number, total = 0, len(sets) * len(entrants)
-    for data in sets:
-        candidates: Candidates | str = "no candidates: all models are unavailable"
-        try:
-            if len(lacking) < len(entrants):
-                candidates = candidates_of(data, request, output, beam)
-        except Exception as error:
-            candidates = f"no candidates: {reason(error)}"
-        for model in entrants:
-            number += 1
-            print(f"[{number}/{total}] {model.name} on {data.name}", flush=True)
-            try:
-                if model in lacking:
-                    raise ApartError(lacking[model])
-                if isinstance(candidates, str):
-                    raise ApartError(candidates)
-                cell, old = do_cell(work(model, candidates), output, request.price_per_hour)
-                print(f"{in_a_line(cell)}{', done before' if old else ''}", flush=True)
-            except Exception as error:
-                failures.append(Failure(model.name, data.name, reason(error)))
-                print(f"failed: {failures[-1].failed}", file=sys.stderr, flush=True)
-                note_failure(output, failures[-1])
+    with lock(prepared.output):
+        missing = unavailable(prepared.entrants, prepared.machine)  # before hours of work for them
+        number, failures = 0, []
+        for data in prepared.data_sets:
+            if len(missing) < len(prepared.entrants):
+                candidates = candidates_or_reason(data, prepared)
+            else:
+                candidates = "no candidates: all models are unavailable"
+            for model in prepared.entrants:
+                number += 1
+                print(f"[{number}/{prepared.cells}] {model.name} on {data.name}", flush=True)
+                try:
+                    if model in missing:
+                        raise ApartError(missing[model])
+                    if isinstance(candidates, str):
+                        raise ApartError(candidates)
+                    cell, old = do_cell(prepared.work(model, candidates), prepared)
+                    print(f"{in_a_line(cell)}{', done before' if old else ''}", flush=True)
+                except Exception as error:
+                    failures.append(Failure(model.name, data.name, reason(error)))
+                    print(f"failed: {failures[-1].failed}", file=sys.stderr, flush=True)
+                    note_failure(prepared.output, failures[-1])
+        return finish(prepared, failures)
+
+
+def finish(prepared: Prepared, failures: Sequence[Failure]) -> int:
+    """Report how it went; returns the exit code."""
     for failure in failures:
         print(f"error: {failure.model} on {failure.dataset}: {failure.failed}", file=sys.stderr)
-    print(f"{total - len(failures)} of {total} cells done; python -m eval table {request.output} shows them")
+    done, total = prepared.cells - len(failures), prepared.cells
+    print(f"{done} of {total} cells done; python -m eval table {prepared.request.output} shows them")
     return 1 if failures else 0
+
+
+def candidates_or_reason(data: DataSet, prepared: Prepared) -> Candidates | str:
+    """A data set's candidates, made if need be, or why there are none."""
+    try:
+        return candidates_of(data, prepared.request, prepared.output, prepared.words)
+    except Exception as error:
+        return f"no candidates: {reason(error)}"
 
 
 def unavailable(entrants: Sequence[Entrant], machine: Machine) -> dict[Entrant, str]:
@@ -166,7 +122,7 @@ def reason(error: Exception) -> str:
     return one_line(error)
 
 
-def do_cell(work: Work, output: str, price_per_hour: float | None) -> tuple[Cell, bool]:
+def do_cell(work: Work, prepared: Prepared) -> tuple[Cell, bool]:
     """A cell, and whether it was done before.
 
     Raises:
@@ -174,22 +130,23 @@ def do_cell(work: Work, output: str, price_per_hour: float | None) -> tuple[Cell
         ApartError: its job failed or died.
         KeyboardInterrupt: the user stopped it.
     """
+    output, price_per_hour = prepared.output, prepared.request.price_per_hour
     path = cell_path(output, work.entrant.name, work.candidates.data.name)
     found = known_cell(path)
     if isinstance(found, Cell) and found.fingerprint == work.fingerprint:
         price = found.run["price_per_hour"] if price_per_hour is None else price_per_hour
         cell = replace(found, run=priced(found.run, found.pairs, price), outdated=None)
         if cell != found:
-            write_json(path, asdict(cell))
+            write_cell(path, cell)
         return cell, True
     if isinstance(found, Cell):
-        write_json(path, asdict(replace(found, outdated=NOT_FINISHED)))
+        write_cell(path, replace(found, outdated=NOT_FINISHED))
     if not files.exists(files.join(work.job_directory(output), SUCCESS)):
-        code = run_apart(rerank, work.request(output), work.beam)
+        code = run_apart(job.do_job, work.request(output), work.beam)
         if code:
             raise ApartError(f"its job ended with exit code {code}, see above")
     cell = make_cell(work, output, price_per_hour)
-    write_json(path, asdict(cell))
+    write_cell(path, cell)
     return cell, False
 
 
@@ -204,9 +161,9 @@ def note_failure(output: str, failure: Failure) -> None:
     """Keep why a cell is missing, or why the one that was measured with other options or data is not done again."""
     path = cell_path(output, failure.model, failure.dataset)
     found = known_cell(path)
-    kept = asdict(replace(found, outdated=failure.failed)) if isinstance(found, Cell) else failure._asdict()
-    write_json(path, kept)
+    write_cell(path, replace(found, outdated=failure.failed) if isinstance(found, Cell) else failure)
 
 
-def write_json(path: str, content: Mapping[str, Any]) -> None:
-    files.write_text_atomically(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+def write_cell(path: str, cell: Cell | Failure) -> None:
+    content = asdict(cell) if isinstance(cell, Cell) else cell._asdict()
+    files.write_text_atomically(path, indented(content))

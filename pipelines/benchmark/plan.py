@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from eval.ranking.summary import align
 from eval.table.cells import Cell, Failure, cell_files, read_cell
-from pipelines.benchmark.candidates import Candidates
-from pipelines.benchmark.cell import Machine, Work, settled
+from pipelines.benchmark.cell import Machine, settled
 from pipelines.benchmark.entrants import DataSet, Entrant
-from pipelines.benchmark.request import BenchmarkRequest
+from pipelines.benchmark.prepared import Prepared
 from pipelines.rerank.dry_run import duration
 from transforms.base import files
 from transforms.base.errors import UserError
-from transforms.job import record as job
+from transforms.job.record import read_job
 from transforms.output.parts import committed
 from transforms.scoring.weights.checkpoints import is_hub_id
 
@@ -56,38 +55,26 @@ class Pairs(NamedTuple):
     counted: bool
 
 
-def plan(
-    output: str,
-    entrants: Sequence[Entrant],
-    there: Mapping[DataSet, Candidates | None],
-    request: BenchmarkRequest,
-    work: Callable[[Entrant, Candidates], Work],
-    machine: Machine,
-) -> str:
+def plan(prepared: Prepared) -> str:
     """What would be done, in lines for people, as far as it can be known from what is on this machine.
-
-    Args:
-        output: directory of the results.
-        entrants: the models.
-        there: data sets, and their candidates where these are made.
-        request: of the command.
-        work: the cell of a model and candidates.
-        machine: where the models would run.
 
     Raises:
         UserError: a model is not there.
     """
+    request, output, entrants = prepared.request, prepared.output, prepared.entrants
     asked: dict[tuple[str, str], Asked] = {}
     for model in entrants:
-        if not is_here(model, machine):
+        if not is_here(model, prepared.machine):
             continue
-        for data, found in there.items():
-            if found is not None:
-                cell = work(model, found)
+        for data, candidates in prepared.data_sets.items():
+            if candidates is not None:
+                cell = prepared.work(model, candidates)
                 asked[model.name, data.name] = Asked(cell.fingerprint, scored_pairs(cell.job_directory(output)))
     pairs = {
-        data.name: Pairs(most_pairs(data, request.depth), False) if found is None else Pairs(found.pairs, True)
-        for data, found in there.items()
+        data.name: Pairs(most_pairs(data, request.depth), False)
+        if candidates is None
+        else Pairs(candidates.pairs, True)
+        for data, candidates in prepared.data_sets.items()
     }
     names = [model.name for model in entrants]
     cells = finished(output)
@@ -113,7 +100,7 @@ def most_pairs(data: DataSet, depth: int) -> int | None:
 
 def scored_pairs(directory: str) -> int:
     """The pairs that the job of a cell has scored; None where it has no job."""
-    begun = job.read_job(directory)
+    begun = read_job(directory)
     return sum(part.counts["pairs"] for part in committed(directory, begun.fingerprint).values()) if begun else 0
 
 

@@ -16,10 +16,10 @@ from multiprocessing.context import ForkServerContext, SpawnContext
 from types import FrameType
 from typing import Any
 
-from pipelines.running.stopping import STOPS
-from transforms.base.command import WorkerDiedError, set_up_logging, sigterm_stops
+from transforms.base.command import WorkerDiedError, set_up_logging
 from transforms.base.console import outlive_readers
 from transforms.base.errors import UserError, one_line
+from transforms.base.signals import STOPS, handled_by, sigterm_stops
 from transforms.base.temporary import remove_all
 
 # The server's socket is a file in a folder of the temporary one; a socket's name has 104 bytes at most on macOS and 108
@@ -67,8 +67,7 @@ def run_apart(work: Callable[..., int], *arguments: Any) -> int:
             with suppress(ProcessLookupError):  # it has just ended
                 os.kill(process.pid, number)
 
-    before = {number: signal.signal(number, pass_on) for number in STOPS}
-    try:
+    with handled_by(pass_on, *STOPS):
         process.start()
         theirs.close()
         if stop is not None:  # before there was a process to pass it on to
@@ -78,9 +77,6 @@ def run_apart(work: Callable[..., int], *arguments: Any) -> int:
         except EOFError:
             kind, answer = "dead", 0
         process.join()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
     # One that is interrupted while it starts dies of it in its own ways.
     if stop is not None:
         raise STOPS[stop]

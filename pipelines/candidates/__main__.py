@@ -11,15 +11,7 @@ from transforms.base.console import outlive_readers
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    parser = build_parser()
-
-    def do(request: CandidatesRequest, words: list[str]) -> int:
-        from pipelines.candidates.job import do_job  # takes seconds
-        from pipelines.running.runner import prepare
-
-        return do_job(request, prepare(parser, request, words))
-
-    return run_job(parser, CandidatesRequest, do, arguments)
+    return run_job(build_parser(), CandidatesRequest, "pipelines.candidates.job", arguments)
 
 
 if __name__ == "__main__":

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from eval.published.scores import DEPTH
 from pipelines.running.options import RUN_OPTIONS, is_given
-from pipelines.running.request import RunRequest
+from pipelines.running.request import JobRequest
 
 # Of a dense first stage: how its model reads a text.
 DENSE_FIELDS = ("max_length", "task", "size")
 
 
 @dataclass(frozen=True, kw_only=True)
-class CandidatesRequest(RunRequest):
+class CandidatesRequest(JobRequest):
     """A candidates job; each field is the option of its name, see docs/options.md for what it means and takes."""
 
     dataset: str | None = None
@@ -27,15 +27,11 @@ class CandidatesRequest(RunRequest):
     retriever: tuple[str, str]
     depth: int = DEPTH
     exclude_identical_ids: bool | None = None
-    revision: str | None = None
-    model_like: str | None = None
     embeddings: str | None = None
     max_length: int | None = None
     task: str | None = None
     size: int | None = None
-    output: str
     shard_documents: int = 16_384
-    overwrite: bool = False
 
     def complaints(self) -> Iterator[str]:
         """What of it does not go together, a part of a line each."""
@@ -54,3 +50,29 @@ class CandidatesRequest(RunRequest):
         if kind != "dense" and unused:
             verb, them = ("applies", "it") if len(unused) == 1 else ("apply", "them")
             yield f"{', '.join(f'--{name}' for name in unused)} {verb} to a dense first stage; leave {them} out"
+
+    def complaints_elsewhere(self) -> Iterator[str]:
+        """Data sets by name come to this machine's disk."""
+        if self.dataset:
+            yield (
+                "--dataset: its files come to this machine's disk, which workers do not see; give --corpus and "
+                "--queries"
+            )
+
+    def scorer(self) -> str | None:
+        """The model of a dense first stage."""
+        kind, model = self.retriever
+        return model if kind == "dense" else None
+
+    def paths(self) -> Iterator[tuple[str, str]]:
+        """Those of the output, the texts and their judgements, kept embeddings, and a first stage's run."""
+        kind, run = self.retriever
+        named = {
+            "output": (self.output,),
+            "corpus": self.corpus,
+            "queries": self.queries,
+            "qrels": self.qrels,
+            "embeddings": (self.embeddings,) if self.embeddings else (),
+            "retriever": (run,) if kind == "run" else (),
+        }
+        yield from ((f"--{name}", path) for name, paths in named.items() for path in paths)

@@ -41,14 +41,10 @@ def rerank(request: RerankRequest, beam: Sequence[str] = ()) -> Finished:
         UserError: a field has a value that its option does not take, or another mistake that can be fixed.
         KeyboardInterrupt: it was stopped, after the shard in hand.
     """
-    from pipelines.rerank.job import do_job  # takes seconds, as do the next
+    from pipelines.rerank import job  # takes seconds
     from pipelines.rerank.options import build_parser
-    from pipelines.running.command import check
     from pipelines.running.options import request_of, split, words_of
-    from pipelines.running.runner import prepare
 
     parser = build_parser()
     options, _ = split(parser, words_of(parser, request))  # each value is checked as the command line's is
-    request = request_of(RerankRequest, options)
-    check(request)
-    return do_job(request, prepare(parser, request, beam))
+    return job.rerank(request_of(RerankRequest, options), beam)

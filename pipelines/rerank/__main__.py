@@ -11,15 +11,7 @@ from transforms.base.console import outlive_readers
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    parser = build_parser()
-
-    def do(request: RerankRequest, words: list[str]) -> int:
-        from pipelines.rerank.job import do_job  # takes seconds
-        from pipelines.running.runner import prepare
-
-        return int(not do_job(request, prepare(parser, request, words)).complete)
-
-    return run_job(parser, RerankRequest, do, arguments)
+    return run_job(build_parser(), RerankRequest, "pipelines.rerank.job", arguments)
 
 
 if __name__ == "__main__":

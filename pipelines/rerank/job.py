@@ -16,16 +16,16 @@ from functools import partial
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
-from apache_beam.runners.runner import PipelineRunner
 
 from pipelines.rerank import Finished, dry_run
+from pipelines.rerank.options import build_parser
 from pipelines.rerank.request import OUTPUT_FIELDS, RerankRequest
 from pipelines.rerank.run_file import check_ids, check_run_file
 from pipelines.running import dataflow
 from pipelines.running.model import specify_for_job
 from pipelines.running.options import MODEL_OPTIONS, RUN_OPTIONS, is_given
 from pipelines.running.progress_line import progress_line
-from pipelines.running.runner import run_graph, runner_of
+from pipelines.running.runner import Runner, prepare_runner, run_graph
 from pipelines.running.stopping import stop_on_interrupt
 from transforms.base import files
 from transforms.base.errors import UserError
@@ -36,8 +36,7 @@ from transforms.input.named import input_files
 from transforms.input.plan import Unit, load_plan, plan, save_plan
 from transforms.input.regroup import regroup
 from transforms.input.template import parse_template
-from transforms.job import directory
-from transforms.job import record as job
+from transforms.job import directory, record
 from transforms.layout import JOB, RERANKING, SUCCESS
 from transforms.output import report
 from transforms.output import retry as retrying
@@ -65,9 +64,7 @@ class Prepared:
 
     Attributes:
         request: what was asked for.
-        beam: options of Beam's runner.
         runner: what runs it.
-        local: whether its workers are processes of this machine.
         output: the job's directory, absolute.
         inputs: the input files.
         reading: how they become shards.
@@ -76,14 +73,12 @@ class Prepared:
     """
 
     request: RerankRequest
-    beam: PipelineOptions
-    runner: PipelineRunner
-    local: bool
+    runner: Runner
     output: str
     inputs: tuple[InputFile, ...]
     reading: Reading
     specification: ScorerSpecification
-    begun: job.Job | None
+    begun: record.Job | None
 
     @property
     def batch_is_open(self) -> bool:
@@ -91,24 +86,33 @@ class Prepared:
         return self.begun is None and not is_given(self.request, "batch_tokens")
 
 
-def do_job(request: RerankRequest, beam_options: PipelineOptions) -> Finished:
+def do_job(request: RerankRequest, words: Sequence[str]) -> int:
+    """Do the job, or what is missing of it, as `rerank` does; returns the exit code."""
+    return int(not rerank(request, words).complete)
+
+
+def rerank(request: RerankRequest, words: Sequence[str]) -> Finished:
     """Do the job, or what is missing of it.
+
+    Args:
+        request: what to do.
+        words: options of Beam's runner, as on a command line.
 
     Raises:
         UserError: a mistake that the user can fix.
         KeyboardInterrupt: the user stopped it, after the shard in hand.
     """
-    prepared = prepare(request, beam_options)
+    prepared = prepare(request, words)
     return estimate(prepared) if request.dry_run else run(prepared)
 
 
-def prepare(request: RerankRequest, beam_options: PipelineOptions) -> Prepared:
+def prepare(request: RerankRequest, words: Sequence[str]) -> Prepared:
     """Check all that can be checked before the model is loaded; nothing is written.
 
     Raises:
         UserError: a mistake that the user can fix.
     """
-    runner, local = runner_of(beam_options)
+    runner = prepare_runner(request, words, build_parser())
     template = None if request.text_template is None else parse_template(request.text_template)
     reading = Reading(request.keep_columns, template, request.shard_pairs)
     output = files.absolute(request.output)
@@ -116,16 +120,16 @@ def prepare(request: RerankRequest, beam_options: PipelineOptions) -> Prepared:
     directory.check_inputs(output, (file.path for file in inputs))
     if request.run_file is not None:
         check_run_file(request.run_file, inputs, output)
-    begun = None if request.overwrite else job.read_job(output)
+    begun = None if request.overwrite else record.read_job(output)
     if request.extend and begun is not None:
         check_extension(output, begun, inputs)
-    specification = specify_model(request, begun, elsewhere=not local and not request.dry_run)
+    specification = specify_model(request, begun, elsewhere=not runner.local and not request.dry_run)
     columns = scored_columns(specification.fingerprint()["settings"])
     if taken := [name for name in request.keep_columns if name in columns.names]:
         raise UserError(f"--keep_columns {taken[0]}: --window_score gives the output such a column; leave it out")
     if notice := licence_notice(specification.model):
         print(notice, file=sys.stderr)
-    return Prepared(request, beam_options, runner, local, output, tuple(inputs), reading, specification, begun)
+    return Prepared(request, runner, output, tuple(inputs), reading, specification, begun)
 
 
 def estimate(prepared: Prepared) -> Finished:
@@ -146,11 +150,11 @@ def run(prepared: Prepared) -> Finished:
         KeyboardInterrupt: the user stopped it, after the shard in hand.
     """
     request, output, inputs, reading = prepared.request, prepared.output, prepared.inputs, prepared.reading
-    specification, beam_options, local = prepared.specification, prepared.beam, prepared.local
-    if local and prepared.batch_is_open:
-        job.check_free(output, request.overwrite)
+    specification, runner = prepared.specification, prepared.runner
+    if runner.local and prepared.batch_is_open:
+        record.check_free(output, request.overwrite)
         specification = specification.with_best_batch()
-    wanted = job.new_job(
+    wanted = record.new_job(
         inputs,
         kind=RERANKING.kind,
         model=specification.fingerprint(),
@@ -161,13 +165,13 @@ def run(prepared: Prepared) -> Finished:
         part_version=PART_VERSION,
     )
     requested = {name: getattr(specification.execution, name) for name in RUN_OPTIONS if is_given(request, name)}
-    if request.overwrite and local and specification.hosted and files.exists(files.join(output, JOB)):
+    if request.overwrite and runner.local and specification.hosted and files.exists(files.join(output, JOB)):
         specification.load().score_tasks([CHECK])  # a refused key shows before anything is deleted
-    with job.open_job(
+    with record.open_job(
         output, wanted, requested=requested, overwrite=request.overwrite, extend=request.extend
     ) as current:
         start = time.monotonic()
-        in_order = job.in_job_order(current, inputs)
+        in_order = record.in_job_order(current, inputs)
         units = plan_units(output, in_order, request.keep_columns)
         if request.run_file is not None:
             check_ids(in_order)
@@ -185,7 +189,7 @@ def run(prepared: Prepared) -> Finished:
             if missing_work(units, parts):
                 files.delete([files.join(output, SUCCESS)])
             done = sum(part.counts["pairs"] for part in before.values())
-            with stop_on_interrupt(local) as folder, progress_line(folder, total_pairs(inputs), done):
+            with stop_on_interrupt(runner.local) as folder, progress_line(folder, total_pairs(inputs), done):
                 rerank = Rerank(
                     output,
                     specification,
@@ -194,14 +198,14 @@ def run(prepared: Prepared) -> Finished:
                     top_k=request.top_k,
                     stamp=stamp,
                     progress_folder=folder,
-                    resource_hints=dataflow.take_scoring_hints(beam_options),
+                    resource_hints=dataflow.take_scoring_hints(runner.options),
                     retry=retry,
                     retried=retried,
                 )
-                use_all_gpus(specification, beam_options)
+                use_all_gpus(specification, runner.options)
                 graph = partial(build, work=work, rerank=rerank)
-                metrics = run_graph(graph, prepared.runner, beam_options, NAMESPACE)
-            job.record_versions(output, current, "tokenising", tokenised_by(metrics))
+                metrics = run_graph(graph, runner, NAMESPACE)
+            record.record_versions(output, current, "tokenising", tokenised_by(metrics))
             parts = committed(output, current.fingerprint, whole=before.keys())
             if lost := missing_work(units, parts):
                 raise RuntimeError(f"the run ended without an error, but {lost[0].unit.name} was not committed")
@@ -209,7 +213,7 @@ def run(prepared: Prepared) -> Finished:
         return finish(output, parts, before, metrics, time.monotonic() - start, request)
 
 
-def check_extension(output: str, begun: job.Job, inputs: Sequence[InputFile]) -> None:
+def check_extension(output: str, begun: record.Job, inputs: Sequence[InputFile]) -> None:
     """Make sure that new files of flat input have new queries alone, whose rows stand together: what was done of the
     others would else be of a part of their pairs.
 
@@ -220,7 +224,7 @@ def check_extension(output: str, begun: job.Job, inputs: Sequence[InputFile]) ->
     added = [file for file in inputs if file.path not in known]
     if not added or all(file.layout == "nested" for file in inputs) or not known <= {file.path for file in inputs}:
         return
-    before = job.in_job_order(begun, inputs)
+    before = record.in_job_order(begun, inputs)
     made = load_plan(output, before) or plan(before)
     if not made.contiguous:
         raise UserError("--extend: rows of the job's own queries do not stand together; give another --output")
@@ -233,7 +237,7 @@ def check_extension(output: str, begun: job.Job, inputs: Sequence[InputFile]) ->
         )
 
 
-def specify_model(request: RerankRequest, begun: job.Job | None, elsewhere: bool = False) -> ScorerSpecification:
+def specify_model(request: RerankRequest, begun: record.Job | None, elsewhere: bool = False) -> ScorerSpecification:
     """The model that the request names, see `specify_for_job`, checked against the order of candidates.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pipelines.running.request import ScoringRequest
+from pipelines.running.request import JobRequest, ScoringRequest
 from transforms.base.errors import UserError
 from transforms.input.template import parse_template
 from transforms.schema import Reason
@@ -17,7 +17,7 @@ OUTPUT_FIELDS = ("keep_columns", "text_template", "candidate_order", "top_k", "s
 
 
 @dataclass(frozen=True, kw_only=True)
-class RerankRequest(ScoringRequest):
+class RerankRequest(ScoringRequest, JobRequest):
     """A reranking job; each field is the option of its name, see docs/options.md for what it means and takes.
 
     Example:
@@ -27,16 +27,12 @@ class RerankRequest(ScoringRequest):
     """
 
     input: tuple[str, ...]
-    output: str
     keep_columns: tuple[str, ...] = ()
     text_template: str | None = None
     top_k: int | None = None
     run_file: str | None = None
     model: str
-    model_like: str | None = None
-    revision: str | None = None
     candidate_order: str = "best_first"
-    overwrite: bool = False
     extend: bool = False
     retry_rejected: Reason | None = None
     dry_run: bool = False
@@ -54,3 +50,12 @@ class RerankRequest(ScoringRequest):
         for name in PLAN_FIELDS:
             if getattr(self, name) is not None and not self.dry_run:
                 yield f"--{name}: it is for --dry_run alone; leave it out"
+
+    def scorer(self) -> str:
+        """The model, or the address of an API."""
+        return self.model
+
+    def paths(self) -> Iterator[tuple[str, str]]:
+        """--input and --output; --run_file is for this machine alone."""
+        yield from (("--input", path) for path in self.input)
+        yield "--output", self.output

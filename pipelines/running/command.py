@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+from typing import Protocol
 
 from pipelines.running.options import request_of, split
 from transforms.base.command import run_command
@@ -19,9 +20,6 @@ class Request(Protocol):
         """What of it does not go together, a part of a line each."""
 
 
-Checked = TypeVar("Checked", bound=Request)
-
-
 def check(request: Request) -> None:
     """Refuse a request with all that does not go together in it.
 
@@ -32,18 +30,14 @@ def check(request: Request) -> None:
         raise UserError("; ".join(complaints))
 
 
-def run_job(
-    parser: argparse.ArgumentParser,
-    kind: type[Checked],
-    do: Callable[[Checked, list[str]], int],
-    arguments: Sequence[str] | None,
-) -> int:
+def run_job(parser: argparse.ArgumentParser, kind: type[Request], job: str, arguments: Sequence[str] | None) -> int:
     """Run a job's command line (None: the process' own), which continues when it is given again.
 
     Args:
         parser: of our own options.
         kind: the dataclass of what they ask for.
-        do: the work, with the request and the words that are left for Beam; it imports what takes long.
+        job: the module whose `do_job` does the work, with the request and the words that are left for Beam, and returns
+            the exit code; it takes seconds to import.
         arguments: the command line.
 
     Returns:
@@ -55,7 +49,8 @@ def run_job(
         options, rest = split(parser, words)
         request = request_of(kind, options)
         check(request)
-        return do(request, rest)
+        code: int = import_module(job).do_job(request, rest)
+        return code
 
     again = "without --overwrite " if "--overwrite" in words else ""
     return run_command(work, f"the same command {again}continues")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from apache_beam.options.pipeline_options import (
     DebugOptions,
@@ -22,6 +21,7 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.transforms.resources import parse_resource_hints
 
 from pipelines.running.options import is_given
+from pipelines.running.request import JobRequest
 from transforms.base import files
 from transforms.base.errors import UserError, one_line
 from transforms.scoring.hosted import endpoint
@@ -37,8 +37,6 @@ _ACCELERATOR_FORM = "type:nvidia-l4;count:1;install-nvidia-driver"
 _SERVICE_ACCELERATOR = "worker_accelerator="
 # Memory of a worker: the weights of the largest models (4B parameters, 8 GB) pass through it, beside shards in hand.
 MIN_RAM = "16GB"
-# Options of our own that name files which workers read or write. Others (--run_file) are for this machine alone.
-_PATHS = ("input", "output", "corpus", "queries", "qrels", "embeddings")
 ONE_PROCESS = "no_use_multiple_sdk_containers"
 
 
@@ -46,18 +44,18 @@ def is_dataflow(options: PipelineOptions) -> bool:
     return (options.view_as(StandardOptions).runner or "").lower().removesuffix("runner") == "dataflow"
 
 
-def check(ours: Any, options: PipelineOptions) -> None:
+def check(request: JobRequest, options: PipelineOptions) -> None:
     """Refuse what cannot work on Dataflow; options for other runners pass.
 
     Args:
-        ours: the request of this project's command.
+        request: of the job.
         options: Beam's.
 
     Raises:
         UserError: with all that is wrong, in one line.
     """
     if is_dataflow(options) and (
-        wrong := [*_service(options), *_workers(options), *_model(ours, options), *_ends(ours)]
+        wrong := [*_service(options), *_workers(options), *_model(request, options), *_ends(request)]
     ):
         raise UserError(f"--runner {RUNNER}: {'; '.join(wrong)}")
     if (key := os.environ.get(KEY_VARIABLE)) and key in str(options.get_all_options(drop_default=True)):
@@ -134,10 +132,9 @@ def _workers(options: PipelineOptions) -> Iterator[str]:
         yield f"accelerator {accelerator!r}: give one such as '{_ACCELERATOR_FORM}', in quotes"
 
 
-def _model(ours: Any, options: PipelineOptions) -> Iterator[str]:
+def _model(request: JobRequest, options: PipelineOptions) -> Iterator[str]:
     """What is wrong with the model and where it is to run: machines that do not exist yet cannot be inspected."""
-    kind, retriever = getattr(ours, "retriever", None) or (None, None)
-    name = getattr(ours, "model", None) or (retriever if kind == "dense" else None)
+    name = request.scorer()
     accelerator = "accelerator" in _hints(options)
     if name is None or endpoint.is_address(name):
         if accelerator:
@@ -145,24 +142,19 @@ def _model(ours: Any, options: PipelineOptions) -> Iterator[str]:
         return
     if name not in EMBEDDED and os.path.isdir(name):
         yield f"--model {name} is on this machine's disk, which workers do not see; give a hub id"
-    if left := [f"--{option}" for option in ("device", "dtype", "attention") if not is_given(ours, option)]:
+    if left := [f"--{option}" for option in ("device", "dtype", "attention") if not is_given(request, option)]:
         yield f"give {', '.join(left)}: what workers have is not known here"
-    elif ours.device.startswith("cuda") and not accelerator:
-        yield f"--device {ours.device}: name the accelerator, --resource_hints='accelerator={_ACCELERATOR_FORM}'"
-    elif ours.device == "cpu" and accelerator:
+    elif request.device.startswith("cuda") and not accelerator:
+        yield f"--device {request.device}: name the accelerator, --resource_hints='accelerator={_ACCELERATOR_FORM}'"
+    elif request.device == "cpu" and accelerator:
         yield "--device cpu beside an accelerator; leave one of them out"
 
 
-def _ends(ours: Any) -> Iterator[str]:
+def _ends(request: JobRequest) -> Iterator[str]:
     """What is wrong with where the input is and the output goes."""
-    kind, run = getattr(ours, "retriever", None) or (None, None)
-    named = [(f"--{name}", getattr(ours, name, None) or []) for name in _PATHS]
-    named += [("--retriever", [run] if kind == "run" else [])]
-    for option, value in named:
-        for path in [value] if isinstance(value, str) else value:
-            if files.is_local(path):
-                yield f"{option} {path} is on this machine's disk, which workers do not see; give a gs:// path"
-            elif path.startswith("gs://") and not _BUCKET.fullmatch(path):
-                yield f"{option} {path}: no bucket has such a name"
-    if getattr(ours, "dataset", None):
-        yield "--dataset: its files come to this machine's disk, which workers do not see; give --corpus and --queries"
+    for option, path in request.paths():
+        if files.is_local(path):
+            yield f"{option} {path} is on this machine's disk, which workers do not see; give a gs:// path"
+        elif path.startswith("gs://") and not _BUCKET.fullmatch(path):
+            yield f"{option} {path}: no bucket has such a name"
+    yield from request.complaints_elsewhere()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from transforms.schema import PART_PAIRS
@@ -40,3 +42,29 @@ class ScoringRequest(RunRequest):
     endpoint_concurrency: int | None = None
     shard_pairs: int = PART_PAIRS
     max_rejected: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRequest(RunRequest, ABC):
+    """A job of one pipeline, whose workers may be on other machines."""
+
+    output: str
+    model_like: str | None = None
+    revision: str | None = None
+    overwrite: bool = False
+
+    @abstractmethod
+    def complaints(self) -> Iterator[str]:
+        """What of it does not go together, a part of a line each."""
+
+    def complaints_elsewhere(self) -> Iterator[str]:
+        """What of it works only where this process and the workers share a disk, a part of a line each."""
+        return iter(())
+
+    @abstractmethod
+    def scorer(self) -> str | None:
+        """The model that workers load, or the address that they ask; None where they need none."""
+
+    @abstractmethod
+    def paths(self) -> Iterator[tuple[str, str]]:
+        """The options that name what workers read or write, and each path."""

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import grpc
@@ -29,7 +29,9 @@ from apache_beam.transforms.resources import resource_hints_from_options
 
 from pipelines.running import dataflow, worker
 from pipelines.running.beam_options import parse
+from pipelines.running.command import check
 from pipelines.running.options import names_of
+from pipelines.running.request import JobRequest
 from transforms.base.command import WorkerDiedError
 from transforms.base.errors import UnavailableError, UserError, one_line
 from transforms.base.temporary import temporary_folder
@@ -42,12 +44,33 @@ _WAITS_FOR_WORKER = "run_worker"
 SECONDS_AFTER_A_DEATH = 5.0
 
 
-def prepare(parser: argparse.ArgumentParser, request: object, words: Sequence[str]) -> PipelineOptions:
-    """Beam's options from the words that a job's parser left. Files are read with these from here on.
+class Runner(NamedTuple):
+    """What runs a job's graph.
+
+    Attributes:
+        engine: Beam's runner.
+        options: Beam's, of all runners.
+        local: whether its workers are processes that this one starts.
+    """
+
+    engine: PipelineRunner
+    options: PipelineOptions
+    local: bool
+
+
+def prepare_runner(request: JobRequest, words: Sequence[str], parser: argparse.ArgumentParser) -> Runner:
+    """The runner for a job, all of whose options are checked. Files are read with Beam's options from here on.
+
+    Args:
+        request: of the job.
+        words: Beam's options, as on a command line.
+        parser: of the job's own options, which a mistyped word may mean.
 
     Raises:
-        UserError: an option that neither knows, or a value that cannot be, or that cannot work on the runner.
+        UserError: what does not go together in the request, an option that neither knows, a value that cannot be, or
+            that cannot work on the runner, or a runner that does not exist or loses data.
     """
+    check(request)
     beam_options = parse(words, names_of(parser))
     if (workers := beam_options.view_as(DirectOptions).direct_num_workers) < 0:
         raise UserError(f"--direct_num_workers {workers}: give a number of processes, or 0 for as many as cores")
@@ -57,7 +80,8 @@ def prepare(parser: argparse.ArgumentParser, request: object, words: Sequence[st
         raise UserError(f"--resource_hints: {one_line(error)}") from error
     dataflow.check(request, beam_options)
     FileSystems.set_options(beam_options)  # as Beam does in a pipeline, for the files that are read before it
-    return beam_options
+    engine, local = runner_of(beam_options)
+    return Runner(engine, beam_options, local)
 
 
 def runner_of(options: PipelineOptions) -> tuple[PipelineRunner, bool]:
@@ -84,9 +108,7 @@ def runner_of(options: PipelineOptions) -> tuple[PipelineRunner, bool]:
         raise UserError(f"--runner {name}: {one_line(error)}") from error
 
 
-def run_graph(
-    build: Callable[[beam.Pipeline], Any], runner: PipelineRunner, options: PipelineOptions, namespace: str
-) -> dict[str, int]:
+def run_graph(build: Callable[[beam.Pipeline], Any], runner: Runner, namespace: str) -> dict[str, int]:
     """Run the graph to its end; returns the run's counters of a namespace by name.
 
     Where Dataflow is asked for a template alone, that ends the command, as nothing is run.
@@ -94,8 +116,9 @@ def run_graph(
     Raises:
         UserError: a worker met a mistake that the user can fix.
     """
+    options = runner.options
     with temporary_folder() as folder:
-        pipeline = beam.Pipeline(runner=_with_workers(runner, options), options=options)
+        pipeline = beam.Pipeline(runner=_with_workers(runner.engine, options), options=options)
         os.rmdir(pipeline.local_tempdir)  # which Beam removes at a good end alone
         pipeline.local_tempdir = folder
         build(pipeline)

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from transforms.base.command import Terminated
+from transforms.base.signals import STOPS, handled_by
 from transforms.base.temporary import remove_all, temporary_folder
 from transforms.job.progress import request_stop
-
-STOPS: dict[int, type[KeyboardInterrupt]] = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
 
 
 @contextmanager
 def stop_on_interrupt(local: bool) -> Iterator[str | None]:
     """While the body runs, a first Ctrl-C or SIGTERM asks the workers to finish the shard in hand, and a second quits
-    at once.
+    at once. In another thread than the main one, which alone hears of signals, nothing is changed.
 
     Yields:
         The folder through which workers on this machine account for progress and are stopped, see
@@ -43,11 +40,7 @@ def stop_on_interrupt(local: bool) -> Iterator[str | None]:
             request_stop(folder)
             print("\ninterrupted: finishing the shard in hand; once more to quit at once", file=sys.stderr)
 
-        before = {number: signal.signal(number, interrupted) for number in STOPS}
-        try:
+        with handled_by(interrupted, *STOPS):
             yield folder
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
     if stop is not None:
         raise stop

@@ -21,17 +21,18 @@ from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
 from pipelines.benchmark import __main__ as benchmark
-from pipelines.benchmark import candidates as benchmark_candidates
 from pipelines.benchmark import cell as benchmark_cell
 from pipelines.benchmark.cell import Machine
 from pipelines.benchmark.entrants import entrant
 from pipelines.candidates import __main__ as candidates
+from pipelines.candidates.job import do_job as do_candidates
 from pipelines.candidates.request import CandidatesRequest
 from pipelines.rerank import RerankRequest
 from pipelines.rerank.__main__ import main
-from pipelines.rerank.job import build
+from pipelines.rerank.job import build, do_job
 from pipelines.rerank.options import build_parser
 from pipelines.running import dataflow
+from pipelines.running.options import request_of
 from pipelines.running.runner import run_to_end
 from tests.support.google_cloud import PROJECT, REGION, GoogleCloud, google_cloud
 from tests.support.job_run import letters, parts, rerank, write_letters
@@ -164,11 +165,8 @@ def test_data_sets_of_the_hub_are_refused(capsys: pytest.CaptureFixture[str]) ->
 @pytest.mark.parametrize(
     ("job", "request_"),
     [
-        (benchmark_cell.rerank, RerankRequest(input=("in",), output="out", model="small-cross-encoder")),
-        (
-            benchmark_candidates.make_candidates,
-            CandidatesRequest(dataset="beir/scifact", retriever=("bm25", ""), output="out"),
-        ),
+        (do_job, RerankRequest(input=("in",), output="out", model="small-cross-encoder")),
+        (do_candidates, CandidatesRequest(dataset="beir/scifact", retriever=("bm25", ""), output="out")),
     ],
 )
 def test_a_benchmarks_jobs_are_checked_too(job: Callable[[Any, list[str]], int], request_: Any) -> None:
@@ -208,7 +206,7 @@ def test_the_endpoints_key_is_refused_in_options(
 
 def test_a_complete_command_passes() -> None:
     ours, rest = build_parser().parse_known_args(command(COMPLETE))
-    dataflow.check(ours, PipelineOptions(rest))
+    dataflow.check(request_of(RerankRequest, ours), PipelineOptions(rest))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
 from pipelines.rerank.job import build
-from pipelines.running.runner import run_graph
+from pipelines.running.runner import Runner, run_graph
 from tests.support import tiny
 from tests.support.input_files import candidate, nested_table, query, write
 from transforms.input.inputs import inspect
@@ -30,7 +30,7 @@ def test_metrics_of_a_job(tmp_path: Path) -> None:
     specification = specify(str(tiny.bert(tmp_path / "model")), device="cpu", dtype="float32", options=options)
     rerank = Rerank(str(tmp_path / "out"), specification, Reading())
     graph = partial(build, work=[Work(unit, frozenset()) for unit in units], rerank=rerank)
-    metrics = run_graph(graph, FnApiRunner(), PipelineOptions([]), NAMESPACE)
+    metrics = run_graph(graph, Runner(FnApiRunner(), PipelineOptions([]), local=True), NAMESPACE)
 
     seconds = stage_seconds(metrics)
     assert set(seconds) == {"read", "tokenise", "forward", "write"}

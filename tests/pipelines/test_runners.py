@@ -17,7 +17,7 @@ from apache_beam.runners.portability.local_job_service import LocalJobServicer
 from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
 from apache_beam.transforms.environments import ExternalEnvironment
 
-from pipelines.rerank import job as command
+from pipelines.running import runner as runners
 from pipelines.running.runner import run_to_end
 from tests.support.job_run import parts, report, rerank, write_letters
 
@@ -72,7 +72,7 @@ def test_external_worker_pool(
     source: Path, in_memory: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, worker_pool: str
 ) -> None:
     runner = FnApiRunner(default_environment=ExternalEnvironment(worker_pool))
-    monkeypatch.setattr(command, "runner_of", lambda options: (runner, True))
+    monkeypatch.setattr(runners, "runner_of", lambda options: (runner, True))
     assert rerank(source, tmp_path / "out", MODEL, "--direct_num_workers=2") == 0
     assert parts(tmp_path / "out") == in_memory
 

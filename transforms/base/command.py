@@ -4,36 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable
 
 from transforms.base.errors import UnavailableError, UserError, one_line
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM came, which stops a job as Ctrl-C does."""
-
-
-def exit_code_of(stop: KeyboardInterrupt) -> int:
-    """That of a process which the signal ended, as shells say it."""
-    return 128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
-
-
-@contextmanager
-def sigterm_stops() -> Iterator[None]:
-    """While the body runs, SIGTERM raises Terminated, as Ctrl-C raises KeyboardInterrupt; also a decorator."""
-
-    def terminated(number: int, frame: FrameType | None) -> None:
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, terminated)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+from transforms.base.signals import exit_code_of, sigterm_stops
 
 
 class WorkerDiedError(UnavailableError):
