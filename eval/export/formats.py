@@ -51,7 +51,7 @@ class Format(NamedTuple):
         positives: whether its rows are of positives and negatives: "always", "if_judged" (with --qrels, else all
             documents of a list), or "never".
         texts: whether it holds texts.
-        columns: of a Parquet file, by the number of negatives.
+        columns: of a table, by the number of negatives.
     """
 
     file: str
@@ -170,13 +170,14 @@ def _flag_embedding(example: Example) -> Iterator[Row]:
 
 
 def _tevatron(example: Example) -> Iterator[Row]:
+    """Without the field `title`: Tevatron puts a space between that and the text, even where it is empty."""
     found = example.found
     sides = {"positive_passages": example.positives, "negative_passages": example.negatives}
     yield {
         "query_id": found.query_id,
         "query": found.query,
         **{
-            side: [{"docid": found.documents[place], "title": "", "text": example.text(place)} for place in places]
+            side: [{"docid": found.documents[place], "text": example.text(place)} for place in places]
             for side, places in sides.items()
         },
     }
@@ -203,6 +204,11 @@ def _predictions(example: Example) -> Iterator[Row]:
     yield {example.found.query_id: dict(zip(example.found.documents, example.scores, strict=True))}
 
 
+_PASSAGES = pa.list_(pa.struct({"docid": TEXT, "text": TEXT}))
+_REQUEST = {
+    "query": pa.struct({"text": TEXT, "qid": TEXT}),
+    "candidates": pa.list_(pa.struct({"docid": TEXT, "score": NUMBER, "doc": pa.struct({"contents": TEXT})})),
+}
 _PAIR = {"query": TEXT, "positive": TEXT, "negative": TEXT}
 FORMATS: Mapping[str, Format] = {
     "ids": Format(
@@ -245,13 +251,23 @@ FORMATS: Mapping[str, Format] = {
     ),
     "triplet": Format("train.parquet", "query, positive, negative: ranking losses", _triplet, columns=lambda _: _PAIR),
     "flagembedding": Format(
-        "train.jsonl", "query, pos, neg, pos_scores, neg_scores: FlagEmbedding 1.4", _flag_embedding, write_json_lines
+        "train.jsonl",
+        "query, pos, neg, pos_scores, neg_scores: FlagEmbedding 1.4",
+        _flag_embedding,
+        write_json_lines,
+        columns=lambda _: {"query": TEXT, "pos": TEXTS, "neg": TEXTS, "pos_scores": NUMBERS, "neg_scores": NUMBERS},
     ),
     "tevatron": Format(
         "train.jsonl",
         "query_id, query, positive_passages, negative_passages: Tevatron 0.1",
         _tevatron,
         write_json_lines,
+        columns=lambda _: {
+            "query_id": TEXT,
+            "query": TEXT,
+            "positive_passages": _PASSAGES,
+            "negative_passages": _PASSAGES,
+        },
     ),
     "mteb": Format(
         "predictions.json",
@@ -262,7 +278,14 @@ FORMATS: Mapping[str, Format] = {
         texts=False,
     ),
     "trec": Format("run.trec", "a TREC run", _run, write_run, positives="never", texts=False),
-    "rank_llm": Format("requests.jsonl", "requests of rank_llm 0.25", _rank_llm, write_json_lines, positives="never"),
+    "rank_llm": Format(
+        "requests.jsonl",
+        "requests of rank_llm 0.25",
+        _rank_llm,
+        write_json_lines,
+        positives="never",
+        columns=lambda _: _REQUEST,
+    ),
 }
 
 

@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass, field
 from typing import BinaryIO
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from eval.export.card import card
+from eval.export.card import Table, card
 from eval.export.formats import FORMATS, Example, Row, writer_of
 from eval.export.lists import ScoredList, finished_job, read_lists
 from eval.export.negatives import Miner, Mining
@@ -151,8 +152,10 @@ def export(request: Request) -> str:
     data = {"train": form.file} | {name: TABLES[name][0] for name in tables}
     options = {"qrels": request.qrels, "score_transform": request.score_transform}
     options |= {name: value for name, value in asdict(request.mining).items() if selection.mines}
-    is_table = form.file.endswith((".parquet", ".jsonl"))
-    text = card(job, request.form, form.about, data if is_table else {}, options, counts)
+    columns = {} if form.columns is None else {"train": form.columns(request.mining.num_negatives)}
+    columns |= {name: {TABLES[name][1]: pa.string(), "text": pa.string()} for name in tables}
+    opened = {name: Table(data[name], kinds) for name, kinds in columns.items()}
+    text = card(job, request.form, form.about, opened, options, counts)
     files.write_text_atomically(files.join(to, CARD), text)
     listed = ", ".join(f"{count:,} {name}" for name, count in counts.items())
     return f"{listed}\nwritten to {request.to}: {', '.join([*data.values(), CARD])}"

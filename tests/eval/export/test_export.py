@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from datasets import load_dataset
+from datasets import Features, List, Value, load_dataset
 from sentence_transformers import CrossEncoder
 from sentence_transformers.cross_encoder import losses
 from sentence_transformers.util import resolve_ids
@@ -133,9 +133,11 @@ def test_layouts_of_other_libraries(job: Path, tmp_path: Path, qrels: Path) -> N
     first, second, *_ = ranked(job, "q1")
     [row, _] = lines(export(job, tmp_path / "tevatron", "tevatron", "--qrels", str(qrels)) / "train.jsonl")
     assert row["query_id"] == "q1"
-    assert row["positive_passages"] == [{"docid": "d3", "title": "", "text": "f"}]
+    assert list(row) == ["query_id", "query", "positive_passages", "negative_passages"]
+    assert row["positive_passages"] == [{"docid": "d3", "text": "f"}]
     assert len(row["negative_passages"]) == 3
     requests = lines(export(job, tmp_path / "rank_llm", "rank_llm") / "requests.jsonl")
+    assert list(requests[0]) == ["query", "candidates"]
     assert requests[0]["query"] == {"text": "a", "qid": "q1"}
     assert requests[0]["candidates"][0] == {"docid": first[0], "score": first[1], "doc": {"contents": TEXTS[first[0]]}}
     predictions = json.loads((export(job, tmp_path / "mteb", "mteb") / "predictions.json").read_text())
@@ -144,6 +146,45 @@ def test_layouts_of_other_libraries(job: Path, tmp_path: Path, qrels: Path) -> N
     run = (export(job, tmp_path / "trec", "trec") / "run.trec").read_text().splitlines()
     assert run[1].split() == ["q1", "Q0", second[0], "2", f"{second[1]:.9g}", "rerank"]
     assert len(run) == 15
+
+
+TEXT, NUMBER = Value("string"), Value("float32")
+PASSAGES = List({"docid": TEXT, "text": TEXT})
+PAIR = {"query": TEXT, "positive": TEXT, "negative": TEXT}
+FEATURES: dict[tuple[str, str], dict[str, Any]] = {
+    ("ids", "train"): {"query_id": TEXT, "document_ids": List(TEXT), "scores": List(NUMBER)},
+    ("ids", "queries"): {"query_id": TEXT, "text": TEXT},
+    ("ids", "documents"): {"document_id": TEXT, "text": TEXT},
+    ("labeled-list", "train"): {"query": TEXT, "documents": List(TEXT), "scores": List(NUMBER)},
+    ("labeled-pair", "train"): {"query": TEXT, "document": TEXT, "score": NUMBER},
+    ("n-tuple", "train"): {
+        **{"query": TEXT, "positive": TEXT, "negative_1": TEXT, "negative_2": TEXT, "negative_3": TEXT},
+        "scores": List(NUMBER),
+    },
+    ("margin-mse", "train"): {**PAIR, "score": NUMBER},
+    ("triplet", "train"): PAIR,
+    ("flagembedding", "train"): {
+        **{"query": TEXT, "pos": List(TEXT), "neg": List(TEXT)},
+        **{"pos_scores": List(NUMBER), "neg_scores": List(NUMBER)},
+    },
+    ("tevatron", "train"): {
+        **{"query_id": TEXT, "query": TEXT},
+        **{"positive_passages": PASSAGES, "negative_passages": PASSAGES},
+    },
+    ("rank_llm", "train"): {
+        "query": {"text": TEXT, "qid": TEXT},
+        "candidates": List({"docid": TEXT, "score": NUMBER, "doc": {"contents": TEXT}}),
+    },
+}
+
+
+@pytest.mark.parametrize(("form", "name"), FEATURES)
+def test_datasets_opens_every_table_with_its_types(job: Path, tmp_path: Path, form: str, name: str) -> None:
+    to = export(job, tmp_path / "to", form)
+    found = load_dataset(str(to), name, split="train", cache_dir=str(tmp_path / "cache"))
+    assert found.features == Features(FEATURES[form, name])
+    assert len(found) > 0
+    assert {form for form, _ in FEATURES} == set(NAMES) - {"mteb", "trec"}  # which are no tables
 
 
 def test_scores_can_be_put_between_0_and_1(job: Path, tmp_path: Path) -> None:
