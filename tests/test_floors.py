@@ -48,6 +48,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "transforms.scoring.hosted": ("transforms.base", "transforms.scoring:contract"),
     "transforms.scoring": ("transforms.base", "transforms.scoring.*"),
     "transforms.input": ("transforms.base", "transforms:contract"),
+    "transforms.input.conversion": ("transforms.base", "transforms:contract", "transforms.input"),
     "transforms.job": ("transforms.base", "transforms:contract", "transforms.input"),
     "transforms.output": (
         "transforms.base",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 JOB, SUCCESS, REPORT, PLAN = "job.json", "_SUCCESS", "report.json", "_plan.parquet"
 SCORED_DIRECTORY, REJECTED_DIRECTORY, REGROUPED_DIRECTORY = "scored", "rejected", "_regrouped"
 RETRY, STAGED_DIRECTORY = "_retry.json", "_staged"
+CONVERTED_DIRECTORY = "_converted"  # input in other forms than Parquet, as Parquet
 CANDIDATES_DIRECTORY = "candidates"
 LOCK_NAMES = ("_lock", "_lock.json")  # on a local filesystem, elsewhere
 
@@ -44,6 +45,7 @@ class Layout:
         numbers: how many numbers a part's name has.
         files: what is made of the parts, or describes them.
         steps: directories with what its steps leave for each other.
+        made: directories with input that is made before the job begins.
     """
 
     kind: str
@@ -51,9 +53,10 @@ class Layout:
     numbers: int
     files: tuple[str, ...]
     steps: tuple[str, ...]
+    made: tuple[str, ...] = ()
 
     def names(self) -> set[str]:
-        return {JOB, *self.parts, *self.files, *self.steps, *LOCK_NAMES}
+        return {JOB, *self.parts, *self.files, *self.steps, *self.made, *LOCK_NAMES}
 
     def is_part(self, file_name: str) -> bool:
         """Whether a file's name is that of a part of such a job."""
@@ -67,6 +70,7 @@ RERANKING = Layout(
     numbers=3,
     files=(SUCCESS, REPORT, PLAN, RETRY),
     steps=(REGROUPED_DIRECTORY, STAGED_DIRECTORY),
+    made=(CONVERTED_DIRECTORY,),
 )
 
 

@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
@@ -19,7 +20,8 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 
 from pipelines.rerank import Finished, dry_run
 from pipelines.rerank.options import build_parser
-from pipelines.rerank.request import OUTPUT_FIELDS, RerankRequest
+from pipelines.rerank.own_files import converted
+from pipelines.rerank.request import RerankRequest
 from pipelines.rerank.run_file import check_ids, check_run_file
 from pipelines.running import dataflow
 from pipelines.running.model import specify_for_job
@@ -29,15 +31,17 @@ from pipelines.running.runner import Runner, prepare_runner, run_graph
 from pipelines.running.stopping import stop_on_interrupt
 from transforms.base import files
 from transforms.base.errors import UserError
+from transforms.base.temporary import temporary_folder
 from transforms.handler import tokenised_by
 from transforms.input.candidate_order import check_order
+from transforms.input.conversion.convert import sweep
 from transforms.input.inputs import InputFile, inspect, total_pairs
 from transforms.input.named import input_files
 from transforms.input.plan import Unit, load_plan, plan, save_plan
 from transforms.input.regroup import regroup
 from transforms.input.template import parse_template
 from transforms.job import directory, record
-from transforms.layout import JOB, RERANKING, SUCCESS
+from transforms.layout import CONVERTED_DIRECTORY, JOB, RERANKING, SUCCESS
 from transforms.output import report
 from transforms.output import retry as retrying
 from transforms.output.commit import Stamp
@@ -102,12 +106,19 @@ def rerank(request: RerankRequest, words: Sequence[str]) -> Finished:
         UserError: a mistake that the user can fix.
         KeyboardInterrupt: the user stopped it, after the shard in hand.
     """
-    prepared = prepare(request, words)
-    return estimate(prepared) if request.dry_run else run(prepared)
+    place = nullcontext(files.join(files.absolute(request.output), CONVERTED_DIRECTORY))
+    with temporary_folder() if request.dry_run else place as folder:
+        prepared = prepare(request, words, folder)
+        return estimate(prepared) if request.dry_run else run(prepared)
 
 
-def prepare(request: RerankRequest, words: Sequence[str]) -> Prepared:
-    """Check all that can be checked before the model is loaded; nothing is written.
+def prepare(request: RerankRequest, words: Sequence[str], folder: str) -> Prepared:
+    """Check all that can be checked before the model is loaded; what is not Parquet is converted, no more is written.
+
+    Args:
+        request: what is asked for.
+        words: options of Beam's runner.
+        folder: for converted input.
 
     Raises:
         UserError: a mistake that the user can fix.
@@ -116,10 +127,11 @@ def prepare(request: RerankRequest, words: Sequence[str]) -> Prepared:
     template = None if request.text_template is None else parse_template(request.text_template)
     reading = Reading(request.keep_columns, template, request.shard_pairs)
     output = files.absolute(request.output)
-    inputs = inspect(input_files(request.input, output), request.keep_columns)
-    directory.check_inputs(output, (file.path for file in inputs))
+    given = input_files(request.input, output)
+    directory.check_inputs(output, given)
     if request.run_file is not None:
-        check_run_file(request.run_file, inputs, output)
+        check_run_file(request.run_file, given, output)
+    inputs = inspect(converted(request, output, given, folder), request.keep_columns)
     begun = None if request.overwrite else record.read_job(output)
     if request.extend and begun is not None:
         check_extension(output, begun, inputs)
@@ -158,7 +170,7 @@ def run(prepared: Prepared) -> Finished:
         inputs,
         kind=RERANKING.kind,
         model=specification.fingerprint(),
-        options={name: getattr(request, name) for name in OUTPUT_FIELDS},
+        options=request.output_options(),
         execution=asdict(specification.execution),
         command=vars(request),
         schema_version=SCHEMA_VERSION,
@@ -176,6 +188,7 @@ def run(prepared: Prepared) -> Finished:
         if request.run_file is not None:
             check_ids(in_order)
         retrying.recover(output)
+        sweep(files.join(output, CONVERTED_DIRECTORY), (file.path for file in inputs))
         stamp = Stamp(current.fingerprint, current.part_version, scored_columns(current.model["settings"]))
         parts = committed(output, current.fingerprint, whole=())
         check_known(output, parts, units)

@@ -7,6 +7,7 @@ from typing import Any
 
 from pipelines.running.options import MODEL_OPTIONS, RUN_OPTIONS, Parser, add_options
 from transforms.base.arguments import given, names, positive, price, share, speed
+from transforms.input.names import ACCEPTED
 from transforms.schema import REASONS
 
 
@@ -35,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     """All options of the main job; Beam's runners add theirs."""
     parser = Parser(
         prog="python -m pipelines.rerank",
-        description="Rerank candidate lists: score every (query, document) pair of Parquet files into Parquet.",
+        description="Rerank candidate lists: score every (query, document) pair of Parquet or text files into Parquet.",
         epilog="Options of Beam's runners are taken too: --runner=DirectRunner, --direct_num_workers=2 and so on.",
     )
     ends = parser.add_argument_group("input and output")
@@ -46,9 +47,17 @@ def build_parser() -> argparse.ArgumentParser:
         action="extend",
         type=given,
         metavar="PATH",
-        help="Parquet files, directories or globs",
+        help="files, directories or globs: Parquet, CSV, TSV or JSON lines, the last three also .gz",
     )
     ends.add_argument("--output", required=True, type=given, metavar="DIR", help="the job's own directory")
+    ends.add_argument(
+        "--columns",
+        type=names,
+        default=(),
+        metavar="FIELD=COLUMN,...",
+        help="columns of other names, such as doc_id=pid,text=body; text files may say "
+        + "; ".join(f"{name}: {', '.join(others)}" for name, (_, *others) in ACCEPTED.items() if others),
+    )
     ends.add_argument(
         "--keep_columns", type=names, default=(), metavar="A,B", help="columns of queries or candidates to copy"
     )

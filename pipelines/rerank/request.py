@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from pipelines.running.request import JobRequest, ScoringRequest
 from transforms.base.errors import UserError
+from transforms.input.names import ACCEPTED, parse_columns
 from transforms.input.template import parse_template
 from transforms.schema import Reason
 
@@ -27,6 +29,7 @@ class RerankRequest(ScoringRequest, JobRequest):
     """
 
     input: tuple[str, ...]
+    columns: tuple[str, ...] = ()
     keep_columns: tuple[str, ...] = ()
     text_template: str | None = None
     top_k: int | None = None
@@ -40,6 +43,11 @@ class RerankRequest(ScoringRequest, JobRequest):
     throughput: float | None = None
     price_per_hour: float | None = None
 
+    def output_options(self) -> dict[str, Any]:
+        """Of the fields that decide a part file's bytes, what job.json records; --columns where it is given."""
+        named = {"columns": self.columns} if self.columns else {}
+        return {name: getattr(self, name) for name in OUTPUT_FIELDS} | named
+
     def complaints(self) -> Iterator[str]:
         """What of it does not go together, a part of a line each."""
         if self.text_template is not None:
@@ -47,6 +55,10 @@ class RerankRequest(ScoringRequest, JobRequest):
                 parse_template(self.text_template)
             except UserError as error:
                 yield str(error)
+        try:
+            parse_columns(self.columns, ACCEPTED)
+        except UserError as error:
+            yield str(error)
         for name in PLAN_FIELDS:
             if getattr(self, name) is not None and not self.dry_run:
                 yield f"--{name}: it is for --dry_run alone; leave it out"

@@ -17,15 +17,14 @@ from transforms.input.parquet import DamagedError, batches, open_parquet
 from transforms.output.report import check_run_ids
 
 
-def check_run_file(path: str, inputs: Sequence[InputFile], output: str) -> None:
+def check_run_file(path: str, inputs: Sequence[str], output: str) -> None:
     """Refuse a run file that would take the place of something else, before hours of work lead up to it.
 
     Raises:
         UserError: it is a directory, an input file, or lies in the job's own directory, or it cannot be written.
     """
     where, own, *taken = (
-        str(Path(name).resolve()) if files.is_local(name) else name
-        for name in (files.absolute(path), output, *(file.path for file in inputs))
+        str(Path(name).resolve()) if files.is_local(name) else name for name in (files.absolute(path), output, *inputs)
     )
     directory = files.is_local(where) and Path(where).is_dir()
     if directory or where in {own, *taken} or where.startswith(f"{own}/"):

@@ -145,6 +145,16 @@ def sha256(path: str) -> str:
     return digest.hexdigest()
 
 
+def identify(path: str) -> tuple[int, str]:
+    """Bytes of a file, and hexadecimal SHA-256 of what identifies its content: of gzip and Parquet the last TAIL_BYTES,
+    which hold the check sum or the footer; of a plain file all."""
+    if not path.endswith((".gz", ".parquet")):
+        return size(path), sha256(path)
+    with open_input(path) as stream:
+        length, tail = read_tail(stream)
+    return length, hashlib.sha256(tail).hexdigest()
+
+
 def list_names(directory: str) -> list[str]:
     """Sorted names in a directory, [] where there is none. Object stores know no directories and list files alone."""
     if is_local(directory):

@@ -98,7 +98,8 @@ def resolve(parquet: ParquetInput, keep_columns: Sequence[str] = ()) -> Columns:
     nested = "candidates" in top
     if not nested and "doc_id" not in top:
         raise UserError(
-            f'{path}: no column "candidates" (one row per query) nor "doc_id" (one row per pair); it has {_names(top)}'
+            f'{path}: no column "candidates" (one row per query) nor "doc_id" (one row per pair); it has '
+            f"{_names(top)}; name it with --columns doc_id=COLUMN"
         )
     fields, prefix = _candidate_fields(parquet, top["candidates"], wanted) if nested else (top, "")
     if fields is None:
@@ -181,7 +182,7 @@ def _candidate_fields(
 def _check(path: str, what: str, found: Mapping[str, pa.DataType], kinds: Mapping[str, _Kind]) -> None:
     for name, (words, is_right) in kinds.items():
         if name not in found and name not in _OPTIONAL:
-            raise UserError(f"{path}: no {what} {name!r}; it has {_names(found)}")
+            raise UserError(f"{path}: no {what} {name!r}; it has {_names(found)}; name it with --columns {name}=COLUMN")
         # A column of nulls alone has no type; its rows are null like any other's.
         if name in found and not (is_right(found[name]) or pa.types.is_null(found[name])):
             raise UserError(f"{path}: {what} {name!r} is {found[name]}, not {words}; convert it")

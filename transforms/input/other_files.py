@@ -29,11 +29,16 @@ def advice(path: str, head: bytes) -> str:
     return f"; {kind}" if kind else ""
 
 
+def unpacked(head: bytes) -> bytes:
+    """The beginning of a file, as text that is packed with gzip has it; empty where that is damaged."""
+    if not head.startswith(b"\x1f\x8b"):
+        return head
+    try:
+        return zlib.decompressobj(wbits=31).decompress(head, HEAD_BYTES)
+    except zlib.error:
+        return b""
+
+
 def _is_run(head: bytes) -> bool:
-    if head.startswith(b"\x1f\x8b"):
-        try:
-            head = zlib.decompressobj(wbits=31).decompress(head, HEAD_BYTES)
-        except zlib.error:
-            return False
-    fields = head.partition(b"\n")[0].split()
+    fields = unpacked(head).partition(b"\n")[0].split()
     return len(fields) == _RUN_FIELDS and fields[3].isdigit()

@@ -24,6 +24,8 @@ _BATCH_VALUES = 4096
 
 # The key under which writers note Arrow's types; the other one is as long and means nothing.
 _NOTE, _NO_NOTE = b"ARROW:schema", b"ARROW-schema"
+# Metadata key of files that are made of a user's file in another form: that file's path.
+SOURCE = b"rerank.source"
 
 
 class Footer(NamedTuple):
@@ -59,6 +61,12 @@ class ParquetInput:
             page_checksum_verification=True,
             coerce_int96_timestamp_unit="us",
         )
+
+    @property
+    def source(self) -> str:
+        """The path of the user's file: this one, or what it is made of."""
+        source: bytes | None = (self.metadata.metadata or {}).get(SOURCE)
+        return self.path if source is None else source.decode()
 
     @cached_property
     def noted(self) -> pq.ParquetFile:

@@ -77,8 +77,8 @@ def _shard(name: str, last: bool, parts: Sequence[Clean]) -> Shard:
 
 
 def _read(unit: Unit, keep_columns: Sequence[str]) -> Iterator[Rows]:
-    path = unit.file.path
-    with open_parquet(path, unit.file.footer_hash) as parquet:
+    with open_parquet(unit.file.path, unit.file.footer_hash) as parquet:
+        path = parquet.source
         columns = resolve(parquet, keep_columns)
         if unit.damage is not None:
             pairs = unit.stop - unit.start if columns.layout == "flat" else _pairs(parquet, unit, columns)
@@ -96,7 +96,7 @@ def _pairs(parquet: ParquetInput, unit: Unit, columns: Columns) -> int:
 
 
 def _read_nested(parquet: ParquetInput, unit: Unit, columns: Columns) -> Iterator[Rows]:
-    path, row, seen = unit.file.path, unit.start, 0
+    path, row, seen = parquet.source, unit.start, 0
     duplicates = np.array(unit.duplicates, np.int64)
     try:
         for batch in batches(parquet, unit.row_group, columns.paths(), columns.plain):

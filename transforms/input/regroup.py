@@ -97,8 +97,8 @@ def _read(file: InputFile, keep_columns: Sequence[str]) -> Iterator[pa.RecordBat
     """An empty batch, so that the schema is there whatever follows, and the file's rows."""
     with open_parquet(file.path, file.footer_hash) as parquet:
         columns = resolve(parquet, keep_columns)
-        yield lost(columns, file.path, 0, 0, "").slice(0, 0)
-        yield from read_flat(parquet, file.path, columns, row_group=0, row_group_start=0, start=0, stop=file.rows)
+        yield lost(columns, parquet.source, 0, 0, "").slice(0, 0)
+        yield from read_flat(parquet, parquet.source, columns, row_group=0, row_group_start=0, start=0, stop=file.rows)
 
 
 def _decoded_bytes(file: InputFile, keep_columns: Sequence[str]) -> int:

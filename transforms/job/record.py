@@ -19,7 +19,7 @@ from transforms.base.words import listed, number_of
 from transforms.input.inputs import InputFile
 from transforms.job import directory
 from transforms.job.lock import lock
-from transforms.layout import JOB, RERANKING, Layout
+from transforms.layout import CONVERTED_DIRECTORY, JOB, RERANKING, Layout
 
 _PACKAGES = ("offline-rerank", "apache-beam", "pyarrow", "numpy", "torch", "transformers", "tokenizers")
 # An option with one of these words in its name is taken for a secret. "tokens" is not one of them: --batch_tokens.
@@ -151,7 +151,7 @@ def open_job(
     """
     directory.check_place(output, layout)
     with lock(output):
-        stored = _of_kind(output, layout, overwrite)
+        stored = of_kind(output, layout, overwrite)
         if overwrite:
             directory.check_parts(output, layout)
             directory.clear(output, layout)
@@ -186,7 +186,7 @@ def check_free(output: str, overwrite: bool, layout: Layout = RERANKING) -> None
     """
     directory.check_place(output, layout)
     with lock(output):
-        _of_kind(output, layout, overwrite)
+        of_kind(output, layout, overwrite)
         if not overwrite:
             directory.check_without_parts(output, layout)
 
@@ -210,7 +210,7 @@ def read_job(output: str) -> Job | None:
         return None
     try:
         fields = parse(files.read_text(path))
-        job = Job(**fields | {"inputs": tuple(Input(**entry) for entry in fields["inputs"])})
+        job = Job(**fields | {"inputs": tuple(_input(output, **entry) for entry in fields["inputs"])})
         if not job.kind:  # begun before that was recorded
             job = replace(job, kind=RERANKING.kind if "keep_columns" in job.options else "candidates")
         if not all(isinstance(part, dict) for part in (job.model, job.options, job.execution)):
@@ -220,7 +220,13 @@ def read_job(output: str) -> Job | None:
         raise UserError(f"{path} is damaged; give --overwrite to begin again, or another --output") from error
 
 
-def _of_kind(output: str, layout: Layout, overwrite: bool) -> Job | None:
+def _input(output: str, path: str, **identity: Any) -> Input:
+    """An input file of job.json, where what the job made itself stands by its place in the job's directory."""
+    made = str(path).startswith(f"{CONVERTED_DIRECTORY}/")
+    return Input(files.join(files.absolute(output), path) if made else path, **identity)
+
+
+def of_kind(output: str, layout: Layout, overwrite: bool) -> Job | None:
     """The job that is there and is to be continued.
 
     Raises:
@@ -305,7 +311,9 @@ def record_versions(output: str, job: Job, name: str, used: Iterable[str]) -> No
 
 
 def _write(output: str, job: Job) -> None:
-    files.write_text_atomically(files.join(output, JOB), indented(asdict(job), ascii_only=True))
+    own = f"{files.absolute(output)}/"
+    inputs = tuple(replace(file, path=file.path.removeprefix(own)) for file in job.inputs)
+    files.write_text_atomically(files.join(output, JOB), indented(asdict(replace(job, inputs=inputs)), ascii_only=True))
 
 
 def in_job_order(job: Job, inputs: Sequence[InputFile]) -> list[InputFile]:

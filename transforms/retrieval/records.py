@@ -11,9 +11,11 @@ import pyarrow.parquet as pq
 
 from transforms.base import files
 from transforms.base.errors import UserError, one_line
-from transforms.base.json_text import parse
-from transforms.base.text import read_lines, reading
+from transforms.base.json_lines import read_objects, whole
+from transforms.base.text import reading
 from transforms.base.trec import MAX_GRADE
+from transforms.input.names import DOCUMENT_IDS, QUERY_IDS, TEXTS
+from transforms.input.names import QUERIES as QUERY_TEXTS
 from transforms.retrieval import tables
 
 _BATCH_ROWS = 1024
@@ -37,15 +39,15 @@ class Kind:
 DOCUMENTS = Kind(
     "document",
     {
-        "id": ("_id", "doc_id", "docid", "docno", "pid", "corpus-id", "corpus_id", "id"),
-        "text": ("text", "passage"),
+        "id": ("_id", *DOCUMENT_IDS, "id"),
+        "text": TEXTS,
         "title": ("title",),
     },
     {2: ("_id", "text"), 3: ("_id", "title", "text")},
 )
 QUERIES = Kind(
     "query",
-    {"id": ("_id", "query_id", "query-id", "qid", "id"), "text": ("text", "query", "question", "query_text")},
+    {"id": ("_id", *QUERY_IDS, "id"), "text": ("text", *QUERY_TEXTS)},
     {2: ("_id", "text")},
 )
 JUDGEMENTS = Kind(
@@ -188,7 +190,7 @@ def _raw_rows(path: str, columns: Mapping[int, tuple[str, ...]]) -> Iterator[tup
     if name.endswith(".parquet"):
         return _parquet_rows(path)
     if name.endswith((".jsonl", ".json")):
-        return _json_rows(path)
+        return read_objects(path)
     return tables.rows(path, columns, _KNOWN, _IDENTIFYING)
 
 
@@ -204,22 +206,10 @@ def _parquet_rows(path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         raise UserError(f"{path}: cannot be read ({one_line(error)}); fetch or write it again") from error
 
 
-def _json_rows(path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for number, line in read_lines(path):
-        where = f"{path}: line {number}"
-        try:
-            row = parse(line)
-        except ValueError as error:
-            raise UserError(f"{where}: no JSON ({one_line(error)}); give one object a line") from None
-        if not isinstance(row, dict):
-            raise UserError(f"{where}: no JSON object; give one object a line")
-        yield where, row
-
-
 def _identifier(value: Any, where: str) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    if isinstance(value, str) and value.strip() and value == _whole(value):
+    if isinstance(value, str) and value.strip() and value == whole(value):
         return value
     raise UserError(f"{where}: the id {value!r} is not valid; give a text that is not empty, or a whole number")
 
@@ -228,10 +218,5 @@ def _text(value: Any, where: str) -> str | None:
     if value is None:
         return None
     if isinstance(value, str):
-        return _whole(value)
+        return whole(value)
     raise UserError(f"{where}: {value!r} is not text; fix the file")
-
-
-def _whole(text: str) -> str:
-    """The text with U+FFFD for each unpaired surrogate, which JSON can hold and Parquet cannot."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

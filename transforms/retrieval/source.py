@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -14,8 +13,6 @@ from transforms.base.patterns import expand
 from transforms.retrieval import datasets
 from transforms.retrieval.datasets import Dataset, Place
 
-_KNOWN_BY_THE_TAIL = (".gz", ".parquet")
-
 
 @dataclass(frozen=True)
 class SourceFile:
@@ -25,8 +22,7 @@ class SourceFile:
         path: where it is on this machine or elsewhere.
         name: what the job knows it by, wherever it lies: repository/path on the hub, or the path itself.
         size: bytes.
-        digest: hexadecimal SHA-256 of what identifies its content: of gzip and Parquet the last 64 KiB, which hold the
-            check sum or the footer; of a plain file all.
+        digest: see `files.identify`.
     """
 
     path: str
@@ -154,10 +150,6 @@ def _find(place: Place, split: str, folder: Path, dataset: str) -> tuple[SourceF
 
 def _describe(path: str, name: str) -> SourceFile:
     try:
-        if not path.endswith(_KNOWN_BY_THE_TAIL):
-            return SourceFile(path, name, files.size(path), files.sha256(path))
-        with files.open_input(path) as stream:
-            size, tail = files.read_tail(stream)
-            return SourceFile(path, name, size, hashlib.sha256(tail).hexdigest())
+        return SourceFile(path, name, *files.identify(path))
     except files.FAILURES as error:
         raise UserError(f"{path}: cannot be read ({one_line(error)}); check the path") from error

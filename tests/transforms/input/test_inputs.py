@@ -92,10 +92,14 @@ def test_a_file_that_is_gone(tmp_path: Path) -> None:
     assert error_of(str(tmp_path / "a.parquet")).startswith(f"{tmp_path}/a.parquet: cannot be read: ")
 
 
+NAME_IT = "name it with --columns"
+
+
 def test_neither_layout(tmp_path: Path) -> None:
     path = write(tmp_path / "a.parquet", pa.table({"qid": ["1"], "question": ["?"]}))
     assert error_of(path) == (
-        f'{path}: no column "candidates" (one row per query) nor "doc_id" (one row per pair); it has qid, question'
+        f'{path}: no column "candidates" (one row per query) nor "doc_id" (one row per pair); it has qid, question; '
+        "name it with --columns doc_id=COLUMN"
     )
 
 
@@ -103,13 +107,16 @@ def test_neither_layout(tmp_path: Path) -> None:
 def test_a_missing_column(column: str, tmp_path: Path) -> None:
     table = flat_table([pair("q", "1")]).drop_columns(column)
     path = write(tmp_path / "a.parquet", table)
-    assert error_of(path) == f"{path}: no column {column!r}; it has {', '.join(table.column_names)}"
+    assert (
+        error_of(path)
+        == f"{path}: no column {column!r}; it has {', '.join(table.column_names)}; {NAME_IT} {column}=COLUMN"
+    )
 
 
 def test_a_missing_field(tmp_path: Path) -> None:
     table = pa.table({"query_id": ["q"], "query": ["?"], "candidates": [[{"doc_id": "1", "body": "text"}]]})
     path = write(tmp_path / "a.parquet", table)
-    assert error_of(path) == f"{path}: no candidates field 'text'; it has doc_id, body"
+    assert error_of(path) == f"{path}: no candidates field 'text'; it has doc_id, body; {NAME_IT} text=COLUMN"
 
 
 def test_a_column_that_is_there_twice(tmp_path: Path) -> None:
@@ -160,7 +167,7 @@ def test_candidates_that_are_no_list_of_structs(candidates: Any, tmp_path: Path)
 def test_a_fault_in_any_file_is_named(tmp_path: Path) -> None:
     good = write(tmp_path / "a.parquet", TWO)
     bad = write(tmp_path / "b.parquet", TWO.drop_columns("query"))
-    assert error_of(good, bad) == f"{bad}: no column 'query'; it has query_id, candidates"
+    assert error_of(good, bad) == f"{bad}: no column 'query'; it has query_id, candidates; {NAME_IT} query=COLUMN"
 
 
 def test_both_layouts_in_one_job(tmp_path: Path) -> None:

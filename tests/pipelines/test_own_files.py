@@ -1,0 +1,156 @@
+"""The reranking job on CSV, TSV and JSON lines, and on columns of other names."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from tests.support import tiny
+from tests.support.input_files import flat_table, pair, write
+from tests.support.job_run import parts, rerank, rows
+
+PAIRS = [("01", "1", "b c"), ("01", "02", "d"), ("2", "03", "e"), ("2", "3", "a b")]
+CSV = "qid,query,pid,text\n" + "".join(f"{query},query,{doc},{text}\n" for query, doc, text in PAIRS)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.bert(tmp_path_factory.mktemp("bert"))
+
+
+@pytest.fixture
+def csv(tmp_path: Path) -> Path:
+    path = tmp_path / "in" / "pairs.csv"
+    path.parent.mkdir()
+    path.write_text(CSV, encoding="utf-8")
+    return path
+
+
+def jsonl(path: Path) -> Path:
+    """The same pairs as lists."""
+    by_query: dict[str, list[dict[str, str]]] = {}
+    for query, doc, text in PAIRS:
+        by_query.setdefault(query, []).append({"doc_id": doc, "text": text})
+    lines = [json.dumps({"query_id": q, "query": "query", "candidates": found}) for q, found in by_query.items()]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def test_every_form_is_scored_like_parquet(csv: Path, tmp_path: Path, model: Path) -> None:
+    wanted = Path(write(tmp_path / "p.parquet", flat_table([pair(*row) for row in PAIRS])))
+    tsv = tmp_path / "top1000.dev"
+    tsv.write_text("".join(f"{query}\t{doc}\tquery\t{text}\n" for query, doc, text in PAIRS), encoding="utf-8")
+    found = []
+    for number, path in enumerate((wanted, csv, tsv, jsonl(tmp_path / "lists.jsonl"))):
+        out = tmp_path / f"out{number}"
+        assert rerank(path, out, model) == 0
+        found.append(rows(out))
+    assert [(row["query_id"], row["doc_id"]) for row in found[0]].count(("01", "02")) == 1
+    assert found == [found[0]] * 4
+
+
+def test_what_is_read_is_said_once_and_the_same_command_continues(
+    csv: Path, tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert rerank(csv, out, model) == 0
+    assert f"read {csv}: 4 rows\n" in capsys.readouterr().err
+    before = parts(out)
+    [part] = out.glob("scored/*.parquet")
+    part.unlink()
+    assert rerank(csv, out, model) == 0
+    assert "read" not in capsys.readouterr().err
+    assert parts(out) == before
+    moved = tmp_path / "moved"
+    out.rename(moved)
+    next(moved.glob("scored/*.parquet")).unlink()
+    assert rerank(csv, moved, model) == 0
+    assert parts(moved) == before
+    [stored] = json.loads((moved / "job.json").read_text(encoding="utf-8"))["inputs"]
+    assert stored["path"].startswith("_converted/pairs.csv-")
+    shutil.rmtree(moved / "_converted")
+    assert rerank(csv, moved, model) == 0, "it is converted anew to the same bytes"
+
+
+def test_a_file_that_has_changed_is_refused(
+    csv: Path, tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert rerank(csv, out, model) == 0
+    csv.write_text(CSV + "3,query,4,f\n", encoding="utf-8")
+    capsys.readouterr()
+    assert rerank(csv, out, model) == 2
+    assert capsys.readouterr().err == (
+        f"error: {csv}: has changed since the job first read it; give it a new --output, or --overwrite\n"
+    )
+    assert rerank(csv, out, model, "--overwrite") == 0
+    assert len(rows(out)) == 5
+    assert len([*out.glob("_converted/*")]) == 1, "the old one is gone"
+
+
+def test_new_files_extend_a_job(csv: Path, tmp_path: Path, model: Path) -> None:
+    out = tmp_path / "out"
+    assert rerank(csv, out, model) == 0
+    before = parts(out)
+    more = csv.with_name("a.csv")
+    more.write_text("qid,query,pid,text\n3,query,4,f\n", encoding="utf-8")
+    assert rerank([csv, more], out, model, "--extend") == 0
+    assert before.items() <= parts(out).items()
+    assert len(rows(out)) == 5
+
+
+def test_rejected_rows_name_the_user_s_file(csv: Path, tmp_path: Path, model: Path) -> None:
+    content = CSV.encode() + b"3,query,5,\xff\n01,query,9,f\n"
+    for number, text in enumerate((content, content.replace(b"01,query,9,f\n", b""))):  # the first is regrouped
+        csv.write_bytes(text)
+        out = tmp_path / f"out{number}"
+        assert rerank(csv, out, model) == 0
+        [row] = rows(out, "rejected")
+        assert (row["reason"], row["source_file"], row["source_row"]) == ("invalid_utf8", str(csv), 4)
+
+
+def test_a_dry_run_leaves_nothing(csv: Path, tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert rerank(csv, tmp_path / "out", model, "--dry_run") == 0
+    assert "4 pairs" in capsys.readouterr().out
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_with_other_things_gets_nothing(
+    csv: Path, tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "notes.txt").write_text("mine", encoding="utf-8")
+    assert rerank(csv, out, model) == 2
+    assert "holds other things (notes.txt)" in capsys.readouterr().err
+    assert [path.name for path in out.iterdir()] == ["notes.txt"]
+
+
+def test_columns_are_a_part_of_the_job_where_they_are_given(
+    csv: Path, tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nested = pa.table({"qid": ["1"], "query": ["a"], "hits": [[{"pid": "d", "body": "b c"}]]})
+    source = Path(write(tmp_path / "n.parquet", nested))
+    columns = "query_id=qid,candidates=hits,doc_id=pid,text=body"
+    out = tmp_path / "out"
+    assert rerank(source, out, model, "--columns", columns) == 0
+    assert [(row["query_id"], row["doc_id"]) for row in rows(out)] == [("1", "d")]
+    assert json.loads((out / "job.json").read_text(encoding="utf-8"))["options"]["columns"] == columns.split(",")
+    assert rerank(source, out, model, "--columns", columns.replace("body", "bodies")) == 2
+    assert "no column 'bodies' (--columns); it has pid, body" in capsys.readouterr().err
+    assert rerank(csv, tmp_path / "plain", model) == 0
+    assert "columns" not in json.loads((tmp_path / "plain" / "job.json").read_text(encoding="utf-8"))["options"]
+    capsys.readouterr()
+    assert rerank(csv, tmp_path / "plain", model, "--columns", "doc_id=pid") == 2
+    assert 'columns: not set there, ["doc_id=pid"] here' in capsys.readouterr().err
+
+
+def test_a_column_that_is_no_field_is_refused_at_once(
+    csv: Path, tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert rerank(csv, tmp_path / "out", model, "--columns", "docid=pid") == 2
+    assert capsys.readouterr().err.startswith("error: --columns docid=pid: 'docid' is no field; fields are query_id, ")

@@ -1,0 +1,105 @@
+"""One file to one Parquet file, in bounded memory, under a name that says what it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import chain
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from transforms.base.errors import UserError
+from transforms.base.files import base_name, delete, identify, join, list_names, open_input, write_atomically
+from transforms.base.json_text import sha256
+from transforms.base.text import reading
+from transforms.input.conversion import arrow, delimited, json_lines
+from transforms.input.names import Names
+from transforms.input.other_files import HEAD_BYTES, unpacked
+from transforms.input.parquet import SOURCE
+from transforms.layout import PARQUET
+
+Reader = Callable[[str, Names], Iterator[pa.RecordBatch]]
+_TSV: Reader = partial(delimited.read, delimiter="\t")
+# How a file's name ends, less .gz -> what reads it.
+READERS: dict[str, Reader] = {
+    ".csv": partial(delimited.read, delimiter=","),
+    ".tsv": _TSV,
+    ".jsonl": json_lines.read,
+    ".ndjson": json_lines.read,
+    ".json": json_lines.read,
+}
+# A row group is read by one reader in sequence.
+_ROW_GROUP_BYTES = 32 << 20
+
+
+def reader_of(path: str, names: Names) -> Reader | None:
+    """What reads a file that is to be converted; None for Parquet as it should be, and for what is unknown."""
+    name = path.removesuffix(".gz").lower()
+    known = next((reader for end, reader in READERS.items() if name.endswith(end)), None)
+    if known is not None:
+        return known
+    if name.endswith(PARQUET):
+        return arrow.read if names.columns else None
+    with reading(path), open_input(path) as stream:
+        head = stream.read(HEAD_BYTES)
+    if head.startswith(b"PAR1"):
+        return arrow.read if names.columns else None
+    line = unpacked(head).partition(b"\n")[0]
+    return _TSV if len(line.split(b"\t")) == len(delimited.MS_MARCO) else None
+
+
+def convert(path: str, folder: str, names: Names, begun: Iterable[str] = ()) -> str:
+    """Converts a file that is not converted yet, and returns the path of the Parquet file.
+
+    Args:
+        path: of the file.
+        folder: for the Parquet files.
+        names: of the columns.
+        begun: the input files of the job that is continued.
+
+    Raises:
+        UserError: the file cannot be read or is not what it should be, or has changed since the job began.
+    """
+    reader = reader_of(path, names)
+    if reader is None:
+        return path
+    with reading(path):
+        size, digest = identify(path)
+    stem = f"{base_name(path)}-{sha256([path, dict(names.columns), names.keep])[:8]}"
+    target = join(folder, f"{stem}-{sha256([size, digest])[:16]}{PARQUET}")
+    if any(base_name(other).startswith(f"{stem}-") and other != target for other in begun):
+        raise UserError(f"{path}: has changed since the job first read it; give it a new --output, or --overwrite")
+    if base_name(target) not in list_names(folder):
+        write_atomically(target, partial(write, path=path, batches=reader(path, names)))
+    return target
+
+
+def write(stream: BinaryIO, path: str, batches: Iterable[pa.RecordBatch]) -> None:
+    """Batches of one schema as Parquet that says which file they are from."""
+    groups = _row_groups(batches)
+    first = next(groups)  # each reader gives the schema, if no rows
+    schema = first.schema.with_metadata({SOURCE: path})
+    with pq.ParquetWriter(stream, schema, compression="zstd", write_page_checksum=True) as writer:
+        for group in chain([first], groups):
+            writer.write_table(group.replace_schema_metadata(schema.metadata), row_group_size=max(1, len(group)))
+
+
+def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    held: list[pa.RecordBatch] = []
+    size = 0
+    for batch in batches:
+        held.append(batch)
+        size += batch.nbytes
+        if size >= _ROW_GROUP_BYTES:
+            yield pa.Table.from_batches(held)
+            held, size = [], 0
+    if held:
+        yield pa.Table.from_batches(held)
+
+
+def sweep(folder: str, used: Iterable[str]) -> None:
+    """Deletes what earlier commands left in the folder and the job does not read."""
+    kept = {base_name(path) for path in used}
+    delete(join(folder, name) for name in list_names(folder) if name not in kept)

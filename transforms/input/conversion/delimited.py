@@ -1,0 +1,100 @@
+"""CSV and TSV with pairs: a header of known names, or MS MARCO's (qid, pid, query, passage)."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+
+import pyarrow as pa
+from pyarrow import csv as arrow_csv
+
+from transforms.base.errors import UserError, one_line
+from transforms.base.text import open_text
+from transforms.input.conversion.arrow import named
+from transforms.input.names import ACCEPTED, IDENTIFYING, OF_CANDIDATE, OF_QUERY, REQUIRED, Names
+
+# A row must lie in two blocks at most, so this is the longest document. Several blocks are in memory at once.
+_BLOCK_BYTES = 4 << 20
+# The columns of MS MARCO's top1000 files, which have no header.
+MS_MARCO = ("qid", "pid", "query", "passage")
+_NUMBERS = {"score": pa.float64(), "rank": pa.int64()}
+_FOLDED = frozenset(name for names in ACCEPTED.values() for name in names)
+
+
+def read(path: str, names: Names, delimiter: str) -> Iterator[pa.RecordBatch]:
+    """The pairs of a file, a little at a time. Ids and all columns but score and rank are text as it stands there.
+
+    In CSV a field may be in quotes, as pandas and the csv module write it; in TSV quotes are text.
+
+    Raises:
+        UserError: the file cannot be read, lacks a column, or a line has other columns or a score that is no number.
+    """
+    quoted = delimiter == ","
+    columns, skipped = _columns(path, names, delimiter)
+    chosen = names.find([*OF_QUERY, *OF_CANDIDATE], columns, path)
+    names.check_kept(columns, path)
+    for column in chosen.values():
+        if columns.count(column) > 1:
+            raise UserError(f"{path}: column {column!r} is there twice; leave one")
+    types = {column: _NUMBERS.get(name, pa.string()) for name, column in chosen.items()}
+    with open_text(path) as stream:
+        try:
+            reader = arrow_csv.open_csv(
+                stream,
+                arrow_csv.ReadOptions(
+                    use_threads=False,
+                    block_size=_BLOCK_BYTES,
+                    column_names=columns,
+                    skip_rows_after_names=skipped,
+                ),
+                arrow_csv.ParseOptions(
+                    delimiter=delimiter, quote_char='"' if quoted else False, newlines_in_values=quoted
+                ),
+                arrow_csv.ConvertOptions(
+                    check_utf8=False,  # the job rejects a row that is none, and no other
+                    column_types=types,
+                    include_columns=list(types),
+                    null_values=["", "NA", "NaN", "nan", "null"],
+                ),
+            )
+            yield named(pa.RecordBatch.from_pylist([], schema=reader.schema), chosen)
+            for batch in reader:
+                yield named(batch, chosen)
+        except pa.ArrowException as error:
+            raise UserError(f"{path}: cannot be read ({one_line(error)}); fix the line") from None
+
+
+def _columns(path: str, names: Names, delimiter: str) -> tuple[list[str], int]:
+    """The names of a file's columns, and how many of its lines stand before the first row."""
+    before, first = 0, [""]
+    with open_text(path) as stream:
+        text = io.TextIOWrapper(stream, "utf-8", "replace", newline="")
+        try:
+            for first in csv.reader(text) if delimiter == "," else (line.rstrip("\r\n").split("\t") for line in text):
+                if any(first):
+                    break
+                before += 1
+        except csv.Error as error:
+            raise UserError(f"{path}: its first line is not CSV ({error}); fix it") from None
+    if not any(first):
+        raise UserError(f"{path}: no line in it; give a header and rows")
+    header = [_known(cell.strip(), names) for cell in first]
+    if not {*IDENTIFYING, *names.columns.values()}.isdisjoint(header):
+        return header, before + 1
+    if len(header) == len(MS_MARCO):
+        return [*MS_MARCO], before
+    raise UserError(
+        f"{path}: its first line is neither a header with the columns {_required(names)}, nor MS MARCO's "
+        f"{' '.join(MS_MARCO)}; it has {', '.join(map(repr, header[:8]))}; add a header, or name the columns with "
+        "--columns doc_id=COLUMN and so on"
+    )
+
+
+def _known(cell: str, names: Names) -> str:
+    """A header's cell, by the name that it is known by if it is that in other letters."""
+    return cell.lower() if cell not in names.columns.values() and cell.lower() in _FOLDED else cell
+
+
+def _required(names: Names) -> str:
+    return ", ".join(names.accepted(name)[0] for name in ACCEPTED if name in REQUIRED)
