@@ -18,7 +18,9 @@ def throughput(parser: argparse.ArgumentParser) -> None:
     """Measure how fast a model scores here: this project's core and whole job, other ways to score the same pairs, and
     the least time that the machine allows, side by side. A hub id stands for random weights of that model's sizes.
     """
-    parser.add_argument("--model", required=True, help="hub id, for its sizes alone; directory; or embedded model")
+    parser.add_argument(
+        "--model", help="hub id, for its sizes alone; directory; or embedded model (required but for --host_only)"
+    )
     parser.add_argument(
         "--model_like", help="the model of the catalogue that a directory holds, if it cannot be recognised"
     )
@@ -46,6 +48,12 @@ def throughput(parser: argparse.ArgumentParser) -> None:
         choices=OTHERS,
         metavar="NAME",
         help="what to leave out, by its name in the table; core always stays",
+    )
+    parser.add_argument(
+        "--host_only",
+        action="store_true",
+        help="measure what the host does beside the model: tokenising, and making the inputs of a GPU's batches, on "
+        "pairs of 155 tokens; of the model's family, or without --model of each",
     )
     parser.add_argument("--price_per_hour", type=price, help="of this machine, to report the cost of 1,000 documents")
     parser.add_argument("--large", action="store_true", help="on a CPU, take models of more than 0.7B parameters too")

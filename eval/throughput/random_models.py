@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from tokenizers.processors import Sequence
 from transformers import AutoModelForCausalLM as CausalLM
 from transformers import AutoModelForSequenceClassification as Classifier
-from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.models.auto.configuration_auto import AutoConfig
 
 from transforms.base.errors import UserError
@@ -129,26 +129,33 @@ def make(name: str, folder: Path) -> Sizes:
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     described = {**sizes.config, "architectures": [type(model).__name__], "dtype": str(sizes.dtype).split(".")[1]}
     (folder / "config.json").write_text(json.dumps(described), encoding="utf-8")
-    _tokenizer(sizes, config).save_pretrained(folder)
+    # RoBERTa's first two rows of positions belong to padding.
+    longest = config.max_position_embeddings - (2 if config.model_type == "xlm-roberta" else 0)
+    typed = getattr(config, "type_vocab_size", 1) > 1
+    tokenizer(longest, typed=typed, prompts=sizes.head is CausalLM).save_pretrained(folder)
     return sizes
 
 
-def _tokenizer(sizes: Sizes, config: PreTrainedConfig) -> PreTrainedTokenizerFast:
-    """The embedded model's, with the limit and the special tokens of the model that it stands in for."""
+def tokenizer(longest: int, *, typed: bool = True, prompts: bool = False) -> PreTrainedTokenizerFast:
+    """The embedded model's, with the limit and the special tokens of the model that it stands in for.
+
+    Args:
+        longest: tokens that the model reads at once.
+        typed: whether the model is given token types.
+        prompts: whether it reads prompts as Qwen's models do, which add nothing to a text.
+    """
     own = AutoTokenizer.from_pretrained(checkpoints.locate(TOKENIZER).directory)
-    typed = getattr(config, "type_vocab_size", 1) > 1
-    tokenizer = PreTrainedTokenizerFast(
+    made = PreTrainedTokenizerFast(
         tokenizer_object=own.backend_tokenizer,
-        # RoBERTa's first two rows of positions belong to padding.
-        model_max_length=config.max_position_embeddings - (2 if config.model_type == "xlm-roberta" else 0),
+        model_max_length=longest,
         model_input_names=["input_ids", *["token_type_ids"] * typed, "attention_mask"],
         pad_token=own.pad_token,
         unk_token=own.unk_token,
     )
-    if sizes.head is CausalLM:
-        tokenizer.add_special_tokens({"additional_special_tokens": list(SPECIAL)})
-        tokenizer.backend_tokenizer.post_processor = Sequence([])  # Qwen's tokenizers add nothing to a text
-    return tokenizer
+    if prompts:
+        made.add_special_tokens({"additional_special_tokens": list(SPECIAL)})
+        made.backend_tokenizer.post_processor = Sequence([])
+    return made
 
 
 def _random(key: str, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:

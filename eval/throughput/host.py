@@ -1,0 +1,158 @@
+"""How fast the host makes a model's inputs of texts, apart from the model: what a GPU must not be left waiting for."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import time
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
+from eval.ranking.summary import align
+from eval.throughput import random_models, rounds
+from eval.throughput.tasks import take
+from transforms.scoring import RankingTask
+from transforms.scoring.families import cross_encoder, embedding, listwise, m0, yes_no
+from transforms.scoring.families.causal import CausalReranker
+from transforms.scoring.families.tokenise import Tokens
+from transforms.scoring.packed import execution, run_batches
+from transforms.scoring.packed.packing import pack
+from transforms.scoring.reranker import CHUNK_PAIRS, Family, chunks_of
+
+PAIR_TOKENS = 155  # of query, document and special tokens, as jina-reranker-v2 has on average on DBpedia-Entity
+STEPS = ("tokenise", "prepare", "plan", "pack")
+HOST = "prepare, plan and pack"
+CPU = torch.device("cpu")
+
+
+def measure(args: argparse.Namespace, lists: Sequence[RankingTask], folder: Path) -> dict[str, Any]:
+    """All figures of a command line, as JSON can hold them.
+
+    Args:
+        args: see `eval.throughput.options`.
+        lists: what to make inputs of, cut or filled to PAIR_TOKENS a pair.
+        folder: for a checkpoint.
+
+    Raises:
+        UserError: the model is unavailable.
+    """
+    tasks = of_length(take(lists, args.pairs[0]), PAIR_TOKENS)
+    pairs = sum(len(task.documents) for task in tasks)
+    budget = args.batch_tokens or execution.BATCH_TOKENS["cuda"]
+    taken: dict[str, list[dict[str, float]]] = {}
+    read: dict[str, int] = {}
+    families = families_of(args, folder)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    for name, family in families.items():
+        taken[name] = [seconds_of(family, tasks, budget) for _ in range(args.repeats)]
+        read[name] = sum(len(sequence.ids) for sequence in family.prepare(tasks, Tokens(family.tokenizer)).sequences)
+    torch.set_num_threads(threads)
+    return {
+        "pairs": pairs,
+        "batch_tokens": budget,
+        "machine": rounds.machine(CPU),
+        "families": {
+            name: {"tokens": read[name], "seconds": each, "pairs_per_second": rates(each, pairs)}
+            for name, each in taken.items()
+        },
+    }
+
+
+def families_of(args: argparse.Namespace, folder: Path) -> dict[str, Family]:
+    """That of the model, as it is loaded; without one each family, without weights, with the embedded tokenizer."""
+    if args.model is not None:
+        reranker, _ = rounds.load(args, folder)
+        return {reranker.specification.model.family: reranker.family}
+    backbone: Any = SimpleNamespace(causal=True)
+    head: Any = None
+    pairs, prompts = random_models.tokenizer(512), random_models.tokenizer(131_072, prompts=True)
+    encoder = embedding.Settings(max_length=512, size=1, pooling="mean", similarity="cosine")
+    return {
+        "cross_encoder": cross_encoder.CrossEncoder(cross_encoder.Settings(512), backbone, head, pairs),
+        "embedding": embedding.Embedder(encoder, pairs, [backbone]),
+        "yes_no": CausalReranker(prompts, yes_no.Reader(yes_no.Settings(), prompts), backbone, head),
+        "m0": CausalReranker(prompts, m0.Reader(m0.Settings(), prompts), backbone, head),
+        "listwise": listwise.Listwise(listwise.Settings(131_072), backbone, (), prompts),
+    }
+
+
+def of_length(tasks: Sequence[RankingTask], tokens: int) -> list[RankingTask]:
+    """The tasks with documents cut, or begun again, so that each pair has so many tokens by the embedded tokenizer."""
+    tokenizer = random_models.tokenizer(512)
+    known = Tokens(tokenizer)
+    known.add(word for task in tasks for text in (task.query, *task.documents) for word in text.split())
+
+    def size(word: str) -> int:
+        return len(known[word])
+
+    def sized(document: str, room: int) -> str:
+        words: list[str] = []
+        for word in cycle(document.split() or ["a"]):
+            if size(word) > room:
+                return " ".join([*words, *["a"] * room])
+            words.append(word)
+            room -= size(word)
+        raise AssertionError
+
+    special = tokenizer.backend_tokenizer.num_special_tokens_to_add(True)
+    rooms = [max(tokens - special - sum(map(size, task.query.split())), 1) for task in tasks]
+    return [
+        task._replace(documents=[sized(document, room) for document in task.documents])
+        for task, room in zip(tasks, rooms, strict=True)
+    ]
+
+
+def seconds_of(family: Family, tasks: Sequence[RankingTask], budget: int) -> dict[str, float]:
+    """Processor time of each of STEPS, in the chunks that the core takes.
+
+    Tokenising is what a chunk takes longer whose texts are new. A copy of `Tokens` knows the same texts, and to the
+    embedding family, which remembers what it has embedded, is another shard.
+    """
+    seconds = dict.fromkeys(STEPS, 0.0)
+    new = Tokens(family.tokenizer)
+    chunks = list(chunks_of(tasks, CHUNK_PAIRS))
+    for chunk in chunks:
+        start = time.process_time()
+        family.prepare(chunk, new)
+        seconds["tokenise"] += time.process_time() - start
+    known = copy.copy(new)
+    for chunk in chunks:
+        times = [time.process_time()]
+        sequences = family.prepare(chunk, known).sequences
+        times.append(time.process_time())
+        batches = run_batches.plan(sequences, budget)
+        times.append(time.process_time())
+        for batch in batches:
+            pack([sequences[index] for index in batch], CPU)
+        times.append(time.process_time())
+        for step, first, last in zip(STEPS[1:], times[:-1], times[1:], strict=True):
+            seconds[step] += last - first
+    seconds["tokenise"] -= seconds["prepare"]
+    return seconds
+
+
+def rates(repeats: Sequence[Mapping[str, float]], pairs: int) -> dict[str, float]:
+    """Pairs a second of each step, and of all but tokenising together, each in its fastest repeat."""
+    totals = {step: min(seconds[step] for seconds in repeats) for step in STEPS}
+    totals[HOST] = min(sum(seconds[step] for step in STEPS[1:]) for seconds in repeats)
+    return {step: pairs / max(seconds, 1e-9) for step, seconds in totals.items()}
+
+
+def table(report: Mapping[str, Any]) -> str:
+    """The figures as text."""
+    lines = [
+        f"{report['pairs']:,} pairs; pairs/s of one core, the fastest repeat; {report['batch_tokens']:,} tokens a pass",
+        f"on {report['machine']['device']}",
+        "",
+    ]
+    cells = [["", "tokens a pair", *STEPS, HOST]]
+    for name, row in report["families"].items():
+        speeds = [f"{row['pairs_per_second'][step]:,.0f}" for step in (*STEPS, HOST)]
+        cells.append([name, f"{row['tokens'] / report['pairs']:.0f}", *speeds])
+    return "\n".join([*lines, *align(cells)])
