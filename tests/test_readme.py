@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 import ast
 import importlib
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,13 +85,43 @@ def test_files_and_names_in_them_exist(page: Path) -> None:
         assert re.search(rf"\b{name}\b", Path(REPOSITORY, file).read_text(encoding="utf-8")), f"{name} in {file}"
 
 
+def examples(text: str, language: str = "python") -> list[str]:
+    """The blocks of a Markdown text in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
 def test_examples_in_python_import_what_exists() -> None:
-    sources = [source for text in TEXTS.values() for source in re.findall(r"^```python\n(.*?)^```$", text, re.S | re.M)]
+    sources = [source for text in TEXTS.values() for source in examples(text)]
     imports = [node for source in sources for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)]
     assert len(imports) >= 4
     for node in imports:
         module = importlib.import_module(str(node.module))
         assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []
+
+
+def printed(source: str, folder: Path) -> str:
+    """What an example in Python prints, run in a folder of its own beside the demonstration's data."""
+    (folder / "demo").symlink_to(Path(REPOSITORY, "demo"))
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, "-c", source]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True).stdout
+
+
+def test_readmes_job_in_python_does_the_demonstration(tmp_path: Path) -> None:
+    source = next(source for source in examples(TEXTS[PAGES[0]]) if "RerankRequest" in source)
+    assert printed(source, tmp_path).splitlines()[-1] == "1869"
+
+
+def test_readmes_scores_without_beam_are_right(tmp_path: Path) -> None:
+    source = next(source for source in examples(TEXTS[PAGES[0]]) if "Reranker.load" in source)
+    shown = "print([ranked.index for ranked in best], scores[0] > scores[1])"
+    assert printed(source + shown, tmp_path) == "[1] True\n"
+
+
+def test_the_pages_job_in_python_prints_what_it_says(tmp_path: Path) -> None:
+    [page] = [page for page in PAGES if page.name == "python.md"]
+    [source], [output] = examples(TEXTS[page]), examples(TEXTS[page], "text")
+    assert printed(source, tmp_path).endswith(output)
 
 
 def parse_line(parser: argparse.ArgumentParser, words: list[str]) -> None:

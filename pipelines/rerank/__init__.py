@@ -33,6 +33,8 @@ class Finished(NamedTuple):
 def rerank(request: RerankRequest, beam: Sequence[str] = ()) -> Finished:
     """Do a reranking job, or what is missing of it, as the command line does.
 
+    In another thread than the main one no signal handlers are set: Ctrl-C and SIGTERM do not stop it there.
+
     Args:
         request: what to do.
         beam: options of Beam's runner, as on a command line; none for one process on this machine.
