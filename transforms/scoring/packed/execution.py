@@ -12,6 +12,7 @@ import torch
 from transforms.base.errors import UserError
 from transforms.scoring.packed import devices
 from transforms.scoring.packed.attention import choose_kernel
+from transforms.scoring.packed.threads import use_threads
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 BATCH_TOKENS = {"cpu": 8192, "cuda": 65536}
@@ -51,7 +52,7 @@ class Execution:
         Returns:
             What a model must know of it to be loaded.
         """
-        torch.set_num_threads(self.threads)
+        use_threads(self.threads)
         os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KEPT_BY_ONEDNN))  # it is read at the first product
         return Placement(torch.device(devices.own(self.device)), DTYPES[self.dtype], self.attention)
 
@@ -78,7 +79,7 @@ def resolve(
         device: "auto", "cpu", "cuda" or "cuda:N".
         dtype: "auto" or a name in DTYPES.
         batch_tokens: tokens of a forward pass, at most; None for the device's default.
-        threads: of the CPU; None for all.
+        threads: of the CPU; None for torch's own choice.
         attention: "auto" or a name in `attention.KERNELS`.
         elsewhere: it will run on other machines; a CUDA device that is named is taken to be there.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ import numpy as np
 
 from transforms.base.versions import version
 from transforms.scoring.packed.packing import Ids
+from transforms.scoring.packed.threads import tokenising_threads
 from transforms.scoring.tokenising.added import alternatives
 from transforms.scoring.weights.checkpoints import is_tokenizers
 
@@ -58,11 +58,11 @@ class BytePairs:
 
     def encode(self, texts: Sequence[str]) -> list[Ids | None]:
         """One entry for each text, None where it is for the library."""
-        threads = min(_threads(), len(texts) // _SHARE)
-        if threads < 2:
+        number = min(tokenising_threads(), len(texts) // _SHARE)
+        if number < 2:
             return [self._encode(text) for text in texts]
-        bounds = np.linspace(0, len(texts), 4 * threads + 1).astype(int).tolist()
-        with ThreadPoolExecutor(threads) as pool:
+        bounds = np.linspace(0, len(texts), 4 * number + 1).astype(int).tolist()
+        with ThreadPoolExecutor(number) as pool:
             return list(chain.from_iterable(pool.map(self.encode_here, (texts[a:b] for a, b in pairwise(bounds)))))
 
     def encode_here(self, texts: Sequence[str]) -> list[Ids | None]:
@@ -136,7 +136,3 @@ def _bytes_of_letters() -> dict[str, int]:
     shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [byte for byte in range(256) if byte not in set(shown)]
     return {chr(byte): byte for byte in shown} | {chr(256 + place): byte for place, byte in enumerate(others)}
-
-
-def _threads() -> int:
-    return int(os.environ.get("RAYON_NUM_THREADS") or len(os.sched_getaffinity(0)))
