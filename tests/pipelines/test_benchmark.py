@@ -246,7 +246,7 @@ def wait_until_unlocked(job: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         (["--models", "classifier"], "--models: classifier is there twice; leave one out, or name it otherwise"),
         (["--datasets", "x=no.parquet,no.qrels"], "data set x: no judgements no.qrels; check the path"),
@@ -264,13 +264,13 @@ def wait_until_unlocked(job: Path) -> None:
     ],
 )
 def test_a_mistake_is_one_line_before_any_work(
-    material: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: list[str], told: str
+    material: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: list[str], message: str
 ) -> None:
     changes = [word.format(m=material) for word in changes]
     assert main(arguments(material, tmp_path / "results", *changes)) == 2
     errors = capsys.readouterr().err.splitlines()
     assert len(errors) == 1
-    assert errors[0].startswith(f"error: {told.format(m=material)}")
+    assert errors[0].startswith(f"error: {message.format(m=material)}")
     assert not list(tmp_path.glob("results/*/*"))
 
 
@@ -367,8 +367,8 @@ def test_no_candidates_are_made_for_models_that_are_not_there(
     (tmp_path / "set").mkdir()
     words = ["--models", "m=nowhere", "--datasets", f"beir/nfcorpus={tmp_path}/set", "--output", f"{tmp_path}/results"]
     assert main([*words, "--retriever", "bm25", RUNNER]) == 1
-    told = capsys.readouterr().err.splitlines()
-    assert told[0].startswith("m is unavailable: model nowhere: no such directory")
+    errors = capsys.readouterr().err.splitlines()
+    assert errors[0].startswith("m is unavailable: model nowhere: no such directory")
     assert [failure.failed[:37] for failure in read_cells(f"{tmp_path}/results")[1]] == [
         "model nowhere: no such directory; giv"
     ]

@@ -55,7 +55,7 @@ def test_what_is_not_ours_tells_nothing(tmp_path: Path, content: str) -> None:
 
 
 def test_what_is_ours_tells_all(tmp_path: Path) -> None:
-    told = {"dataset": "beir/nq", "retriever": {"kind": "bm25"}}
-    (tmp_path / "candidates.json").write_text(json.dumps(told))
-    assert report_in(str(tmp_path)) == told
+    content = {"dataset": "beir/nq", "retriever": {"kind": "bm25"}}
+    (tmp_path / "candidates.json").write_text(json.dumps(content))
+    assert report_in(str(tmp_path)) == content
     assert report_in(None) == {}

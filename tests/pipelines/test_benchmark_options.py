@@ -70,7 +70,7 @@ def test_a_data_set_in_parts_is_all_of_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("miracl/yoo", "did you mean miracl/yo?"),
         ("=a.parquet,b.qrels", "give NAME, NAME=DIRECTORY or NAME=CANDIDATES,QRELS"),
@@ -83,8 +83,8 @@ def test_a_data_set_in_parts_is_all_of_them(tmp_path: Path) -> None:
         ("x=nowhere", "there is no directory nowhere; check the path"),
     ],
 )
-def test_what_is_no_data_set_is_told(text: str, told: str) -> None:
-    with pytest.raises(UserError, match=told.replace("?", r"\?")):
+def test_what_is_no_data_set_is_reported(text: str, message: str) -> None:
+    with pytest.raises(UserError, match=message.replace("?", r"\?")):
         data_set(text)
 
 

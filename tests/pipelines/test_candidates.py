@@ -93,15 +93,15 @@ def test_candidates_go_straight_into_reranking(data: Path, tmp_path: Path, capsy
 
 def test_report(data: Path, tmp_path: Path) -> None:
     assert make(data, tmp_path / "out", "bm25", "--language", "de") == 0
-    told = report(tmp_path / "out")
-    assert told["retriever"].pop("bm25s")
-    assert told["retriever"] == {"kind": "bm25", "k1": 0.9, "b": 0.4, "analysis": "de: german stemmer"}
-    assert (told["dataset"], told["split"], told["source"]["revisions"]) == ("own files", None, {})
-    assert list(told["source"]["files"]) == [
+    content = report(tmp_path / "out")
+    assert content["retriever"].pop("bm25s")
+    assert content["retriever"] == {"kind": "bm25", "k1": 0.9, "b": 0.4, "analysis": "de: german stemmer"}
+    assert (content["dataset"], content["split"], content["source"]["revisions"]) == ("own files", None, {})
+    assert list(content["source"]["files"]) == [
         str(data / name) for name in ("corpus.jsonl.gz", "queries.parquet", "qrels.tsv")
     ]
     counts = ("queries", "queries_without_candidates", "pairs", "corpus_documents", "depth", "exclude_identical_ids")
-    assert {name: told[name] for name in counts} == {
+    assert {name: content[name] for name in counts} == {
         "queries": 8,
         "queries_without_candidates": 0,
         "pairs": 32,
@@ -109,8 +109,8 @@ def test_report(data: Path, tmp_path: Path) -> None:
         "depth": 4,
         "exclude_identical_ids": False,
     }
-    assert told["versions"]["bm25s"]
-    assert told["seconds"] > 0
+    assert content["versions"]["bm25s"]
+    assert content["seconds"] > 0
 
 
 def test_dense_shards_are_merged_and_continued(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,10 +129,10 @@ def test_dense_shards_are_merged_and_continued(data: Path, tmp_path: Path, monke
     assert make(data, tmp_path / "shards", f"dense:{model}", "--shard_documents", "5") == 0
     assert (hits[0].stat().st_ino, hits[2].stat().st_ino) == kept
     assert lists(tmp_path / "shards") == lists(tmp_path / "whole")
-    told = report(tmp_path / "shards")
-    assert told["retriever"]["kind"] == "dense"
-    assert told["retriever"]["model"]["files"]["model.safetensors"]
-    assert told["execution"]["dtype"] == "float32"
+    content = report(tmp_path / "shards")
+    assert content["retriever"]["kind"] == "dense"
+    assert content["retriever"]["model"]["files"]["model.safetensors"]
+    assert content["execution"]["dtype"] == "float32"
 
 
 def test_jobs_of_one_corpus_share_embeddings(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,8 +166,8 @@ def test_queries_that_cannot_be_embedded_are_counted(
     monkeypatch.setattr(Encoder, "embed", without_some)
     options = (f"dense:{tiny_encoder.bert(tmp_path / 'model')}", "--shard_documents", "5")
     assert make(data, tmp_path / "out", *options) == 0
-    told = report(tmp_path / "out")
-    assert (told["queries_not_embedded"], told["queries_without_candidates"]) == (2, 2)
+    content = report(tmp_path / "out")
+    assert (content["queries_not_embedded"], content["queries_without_candidates"]) == (2, 2)
     assert "not found  2 queries could not be embedded: no candidates" in capsys.readouterr().out.splitlines()
 
 
@@ -250,9 +250,9 @@ def test_another_jobs_output_is_refused(data: Path, tmp_path: Path, capsys: pyte
     )
     (data / "qrels.tsv").write_text("q0\t0\td0\t0\n")
     assert make(data, output, "bm25") == 2
-    told = capsys.readouterr().err
-    assert told.startswith(f"error: output {output} is another job's: files.{data}/qrels.tsv: 80 bytes, ")
-    assert told.count("\n") == 1
+    errors = capsys.readouterr().err
+    assert errors.startswith(f"error: output {output} is another job's: files.{data}/qrels.tsv: 80 bytes, ")
+    assert errors.count("\n") == 1
     assert parts(output) == before
     assert make(data, output, "bm25", "--depth", "3", "--overwrite") == 0
     assert lists(output) == {"q0": ["d7", "d6", "d5"]}
@@ -295,8 +295,8 @@ def test_an_output_is_no_input_of_its_own_job(data: Path, tmp_path: Path, capsys
         capsys.readouterr()
         assert make(data, output, "bm25", *mistake, "--overwrite") == 2
         path = mistake[1].removeprefix("run:")
-        told = f"error: input {path} lies in the job's own directory; give another --output\n"
-        assert capsys.readouterr().err == told
+        message = f"error: input {path} lies in the job's own directory; give another --output\n"
+        assert capsys.readouterr().err == message
     assert (output / "qrels.txt").read_bytes() == before
     assert (output / "_SUCCESS").exists()
 
@@ -358,9 +358,9 @@ def test_mistakes(tmp_path: Path, arguments: list[str], said: str, capsys: pytes
     here = copies.directory(tmp_path / "here")
     words = [word.format(here=here) for word in arguments]
     assert main([*words, "--output", str(tmp_path / "out"), RUNNER]) == 2
-    told = capsys.readouterr().err
-    assert told.startswith(f"error: {said.format(here=here)}")
-    assert told.count("\n") == 1
+    errors = capsys.readouterr().err
+    assert errors.startswith(f"error: {said.format(here=here)}")
+    assert errors.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
 

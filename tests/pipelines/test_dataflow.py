@@ -91,7 +91,7 @@ def hints_by_step(pipeline: beam_runner_api_pb2.Pipeline) -> dict[str, dict[str,
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"--project": ""}, "give --project"),
         ({"--region": "", "--sdk_container_image": ""}, "give --region, --sdk_container_image"),
@@ -136,17 +136,17 @@ def hints_by_step(pipeline: beam_runner_api_pb2.Pipeline) -> dict[str, dict[str,
     ],
 )
 def test_what_cannot_work_is_refused_in_one_line(
-    change: dict[str, str], told: str, capsys: pytest.CaptureFixture[str]
+    change: dict[str, str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = COMPLETE | change
     assert main(command({name: value for name, value in options.items() if value})) == 2
     if change.get("--resource_hints") == "fast=1":
-        assert told in capsys.readouterr().err
+        assert message in capsys.readouterr().err
     else:
-        assert capsys.readouterr().err.splitlines() == [f"error: --runner DataflowRunner: {told}"]
+        assert capsys.readouterr().err.splitlines() == [f"error: --runner DataflowRunner: {message}"]
 
 
-def test_all_mistakes_are_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_mistakes_are_reported_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--input", "in", "--output", "out", "--model", "small-cross-encoder", "--runner=dataflow"]) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith("error: --runner DataflowRunner: give --project, --region, --temp_location, --sdk_container")
@@ -226,9 +226,9 @@ def test_hints_are_taken_out_of_the_options(
 ) -> None:
     beam_options = PipelineOptions(command(SERVICE | options))
     assert dataflow.take_scoring_hints(beam_options) == hints
-    told = beam_options.get_all_options()
-    assert told["resource_hints"] == ([] if hints else ["min_ram=64GB"])
-    assert (told["dataflow_service_options"] or None) == left_over
+    values = beam_options.get_all_options()
+    assert values["resource_hints"] == ([] if hints else ["min_ram=64GB"])
+    assert (values["dataflow_service_options"] or None) == left_over
     assert dataflow.take_scoring_hints(PipelineOptions(command(options))) == {}, "another runner"
 
 
@@ -329,13 +329,13 @@ def test_submitted_job_field_by_field(cloud: GoogleCloud, tmp_path: Path, capsys
     assert pool["numThreadsPerWorker"] == 2
     images = [image["containerImage"] for image in pool["sdkHarnessContainerImages"]]
     assert images == [IMAGE, IMAGE], "one environment with a GPU, one without"
-    told = environment["sdkPipelineOptions"]["options"]
-    assert told["sdk_container_image"] == IMAGE
-    assert told["sdk_location"] == "container"
-    assert told["project"] == PROJECT
-    assert told["region"] == REGION
-    assert told["number_of_worker_harness_threads"] == 2
-    assert told["resource_hints"] == []
+    values = environment["sdkPipelineOptions"]["options"]
+    assert values["sdk_container_image"] == IMAGE
+    assert values["sdk_location"] == "container"
+    assert values["project"] == PROJECT
+    assert values["region"] == REGION
+    assert values["number_of_worker_harness_threads"] == 2
+    assert values["resource_hints"] == []
 
     pipeline = staged_pipeline(cloud, job)
     hints = hints_by_step(pipeline)

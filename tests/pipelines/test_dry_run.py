@@ -16,12 +16,12 @@ from transforms.scoring.reranker import specify
 SAMPLE = Estimate(pairs=1_000, tokens=50_000, truncated=25, rejected=1, seconds=10.0)
 
 
-def told(wanted: Wanted, pairs: int | None = 3_600_000, units: int = 100) -> list[str]:
+def lines_of(wanted: Wanted, pairs: int | None = 3_600_000, units: int = 100) -> list[str]:
     return describe(SAMPLE, rows=36_000, pairs=pairs, units=units, wanted=wanted).splitlines()
 
 
 def test_this_machine() -> None:
-    assert told(Wanted()) == [
+    assert lines_of(Wanted()) == [
         "input     36,000 rows, 3,600,000 pairs",
         "sample    1,000 pairs: 50.0 tokens a pair, 2.5% of them truncated, 1 rejected",
         "speed     100.0 pairs/s, 5,000 tokens/s on this machine",
@@ -30,7 +30,7 @@ def test_this_machine() -> None:
 
 
 def test_workers_and_what_they_cost_beside_a_hosted_api() -> None:
-    assert told(Wanted(workers=8, throughput=500.0, price_per_hour=1.5))[3:] == [
+    assert lines_of(Wanted(workers=8, throughput=500.0, price_per_hour=1.5))[3:] == [
         "job       180,000,000 tokens, 2 h 00 min at 500.0 pairs/s",
         "workers   8: 15 min 00 s",
         "cost      3.00 at 1.50 an hour; a hosted API at $0.008 for 1,000 documents: $28.80",
@@ -38,7 +38,7 @@ def test_workers_and_what_they_cost_beside_a_hosted_api() -> None:
 
 
 def test_more_workers_than_parts_of_the_input() -> None:
-    assert told(Wanted(workers=8), units=4)[4:] == [
+    assert lines_of(Wanted(workers=8), units=4)[4:] == [
         "workers   8, with work for 4, one for each row group of the input: 2 h 30 min"
     ]
 
@@ -51,9 +51,9 @@ def test_scattered_input_is_regrouped_for_all_workers(tmp_path: Path) -> None:
 
 
 def test_input_whose_footers_do_not_tell_its_pairs() -> None:
-    assert told(Wanted(workers=8, price_per_hour=2.0), pairs=None) == [
+    assert lines_of(Wanted(workers=8, price_per_hour=2.0), pairs=None) == [
         "input     36,000 rows",
-        *told(Wanted())[1:3],
+        *lines_of(Wanted())[1:3],
     ]
 
 

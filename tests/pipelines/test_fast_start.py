@@ -72,9 +72,9 @@ def test_a_command_of_the_evaluation_answers_before_it_is_imported(command: str)
 @pytest.mark.parametrize("module", ERRORS)
 def test_a_mistake_in_our_options_is_reported_before_anything_large_is_imported(module: str) -> None:
     words, message = ERRORS[module]
-    end, told = answer(module, words)
+    end, error = answer(module, words)
     assert end == "exit code 2 []"
-    assert told.startswith(f"error: {message}")
+    assert error.startswith(f"error: {message}")
 
 
 @pytest.mark.parametrize("parser", [rerank_parser, candidates_parser, benchmark_parser])

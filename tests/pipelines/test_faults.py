@@ -37,7 +37,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.bert(tmp_path_factory.mktemp("bert"))
 
 
-def told(errors: str) -> list[str]:
+def error_lines(errors: str) -> list[str]:
     """Lines on stderr, less those of progress."""
     return [line for line in errors.splitlines() if line.strip() and "pair/s" not in line]
 
@@ -69,7 +69,7 @@ def test_a_full_disk(tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[
         exit_code = main(given)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert told(capsys.readouterr().err) == [
+    assert error_lines(capsys.readouterr().err) == [
         f"error: {tmp_path}/out/scored/part-00000-00001-00000.parquet cannot be written: [Errno 27] File too large; "
         "what is done is kept, the same command continues"
     ]
@@ -105,7 +105,7 @@ def test_a_read_only_output(model: Path, capsys: pytest.CaptureFixture[str]) -> 
         finally:
             os.seteuid(user)
         assert exit_code == 2
-        assert told(capsys.readouterr().err) == [
+        assert error_lines(capsys.readouterr().err) == [
             f"error: output {output} cannot be written to: [Errno 13] Permission denied: '{output}/_lock'; "
             "give another --output"
         ]
@@ -153,7 +153,7 @@ def test_an_input_file_that_goes_or_changes_while_the_job_runs(
         capsys.readouterr()
         server.script = [disturbing]
         assert main([*given, "--output", str(tmp_path / "out")]) == 2
-        assert told(capsys.readouterr().err) == [f"error: {source}: {said}"]
+        assert error_lines(capsys.readouterr().err) == [f"error: {source}: {said}"]
         before = parts(tmp_path / "out")
         assert list(before) == ["scored/part-00000-00000-00000.parquet"]
 
@@ -174,7 +174,7 @@ def test_a_part_of_another_job_among_the_parts(tmp_path: Path, model: Path, caps
     capsys.readouterr()
     for options in ((), ("--retry_rejected", "null_text")):
         assert rerank(source, out, model, *options) == 2
-        assert told(capsys.readouterr().err) == [
+        assert error_lines(capsys.readouterr().err) == [
             f"error: {out / name} was not written by this job: move it out of the directory of scored parts"
         ]
     assert (out / name).read_bytes() == parts(other)[name], "it may be somebody's"
@@ -191,7 +191,7 @@ def test_a_mistake_that_is_found_late_leaves_the_output_free(
     with RerankServer(habit=status(401)) as server:
         given = ["--input", str(source), "--output", str(tmp_path / "out"), "--model", server.address, RUNNER]
         assert main(given) == 2
-    (line,) = told(capsys.readouterr().err)
+    (line,) = error_lines(capsys.readouterr().err)
     assert line.startswith(f"error: endpoint {server.address}")
     assert everything(tmp_path / "out") == set()
     assert rerank(source, tmp_path / "out", model) == 0

@@ -50,8 +50,8 @@ def test_every_pair_is_scored_once_in_order_with_the_scores_of_the_core(tmp_path
             (listed["doc_id"] for listed in first["candidates"]), reranker.score(first["query"], documents), strict=True
         )
     )
-    told = {row["doc_id"]: row["score"] for row in written if row["query_id"] == first["query_id"]}
-    assert told == pytest.approx(expected, abs=1e-5)
+    scores_of_first = {row["doc_id"]: row["score"] for row in written if row["query_id"] == first["query_id"]}
+    assert scores_of_first == pytest.approx(expected, abs=1e-5)
     for _, group in groupby(written, key=lambda row: row["query_id"]):
         ranked = list(group)
         assert [row["rank"] for row in ranked] == list(range(1, len(ranked) + 1))
@@ -227,10 +227,10 @@ def test_a_dry_run_writes_nothing(tmp_path: Path, model: Path, capsys: pytest.Ca
     source = write_letters(tmp_path / "in.parquet", queries=8, candidates=5)
     assert rerank(source, tmp_path / "out", model, "--dry_run", "--price_per_hour", "2") == 0
     assert not (tmp_path / "out").exists()
-    told = capsys.readouterr().out.splitlines()
-    assert told[0] == "input     8 rows, 40 pairs"
-    assert [line.split()[0] for line in told] == ["input", "sample", "speed", "job", "cost"]
-    assert "40 pairs" in told[1]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "input     8 rows, 40 pairs"
+    assert [line.split()[0] for line in lines] == ["input", "sample", "speed", "job", "cost"]
+    assert "40 pairs" in lines[1]
 
 
 def test_empty_input_is_a_finished_job(tmp_path: Path, model: Path) -> None:
@@ -248,9 +248,9 @@ def test_a_resume_that_cannot_run_as_the_job_began_says_so(
     assert rerank(source, out, model, "--batch_tokens", "64") == 0
     shutil.rmtree(out / "scored")
     assert rerank(source, out, model) == 0, "the batch size is taken from job.json"
-    told = json.loads((out / "job.json").read_text())
-    assert told["execution"]["batch_tokens"] == 64
-    assert told["versions"]["tokenising"] == f"tokenizers {told['versions']['tokenizers']}"
+    content = json.loads((out / "job.json").read_text())
+    assert content["execution"]["batch_tokens"] == 64
+    assert content["versions"]["tokenising"] == f"tokenizers {content['versions']['tokenizers']}"
     capsys.readouterr()
     assert rerank(source, out, model, "--batch_tokens", "65") == 2
     assert capsys.readouterr().err == (
@@ -372,8 +372,8 @@ def test_overwrite_through_a_link_deletes_no_input(
     before = source.read_bytes()
     for output in (tmp_path / "link", tmp_path / "second"):
         assert rerank(source, output, model, "--overwrite") == 2
-        told = f"error: input {source} lies in the job's own directory; give another --output\n"
-        assert capsys.readouterr().err.endswith(told)
+        message = f"error: input {source} lies in the job's own directory; give another --output\n"
+        assert capsys.readouterr().err.endswith(message)
         assert source.read_bytes() == before
 
 

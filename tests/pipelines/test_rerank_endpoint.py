@@ -140,9 +140,9 @@ def test_a_key_that_is_refused_ends_the_job_and_rejects_nothing(
     write_input(tmp_path / "in.parquet", [["0.5"], ["0.25"]])
     with RerankServer(script=[answer], habit=status(401, f"bad key {KEY}")) as server:
         assert main(arguments(tmp_path, server)) == 2
-        told = "".join(capfd.readouterr())
-        assert f"endpoint {server.address}: set RERANK_API_KEY to a key that it accepts" in told
-        assert KEY not in told
+        output = "".join(capfd.readouterr())
+        assert f"endpoint {server.address}: set RERANK_API_KEY to a key that it accepts" in output
+        assert KEY not in output
         assert rows(tmp_path, "scored", "score") == [(0.5,)]
         assert rows(tmp_path, "rejected", "reason") == []
         server.habit = answer

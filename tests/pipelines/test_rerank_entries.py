@@ -71,12 +71,12 @@ def both_ways(tmp_path: Path, name: str, *options: str) -> list[list[float]]:
     given = dict(zip((option.removeprefix("--") for option in options[::2]), options[1::2], strict=True))
     typed: dict[str, Any] = {name: int(value) if value.isdigit() else value for name, value in given.items()}
     core = Reranker.load(str(tmp_path), like=name, dtype="float32", **typed)
-    told = core.score_tasks([RankingTask(*pair) for pair in LISTS.items()]).score.tolist()
+    core_scores = core.score_tasks([RankingTask(*pair) for pair in LISTS.items()]).score.tolist()
     lists = [query(text, [candidate(f"{i}", d) for i, d in enumerate(texts)], text) for text, texts in LISTS.items()]
     source = Path(write(tmp_path / "in.parquet", nested_table(lists)))
     assert rerank(source, tmp_path / "out", tmp_path, "--model_like", name, *options) == 0
     job = sorted(rows(tmp_path / "out"), key=lambda row: (row["query_id"], row["doc_id"]))
-    return [told, [row["score"] for row in job]]
+    return [core_scores, [row["score"] for row in job]]
 
 
 @pytest.mark.parametrize("name", LANGUAGE_MODELS)
@@ -99,8 +99,8 @@ def test_scores_of_language_models_are_those_of_transformers(tmp_path: Path, nam
         assert found == pytest.approx(raw, abs=1e-4)
     sigmoids = [1 / (1 + float(torch.tensor(-score / scale).exp())) for score in raw]
     core = Reranker.load(str(tmp_path), like=name, dtype="float32", activation="sigmoid")
-    told = [score for q, docs in LISTS.items() for score in core.score(q, docs)]
-    assert told == pytest.approx(sigmoids, abs=2e-5)
+    core_scores = [score for q, docs in LISTS.items() for score in core.score(q, docs)]
+    assert core_scores == pytest.approx(sigmoids, abs=2e-5)
 
 
 @pytest.mark.parametrize("size", ["0.6B", "4B", "8B"])

@@ -28,7 +28,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (["--batch_tokns", "3"], "--batch_tokns: neither this command nor Beam has such an option; did you mean"),
         (["--direct_num_workers=many"], "argument --direct_num_workers: invalid int value: 'many'; see --help"),
@@ -65,7 +65,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_mistakes_are_reported_in_one_line_before_anything_is_done(
     options: list[str],
-    told: str,
+    message: str,
     source: Path,
     model: Path,
     tmp_path: Path,
@@ -75,14 +75,14 @@ def test_mistakes_are_reported_in_one_line_before_anything_is_done(
     runner = [] if any(option.startswith("--runner") for option in options) else [RUNNER]
     assert main([*given, *runner, *options]) == 2
     output = capsys.readouterr()
-    assert output.err.startswith(f"error: {told}")
+    assert output.err.startswith(f"error: {message}")
     assert output.err.count("\n") == 1
     assert "secret" not in output.err
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
-    ("table", "told"),
+    ("table", "message"),
     [
         (pa.table({"query_id": ["a"], "query": ["b"]}), "candidates"),
         (pa.table({"query_id": [1.5], "query": ["b"], "doc_id": ["c"], "text": ["d"]}), "query_id"),
@@ -90,14 +90,14 @@ def test_mistakes_are_reported_in_one_line_before_anything_is_done(
     ],
 )
 def test_input_of_another_form_is_named_with_its_column(
-    table: pa.Table, told: str, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    table: pa.Table, message: str, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = Path(write(tmp_path / "in.parquet", table))
     assert rerank(path, tmp_path / "out", model) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")
     assert str(path) in line
-    assert told in line
+    assert message in line
 
 
 def test_a_file_that_is_not_parquet(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -169,8 +169,8 @@ def test_a_damaged_job_is_told_and_a_damaged_part_is_done_again(
     part.write_bytes(part.read_bytes()[:100])
     assert rerank(source, out, model) == 0
     assert parts(out) == before
-    told = json.loads((out / "job.json").read_text())
-    (out / "job.json").write_text(json.dumps(told)[:50])
+    content = json.loads((out / "job.json").read_text())
+    (out / "job.json").write_text(json.dumps(content)[:50])
     capsys.readouterr()
     assert rerank(source, out, model) == 2
     assert capsys.readouterr().err == (

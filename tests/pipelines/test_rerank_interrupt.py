@@ -102,9 +102,9 @@ def send_to_all(process: subprocess.Popen[str], number: int) -> None:
     os.killpg(process.pid, number)
 
 
-def read_until(stream: IO[str] | None, told: str) -> None:
+def read_until(stream: IO[str] | None, text: str) -> None:
     assert stream
-    assert any(told in line for line in iter(stream.readline, "")), f"never told: {told}"
+    assert any(text in line for line in iter(stream.readline, "")), f"never printed: {text}"
 
 
 def check_that_nothing_is_left(folder: Path) -> None:

@@ -61,9 +61,9 @@ def job_service(tmp_path: Path) -> Iterator[str]:
 def test_two_worker_processes(source: Path, in_memory: dict[str, bytes], tmp_path: Path) -> None:
     assert rerank(source, tmp_path / "out", MODEL, *TWO_PROCESSES) == 0
     assert parts(tmp_path / "out") == in_memory
-    told = report(tmp_path / "out")
-    assert told["pairs"]["scored"] == 48
-    assert set(told["last_run"]["stage_seconds"]) == {"read", "tokenise", "forward", "write"}
+    content = report(tmp_path / "out")
+    assert content["pairs"]["scored"] == 48
+    assert set(content["last_run"]["stage_seconds"]) == {"read", "tokenise", "forward", "write"}
     made = json.loads((tmp_path / "out" / "job.json").read_text())["versions"]
     assert made["tokenising"] == f"tokenizers {made['tokenizers']}, each part once"
 
@@ -87,7 +87,7 @@ def test_job_service(
 
 
 @pytest.mark.parametrize(
-    ("runner", "told"),
+    ("runner", "message"),
     [
         (
             "DaskRunner",
@@ -102,11 +102,11 @@ def test_job_service(
     ],
 )
 def test_runners_that_cannot_be_used(
-    runner: str, told: str, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    runner: str, message: str, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert rerank(source, tmp_path / "out", MODEL, f"--runner={runner}") == 2
     [line] = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"error: {told}")
+    assert line.startswith(f"error: {message}")
     assert not (tmp_path / "out").exists()
 
 

@@ -200,8 +200,8 @@ def test_a_header_with_unknown_names_is_one_line(
     path.write_text(f"{header}\n1\t2\t3\n")
     with pytest.raises(UserError) as refused:
         list(read(str(path)))
-    told = f"{path}: line 1: a header that names {unknown}, which is no known column; rename it, or leave it out ("
-    assert str(refused.value).startswith(told)
+    message = f"{path}: line 1: a header that names {unknown}, which is no known column; rename it, or leave it out ("
+    assert str(refused.value).startswith(message)
 
 
 TEXTS = ['a, "quoted"', "two\r\nlines", "", "é" * 100_000, "tab\there"]

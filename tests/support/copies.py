@@ -45,8 +45,8 @@ def mkqa(numbered_types: bool) -> list[dict[str, Any]]:
     """Four questions, of which two have short answers; the types by name, or by number as in Parquet."""
 
     def answers(kind: str, *texts: str | None) -> dict[str, list[dict[str, Any]]]:
-        told: Any = TYPES.index(kind) if numbered_types else kind
-        given = [{"type": told, "entity": "", "text": texts[0], "aliases": [text for text in texts[1:] if text]}]
+        noted: Any = TYPES.index(kind) if numbered_types else kind
+        given = [{"type": noted, "entity": "", "text": texts[0], "aliases": [text for text in texts[1:] if text]}]
         return {"en": given, "de": [{**given[0], "text": None if texts[0] is None else "auf Deutsch", "aliases": []}]}
 
     return [

@@ -156,10 +156,10 @@ class GoogleCloud(ThreadingHTTPServer):
             request = part.get_payload(decode=True)
             assert isinstance(request, bytes)
             method, target, *_ = request.split(None, 2)
-            told = self.answer(method.decode(), target.decode(), {}, b"")
+            reply = self.answer(method.decode(), target.decode(), {}, b"")
             answers.append(
-                f"--b\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 {told.status} Told\r\n"
-                f"Content-Type: application/json\r\n\r\n{told.body.decode()}\r\n"
+                f"--b\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 {reply.status} Told\r\n"
+                f"Content-Type: application/json\r\n\r\n{reply.body.decode()}\r\n"
             )
         return Answer(200, "".join([*answers, "--b--"]).encode(), (("Content-Type", "multipart/mixed; boundary=b"),))
 
@@ -181,13 +181,13 @@ class _Handler(QuietHandler):
 
     def _serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        told = self.server.answer(self.command, self.path, self.headers, body)
-        self.send_response(told.status)
-        for name, value in told.headers:
+        reply = self.server.answer(self.command, self.path, self.headers, body)
+        self.send_response(reply.status)
+        for name, value in reply.headers:
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(told.body)))
+        self.send_header("Content-Length", str(len(reply.body)))
         self.end_headers()
-        self.wfile.write(told.body)
+        self.wfile.write(reply.body)
 
     # By these names http.server finds what answers a method of HTTP.
     do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815

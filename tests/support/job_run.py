@@ -44,8 +44,10 @@ def scores(output: Path) -> dict[tuple[str, str], float]:
 
 def reasons(output: Path) -> list[tuple[str | None, str | None, int | None, str]]:
     """(query id, document id, candidates, reason) of each rejected row, sorted."""
-    told = [(row["query_id"], row["doc_id"], row["n_candidates"], row["reason"]) for row in rows(output, "rejected")]
-    return sorted(told, key=str)
+    rejected = [
+        (row["query_id"], row["doc_id"], row["n_candidates"], row["reason"]) for row in rows(output, "rejected")
+    ]
+    return sorted(rejected, key=str)
 
 
 def report(output: Path) -> dict[str, Any]:

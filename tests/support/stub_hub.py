@@ -48,8 +48,8 @@ class Hub:
         for fault in self.faults:
             if re.search(fault.path, path):
                 return fault.status, fault.headers, b""
-        if told := re.fullmatch("/api/(?:models|datasets)/([^/]+/[^/]+)/(revision|tree)/([^/]+)", path):
-            repository, kind, revision = told.groups()
+        if match := re.fullmatch("/api/(?:models|datasets)/([^/]+/[^/]+)/(revision|tree)/([^/]+)", path):
+            repository, kind, revision = match.groups()
             if repository not in self.files:
                 return 404, {"X-Error-Code": "RepoNotFound"}, b""
             if revision not in {"main", COMMIT}:
@@ -60,8 +60,8 @@ class Hub:
             ]
             info = {"id": repository, "sha": COMMIT}
             return 200, {"Content-Type": "application/json"}, json.dumps(listing if kind == "tree" else info).encode()
-        if told := re.fullmatch(f"(?:/datasets)?/([^/]+/[^/]+)/resolve/{COMMIT}/(.+)", path):
-            content = self.files[told[1]][told[2]]
+        if match := re.fullmatch(f"(?:/datasets)?/([^/]+/[^/]+)/resolve/{COMMIT}/(.+)", path):
+            content = self.files[match[1]][match[2]]
             return 200, {"X-Repo-Commit": COMMIT, "ETag": f'"{hashlib.sha1(content).hexdigest()}"'}, content
         return 404, {}, b""
 
