@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from transforms.base import files
@@ -19,8 +18,9 @@ from transforms.input.reader import read_shards
 from transforms.input.regroup import regroup
 from transforms.input.template import Template, parse_template, render
 from transforms.job.record import Job, in_job_order, read_job
-from transforms.layout import PARQUET, SCORED_DIRECTORY, SUCCESS, part_numbers
-from transforms.output.parts import committed
+from transforms.layout import SUCCESS, part_numbers
+from transforms.output.parts import committed, scored_rows
+from transforms.output.verification import gaps
 from transforms.schema import Shard
 
 
@@ -68,11 +68,14 @@ def read_lists(output: str, job: Job, *, texts: bool) -> Iterator[ScoredList]:
         texts: whether texts are wanted.
 
     Raises:
-        UserError: an input file is gone or has changed, or the output's parts are not those of its input.
+        UserError: a part of the output is missing or damaged, or an input file is gone or has changed.
     """
     template = job.options.get("text_template")
     parsed = None if template is None else parse_template(template)
-    names = list(committed(output, job.fingerprint))
+    parts = committed(output, job.fingerprint)
+    for gap in gaps(output, parts):
+        raise UserError(gap)
+    names = list(parts)
     if not texts:
         for name in names:
             yield from _lists(_part(output, name, []), None, None)
@@ -84,13 +87,12 @@ def read_lists(output: str, job: Job, *, texts: bool) -> Iterator[ScoredList]:
             yield from _lists(part, part["query"].to_pylist(), _texts(part, parsed))
         return
     for shard in _shards(output, job, parsed):
-        if shard.name in names:
+        if shard.name in parts:
             yield from _of_shard(_part(output, shard.name, []), shard)
 
 
 def _part(output: str, name: str, further: list[str]) -> pa.Table:
-    with files.open_input(files.join(output, SCORED_DIRECTORY, f"{name}{PARQUET}")) as stream:
-        return pq.read_table(stream, columns=["query_id", "doc_id", "score", *further])
+    return scored_rows(output, name, ["query_id", "doc_id", "score", *further])
 
 
 def _texts(part: pa.Table, template: Template | None) -> list[str]:

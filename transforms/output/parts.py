@@ -211,14 +211,22 @@ def read_scored(output: str, columns: Sequence[str] | None = None) -> Iterator[p
         UnavailableError: one is damaged.
     """
     for name in committed(output):
-        path = part_path(output, SCORED_DIRECTORY, name)
-        try:
-            with files.open_input(path) as stream:
-                table = pq.read_table(
-                    stream, columns=None if columns is None else list(columns), page_checksum_verification=True
-                )
-        except (pa.ArrowException, OSError) as error:
-            raise UnavailableError(
-                f"{path} cannot be read: {one_line(error)}; the job's command again scores a damaged part anew"
-            ) from error
-        yield table
+        yield scored_rows(output, name, columns)
+
+
+def scored_rows(output: str, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """A scored part's rows, all columns or some.
+
+    Raises:
+        UnavailableError: it is damaged.
+    """
+    path = part_path(output, SCORED_DIRECTORY, name)
+    try:
+        with files.open_input(path) as stream:
+            return pq.read_table(
+                stream, columns=None if columns is None else list(columns), page_checksum_verification=True
+            )
+    except (pa.ArrowException, OSError) as error:
+        raise UnavailableError(
+            f"{path} cannot be read: {one_line(error)}; the job's command again scores a damaged part anew"
+        ) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from transforms.base import files
 from transforms.base.errors import UserError
@@ -32,15 +32,25 @@ def problems(output: str, parts: dict[str, Part]) -> Iterator[str]:
             parts[name] = read_part(output, name, job.fingerprint, rejected, end_to_end=True)
         except (DamagedPartError, UserError) as error:
             yield str(error)
+    yield from gaps(output, parts)
+    if not files.exists(files.join(output, SUCCESS)):
+        yield f"{output}: no {SUCCESS}; its job has not finished"
+
+
+def gaps(output: str, parts: Mapping[str, Part]) -> Iterator[str]:
+    """Which parts of a job's output are missing or too many, a line each.
+
+    Args:
+        output: the job's directory.
+        parts: those that are whole.
+    """
     # What was regrouped has no list of its row groups; those that have parts are all that is known then.
     known = planned_row_groups(output) or {row_group_of(name) for name in parts}
     for name in unknown_parts(parts, known):
         yield f"{output}: part {name} is of no shard of this job; move it out"
     for file, row_group in sorted(known - complete_row_groups(parts)):
         yield f"{output}: parts of row group {row_group} of input file {file} are missing; give the job's command again"
-    if not files.exists(files.join(output, SUCCESS)):
-        yield f"{output}: no {SUCCESS}; its job has not finished"
-    elif (said := _shards_said(output)) is not None and said != len(parts):
+    if files.exists(files.join(output, SUCCESS)) and (said := _shards_said(output)) not in (None, len(parts)):
         yield f"{output}: {len(parts)} of the {said} parts that {REPORT} counts are whole"
 
 

@@ -306,3 +306,32 @@ def test_input_that_has_changed_is_refused(job: Path, tmp_path: Path, capsys: py
 
 def test_every_format_can_be_named() -> None:
     assert tuple(FORMATS) == NAMES
+
+
+def test_no_list_of_a_missing_or_damaged_part_is_left_out_in_silence(
+    job: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing, short, flipped = (Path(shutil.copytree(job, tmp_path / name)) for name in ("missing", "short", "flipped"))
+    (missing / "scored" / "part-00000-00000-00000.parquet").unlink()
+    part = short / "scored" / "part-00000-00001-00000.parquet"
+    part.write_bytes(part.read_bytes()[:-20])
+    part = flipped / "scored" / "part-00000-00001-00000.parquet"
+    chunk = next(chunk for chunk in _chunks(part) if chunk.path_in_schema == "score")
+    content = bytearray(part.read_bytes())
+    content[chunk.dictionary_page_offset + chunk.total_compressed_size - 2] ^= 0xFF
+    part.write_bytes(content)
+    gone = "parts of row group {} of input file 0 are missing; give the job's command again"
+    for output, code, message in (
+        (missing, 2, f"{missing}: {gone.format(0)}\n"),
+        (short, 2, f"{short}: {gone.format(1)}\n"),
+        (flipped, 1, f"{part} cannot be read: "),
+    ):
+        assert main(["export", str(output), "--to", str(tmp_path / "to"), "--format", "trec"]) == code
+        assert f"error: {message}" in capsys.readouterr().err
+        assert not (tmp_path / "to" / "run.trec").exists()
+
+
+def _chunks(part: Path) -> list[Any]:
+    """What a part's footer says of its columns."""
+    row_group = pq.read_metadata(part).row_group(0)
+    return [row_group.column(i) for i in range(row_group.num_columns)]
