@@ -32,6 +32,7 @@ class Measured:
         depth: candidates of the query that has most.
         languages: language -> queries, value and first_stage of the main measure.
         notes: what a reader must know of the figures.
+        values: measure -> query id -> value of the reranked order, of the queries with candidates.
     """
 
     rows: list[dict[str, Any]]
@@ -39,6 +40,7 @@ class Measured:
     depth: int
     languages: dict[str, dict[str, Any]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    values: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 def measure_job(
@@ -80,6 +82,11 @@ def measure_job(
         depth,
         by_language(evaluation, next(iter(measures.values())), languages),
         source.notes + count_notes(counts, relevance.kind) + grade_notes(relevance.judgements),
+        {
+            name: {query: float(value) for query, value in of.items() if query in evaluation.answered}
+            for name, measure in measures.items()
+            for of in [evaluation.values[source.stages[-1]][measure]]
+        },
     )
 
 

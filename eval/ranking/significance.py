@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import permutation_test, ttest_rel
+from scipy.stats import permutation_test, ttest_1samp, ttest_rel
 from statsmodels.stats.multitest import multipletests
 
 RESAMPLES = 9_999
@@ -51,6 +51,14 @@ def compare(baseline: Sequence[float], system: Sequence[float]) -> Difference:
         low, high = map(float, tested.confidence_interval(CONFIDENCE))
     signs = [int((np.sign(units) == sign).sum()) for sign in (1, 0, -1)]
     return Difference(float((after - before).mean()), low, high, sign_flip_p(units), p_t, *signs)
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """The 95 % confidence interval of a mean, by Student's t; None where the values do not vary."""
+    if len(values) < 2 or min(values) == max(values):
+        return None
+    low, high = ttest_1samp(values, 0.0).confidence_interval(CONFIDENCE)
+    return float(low), float(high)
 
 
 def sign_flip_p(differences: NDArray[np.float64]) -> float:

@@ -11,8 +11,17 @@ from eval.table.cells import read_cells
 from eval.table.content import contents
 from eval.table.page import headline, html, markdown
 from eval.table.plots import draw
+from eval.table.values import read_values
+from eval.table.view import as_asked
 from transforms.base.errors import UserError
 from transforms.base.json_text import indented
+
+# What all means are over, by --only_run_queries.
+DENOMINATORS = {
+    False: "Measured are means over all queries of the judgements; a query without candidates counts 0. A language's "
+    "are those of its queries with candidates, since only these have a language.",
+    True: "Measured are means over the queries that have candidates, languages and data sets alike.",
+}
 
 
 def run(args: argparse.Namespace) -> None:
@@ -25,7 +34,11 @@ def run(args: argparse.Namespace) -> None:
     if args.output is None and "://" in args.results:
         raise UserError("--output: name a local directory for the table of remote results")
     output = args.output or Path(args.results)
-    content = contents(*read_cells(args.results)) | {
+    made, failures = read_cells(args.results)
+    values = read_values(args.results, made)
+    cells = [as_asked(cell, args.measures, args.only_run_queries) for cell in made]
+    content = contents(cells, failures, values, args.measures) | {
+        "queries": DENOMINATORS[args.only_run_queries],
         "title": args.title,
         "made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
     }

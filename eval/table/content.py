@@ -27,30 +27,43 @@ from eval.published.scores import (
 from eval.table.cells import Cell, Failure
 from eval.table.figures import difference, hundred, known_benchmark
 from eval.table.protocols import protocol_of, protocol_sections
+from eval.table.standings import CERTAINTY, Standing, standings
+from eval.table.values import Values
 
 # What a reader must know of a figure, by the sign that stands beside it.
 MARKS = {
     "‡": "The model was trained on data of this set: no measure of its quality, and in no average.",
-    "†": "Not the published protocol: other first-stage candidates, not the best 100 of them, or other settings.",
+    "†": "Not the published protocol: other first-stage candidates, not the best 100 of them, or other settings or "
+    "another measure.",
     "§": "Pairs were rejected; each lost place counts against the model.",
     "‖": "An older figure: when it was last asked for, it could not be checked again or not be done again.",
     "¶": "The models of this data set did not read the same candidates, or were not held to the same judgements.",
 }
 
 
-def contents(cells: Sequence[Cell], failures: Sequence[Failure]) -> dict[str, Any]:
+def contents(
+    cells: Sequence[Cell],
+    failures: Sequence[Failure],
+    values: Mapping[tuple[str, str], Mapping[str, Values]] | None = None,
+    measures: Sequence[str] = (),
+) -> dict[str, Any]:
     """The whole comparison.
 
     Args:
         cells: what was measured, each model and data set once.
         failures: what could not be.
+        values: query by query, as far as they are known: model and data set -> measure -> values.
+        measures: of which the data sets' tables have a column each, besides the main one.
     """
     benchmarks = [benchmark_section(benchmark, cells) for benchmark in BENCHMARKS.values()]
     names = sorted({cell.dataset for cell in cells}, key=_dataset_order)
-    datasets = [dataset_section([cell for cell in cells if cell.dataset == name]) for name in names]
+    datasets = [
+        dataset_section([cell for cell in cells if cell.dataset == name], values or {}, measures) for name in names
+    ]
     used = {mark for section in datasets for row in section["rows"] for mark in row["marks"]}
     return {
         "scale": "all scores are a hundred times the measure",
+        "certainty": CERTAINTY,
         "models": models_of(cells, failures),
         "benchmarks": benchmarks,
         "own": matrix([cell for cell in cells if known_benchmark(cell.dataset) is None]),
@@ -195,11 +208,17 @@ def _value(cell: Cell | None) -> dict[str, Any] | None:
     }
 
 
-def dataset_section(cells: Sequence[Cell]) -> dict[str, Any]:
+def dataset_section(
+    cells: Sequence[Cell],
+    values: Mapping[tuple[str, str], Mapping[str, Values]],
+    measures: Sequence[str],
+) -> dict[str, Any]:
     """One data set: its candidates, a row a model, and languages where the candidates name them.
 
     Args:
         cells: all of this data set, at least one.
+        values: as of `contents`.
+        measures: likewise.
     """
     cells = sorted(cells, key=lambda cell: _model_order(cell.model))
     first, unequal = cells[0], len({_material(cell) for cell in cells}) > 1
@@ -221,19 +240,26 @@ def dataset_section(cells: Sequence[Cell]) -> dict[str, Any]:
         "queries": dict(first.queries),
         "pairs": first.pairs,
         "depth": first.depth,
-        "rows": [dataset_row(cell, unequal) for cell in cells],
+        "further": (further := [name for name in measures if name != first.measure]),
+        "rows": [
+            dataset_row(cell, unequal, standing, further)
+            for cell, standing in zip(cells, standings(cells, values), strict=True)
+        ],
         "languages": languages(cells),
         "notes": [*dict.fromkeys(note for cell in cells for note in cell.notes), *said],
     }
 
 
-def dataset_row(cell: Cell, unequal: bool) -> dict[str, Any]:
+def dataset_row(cell: Cell, unequal: bool, standing: Standing, further: Sequence[str]) -> dict[str, Any]:
     """A model on a data set.
 
     Args:
         cell: what was measured.
         unequal: whether the models of this data set read different candidates, or were judged differently.
+        standing: of the model in this data set.
+        further: names of measures besides the main one.
     """
+    rows = {row["measure"]: row["reranked"] for row in cell.measures}
     # Values of single data sets are published by the benchmarks' own protocol alone.
     other = protocol_of(cell)
     printed, source = (None, None) if other else _published(cell.model, cell.dataset, first_stage=False)
@@ -242,6 +268,10 @@ def dataset_row(cell: Cell, unequal: bool) -> dict[str, Any]:
         "model": cell.model,
         "size": size_of(cell.model, [cell]),
         "measured": measured,
+        "low": _hundred(standing.low),
+        "high": _hundred(standing.high),
+        "best": standing.best,
+        "further": [_hundred(rows.get(name)) for name in further],
         "published": printed,
         "source": source,
         "protocol": SOURCES[other.source].title if other else None,

@@ -85,6 +85,16 @@ def speed(value: float | None) -> str:
     return NONE if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
+def interval(row: Mapping[str, Any]) -> str:
+    """The 95 % interval of a row's measured mean."""
+    return NONE if row["low"] is None else f"{row['low']:.2f} to {row['high']:.2f}"
+
+
+def cost(value: float | None) -> str:
+    """An amount of money, to three digits or so."""
+    return NONE if value is None else f"{value:,.2f}" if value >= 10 else f"{value:.3g}"
+
+
 def anchor(name: str) -> str:
     """A name as an id for a link within the page: letters and digits, others as their code."""
     return "d-" + re.sub(r"[^A-Za-z0-9]", lambda found: f"-{ord(found[0]):x}-", name)
@@ -114,7 +124,7 @@ def _environment(autoescape: bool) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"score": score, "signed": signed, "speed": speed}
+    environment.filters |= {"score": score, "signed": signed, "speed": speed, "interval": interval, "cost": cost}
     return environment
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from eval.published.training_data import trained_on
 from eval.ranking.job_output import measure_job
 from eval.table.cells import Cell, safe_name
+from eval.table.values import write_values
 from pipelines.benchmark.candidates import Candidates
 from pipelines.benchmark.entrants import Entrant, model_options
 from pipelines.benchmark.request import BenchmarkRequest
@@ -167,7 +168,7 @@ def check_asked(entrants: Sequence[Entrant], asked: Mapping[str, Any], machine: 
 
 
 def make_cell(work: Work, output: str, price_per_hour: float | None) -> Cell:
-    """The cell of a finished job.
+    """The cell of a finished job, whose values query by query are written beside where it belongs.
 
     Args:
         work: the cell to do, its job done.
@@ -184,6 +185,7 @@ def make_cell(work: Work, output: str, price_per_hour: float | None) -> Cell:
     measured = measure_job(
         directory, candidates.judgements, candidates.languages, data.benchmark in WITHOUT_IDENTICAL_IDS
     )
+    write_values(output, work.entrant.name, data.name, measured.values)
     main, recall = measured.rows[0], measured.rows[-1]
     model = work.specification.model
     return Cell(

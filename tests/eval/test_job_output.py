@@ -36,6 +36,8 @@ def test_judgements_give_both_stages_and_the_list_s_recall(tmp_path: Path, outpu
         "difference": pytest.approx((THIRD - 1) / 3, abs=1e-6),
     }
     assert (measured.rows[-1]["measure"], measured.rows[-1]["reranked"]) == ("SetR", pytest.approx(2 / 3))
+    assert list(measured.values) == [row["measure"] for row in measured.rows]
+    assert measured.values["nDCG@10"] == pytest.approx({"q1": THIRD, "q2": SECOND}, abs=1e-6)  # q3 has no candidates
     assert (measured.counts["queries_without_candidates"], measured.depth, measured.languages) == (1, 3, {})
 
 

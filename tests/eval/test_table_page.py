@@ -57,7 +57,7 @@ class Page(HTMLParser):
 
 
 def filled(cells: list[Cell], failures: tuple[Failure, ...] = ()) -> dict[str, object]:
-    return contents(cells, failures) | {"title": "A title", "made": "today"}
+    return contents(cells, failures) | {"title": "A title", "made": "today", "queries": "All of them."}
 
 
 def evil() -> dict[str, object]:

@@ -20,6 +20,7 @@ import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from eval.table.cells import Cell, read_cells
+from eval.table.values import read_values
 from pipelines.benchmark import job as benchmark
 from pipelines.benchmark.__main__ import main
 from pipelines.benchmark.candidates import candidates_directory, candidates_request
@@ -105,6 +106,10 @@ def test_a_cell_tells_all_that_its_figures_rest_on(done: tuple[Path, int]) -> No
     assert cell.run["cost"] == pytest.approx(12 / cell.run["pairs_per_second"] / 1000)
     assert cell.rejected == {"pairs": 0, "by_reason": {}}
     assert cell.trained_on is None
+    values = read_values(str(done[0]), [cell])["encoder", "b/<i>"]
+    assert list(values) == [row["measure"] for row in cell.measures]
+    assert sum(values["nDCG@10"].values()) / 4 == pytest.approx(cell.value)
+    assert sorted(values["nDCG@10"]) == ["q10", "q11", "q12"]
     # 30 + 32 + 2 embeddings of 8 and their norm; 2 layers of 600 (4 x 72, 144 + 136, 2 norms of 16); a pooler of 72.
     assert cell.parameters == pytest.approx((64 * 8 + 16 + 2 * 600 + 72) / 1e9)
 
