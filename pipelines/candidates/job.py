@@ -30,6 +30,7 @@ from pipelines.running.stopping import stop_on_interrupt
 from transforms.base import files
 from transforms.base.errors import UnavailableError, UserError, one_line
 from transforms.base.json_text import indented, sha256
+from transforms.input.names import OF_FILES, parse_columns
 from transforms.job import directory, record
 from transforms.layout import CANDIDATES_DIRECTORY, SUCCESS, Layout
 from transforms.retrieval import bm25, queries, step_files
@@ -111,7 +112,8 @@ def prepare(request: CandidatesRequest, words: Sequence[str]) -> Prepared:
         revisions = begun.options.get("revisions") if begun else None
         source = of_dataset(request.dataset, request.split, request.data_dir, revisions)
     else:
-        source = of_files(request.corpus, request.queries, request.qrels, output)
+        columns = parse_columns(request.columns, OF_FILES)
+        source = of_files(request.corpus, request.queries, request.qrels, output, columns)
     source = replace(source, language=request.language or source.language)
     kind, name = request.retriever
     read = [file.path for file in (*source.corpus, *source.queries, *source.qrels)]
@@ -212,7 +214,8 @@ def embeddings_path(request: CandidatesRequest, source: Source, encoder: Mapping
     """Where a corpus' embeddings are kept: another directory for each corpus, encoder and way to run it."""
     assert request.embeddings is not None
     read = [[file.size, file.digest] for file in source.corpus]
-    identity = sha256([read, request.shard_documents, encoder])
+    named = [dict(file.columns) for file in source.corpus if file.columns]
+    identity = sha256([read, request.shard_documents, encoder, *named])
     return files.join(files.absolute(request.embeddings), identity[:16])
 
 
@@ -238,6 +241,7 @@ def new_job(
             "depth": settings.depth,
             "exclude_identical_ids": settings.exclude_identical_ids,
             "shard_documents": settings.shard_documents,
+            **({"columns": request.columns} if request.columns else {}),
         },
         execution=execution,
         command=vars(request),

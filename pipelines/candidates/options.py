@@ -8,7 +8,8 @@ import re
 from eval.published.scores import DEPTH
 from pipelines.candidates.request import DENSE_FIELDS
 from pipelines.running.options import MODEL_OPTIONS, RUN_OPTIONS, Parser, add_options
-from transforms.base.arguments import given, positive
+from transforms.base.arguments import given, names, positive
+from transforms.input.names import OF_FILES
 from transforms.retrieval.datasets import DATASETS
 from transforms.schema import PART_PAIRS
 
@@ -77,8 +78,15 @@ def build_parser() -> argparse.ArgumentParser:
             type=given,
             default=[],
             metavar="PATH",
-            help=f"instead of --dataset: your own {what}, Parquet, JSON lines or TSV, plain or .gz",
+            help=f"instead of --dataset: your own {what}, Parquet, JSON lines, CSV or TSV, plain or .gz",
         )
+    data.add_argument(
+        "--columns",
+        type=names,
+        default=(),
+        metavar="FIELD=COLUMN,...",
+        help="columns of other names, such as doc_id=key,text=body; fields are " + ", ".join(OF_FILES),
+    )
     data.add_argument(
         "--language",
         type=language,

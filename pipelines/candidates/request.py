@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from eval.published.scores import DEPTH
 from pipelines.running.options import RUN_OPTIONS, is_given
 from pipelines.running.request import JobRequest
+from transforms.base.errors import UserError
+from transforms.input.names import OF_FILES, parse_columns
 
 # Of a dense first stage: how its model reads a text.
 DENSE_FIELDS = ("max_length", "task", "size")
@@ -23,6 +25,7 @@ class CandidatesRequest(JobRequest):
     queries: tuple[str, ...] = ()
     corpus: tuple[str, ...] = ()
     qrels: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
     language: str | None = None
     retriever: tuple[str, str]
     depth: int = DEPTH
@@ -40,6 +43,12 @@ class CandidatesRequest(JobRequest):
             yield "give either --dataset or your own --queries and --corpus, with --qrels if there are any"
         elif not self.dataset and len(own) < 2:
             yield f"--{own[0] if own else 'qrels'} alone: give --queries and --corpus both"
+        try:
+            parse_columns(self.columns, OF_FILES)
+        except UserError as error:
+            yield str(error)
+        if self.dataset and self.columns:
+            yield "--columns applies to your own --queries and --corpus; leave it out"
         if not self.dataset and (self.split or self.data_dir):
             yield "--split and --data_dir apply to --dataset; leave them out"
         kind, _ = self.retriever

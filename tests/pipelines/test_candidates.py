@@ -369,3 +369,24 @@ def test_names_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--list_datasets"])
     assert ended.value.code == 0
     assert capsys.readouterr().out.splitlines()[:2] == ["beir/trec-covid", "beir/nfcorpus"]
+
+
+def test_columns_of_other_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = {
+        "corpus.csv": b"key,body,lang\n" + "".join(f"{row['_id']},{row['text']},en\n" for row in DOCUMENTS).encode(),
+        "queries.jsonl": copies.lines([{"number": row["_id"], "asked": row["text"]} for row in QUESTIONS]),
+        "run.txt": RUN.encode(),
+    }
+    data = copies.write(tmp_path / "data", content)
+    words = [
+        *("--corpus", str(data / "corpus.csv"), "--queries", str(data / "queries.jsonl")),
+        *("--retriever", f"run:{data / 'run.txt'}", "--output", str(tmp_path / "out"), "--depth", "4", RUNNER),
+    ]
+    columns = "doc_id=key,text=body,query_id=number,query=asked"
+    assert main([*words, "--columns", columns]) == 0
+    assert len(lists(tmp_path / "out")) == 8
+    options = json.loads((tmp_path / "out" / "job.json").read_text(encoding="utf-8"))["options"]
+    assert options["columns"] == columns.split(",")
+    capsys.readouterr()
+    assert main([*words, "--columns", "docid=key"]) == 2
+    assert capsys.readouterr().err.startswith("error: --columns docid=key: 'docid' is no field; fields are doc_id, ")

@@ -200,7 +200,10 @@ def test_a_header_with_unknown_names_is_one_line(
     path.write_text(f"{header}\n1\t2\t3\n")
     with pytest.raises(UserError) as refused:
         list(read(str(path)))
-    message = f"{path}: line 1: a header that names {unknown}, which is no known column; rename it, or leave it out ("
+    message = (
+        f"{path}: line 1: a header that names {unknown}, which is no known column; rename it, leave it out, or give "
+        "--columns ("
+    )
     assert str(refused.value).startswith(message)
 
 
@@ -250,3 +253,40 @@ def test_marks_of_windows_and_packing_are_known_by_their_bytes(tmp_path: Path, n
     for content in (f"\ufeff{row}\r\n\r\n".encode(), gzip.compress(f"\ufeff{row}\r\n".encode())):
         path.write_bytes(content)
         assert list(records.documents(str(path))) == [Document("1", None, "a")]
+
+
+NAMED = {"doc_id": "Key", "text": "body", "title": "head", "query_id": "Key", "query": "asked"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("c.csv", b"Key,body,head,text,lang\n007,a,T,x,en\n"),
+        ("c.tsv", b"key\thead\tbody\tlang\n007\tT\ta\ten\n"),
+        ("c.jsonl", b'{"Key": "007", "body": "a", "head": "T", "doc_id": "x"}\n'),
+        ("c.parquet", copies.parquet([{"Key": "007", "body": "a", "head": "T", "_id": "x"}])),
+    ],
+)
+def test_documents_under_the_names_that_are_given(name: str, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert list(records.documents(str(tmp_path / name), NAMED)) == [Document("007", "T", "a")]
+
+
+def test_queries_and_judgements_under_the_names_that_are_given(tmp_path: Path) -> None:
+    path = tmp_path / "file.csv"
+    path.write_bytes(b"Key,asked\n1,what?\n")
+    assert list(records.queries(str(path), NAMED)) == [("1", "what?")]
+    path.write_bytes(b"Key,pid,level\n1,d,2\n")
+    given = {"query_id": "Key", "doc_id": "other", "grade": "level"}
+    assert list(records.judgements(str(path), given)) == [Judgement("1", "d", 2)]
+
+
+@pytest.mark.parametrize("field", ["doc_id", "text", "title"])
+def test_a_name_that_is_given_and_not_there_is_one_line(field: str, tmp_path: Path) -> None:
+    path = tmp_path / "c.jsonl"
+    path.write_bytes(b'{"_id": "1", "text": "a", "title": "T"}\n')
+    with pytest.raises(UserError) as error:
+        list(records.documents(str(path), {field: "wrong"}))
+    assert str(error.value) == (
+        f"{path}: line 1: a document has no wrong, but _id, text, title; is this the right file?"
+    )

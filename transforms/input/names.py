@@ -23,6 +23,8 @@ ACCEPTED: Mapping[str, tuple[str, ...]] = {
     "instruction": ("instruction",),
     "candidates": ("candidates",),
 }
+# What users' documents, queries and judgements have, each in files of its own.
+OF_FILES = ("doc_id", "text", "title", "query_id", "query", "grade")
 # What a level of the input must have: of rows with a list, its entries, and rows of pairs.
 OF_QUERY = ("query_id", "query", "instruction")
 OF_CANDIDATE = ("doc_id", "text", "title", "score", "rank")

@@ -31,7 +31,7 @@ def write_shards(source: SourceFile, index: int, output: str, shard_documents: i
     if present and step_files.record(step_files.corpus_path(output, present[-1]))["last"]:
         yield from present
         return
-    for piece, (rows, last) in enumerate(_with_last(_slices(documents(source.path), shard_documents))):
+    for piece, (rows, last) in enumerate(_with_last(_slices(documents(source.path, source.columns), shard_documents))):
         name = part_name(index, piece)
         if name not in present:
             kept = [row for row in rows if row.text is not None]

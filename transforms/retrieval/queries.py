@@ -42,7 +42,7 @@ def read(source: Source) -> Queries:
         return Queries(_table(texts, source), answers={question.query_id: question.answers for question in asked})
     judged: dict[str, dict[str, int]] = {}
     for file in source.qrels:
-        for judgement in records.judgements(file.path):
+        for judgement in records.judgements(file.path, file.columns):
             grades = judged.setdefault(judgement.query_id, {})
             if grades.setdefault(judgement.doc_id, judgement.grade) != judgement.grade:
                 raise UserError(
@@ -53,7 +53,7 @@ def read(source: Source) -> Queries:
         [
             (query_id, text)
             for file in source.queries
-            for query_id, text in records.queries(file.path)
+            for query_id, text in records.queries(file.path, file.columns)
             if not source.qrels or query_id in judged
         ],
         source,

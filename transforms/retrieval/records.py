@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -39,7 +40,7 @@ class Kind:
 DOCUMENTS = Kind(
     "document",
     {
-        "id": ("_id", *DOCUMENT_IDS, "id"),
+        "doc_id": ("_id", *DOCUMENT_IDS, "id"),
         "text": TEXTS,
         "title": ("title",),
     },
@@ -47,14 +48,14 @@ DOCUMENTS = Kind(
 )
 QUERIES = Kind(
     "query",
-    {"id": ("_id", *QUERY_IDS, "id"), "text": ("text", *QUERY_TEXTS)},
+    {"query_id": ("_id", *QUERY_IDS, "id"), "query": ("text", *QUERY_TEXTS)},
     {2: ("_id", "text")},
 )
 JUDGEMENTS = Kind(
     "judgement",
     {
-        "query": ("query-id", "query_id", "qid"),
-        "document": ("corpus-id", "corpus_id", "doc_id", "docid", "docno", "pid"),
+        "query_id": ("query-id", "query_id", "qid"),
+        "doc_id": ("corpus-id", "corpus_id", "doc_id", "docid", "docno", "pid"),
         "grade": ("score", "relevance", "grade", "rel", "label"),
     },
     {3: ("query-id", "corpus-id", "score"), 4: ("query-id", "iteration", "corpus-id", "score")},
@@ -62,8 +63,11 @@ JUDGEMENTS = Kind(
 _NAMES = {name for kind in (DOCUMENTS, QUERIES, JUDGEMENTS) for names in kind.fields.values() for name in names}
 _KNOWN = frozenset({"iteration", "iter", *_NAMES})
 # Of the names of ids those that no text is likely to be.
-_IDENTIFYING = frozenset({*DOCUMENTS.fields["id"], *QUERIES.fields["id"], *JUDGEMENTS.fields["query"]} - {"id"})
+_IDENTIFYING = frozenset(
+    {*DOCUMENTS.fields["doc_id"], *QUERIES.fields["query_id"], *JUDGEMENTS.fields["query_id"]} - {"id"}
+)
 _OPTIONAL = "title"
+_AS_KNOWN: Mapping[str, str] = MappingProxyType({})
 _BETWEEN_FIELDS = frozenset("\t\n")  # and lines, of qrels
 
 # MKQA's answer types that name no short answer (Longpre et al., TACL 2021), and all types in the order in which its
@@ -100,36 +104,41 @@ class Question(NamedTuple):
     answers: list[str]
 
 
-def documents(path: str) -> Iterator[Document]:
+def documents(path: str, columns: Mapping[str, str] = _AS_KNOWN) -> Iterator[Document]:
     """Rows of a corpus.
+
+    Args:
+        path: of the file.
+        columns: field -> column, of those that have other names.
 
     Raises:
         UserError: the file cannot be read, or a row has no id.
     """
-    for where, row in _rows(path, DOCUMENTS):
-        yield Document(_identifier(row["id"], where), _text(row["title"], where), _text(row["text"], where))
+    for where, row in _rows(path, _with(DOCUMENTS, columns), columns):
+        yield Document(_identifier(row["doc_id"], where), _text(row["title"], where), _text(row["text"], where))
 
 
-def queries(path: str) -> Iterator[tuple[str, str]]:
-    """Ids and texts of queries.
+def queries(path: str, columns: Mapping[str, str] = _AS_KNOWN) -> Iterator[tuple[str, str]]:
+    """Ids and texts of queries; arguments as of `documents`.
 
     Raises:
         UserError: the file cannot be read, or a row lacks one of them.
     """
-    for where, row in _rows(path, QUERIES):
-        text = _text(row["text"], where)
+    for where, row in _rows(path, _with(QUERIES, columns), columns):
+        text = _text(row["query"], where)
         if text is None:
             raise UserError(f"{where}: the query's text is null; fix the file")
-        yield _identifier(row["id"], where), text
+        yield _identifier(row["query_id"], where), text
 
 
-def judgements(path: str) -> Iterator[Judgement]:
-    """Rows of qrels, in BEIR's form, TREC's, or Parquet.
+def judgements(path: str, columns: Mapping[str, str] = _AS_KNOWN) -> Iterator[Judgement]:
+    """Rows of qrels, in BEIR's form, TREC's, or Parquet; arguments as of `documents`, but columns of the known names
+    are taken too, since ids are called otherwise in qrels than in the files that they refer to.
 
     Raises:
         UserError: the file cannot be read, or a row is malformed.
     """
-    for where, row in _rows(path, JUDGEMENTS):
+    for where, row in _rows(path, _with(JUDGEMENTS, columns, also_known=True), columns):
         try:
             grade = int(row["grade"])
             if grade != float(row["grade"]) or abs(grade) > MAX_GRADE:
@@ -138,7 +147,7 @@ def judgements(path: str) -> Iterator[Judgement]:
             raise UserError(
                 f"{where}: the grade {row['grade']!r} is not a whole number up to {MAX_GRADE}; fix the file"
             ) from None
-        judgement = Judgement(_identifier(row["query"], where), _identifier(row["document"], where), grade)
+        judgement = Judgement(_identifier(row["query_id"], where), _identifier(row["doc_id"], where), grade)
         for identifier in judgement[:2]:
             if not _BETWEEN_FIELDS.isdisjoint(identifier):
                 raise UserError(
@@ -153,7 +162,7 @@ def questions(path: str, language: str) -> Iterator[Question]:
     Raises:
         UserError: the file cannot be read, or is not MKQA.
     """
-    for where, row in _raw_rows(path, {}):
+    for where, row in _raw_rows(path, {}, {}):
         try:
             answers = [answer for answer in row["answers"][MKQA_ANSWER_LANGUAGE] if _has_short_answer(answer)]
             strings = [text for answer in answers for text in [answer["text"], *(answer.get("aliases") or [])]]
@@ -170,28 +179,41 @@ def _has_short_answer(answer: Mapping[str, Any]) -> bool:
     return (MKQA_TYPES[kind] if isinstance(kind, int) else kind) not in MKQA_WITHOUT_ANSWER
 
 
-def _rows(path: str, kind: Kind) -> Iterator[tuple[str, dict[str, Any]]]:
+def _with(kind: Kind, columns: Mapping[str, str], also_known: bool = False) -> Kind:
+    """The kind, where some fields have other names; those of tables in text may be in other letters."""
+    named = {
+        field: (columns[field], columns[field].lower(), *(names if also_known else ()))
+        for field, names in kind.fields.items()
+        if field in columns
+    }
+    return replace(kind, fields={**kind.fields, **named})
+
+
+def _rows(path: str, kind: Kind, columns: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Where each row stands, in words, and its fields."""
-    for where, row in _raw_rows(path, kind.columns):
+    must = {*kind.fields} - ({_OPTIONAL} - columns.keys())
+    for where, row in _raw_rows(path, kind.columns, columns):
         fields = {}
         for field, names in kind.fields.items():
             name = next((name for name in names if name in row), None)
-            if name is None and field != _OPTIONAL:
+            if name is None and field in must:
                 found = ", ".join(map(str, row)) or "nothing"
-                raise UserError(
-                    f"{where}: a {kind.what} has no {' or '.join(names)}, but {found}; is this the right file?"
-                )
+                known = " or ".join(dict.fromkeys(names))
+                raise UserError(f"{where}: a {kind.what} has no {known}, but {found}; is this the right file?")
             fields[field] = None if name is None else row[name]
+        must.discard(_OPTIONAL)  # one row at least has it
         yield where, fields
 
 
-def _raw_rows(path: str, columns: Mapping[int, tuple[str, ...]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _raw_rows(
+    path: str, unnamed: Mapping[int, tuple[str, ...]], columns: Mapping[str, str]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
     name = path.removesuffix(".gz")
     if name.endswith(".parquet"):
         return _parquet_rows(path)
     if name.endswith((".jsonl", ".json")):
         return read_objects(path)
-    return tables.rows(path, columns, _KNOWN, _IDENTIFYING)
+    return tables.rows(path, unnamed, _KNOWN, _IDENTIFYING, columns.values())
 
 
 def _parquet_rows(path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

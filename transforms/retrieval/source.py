@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -23,12 +23,14 @@ class SourceFile:
         name: what the job knows it by, wherever it lies: repository/path on the hub, or the path itself.
         size: bytes.
         digest: see `files.identify`.
+        columns: field -> column, of those that have other names, see `records`.
     """
 
     path: str
     name: str
     size: int
     digest: str
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,14 +79,29 @@ def of_dataset(
     return _gather(datasets.named(name), split, data_dir, revisions or {})
 
 
-def of_files(corpus: Sequence[str], queries: Sequence[str], qrels: Sequence[str], output: str | None = None) -> Source:
+def of_files(
+    corpus: Sequence[str],
+    queries: Sequence[str],
+    qrels: Sequence[str],
+    output: str | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> Source:
     """The user's own files, taken for English; those that globs find in the job's directory `output` left out.
+
+    Args:
+        corpus: files, directories or globs.
+        queries: likewise.
+        qrels: likewise; none where there are no judgements.
+        output: the job's directory.
+        columns: field -> column, of those that have other names.
 
     Raises:
         UserError: one is missing.
     """
     own = {
-        kind: tuple(_describe(path, path) for path in expand(patterns, output)) if patterns else ()
+        kind: tuple(replace(_describe(path, path), columns=columns or {}) for path in expand(patterns, output))
+        if patterns
+        else ()
         for kind, patterns in (("corpus", corpus), ("queries", queries), ("qrels", qrels))
     }
     return Source("own files", None, "en", None, False, own["corpus"], own["queries"], own["qrels"])

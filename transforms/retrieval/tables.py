@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from transforms.base.errors import UserError
 from transforms.base.text import open_text, read_lines
@@ -17,31 +17,38 @@ Row = tuple[str, Mapping[str, str]]
 
 
 def rows(
-    path: str, columns: Mapping[int, tuple[str, ...]], known: Collection[str], identifying: Collection[str]
+    path: str,
+    columns: Mapping[int, tuple[str, ...]],
+    known: Collection[str],
+    identifying: Collection[str],
+    given: Iterable[str] = (),
 ) -> Iterator[Row]:
     """Where each row of a file stands, in words, and its cells by column; commas stand between those of a .csv file.
 
-    A first line of known names, in upper or lower case, is a header.
+    A first line of known names, in upper or lower case, is a header, as is one that has a given name among any.
 
     Args:
         path: of the file, plain or gzip.
         columns: number of columns of a file without a header -> what they are.
         known: the names that columns go by.
         identifying: those of them that nobody writes but in a header.
+        given: names that the user gave for this file or others.
 
     Raises:
         UserError: the file cannot be read, is not UTF-8, has a header with other names, or rows of other lengths.
     """
     is_csv = path.removesuffix(".gz").endswith(".csv")
     header: tuple[str, ...] | None = None
+    given_names = {name.lower() for name in given}
     for where, cells in _csv_lines(path) if is_csv else _tab_lines(path, columns):
         if header is None:
             names = tuple(cell.strip().lower() for cell in cells)
-            unknown = [cell for cell, name in zip(cells, names, strict=True) if name not in known]
+            certain = not given_names.isdisjoint(names)
+            unknown = [cell for cell, name in zip(cells, names, strict=True) if not certain and name not in known]
             if unknown and not set(identifying).isdisjoint(names):
                 raise UserError(
                     f"{where}: a header that names {', '.join(map(repr, unknown))}, which is no known column; "
-                    f"rename it, or leave it out (known are {', '.join(sorted(known))})"
+                    f"rename it, leave it out, or give --columns (known are {', '.join(sorted(known))})"
                 )
             header = columns.get(len(cells), ()) if unknown else names
             if not unknown:
