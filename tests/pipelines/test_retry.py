@@ -289,6 +289,16 @@ def test_a_copy_of_a_part_and_a_part_of_no_shard_are_named(finished: Path, capsy
     ]
 
 
+def test_output_is_whole_where_its_plan_is_damaged(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A job that continues makes the plan anew."""
+    out = finished / "out"
+    (out / "_plan.parquet").write_bytes(b"PAR1")
+    assert verify(out) == 0
+    (out / "scored" / "part-00000-00000-00000.parquet").unlink()
+    assert verify(out) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == (f"{out}: 1 of the 2 parts that report.json counts are whole")
+
+
 def test_verify_output_of_what_is_no_jobs_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert verify(tmp_path) == 2
     assert capsys.readouterr().err.startswith(f"error: {tmp_path}: no job.json in it; give the directory that")

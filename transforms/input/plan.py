@@ -129,14 +129,9 @@ def save_plan(output: str, files: Sequence[InputFile], made: Plan) -> None:
 
 def load_plan(output: str, files: Sequence[InputFile]) -> Plan | None:
     """The plan that was committed in `output`; None if there is none, it is of other files than these, or damaged."""
-    path = join(output, PLAN)
-    if not exists(path):
+    table = _stored(output)
+    if table is None:
         return None
-    with open_input(path) as stream:
-        try:
-            table = pq.read_table(stream)
-        except (pa.ArrowInvalid, OSError):  # the pass over the input makes it anew
-            return None
     metadata = table.schema.metadata or {}
     if metadata.get(b"of", b"").decode() != _digest(files):
         return None
@@ -161,13 +156,23 @@ _STORED = pa.schema(
 
 def planned_row_groups(output: str) -> set[tuple[int, int]]:
     """(file, row group) of the units of the plan that was committed in `output`; none where it has no such list, as
-    for input that was regrouped."""
+    for input that was regrouped, or where it is damaged."""
+    table = _stored(output)
+    if table is None:
+        return set()
+    return set(zip(table["file"].to_pylist(), table["row_group"].to_pylist(), strict=True))
+
+
+def _stored(output: str) -> pa.Table | None:
+    """The table that was committed in `output`; None if there is none, or it is damaged."""
     path = join(output, PLAN)
     if not exists(path):
-        return set()
+        return None
     with open_input(path) as stream:
-        table = pq.read_table(stream, columns=["file", "row_group"])
-    return set(zip(*(column.to_pylist() for column in table.columns), strict=True))
+        try:
+            return pq.read_table(stream)
+        except (pa.ArrowInvalid, OSError):  # the pass over the input makes it anew
+            return None
 
 
 def _digest(files: Sequence[InputFile]) -> str:
