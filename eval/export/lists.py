@@ -11,12 +11,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from transforms.base import files
-from transforms.base.errors import UserError
+from transforms.base.errors import UserError, one_line
+from transforms.input.columns import resolve
 from transforms.input.inputs import inspect
+from transforms.input.parquet import of_footer, read_footer
 from transforms.input.plan import Unit, load_plan, plan
 from transforms.input.reader import read_shards
 from transforms.input.regroup import regroup
-from transforms.input.template import Template, parse_template, render
+from transforms.input.template import Template, parse_template, render, uses_title
 from transforms.job.record import Job, in_job_order, read_job
 from transforms.layout import SUCCESS, part_numbers
 from transforms.output.parts import committed, scored_rows
@@ -59,8 +61,8 @@ def finished_job(output: str) -> Job:
 def read_lists(output: str, job: Job, *, texts: bool) -> Iterator[ScoredList]:
     """The lists of a finished job, in the order of its input; a part at a time is in memory.
 
-    Texts come from the output's own columns `query` and `text` (and `title`) where the job kept both, else from the
-    input files that job.json names, which must be as the job found them.
+    Texts come from the output's own columns `query`, `text` and `title` where the job kept what the model read of
+    these, else from the input files that job.json names, which must be as the job found them.
 
     Args:
         output: the job's directory.
@@ -81,7 +83,7 @@ def read_lists(output: str, job: Job, *, texts: bool) -> Iterator[ScoredList]:
             yield from _lists(_part(output, name, []), None, None)
         return
     kept = set(job.options.get("keep_columns", ()))
-    if {"query", "text"} <= kept:
+    if {"query", "text"} <= kept and ("title" in kept or not _has_titles(job, parsed)):
         for name in names:
             part = _part(output, name, ["query", "text", *(["title"] if "title" in kept else [])])
             yield from _lists(part, part["query"].to_pylist(), _texts(part, parsed))
@@ -89,6 +91,23 @@ def read_lists(output: str, job: Job, *, texts: bool) -> Iterator[ScoredList]:
     for shard in _shards(output, job, parsed):
         if shard.name in parts:
             yield from _of_shard(_part(output, shard.name, []), shard)
+
+
+def _has_titles(job: Job, template: Template | None) -> bool:
+    """Whether the model read titles too, as far as the input files have such a column."""
+    if not uses_title(template):
+        return False
+    for file in job.inputs:
+        try:
+            footer = read_footer(file.path)
+        except OSError as error:
+            raise UserError(
+                f"{file.path}: cannot be read ({one_line(error)}), and its documents may have titles, which the job "
+                "did not keep; put it back, or score it again with --keep_columns query,text,title"
+            ) from error
+        if footer.metadata.num_rows and "title" in resolve(of_footer(file.path, footer)).candidate:
+            return True
+    return False
 
 
 def _part(output: str, name: str, further: list[str]) -> pa.Table:
