@@ -14,6 +14,7 @@ from transforms.output.report import check_run_ids
 
 TEXTS_HELD = 10_000  # of a row group, and in memory
 TAG = "rerank"  # the run's name in a TREC run
+INSTEAD = "give another --format"  # of a TREC run
 
 
 class Example(NamedTuple):
@@ -194,8 +195,8 @@ def _rank_llm(example: Example) -> Iterator[Row]:
 
 def _run(example: Example) -> Iterator[Row]:
     found = example.found
-    check_run_ids(pa.array([found.query_id]), "query")
-    check_run_ids(pa.array(found.documents, pa.string()), "document")
+    check_run_ids(pa.array([found.query_id]), "query", INSTEAD)
+    check_run_ids(pa.array(found.documents, pa.string()), "document", INSTEAD)
     for rank, (document, score) in enumerate(zip(found.documents, example.scores, strict=True), start=1):
         yield {"query": found.query_id, "document": document, "rank": rank, "score": score}
 

@@ -11,6 +11,7 @@ from typing import BinaryIO
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from eval.export.card import Table, card
 from eval.export.formats import FORMATS, Example, Row, writer_of
@@ -26,12 +27,13 @@ Scores = NDArray[np.float32]
 
 
 def _minmax(scores: Scores) -> Scores:
-    low, high = scores.min(), scores.max()
-    return (scores - low) / (high - low) if high > low else np.ones_like(scores)
+    low, high = np.float64(scores.min()), np.float64(scores.max())  # whose difference float32 may not hold
+    return ((scores - low) / (high - low)).astype(np.float32) if high > low else np.ones_like(scores)
 
 
 def _sigmoid(scores: Scores) -> Scores:
-    return (1 / (1 + np.exp(-scores.astype(np.float64)))).astype(np.float32)
+    between: Scores = expit(scores.astype(np.float64)).astype(np.float32)
+    return between
 
 
 TRANSFORMS: Mapping[str, Callable[[Scores], Scores]] = {
@@ -143,10 +145,12 @@ def export(request: Request) -> str:
 
         def fill(stream: BinaryIO) -> None:
             write(stream, counted())
+            if texts is not None:
+                texts.check()
 
-        files.delete(files.join(to, name) for name in earlier)
         files.make_directory(to)
         files.write_atomically(files.join(to, form.file), fill)
+        files.delete(files.join(to, name) for name in earlier if name != form.file)
         tables = {} if texts is None else texts.write(to)
     counts = {"rows": written, **selection.counts, **tables, **selection.skipped()}
     data = {"train": form.file} | {name: TABLES[name][0] for name in tables}

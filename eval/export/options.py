@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+
+from transforms.base.arguments import number, positive
 
 # Also the keys of `formats.FORMATS`, which takes longer to import.
 NAMES = (
@@ -30,18 +31,18 @@ def export(parser: argparse.ArgumentParser) -> None:
         help="write scores as they are, their sigmoid, or each list's between 0 and 1 (default: %(default)s)",
     )
     mining = parser.add_argument_group("negatives", "as in sentence-transformers' mine_hard_negatives")
-    mining.add_argument("--num_negatives", type=_count(1), default=3, metavar="N", help="of a list (default: 3)")
+    mining.add_argument("--num_negatives", type=positive, default=3, metavar="N", help="of a list (default: 3)")
     mining.add_argument(
         "--absolute_margin",
-        type=float,
+        type=number,
         metavar="M",
         help="how far below the positive's score a negative's is, at least",
     )
     mining.add_argument(
-        "--relative_margin", type=float, metavar="M", help="the same as a share of the positive score's magnitude"
+        "--relative_margin", type=number, metavar="M", help="the same as a share of the positive score's magnitude"
     )
-    mining.add_argument("--max_score", type=float, metavar="S", help="highest score of a negative")
-    mining.add_argument("--min_score", type=float, metavar="S", help="lowest score of a negative")
+    mining.add_argument("--max_score", type=number, metavar="S", help="highest score of a negative")
+    mining.add_argument("--min_score", type=number, metavar="S", help="lowest score of a negative")
     mining.add_argument(
         "--range",
         type=_range,
@@ -53,15 +54,6 @@ def export(parser: argparse.ArgumentParser) -> None:
         "--sampling", choices=("top", "random"), default="top", help="the best negatives, or any (default: %(default)s)"
     )
     mining.add_argument("--seed", type=int, default=0, metavar="N", help="of the random choice (default: %(default)s)")
-
-
-def _count(least: int) -> Callable[[str], int]:
-    def count(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least}")
-        return int(text)
-
-    return count
 
 
 def _range(text: str) -> tuple[int, int | None]:

@@ -65,8 +65,8 @@ class Texts:
         self._connection.unregister("new")
         self._waiting[name] = ([], [], [])
 
-    def write(self, folder: str) -> dict[str, int]:
-        """Write the tables into a folder; returns the rows of each.
+    def check(self) -> None:
+        """Make sure that each id has one text.
 
         Raises:
             UserError: an id has two different texts, so that ids alone do not say what was scored.
@@ -81,6 +81,9 @@ class Texts:
                     f"--format ids: {id_name} {twice[0]!r} has different texts in different lists; "
                     "give another format, or other ids"
                 )
+
+    def write(self, folder: str) -> dict[str, int]:
+        """Write the tables, once they are checked, into a folder; returns the rows of each."""
         return {name: self._write(name, folder) for name in TABLES}
 
     def _write(self, name: str, folder: str) -> int:

@@ -179,12 +179,13 @@ def _weight(weight: Mapping[str, int]) -> str:
     return f"{rows:,}" if rows == pairs else f"{rows:,} ({number_of(pairs, 'pair', 'pairs')})"
 
 
-def check_run_ids(ids: pa.Array | pa.ChunkedArray, what: str) -> None:
+def check_run_ids(ids: pa.Array | pa.ChunkedArray, what: str, instead: str = "leave --run_file out") -> None:
     """Refuses ids that a TREC run, whose fields are separated by white space, cannot hold.
 
     Args:
         ids: strings.
         what: of what they are ids, for the message: "query" or "document".
+        instead: what to do where the ids must stay, likewise.
 
     Raises:
         UserError: an id has white space, which is named, or is empty.
@@ -194,7 +195,7 @@ def check_run_ids(ids: pa.Array | pa.ChunkedArray, what: str) -> None:
         first = ids.filter(bad)[0].as_py()
         raise UserError(
             f"{what} id {first!r} has white space in it or is empty, which a TREC run cannot hold; "
-            "change the id, or leave --run_file out"
+            f"change the id, or {instead}"
         )
 
 

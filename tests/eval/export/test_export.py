@@ -18,6 +18,7 @@ from sentence_transformers.util import resolve_ids
 
 from eval.__main__ import main
 from eval.export.formats import FORMATS
+from eval.export.job import TRANSFORMS
 from eval.export.options import NAMES
 from tests.support import tiny
 from tests.support.input_files import candidate, nested_table, query, write
@@ -197,6 +198,14 @@ def test_scores_can_be_put_between_0_and_1(job: Path, tmp_path: Path) -> None:
         np.testing.assert_allclose(pq.read_table(to / "train.parquet")["scores"][0].as_py(), expected, atol=1e-6)
 
 
+@pytest.mark.filterwarnings("error")
+def test_scores_of_any_size_can_be_put_between_0_and_1() -> None:
+    scores = np.array([3e38, 0, -3e38], dtype=np.float32)
+    assert TRANSFORMS["minmax"](scores).tolist() == [1, 0.5, 0]
+    assert TRANSFORMS["minmax"](scores[:1]).tolist() == [1]
+    assert TRANSFORMS["sigmoid"](scores).tolist() == [1, 0.5, 0]
+
+
 @pytest.mark.parametrize(
     ("form", "loss", "labels"),
     [
@@ -239,6 +248,29 @@ def test_texts_that_the_job_kept_need_no_input(job: Path, tmp_path: Path) -> Non
     assert pq.read_table(found).to_pylist() == pq.read_table(expected).to_pylist()
 
 
+def test_titles_that_the_job_did_not_keep_come_from_the_input(
+    job: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    titled = write(tmp_path / "in.parquet", nested_table([query("q1", [candidate("d1", "a", title="b")], "a")]))
+    bare = write(tmp_path / "bare.parquet", nested_table([query("q1", [candidate("d1", "a")], "a")]))
+    for name, source, template, expected in (
+        ("titled", titled, [], "b a"),
+        ("bare", bare, [], "a"),
+        ("text", titled, ["--text_template", "{text}"], "a"),
+    ):
+        words = ["--keep_columns", "query,text", *template]
+        assert rerank(Path(source), tmp_path / name, job.parent / "model", *words) == 0
+        (row,) = pq.read_table(
+            export(tmp_path / name, tmp_path / f"to-{name}", "labeled-pair") / "train.parquet"
+        ).to_pylist()
+        assert row["document"] == expected
+    Path(titled).unlink()
+    export(tmp_path / "text", tmp_path / "again", "labeled-pair")
+    words = ["export", str(tmp_path / "titled"), "--to", str(tmp_path / "no"), "--format", "labeled-pair"]
+    assert main(words) == 2
+    assert "and its documents may have titles, which the job did not keep; put it back" in capsys.readouterr().err
+
+
 def test_card_says_what_was_exported_and_left_out(job: Path, tmp_path: Path, qrels: Path) -> None:
     text = (
         export(job, tmp_path / "to", "n-tuple", "--qrels", str(qrels), "--num_negatives", "4") / "README.md"
@@ -256,6 +288,7 @@ def test_card_says_what_was_exported_and_left_out(job: Path, tmp_path: Path, qre
     [
         (["--format", "trec", "--qrels", "{qrels}"], "--qrels: format trec has all documents of a list; leave it out"),
         (["--format", "triplet", "--range", "3:5"], "--range 3:5: leaves no room for 3 negatives; widen it"),
+        (["--format", "triplet", "--max_score", "nan"], "argument --max_score: 'nan' is not a finite number"),
         (["--format", "triplet", "--range", "5"], "argument --range: '5' is not MIN:MAX, such as 10:50 or 10:"),
     ],
 )
@@ -291,6 +324,31 @@ def test_an_earlier_export_is_replaced_where_that_is_asked_for(
     assert main(["export", str(job), "--to", str(to), "--format", "trec", "--overwrite"]) == 2
     assert capsys.readouterr().err.endswith("has mine in it, which no export wrote; give a new or an empty directory\n")
     assert (to / "run.trec").is_file()
+
+
+def test_a_run_with_blanks_in_its_ids_is_refused(job: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write(tmp_path / "in.parquet", nested_table([query("q 1", [candidate("d1", "a")], "a")]))
+    assert rerank(Path(source), tmp_path / "out", job.parent / "model") == 0
+    assert main(["export", str(tmp_path / "out"), "--to", str(tmp_path / "to"), "--format", "trec"]) == 2
+    assert capsys.readouterr().err.endswith(
+        "error: query id 'q 1' has white space in it or is empty, which a TREC run cannot hold; change the id, or give "
+        "another --format\n"
+    )
+
+
+@pytest.mark.parametrize("form", ["ids", "triplet", "trec"])
+def test_an_earlier_export_stays_where_a_new_one_fails(tmp_path: Path, form: str) -> None:
+    """Two lists with one id for two texts: none for the id layout, nor, with blanks in an id, a run."""
+    lists = [query("q 1", [candidate("d1", "a")], "a"), query("q2", [candidate("d1", "b")], "b")]
+    source = Path(write(tmp_path / "in.parquet", nested_table(lists)))
+    assert rerank(source, tmp_path / "out", tiny.bert(tmp_path / "model")) == 0
+    to = export(tmp_path / "out", tmp_path / "to", "labeled-list")
+    before = {path.name: path.read_bytes() for path in to.iterdir()}
+    if form == "triplet":
+        source.unlink()
+    words = ["export", str(tmp_path / "out"), "--to", str(to), "--format", form, "--overwrite"]
+    assert main(words) == 2
+    assert {path.name: path.read_bytes() for path in to.iterdir()} == before
 
 
 def test_input_that_has_changed_is_refused(job: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
