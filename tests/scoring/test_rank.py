@@ -118,6 +118,17 @@ def test_a_stream_that_can_be_read_once_is_scored(reranker: Reranker) -> None:
     np.testing.assert_allclose(found["score"].to_numpy(), expected(reranker), atol=1e-5)
 
 
+def test_columns_that_are_not_read_may_hold_anything(reranker: Reranker) -> None:
+    columns: dict[Any, list[Any]] = {**PAIRS, "other": [1, "b", None, object()], 3: [0, 0, 0, 0]}
+    frame = pd.DataFrame(columns, index=[2, "b", 3, None])
+    scored = reranker.score_frame(frame)
+    assert list(scored.columns) == ["query", "text", "id", "other", 3, "score"]
+    np.testing.assert_allclose(scored["score"], expected(reranker), atol=1e-5)
+    numbered = reranker.score_frame(pd.DataFrame([PAIRS["query"], PAIRS["text"]]).T, query="0", text="1")
+    assert list(numbered.columns) == [0, 1, "score"]
+    np.testing.assert_allclose(numbered["score"], expected(reranker), atol=1e-5)
+
+
 def test_fewer_than_no_documents_cannot_be_asked_for(reranker: Reranker) -> None:
     with pytest.raises(UserError, match=r"^top_k: -1; give how many documents you want, or None for all$"):
         reranker.rank("a", ["b", "c"], top_k=-1)
@@ -152,6 +163,19 @@ def test_progress_is_a_bar_of_pairs(reranker: Reranker, capsys: pytest.CaptureFi
             {},
             "frame: column 'text' is null in row 1; fill or drop such rows",
         ),
+        (
+            pd.DataFrame({"query": ["a", "a"], "text": ["b", 3]}, dtype=object),
+            {},
+            "frame: column 'text' has values that are not text (Expected bytes, got a 'int' object); convert it",
+        ),
+        (
+            pd.DataFrame({"query": ["a", "a"], "text": ["b", None]}),
+            {},
+            "frame: column 'text' is null in row 1; fill or drop such rows",
+        ),
+        (pd.DataFrame(PAIRS), {"column": 3}, "column: 3 is not text; give the column's name as text, '3'"),
+        (pa.table(PAIRS), {"query": None}, "query: None is not text; give the column's name as text, 'None'"),
+        (pd.DataFrame({"query": ["a"], "text": ["b"], 3: [4]}), {"column": "3"}, "frame: has a column '3' already;"),
         (
             pa.table([["a"], ["b"], ["c"]], names=["query", "text", "text"]),
             {},

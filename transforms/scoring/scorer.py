@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import numpy as np
 
 from transforms.base.errors import UserError
-from transforms.scoring.frames import scored_frame, table_of, tasks_of
+from transforms.scoring.frames import opened, scored_frame, tasks_of
 from transforms.scoring.model import Model
 from transforms.scoring.results import RankingTask, Scores
 
@@ -113,7 +113,7 @@ class Scorer(ABC):
         """A table of pairs with their scores as a further column: pandas, Polars, PyArrow or another Arrow table.
 
         Args:
-            frame: one row a pair.
+            frame: one row a pair; of its other columns nothing is read.
             query: name of the column of queries; equal ones are one list, in the order of the rows.
             text: name of the column of documents.
             column: name of the new column, float32; NaN where there is no score.
@@ -134,10 +134,10 @@ class Scorer(ABC):
             >>> scored.column_names, scored["score"][1].as_py() > scored["score"][0].as_py()
             (['query', 'text', 'score'], True)
         """
-        table = table_of(frame)
+        table = opened(frame)
         tasks, places = tasks_of(table, query, text, column)
         scored: Frame = scored_frame(
-            frame, table, column, places, lambda report: self.score_tasks(tasks, report).score, progress
+            table, column, places, lambda report: self.score_tasks(tasks, report).score, progress
         )
         return scored
 
