@@ -336,7 +336,7 @@ def check(output: Path, drawn: Sequence[File]) -> int:
 
 
 @settings(FUZZ, max_examples=1 + EXAMPLES // 10)
-@given(fuzzed.files(most=3), st.integers(1, 12), st.randoms(use_true_random=False))
+@given(fuzzed.files(most=3, instructions=False), st.integers(1, 12), st.randoms(use_true_random=False))
 @pytest.mark.usefixtures("one_database")
 def test_whole_jobs(drawn: list[File], shard_pairs: int, chance: random.Random) -> None:
     """The invariants, and the same bytes from a job that lost some of its parts and did them again."""
@@ -356,7 +356,7 @@ def test_whole_jobs(drawn: list[File], shard_pairs: int, chance: random.Random) 
 
 
 @settings(FUZZ, max_examples=1 + EXAMPLES // 500)
-@given(fuzzed.files(most=20), st.integers(1, 12))
+@given(fuzzed.files(most=20, instructions=False), st.integers(1, 12))
 def test_whole_jobs_on_a_runner(drawn: list[File], shard_pairs: int) -> None:
     """The command line, with as many cases as there are files."""
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:

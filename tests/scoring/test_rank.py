@@ -18,6 +18,7 @@ from tests.support import tiny, tiny_causal, tiny_encoder, tiny_listwise
 from transforms.base.errors import UserError
 from transforms.scoring import RankingTask, Reranker, scorer
 
+NO_INSTRUCTION = "^instruction: this model takes none; leave it out, or write it into the query$"
 DOCUMENTS = ["b", "c d e", "f", " ".join("g" * 40)]
 
 
@@ -83,13 +84,17 @@ def test_an_instruction_is_taken_or_refused(tmp_path: Path) -> None:
     for model in taking:
         assert model.score("a", ["b"], instruction="c d") != pytest.approx(model.score("a", ["b"]), abs=1e-6)
     for model in (load(tiny.bert(tmp_path / "bert")), load(tiny_encoder.bert(tmp_path / "encoder"))):
-        with pytest.raises(UserError, match=r"^instruction: this model takes none; leave it out$"):
+        with pytest.raises(UserError, match=NO_INSTRUCTION):
             model.rank("a", ["b"], instruction="c")
-        with pytest.raises(UserError, match=r"^instruction: this model takes none; leave it out$"):
+        with pytest.raises(UserError, match=NO_INSTRUCTION):
             model.score_lists([RankingTask("a", ["b"], "c")])
+        with pytest.raises(UserError, match=NO_INSTRUCTION):
+            model.score_tasks([RankingTask("a", ["b"], "c")])
+        with pytest.raises(UserError, match=r"^instruction: a int; give a text$"):
+            model.score("a", ["b"], 3)  # type: ignore[arg-type]
 
 
-PAIRS = {"query": ["a", "b", "a", "a"], "text": ["c", "d e", "f g", "c"], "id": [7, 8, 9, 10]}
+PAIRS: dict[str, list[Any]] = {"query": ["a", "b", "a", "a"], "text": ["c", "d e", "f g", "c"], "id": [7, 8, 9, 10]}
 
 
 def expected(reranker: Reranker) -> list[float]:

@@ -94,10 +94,17 @@ def row_groups(rows: int) -> st.SearchStrategy[list[int]]:
 
 
 @st.composite
-def files(draw: st.DrawFn, most: int = 1) -> list[File]:
-    """Input files of one layout and with the same columns, each of its own types."""
+def files(draw: st.DrawFn, most: int = 1, instructions: bool = True) -> list[File]:
+    """Input files of one layout and with the same columns, each of its own types.
+
+    Args:
+        draw: from hypothesis.
+        most: files, at most.
+        instructions: whether queries may have one, which the model of a whole job must then take.
+    """
     layout: Layout = draw(st.sampled_from(LAYOUTS))
     optional = {name: draw(st.booleans()) for name in ("instruction", "title", "score", "rank")}
+    optional["instruction"] &= instructions
     numbered = {name: draw(st.integers(0, 4)) == 0 for name in ("query_id", "doc_id")}
     ids = {name: NUMBERS if is_number else NAMES for name, is_number in numbered.items()}
     outer = {"query_id": ids["query_id"], "query": TEXTS, "instruction": TEXTS}

@@ -265,7 +265,11 @@ class Reranker(Scorer):
             tasks: queries with their documents.
             progress: called after each forward pass with the pairs and tokens that it did; a pair read in several
                 windows counts by parts.
+
+        Raises:
+            UserError: see `check_instructions`.
         """
+        self.check_instructions(tasks)
         prepare = partial(self._prepare, tokens=Tokens(self.family.tokenizer))
         tokenised = one_ahead(prepare, chunks_of(tasks, CHUNK_PAIRS))
         return concatenate([self._run(chunk, progress) for chunk in tokenised])

@@ -44,6 +44,9 @@ class Ranked:
     truncated_tokens: int | None
 
 
+NO_INSTRUCTION = "instruction: this model takes none; leave it out, or write it into the query"
+
+
 class Scorer(ABC):
     """Scores (query, document) pairs."""
 
@@ -57,7 +60,19 @@ class Scorer(ABC):
         Args:
             tasks: queries with their documents.
             progress: called now and then with the pairs and tokens that were done since the last call.
+
+        Raises:
+            UserError: see `check_instructions`.
         """
+
+    def check_instructions(self, tasks: Sequence[RankingTask]) -> None:
+        """Make sure that no task has an instruction which the model would not read.
+
+        Raises:
+            UserError: one has.
+        """
+        if not self.takes_instruction and any(task.instruction for task in tasks):
+            raise UserError(NO_INSTRUCTION)
 
     def rank(
         self,
@@ -146,8 +161,8 @@ class Scorer(ABC):
         query, documents, instruction = task
         if isinstance(documents, (str, Mapping)) or not isinstance(documents, Sequence):
             raise UserError(f"documents: a {type(documents).__name__}; give a list of texts, also for one document")
-        if instruction is not None and not self.takes_instruction:
-            raise UserError("instruction: this model takes none; leave it out")
+        if not isinstance(instruction, (str, type(None))):
+            raise UserError(f"instruction: a {type(instruction).__name__}; give a text")
         if not isinstance(query, str):
             raise UserError(f"query: a {type(query).__name__}; give a text")
         return RankingTask(query, [_text_of(document, place) for place, document in enumerate(documents)], instruction)

@@ -120,7 +120,7 @@ def test_requests_and_answers(name: str) -> None:
         assert (scores.counts["endpoint_requests"], scores.counts["endpoint_tokens"]) == (1, exchange.tokens)
         instructed = RankingTask("which way?", [ROAD, TREE], "Prefer poems.")
         if exchange.instructed is None:
-            with pytest.raises(UserError, match=rf"--endpoint_api {name} has no place; leave the column out, or write"):
+            with pytest.raises(UserError, match=r"^instruction: this model takes none; leave it out, or write it into"):
                 scorer.score_tasks([instructed])
             assert len(server.received) == 1
         else:
@@ -150,8 +150,8 @@ def test_instructions_in_a_job(tmp_path: Path, api: str, code: int, capsys: pyte
         assert rerank_there(source, tmp_path / "out", server, api) == code
         assert [received.body.get("instruct") for received in server.received] == ["Prefer poems."] * (code == 0)
     if code:
-        assert "the input has instructions (column instruction), for which --endpoint_api common has no place" in (
-            capsys.readouterr().err
+        assert capsys.readouterr().err.endswith(
+            "error: instruction: this model takes none; leave it out, or write it into the query\n"
         )
     else:
         assert [row["score"] for row in rows(tmp_path / "out")] == [5.265625, -8.1875]

@@ -205,11 +205,7 @@ class Endpoint(Scorer):
         """
         begin = time.perf_counter()
         settings = self.specification.settings
-        if APIS[settings.endpoint_api].instruction is None and any(task.instruction for task in tasks):
-            raise UserError(
-                f"the input has instructions (column instruction), for which --endpoint_api {settings.endpoint_api} "
-                "has no place; leave the column out, or write them into the queries"
-            )
+        self.check_instructions(tasks)
         scores = Scores(np.full(sum(len(task.documents) for task in tasks), np.nan, dtype=np.float32))
         cancelled = threading.Event()
         with ThreadPoolExecutor(settings.endpoint_concurrency, "endpoint") as pool:
