@@ -122,11 +122,7 @@ class CommitShard(beam.DoFn):
         count_seconds("write", time.perf_counter() - start)
         for stage, seconds in scores.seconds.items():
             count_seconds(stage, seconds)
-        # These two are to be seen even while they are 0; the names are those of report.json.
-        reported = {"padding_tokens": 0, "oom_splits": 0} | counts
-        reported["out_of_memory_splits"] = reported.pop("oom_splits")
-        for name, count in reported.items():
-            Metrics.counter(NAMESPACE, name).inc(count)
+        count_in_beam(counts)
         yield counts
 
 
@@ -183,6 +179,15 @@ class Rerank(beam.PTransform):  # type: ignore[type-arg]  # its parameters are n
             >> beam.ParDo(CommitShard(self._output, self._top_k, self._stamp, self._retry, self._retried))
         )
         return committed
+
+
+def count_in_beam(counts: Mapping[str, int]) -> None:
+    """Add what `output.commit.count` counted of a shard to the job's counters."""
+    # These two are to be seen even while they are 0; the names are those of report.json.
+    reported = {"padding_tokens": 0, "oom_splits": 0, **counts}
+    reported["out_of_memory_splits"] = reported.pop("oom_splits")
+    for name, count in reported.items():
+        Metrics.counter(NAMESPACE, name).inc(count)
 
 
 def count_seconds(stage: str, seconds: float) -> None:

@@ -44,7 +44,7 @@ def read_shards(
     for number, (parts, last) in enumerate(_slices(pieces, shard_pairs, shard_bytes)):
         name = f"{unit.name}-{number:05d}"
         if name not in skip:
-            yield _shard(name, last, parts)
+            yield assembled(name, last, parts)
 
 
 def _slices(pieces: Iterable[Clean], max_pairs: int, max_bytes: int) -> Iterator[tuple[list[Clean], bool]]:
@@ -63,7 +63,8 @@ def _slices(pieces: Iterable[Clean], max_pairs: int, max_bytes: int) -> Iterator
     yield held, True
 
 
-def _shard(name: str, last: bool, parts: Sequence[Clean]) -> Shard:
+def assembled(name: str, last: bool, parts: Sequence[Clean]) -> Shard:
+    """What was cleaned, part after part, as a shard; see there for the name and `last`."""
     # Concatenating copies, so that a shard that is sent elsewhere takes along no more than its own rows.
     queries, pairs, rejected = (
         pa.Table.from_batches([pa.concat_batches([getattr(part, table) for part in parts])])

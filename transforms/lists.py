@@ -1,0 +1,230 @@
+"""Lists that a program has in hand, scored as the job scores those of files: requests in, ranked lists out.
+
+A batch of requests becomes a shard, by the same steps as rows of a file, and its scores become ranks, by the same steps
+as before a commit. So what is rejected and why, which order a listwise model reads, and how ties are ranked are those
+of the job.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from itertools import repeat
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from transforms.input.cleaning import clean
+from transforms.input.columns import Columns
+from transforms.input.reader import assembled
+from transforms.input.rows import nested_rows
+from transforms.schema import Shard
+
+# Characters of text that are scored together, some 130,000 tokens of English at four each: enough to sort by length and
+# to fill forward passes, and seconds of a CPU's work.
+BATCH_CHARACTERS = 1 << 19
+MALFORMED = "malformed"  # the reason of a request whose parts are not of the types below
+
+
+class Candidate(NamedTuple):
+    """A document of a list, as the columns of `candidates` describe it in docs/data.md."""
+
+    doc_id: str
+    text: str
+    title: str | None = None
+    score: float | None = None
+    rank: int | None = None
+
+
+class RankingRequest(NamedTuple):
+    """A query with its candidates.
+
+    Example:
+        >>> RankingRequest("q1", "capital of France", [Candidate("d1", "Paris is the capital.")]).query
+        'capital of France'
+    """
+
+    query_id: str
+    query: str
+    candidates: Sequence[Candidate]
+    instruction: str | None = None
+
+
+class RankedDocument(NamedTuple):
+    """A scored document.
+
+    Attributes:
+        doc_id: of the candidate.
+        rank: from 1, the best.
+        score: float32 in the vendor's convention.
+        first_stage_rank: its place in the first stage's order, from 1.
+        truncated_tokens: tokens of it that the model never saw; None where that is unknown.
+    """
+
+    doc_id: str
+    rank: int
+    score: float
+    first_stage_rank: int
+    truncated_tokens: int | None
+
+
+class RankedList(NamedTuple):
+    """A request's documents that have a score, best first."""
+
+    query_id: str
+    documents: list[RankedDocument]
+
+
+class Rejected(NamedTuple):
+    """Why a request (doc_id is None) or one of its candidates has no score.
+
+    Attributes:
+        query_id: as far as it can be read.
+        doc_id: likewise.
+        reason: MALFORMED, or a word of `schema.REASONS`.
+        detail: more of it, where there is more.
+    """
+
+    query_id: str | None
+    doc_id: str | None
+    reason: str
+    detail: str | None
+
+
+class Outcome(NamedTuple):
+    """What became of a request; `ranked` is None where the whole of it is rejected."""
+
+    ranked: RankedList | None
+    rejected: list[Rejected]
+
+
+class Origin(NamedTuple):
+    """Where a request came from: its id, and its time in microseconds."""
+
+    query_id: str
+    time: int = 0
+
+
+@dataclass(frozen=True)
+class ListShard(Shard):
+    """A shard of requests, in whose tables `source_row` and the kept column `place` are places among `origins`."""
+
+    origins: tuple[Origin, ...] = ()
+
+
+_TEXTS = ("doc_id", "text", "title")
+_NUMBERS: dict[str, pa.DataType] = {"score": pa.float64(), "rank": pa.int64()}
+_PLACE = "place"
+_COLUMNS = Columns(
+    layout="nested",
+    query={"query_id": pa.string(), "query": pa.string(), "instruction": pa.string(), _PLACE: pa.int64()},
+    candidate={**dict.fromkeys(_TEXTS, pa.string()), **_NUMBERS},
+    kept_query=(_PLACE,),
+    prefix="candidates.list.element.",
+)
+
+
+def request_of(row: Mapping[str, Any]) -> RankingRequest:
+    """The request that a row of nested input makes, as a dict: of JSON, or of Beam's ReadFromParquet.
+
+    What is missing is None, and what has a wrong type stays as it is: `problem` finds it.
+
+    Example:
+        >>> request_of({"query_id": "q1", "query": "a", "candidates": [{"doc_id": "d1", "text": "b"}]}).candidates
+        [Candidate(doc_id='d1', text='b', title=None, score=None, rank=None)]
+    """
+    listed = row.get("candidates")
+    candidates: Any = [_candidate_of(entry) for entry in listed] if isinstance(listed, (list, tuple)) else listed
+    return RankingRequest(row.get("query_id"), row.get("query"), candidates, row.get("instruction"))  # type: ignore[arg-type]
+
+
+def _candidate_of(entry: Any) -> Any:
+    return Candidate._make(map(entry.get, Candidate._fields)) if isinstance(entry, Mapping) else entry
+
+
+def problem(request: RankingRequest) -> str | None:
+    """What of a request has another type than it should have, in a line; None where nothing has.
+
+    What is None instead is rejected by itself, with the reason that the job gives.
+    """
+    if not isinstance(request, RankingRequest):
+        return f"is a {type(request).__name__}; give a RankingRequest"
+    texts = {name: getattr(request, name) for name in ("query_id", "query", "instruction")}
+    if found := _wrong(texts, {}):
+        return found
+    candidates = request.candidates
+    if candidates is not None and not isinstance(candidates, (list, tuple)):
+        return f"candidates: a {type(candidates).__name__}; give a list"
+    for place, entry in enumerate(candidates or ()):
+        if entry is not None and not isinstance(entry, Candidate):
+            return f"candidates[{place}]: a {type(entry).__name__}; give doc_id and text"
+        if entry is not None and (found := _wrong(dict(zip(_TEXTS, entry, strict=False)), entry._asdict())):
+            return f"candidates[{place}].{found}"
+    return None
+
+
+def _wrong(texts: Mapping[str, Any], numbers: Mapping[str, Any]) -> str | None:
+    for name, value in texts.items():
+        if not isinstance(value, (str, type(None))) and not (name.endswith("_id") and type(value) is int):
+            return f"{name}: a {type(value).__name__}; give a text"
+    for name, data_type in _NUMBERS.items():
+        try:
+            pa.scalar(numbers.get(name), data_type)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            return f"{name}: {numbers[name]!r}; give a number"
+    return None
+
+
+def characters(request: RankingRequest) -> int:
+    """How much there is to read of a request that has no `problem`."""
+    return sum(len(entry.text or "") for entry in request.candidates or () if entry is not None)
+
+
+def shard_of(requests: Sequence[RankingRequest], times: Iterable[int] = repeat(0)) -> ListShard:
+    """Requests, none of which has a `problem`, as a shard; their times are carried in its origins."""
+    entries = [entry for request in requests for entry in request.candidates or ()]
+    missing = pa.array([entry is None for entry in entries], pa.bool_())
+    arrays = {name: _strings(getattr(entry, name, None) for entry in entries) for name in _TEXTS}
+    arrays |= {
+        name: pa.array([getattr(entry, name, None) for entry in entries], data_type)
+        for name, data_type in _NUMBERS.items()
+    }
+    offsets, end = [], 0
+    for request in requests:
+        offsets.append(None if request.candidates is None else end)
+        end += len(request.candidates or ())
+    lists = pa.ListArray.from_arrays(
+        pa.array([*offsets, end], pa.int32()), pa.StructArray.from_arrays([*arrays.values()], [*arrays], mask=missing)
+    )
+    columns = {
+        name: _strings(getattr(request, name) for request in requests) for name in ("query_id", "query", "instruction")
+    }
+    columns |= {"candidates": lists, _PLACE: pa.array(range(len(requests)), pa.int64())}
+    cleaned = clean(nested_rows(pa.RecordBatch.from_pydict(columns), _COLUMNS, "requests", 0))
+    shard = assembled("requests", True, [cleaned])
+    origins = tuple(Origin(str(request.query_id), time) for request, time in zip(requests, times, strict=False))
+    return ListShard(**{field.name: getattr(shard, field.name) for field in fields(shard)}, origins=origins)
+
+
+def _strings(values: Iterable[str | int | None]) -> pa.StringArray:
+    """Texts as they are, half characters too, which are not valid UTF-8."""
+    given = [None if value is None else str(value).encode("utf-8", "surrogatepass") for value in values]
+    return pa.array(given, pa.binary()).cast(pa.string(), safe=False)
+
+
+def outcomes(shard: ListShard, scored: pa.Table, rejected: pa.Table) -> list[Outcome]:
+    """What became of a shard's requests, in their order, from the tables that `commit.results` makes of it."""
+    documents: dict[int, list[RankedDocument]] = defaultdict(list)
+    for row in scored.select([*RankedDocument._fields, _PLACE]).to_pylist():
+        documents[row.pop(_PLACE)].append(RankedDocument(**row))
+    without: dict[int, list[Rejected]] = defaultdict(list)
+    whole = set()
+    for row in rejected.to_pylist():
+        without[row["source_row"]].append(Rejected(*(row[name] for name in Rejected._fields)))
+        if row["n_candidates"] is not None:
+            whole.add(row["source_row"])
+    return [
+        Outcome(None if place in whole else RankedList(origin.query_id, documents[place]), without[place])
+        for place, origin in enumerate(shard.origins)
+    ]
