@@ -14,6 +14,7 @@ COMMANDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "rerank": ("pipelines.rerank", ()),
     "candidates": ("pipelines.candidates", ()),
     "benchmark": ("pipelines.benchmark", ()),
+    "score": ("pipelines.score", ()),
     "compare": ("eval", ("compare",)),
     "export": ("eval", ("export",)),
     "measure": ("eval", ("measure",)),

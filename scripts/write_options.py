@@ -12,6 +12,7 @@ from eval.__main__ import parser as eval_parser
 from pipelines.benchmark.options import build_parser as benchmark_parser
 from pipelines.candidates.options import build_parser as candidates_parser
 from pipelines.rerank.options import build_parser as rerank_parser
+from pipelines.score.options import build_parser as score_parser
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "options.md"
 HEAD = """# Options
@@ -26,7 +27,7 @@ TABLE = "| option | values | default | meaning |\n|---|---|---|---|\n"
 def commands() -> list[argparse.ArgumentParser]:
     """The parsers of all commands."""
     [evaluation] = [action for action in eval_parser()._actions if isinstance(action, argparse._SubParsersAction)]
-    return [rerank_parser(), candidates_parser(), benchmark_parser(), *evaluation.choices.values()]
+    return [rerank_parser(), candidates_parser(), benchmark_parser(), score_parser(), *evaluation.choices.values()]
 
 
 def page() -> str:

@@ -47,6 +47,7 @@ def test_page_of_options_has_every_option_of_every_command() -> None:
         "python -m pipelines.rerank",
         "python -m pipelines.candidates",
         "python -m pipelines.benchmark",
+        "python -m pipelines.score",
         *(
             f"python -m eval {name}"
             for name in ("compare", "export", "measure", "order", "table", "throughput", "verify", "verify-output")

@@ -5,21 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from pipelines.running.options import MODEL_OPTIONS, RUN_OPTIONS, Parser, add_options
+from pipelines.running.options import RUN_OPTIONS, Parser, add_model_options, add_options
 from transforms.base.arguments import given, names, positive, price, share, speed
 from transforms.input.names import ACCEPTED
 from transforms.schema import REASONS
-
-
-class ListModels(argparse.Action):
-    """Prints the catalogue and ends, as --help does."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        from transforms.scoring import catalogue  # takes seconds
-
-        print(catalogue.table())
-        parser.exit()
-
 
 # Of `request.PLAN_FIELDS`.
 PLAN_OPTIONS: dict[str, dict[str, Any]] = {
@@ -67,24 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     ends.add_argument("--top_k", type=positive, metavar="K", help="keep each query's best K only; all are ranked")
     ends.add_argument("--run_file", type=given, metavar="FILE", help="also write the ranking as a TREC run")
 
-    model = parser.add_argument_group("model")
-    model.add_argument(
-        "--model", required=True, type=given, help="embedded model, hub id, checkpoint directory or URL of a rerank API"
-    )
-    model.add_argument("--list_models", action=ListModels, nargs=0, help="print what is known of each model, and exit")
-    model.add_argument(
-        "--model_like",
-        metavar="NAME",
-        help="treat a checkpoint as this model of the catalogue: its prompt, limits, score",
-    )
-    model.add_argument("--revision", help="commit, tag or branch on the hub (default: the catalogue's)")
-    add_options(model, MODEL_OPTIONS)
-    model.add_argument(
-        "--candidate_order",
-        default="best_first",
-        metavar="ORDER",
-        help="order in which a listwise model reads a list: given, best_first, worst_first or random:SEED",
-    )
+    add_model_options(parser)
 
     running = parser.add_argument_group("running")
     add_options(running, RUN_OPTIONS)

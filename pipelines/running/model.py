@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pipelines.running.options import RUN_OPTIONS, is_given
+from pipelines.running.options import MODEL_OPTIONS, RUN_OPTIONS, is_given
 from pipelines.running.request import JobRequest
 from transforms.base.errors import UserError
 from transforms.job.record import Job
@@ -41,6 +42,21 @@ def specify_for_job(
         )
     except UserError as error:
         raise _not_here(error, request, before) from error
+
+
+def specify_here(options: Namespace) -> ScorerSpecification:
+    """The model that the options of `options.add_model_options` name, to run on this machine.
+
+    Raises:
+        UserError: the model is unavailable, or cannot run so.
+    """
+    return specify(
+        options.model,
+        revision=options.revision,
+        like=options.model_like,
+        options={name: getattr(options, name) for name in MODEL_OPTIONS},
+        **{name: getattr(options, name) for name in RUN_OPTIONS},
+    )
 
 
 def _settled(request: JobRequest, begun: Mapping[str, Any]) -> dict[str, Any]:

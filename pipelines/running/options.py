@@ -12,7 +12,7 @@ from dataclasses import fields
 from typing import Any, NoReturn, TypeVar
 
 from pipelines.running.request import RunRequest
-from transforms.base.arguments import names, positive
+from transforms.base.arguments import given, names, positive
 from transforms.base.errors import UserError
 from transforms.scoring.choices import DTYPES, ENDPOINT_BATCH, ENDPOINT_CONCURRENCY, GROUP_SIZE, KERNELS
 from transforms.scoring.hosted.dialects import APIS
@@ -138,8 +138,8 @@ def is_given(options: RunRequest, name: str) -> bool:
 
 def request_of(kind: type[Request], options: argparse.Namespace) -> Request:
     """What the options ask for, as the dataclass that has a field for each of them; lists become tuples."""
-    given = {field.name: getattr(options, field.name) for field in fields(kind)}  # type: ignore[arg-type]
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
+    asked = {field.name: getattr(options, field.name) for field in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in asked.items()})
 
 
 def words_of(parser: argparse.ArgumentParser, request: object) -> list[str]:
@@ -166,6 +166,38 @@ def words_of(parser: argparse.ArgumentParser, request: object) -> list[str]:
         else:
             words.append(f"{name}={value}")
     return words
+
+
+class ListModels(argparse.Action):
+    """Prints the catalogue and ends, as --help does."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from transforms.scoring import catalogue  # takes seconds
+
+        print(catalogue.table())
+        parser.exit()
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Add what chooses a model that scores, and how it is used."""
+    model = parser.add_argument_group("model")
+    model.add_argument(
+        "--model", required=True, type=given, help="embedded model, hub id, checkpoint directory or URL of a rerank API"
+    )
+    model.add_argument("--list_models", action=ListModels, nargs=0, help="print what is known of each model, and exit")
+    model.add_argument(
+        "--model_like",
+        metavar="NAME",
+        help="treat a checkpoint as this model of the catalogue: its prompt, limits, score",
+    )
+    model.add_argument("--revision", help="commit, tag or branch on the hub (default: the catalogue's)")
+    add_options(model, MODEL_OPTIONS)
+    model.add_argument(
+        "--candidate_order",
+        default="best_first",
+        metavar="ORDER",
+        help="order in which a listwise model reads a list: given, best_first, worst_first or random:SEED",
+    )
 
 
 def add_options(group: argparse._ArgumentGroup, described: Mapping[str, Mapping[str, Any]]) -> None:

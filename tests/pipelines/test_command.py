@@ -21,7 +21,7 @@ def offline_rerank(folder: Path, *words: str) -> subprocess.CompletedProcess[str
 
 
 def test_every_command_has_its_name() -> None:
-    assert set(COMMANDS) == {"rerank", "candidates", "benchmark", *EVALUATIONS}
+    assert set(COMMANDS) == {"rerank", "candidates", "benchmark", "score", *EVALUATIONS}
     [script] = entry_points(group="console_scripts", name="offline-rerank")
     assert script.value == "pipelines.command:main"
 
@@ -40,7 +40,7 @@ def test_it_runs_in_a_folder_with_packages_of_the_same_names(tmp_path: Path, nam
     ("words", "message"),
     [
         (["rerun"], "error: rerun: no such command; did you mean rerank?\n"),
-        (["sing"], "error: sing: no such command; give one of rerank, candidates, benchmark, compare, export, "),
+        (["sing"], "error: sing: no such command; give one of rerank, candidates, benchmark, "),
         ([], "error: no command given; give one of rerank, candidates, "),
         (["rerank"], "error: the following arguments are required: --input, --output, --model; see --help\n"),
     ],
