@@ -15,8 +15,8 @@ from transforms.job.record import Job
 INPUTS_LISTED = 20
 
 
-# As `datasets` names types.
-DTYPES = {pa.string(): "string", pa.float32(): "float32"}
+# What `datasets` names otherwise than Arrow.
+DTYPES = {"float": "float32"}
 
 
 class Table(NamedTuple):
@@ -80,4 +80,4 @@ def _type(kind: pa.DataType, indent: str) -> list[str]:
     if pa.types.is_struct(inner):
         fields = {field.name: field.type for field in inner}
         return [f"{indent}{'list' if is_list else 'struct'}:", *_features(fields, indent)]
-    return [f"{indent}{'list' if is_list else 'dtype'}: {DTYPES[inner]}"]
+    return [f"{indent}{'list' if is_list else 'dtype'}: {DTYPES.get(str(inner), str(inner))}"]

@@ -23,4 +23,7 @@ def run(args: argparse.Namespace) -> None:
     mining = Mining(
         args.num_negatives, **limits, range_min=first, range_max=last, sampling=args.sampling, seed=args.seed
     )
-    print(export(Request(args.output, args.to, args.format, args.qrels, args.score_transform, mining, args.overwrite)))
+    request = Request(
+        args.output, args.to, args.format, args.qrels, args.score_transform, mining, args.overwrite, args.keep_id_types
+    )
+    print(export(request))

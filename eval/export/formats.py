@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from eval.export.id_types import typed
 from eval.export.lists import ScoredList
 from transforms.output.report import check_run_ids
 
@@ -68,14 +69,14 @@ TEXT, NUMBER = pa.string(), pa.float32()
 TEXTS, NUMBERS = pa.list_(pa.string()), pa.list_(pa.float32())
 
 
-def write_parquet(columns: Mapping[str, pa.DataType]) -> Write:
-    """A writer of Parquet with these columns, in row groups of bounded size."""
-    schema = pa.schema(list(columns.items()))
+def write_parquet(columns: Mapping[str, pa.DataType], types: Mapping[str, pa.DataType]) -> Write:
+    """A writer of Parquet with these columns, in row groups of bounded size; `types` are those of ids, if not text."""
+    schema, written = (pa.schema(list(each.items())) for each in (columns, typed(columns, types)))
 
     def write(stream: BinaryIO, rows: Iterable[Row]) -> None:
-        with pq.ParquetWriter(stream, schema) as writer:
+        with pq.ParquetWriter(stream, written) as writer:
             for held in _batches(rows):
-                writer.write_table(pa.Table.from_pylist(held, schema=schema))
+                writer.write_table(pa.Table.from_pylist(held, schema=schema).cast(written))
 
     return write
 
@@ -201,6 +202,12 @@ def _run(example: Example) -> Iterator[Row]:
         yield {"query": found.query_id, "document": document, "rank": rank, "score": score}
 
 
+def _scores(example: Example) -> Iterator[Row]:
+    found = example.found
+    for rank, (document, score) in enumerate(zip(found.documents, example.scores, strict=True), start=1):
+        yield {"query_id": found.query_id, "doc_id": document, "rank": rank, "score": score}
+
+
 def _predictions(example: Example) -> Iterator[Row]:
     yield {example.found.query_id: dict(zip(example.found.documents, example.scores, strict=True))}
 
@@ -218,6 +225,14 @@ FORMATS: Mapping[str, Format] = {
         _ids,
         positives="never",
         columns=lambda _: {"query_id": TEXT, "document_ids": TEXTS, "scores": NUMBERS},
+    ),
+    "scores": Format(
+        "scores.parquet",
+        "query_id, doc_id, rank, score: to join with a data frame",
+        _scores,
+        positives="never",
+        texts=False,
+        columns=lambda _: {"query_id": TEXT, "doc_id": TEXT, "rank": pa.int32(), "score": NUMBER},
     ),
     "labeled-list": Format(
         "train.parquet",
@@ -290,9 +305,9 @@ FORMATS: Mapping[str, Format] = {
 }
 
 
-def writer_of(form: Format, negatives: int) -> Write:
-    """What writes a format's rows."""
+def writer_of(form: Format, negatives: int, types: Mapping[str, pa.DataType]) -> Write:
+    """What writes a format's rows, see `write_parquet`."""
     if form.write is not None:
         return form.write
     assert form.columns is not None
-    return write_parquet(form.columns(negatives))
+    return write_parquet(form.columns(negatives), types)

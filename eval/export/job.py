@@ -15,6 +15,7 @@ from scipy.special import expit
 
 from eval.export.card import Table, card
 from eval.export.formats import FORMATS, Example, Row, writer_of
+from eval.export.id_types import ID_COLUMNS, id_types, typed
 from eval.export.lists import ScoredList, finished_job, read_lists
 from eval.export.negatives import Miner, Mining
 from eval.export.texts import TABLES, Texts, collected
@@ -55,6 +56,7 @@ class Request:
         score_transform: a name in TRANSFORMS.
         mining: how negatives are chosen.
         overwrite: whether an earlier export in the directory is replaced.
+        keep_id_types: whether ids that are integers in the job's input are written as such.
     """
 
     output: str
@@ -64,6 +66,7 @@ class Request:
     score_transform: str = "none"
     mining: Mining = field(default_factory=Mining)
     overwrite: bool = False
+    keep_id_types: bool = False
 
 
 class Selection:
@@ -126,7 +129,11 @@ def export(request: Request) -> str:
     form = FORMATS[request.form]
     if request.qrels is not None and form.positives == "never":
         raise UserError(f"--qrels: format {request.form} has all documents of a list; leave it out")
+    columns = {} if form.columns is None else form.columns(request.mining.num_negatives)
+    if request.keep_id_types and (form.write or not ID_COLUMNS.keys() & columns):
+        raise UserError(f"--keep_id_types: format {request.form} has no ids, or has them as text; leave it out")
     job = finished_job(request.output)
+    types = id_types(job) if request.keep_id_types else {}
     to = files.absolute(request.to)
     earlier = _earlier(request, to)
     selection = Selection(request)
@@ -134,7 +141,7 @@ def export(request: Request) -> str:
     with collected() if with_ids else nullcontext() as texts:
         lists = read_lists(request.output, job, texts=form.texts)
         rows = (row for example in selection.examples(_noted(lists, texts)) for row in form.rows(example))
-        write = writer_of(form, request.mining.num_negatives)
+        write = writer_of(form, request.mining.num_negatives, types)
         written = 0
 
         def counted() -> Iterator[Row]:
@@ -151,14 +158,14 @@ def export(request: Request) -> str:
         files.make_directory(to)
         files.write_atomically(files.join(to, form.file), fill)
         files.delete(files.join(to, name) for name in earlier if name != form.file)
-        tables = {} if texts is None else texts.write(to)
+        tables = {} if texts is None else texts.write(to, types)
     counts = {"rows": written, **selection.counts, **tables, **selection.skipped()}
     data = {"train": form.file} | {name: TABLES[name][0] for name in tables}
     options = {"qrels": request.qrels, "score_transform": request.score_transform}
     options |= {name: value for name, value in asdict(request.mining).items() if selection.mines}
-    columns = {} if form.columns is None else {"train": form.columns(request.mining.num_negatives)}
-    columns |= {name: {TABLES[name][1]: pa.string(), "text": pa.string()} for name in tables}
-    opened = {name: Table(data[name], kinds) for name, kinds in columns.items()}
+    kinds = {"train": columns} if columns else {}
+    kinds |= {name: {TABLES[name][1]: pa.string(), "text": pa.string()} for name in tables}
+    opened = {name: Table(data[name], typed(of, types)) for name, of in kinds.items()}
     text = card(job, request.form, form.about, opened, options, counts)
     files.write_text_atomically(files.join(to, CARD), text)
     listed = ", ".join(f"{count:,} {name}" for name, count in counts.items())

@@ -8,7 +8,7 @@ from transforms.base.arguments import number, positive
 
 # Also the keys of `formats.FORMATS`, which takes longer to import.
 NAMES = (
-    *("ids", "labeled-list", "labeled-pair", "n-tuple", "margin-mse", "triplet", "flagembedding", "tevatron"),
+    *("ids", "scores", "labeled-list", "labeled-pair", "n-tuple", "margin-mse", "triplet", "flagembedding", "tevatron"),
     *("mteb", "trec", "rank_llm"),
 )
 
@@ -19,6 +19,11 @@ def export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", required=True, metavar="DIR", help="a new or an empty directory for the export")
     parser.add_argument("--format", required=True, choices=NAMES, help="what the files look like, see docs/export.md")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier export in that directory")
+    parser.add_argument(
+        "--keep_id_types",
+        action="store_true",
+        help="in the formats ids and scores, write ids that are integers in the job's input as such (default: text)",
+    )
     parser.add_argument(
         "--qrels",
         metavar="FILE",

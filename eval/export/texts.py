@@ -82,23 +82,26 @@ class Texts:
                     "give another format, or other ids"
                 )
 
-    def write(self, folder: str) -> dict[str, int]:
-        """Write the tables, once they are checked, into a folder; returns the rows of each."""
-        return {name: self._write(name, folder) for name in TABLES}
+    def write(self, folder: str, types: Mapping[str, pa.DataType]) -> dict[str, int]:
+        """Write the tables, once they are checked, into a folder; returns the rows of each.
 
-    def _write(self, name: str, folder: str) -> int:
+        Ids that are not text have their types in `types`.
+        """
+        return {name: self._write(name, folder, types) for name in TABLES}
+
+    def _write(self, name: str, folder: str, types: Mapping[str, pa.DataType]) -> int:
         file, id_name = TABLES[name]
         rows: pa.RecordBatchReader = self._connection.sql(
             f"SELECT id AS {id_name}, text FROM {name} WHERE rowid IN (SELECT min(rowid) FROM {name} GROUP BY id)"
         ).to_arrow_reader(BATCH)
-        schema, counted = rows.schema, 0
+        schema, counted = pa.schema({id_name: types.get(id_name, pa.string()), "text": pa.string()}), 0
 
         def write(stream: BinaryIO) -> None:
             nonlocal counted
             with pq.ParquetWriter(stream, schema) as writer:
                 for batch in rows:
                     counted += batch.num_rows
-                    writer.write_batch(batch)
+                    writer.write_table(pa.Table.from_batches([batch]).cast(schema))
 
         files.write_atomically(files.join(folder, file), write)
         return counted

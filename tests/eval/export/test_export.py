@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -156,6 +157,7 @@ FEATURES: dict[tuple[str, str], dict[str, Any]] = {
     ("ids", "train"): {"query_id": TEXT, "document_ids": List(TEXT), "scores": List(NUMBER)},
     ("ids", "queries"): {"query_id": TEXT, "text": TEXT},
     ("ids", "documents"): {"document_id": TEXT, "text": TEXT},
+    ("scores", "train"): {"query_id": TEXT, "doc_id": TEXT, "rank": Value("int32"), "score": NUMBER},
     ("labeled-list", "train"): {"query": TEXT, "documents": List(TEXT), "scores": List(NUMBER)},
     ("labeled-pair", "train"): {"query": TEXT, "document": TEXT, "score": NUMBER},
     ("n-tuple", "train"): {
@@ -271,6 +273,42 @@ def test_titles_that_the_job_did_not_keep_come_from_the_input(
     assert "and its documents may have titles, which the job did not keep; put it back" in capsys.readouterr().err
 
 
+@pytest.fixture(scope="module")
+def numbered(tmp_path_factory: pytest.TempPathFactory, job: Path) -> Path:
+    """A finished job of pairs with ids that are integers, over two files."""
+    folder = tmp_path_factory.mktemp("numbered")
+    for number in (1, 2):
+        pairs = {"query_id": [number, number], "doc_id": [10**12, -7], "query": ["a", "a"], "text": ["b", "c d"]}
+        types = {"query_id": pa.int32(), "doc_id": pa.int64(), "query": pa.string(), "text": pa.string()}
+        pq.write_table(pa.table(pairs, schema=pa.schema(types)), folder / f"{number}.parquet")
+    assert rerank([folder / "1.parquet", folder / "2.parquet"], folder / "out", job.parent / "model") == 0
+    return folder / "out"
+
+
+def test_ids_can_keep_the_types_of_the_input(numbered: Path, tmp_path: Path) -> None:
+    to = export(numbered, tmp_path / "scores", "scores", "--keep_id_types")
+    table = pq.read_table(to / "scores.parquet")
+    assert {name: str(table.schema.field(name).type) for name in table.column_names} == {
+        **{"query_id": "int32", "doc_id": "int64", "rank": "int32", "score": "float"}
+    }
+    assert [tuple(row.values()) for row in table.to_pylist()] == [
+        (int(row["query_id"]), int(row["doc_id"]), row["rank"], row["score"]) for row in rows(numbered)
+    ]
+    found = load_dataset(str(to), "train", split="train", cache_dir=str(tmp_path / "cache"))
+    assert found.features["query_id"] == Value("int32")
+    to = export(numbered, tmp_path / "ids", "ids", "--keep_id_types")
+    train, documents = (pq.read_table(to / f"{name}.parquet") for name in ("train", "documents"))
+    assert sorted(train["document_ids"][0].as_py()) == [-7, 10**12]
+    assert sorted(documents["document_id"].to_pylist()) == [-7, 10**12]
+    plain = export(numbered, tmp_path / "plain", "scores")
+    assert pq.read_schema(plain / "scores.parquet").field("doc_id").type == pa.string()
+
+
+def test_ids_of_text_stay_text(job: Path, tmp_path: Path) -> None:
+    to = export(job, tmp_path / "to", "scores", "--keep_id_types")
+    assert pq.read_schema(to / "scores.parquet").field("query_id").type == pa.string()
+
+
 def test_card_says_what_was_exported_and_left_out(job: Path, tmp_path: Path, qrels: Path) -> None:
     text = (
         export(job, tmp_path / "to", "n-tuple", "--qrels", str(qrels), "--num_negatives", "4") / "README.md"
@@ -287,6 +325,11 @@ def test_card_says_what_was_exported_and_left_out(job: Path, tmp_path: Path, qre
     ("words", "message"),
     [
         (["--format", "trec", "--qrels", "{qrels}"], "--qrels: format trec has all documents of a list; leave it out"),
+        (
+            ["--format", "triplet", "--keep_id_types"],
+            "--keep_id_types: format triplet has no ids, or has them as text;",
+        ),
+        (["--format", "tevatron", "--keep_id_types"], "--keep_id_types: format tevatron has no ids, or has them as"),
         (["--format", "triplet", "--range", "3:5"], "--range 3:5: leaves no room for 3 negatives; widen it"),
         (["--format", "triplet", "--max_score", "nan"], "argument --max_score: 'nan' is not a finite number"),
         (["--format", "triplet", "--range", "5"], "argument --range: '5' is not MIN:MAX, such as 10:50 or 10:"),
