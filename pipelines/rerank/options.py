@@ -39,6 +39,16 @@ def build_parser() -> argparse.ArgumentParser:
         help="files, directories or globs: Parquet, CSV, TSV or JSON lines, the last three also .gz",
     )
     ends.add_argument("--output", required=True, type=given, metavar="DIR", help="the job's own directory")
+    for name, what in (("corpus", "documents"), ("queries", "queries")):
+        ends.add_argument(
+            f"--{name}",
+            nargs="+",
+            action="extend",
+            type=given,
+            default=[],
+            metavar="PATH",
+            help=f"where --input is a TREC run: its {what}, Parquet, JSON lines, CSV or TSV, plain or .gz",
+        )
     ends.add_argument(
         "--columns",
         type=names,

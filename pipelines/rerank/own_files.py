@@ -9,10 +9,13 @@ import pyarrow.parquet as pq
 
 from pipelines.rerank.request import RerankRequest
 from transforms.base import files
-from transforms.input.conversion.convert import convert, reader_of
+from transforms.base.text import reading
+from transforms.input.conversion.convert import convert, place, reader_of
 from transforms.input.names import ACCEPTED, Names, parse_columns
 from transforms.job import directory, record
 from transforms.layout import RERANKING
+from transforms.retrieval.joined import join_run
+from transforms.retrieval.source import of_files
 
 
 def converted(request: RerankRequest, output: str, given: Sequence[str], folder: str) -> list[str]:
@@ -28,13 +31,13 @@ def converted(request: RerankRequest, output: str, given: Sequence[str], folder:
         UserError: a file cannot be read or is not what it should be, or has changed since the job began; or the output
             is not this job's.
     """
+    if request.corpus:
+        return joined(request, output, given, folder)
     names = Names(parse_columns(request.columns, ACCEPTED), request.keep_columns)
     others = {path for path in given if reader_of(path, names)}
     if not others:
         return list(given)
-    directory.check_place(output, RERANKING)
-    begun = record.of_kind(output, RERANKING, request.overwrite)
-    known = [file.path for file in begun.inputs] if begun else []
+    known = begun_inputs(request, output)
     paths = []
     for path in given:
         made = convert(path, folder, names, known)
@@ -43,3 +46,37 @@ def converted(request: RerankRequest, output: str, given: Sequence[str], folder:
                 print(f"read {path}: {pq.read_metadata(stream).num_rows:,} rows", file=sys.stderr)
         paths.append(made)
     return paths
+
+
+def joined(request: RerankRequest, output: str, runs: Sequence[str], folder: str) -> list[str]:
+    """The Parquet files that TREC runs give with their texts; arguments and errors as of `converted`."""
+    columns = parse_columns(request.columns, ACCEPTED)
+    source = of_files(request.corpus, request.queries, (), output, columns)
+    read = [*source.corpus, *source.queries]
+    directory.check_inputs(output, [file.path for file in read])
+    known = begun_inputs(request, output)
+    paths: list[str] = []
+    for run in runs:
+        with reading(run):
+            content = [files.identify(run), *([file.size, file.digest] for file in read)]
+        target = place(run, folder, [columns, [file.path for file in read]], content, known)
+        made = join_run(run, source, target)
+        if known.isdisjoint(made.paths):
+            print(
+                f"read {run}: {made.pairs:,} pairs of {made.queries:,} queries, {made.without_text:,} without a text "
+                "in the corpus",
+                file=sys.stderr,
+            )
+        paths += made.paths
+    return paths
+
+
+def begun_inputs(request: RerankRequest, output: str) -> set[str]:
+    """The input files of the job that is continued, before anything is written to its output.
+
+    Raises:
+        UserError: the output is not this job's.
+    """
+    directory.check_place(output, RERANKING)
+    begun = record.of_kind(output, RERANKING, request.overwrite)
+    return {file.path for file in begun.inputs} if begun else set()

@@ -29,6 +29,8 @@ class RerankRequest(ScoringRequest, JobRequest):
     """
 
     input: tuple[str, ...]
+    corpus: tuple[str, ...] = ()
+    queries: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     keep_columns: tuple[str, ...] = ()
     text_template: str | None = None
@@ -59,6 +61,8 @@ class RerankRequest(ScoringRequest, JobRequest):
             parse_columns(self.columns, ACCEPTED)
         except UserError as error:
             yield str(error)
+        if bool(self.corpus) != bool(self.queries):
+            yield "--corpus and --queries go together: they add the texts to a TREC run"
         for name in PLAN_FIELDS:
             if getattr(self, name) is not None and not self.dry_run:
                 yield f"--{name}: it is for --dry_run alone; leave it out"
@@ -68,6 +72,7 @@ class RerankRequest(ScoringRequest, JobRequest):
         return self.model
 
     def paths(self) -> Iterator[tuple[str, str]]:
-        """--input and --output; --run_file is for this machine alone."""
-        yield from (("--input", path) for path in self.input)
+        """What is read, and --output; --run_file is for this machine alone."""
+        for name in ("input", "corpus", "queries"):
+            yield from ((f"--{name}", path) for path in getattr(self, name))
         yield "--output", self.output

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 
 HEAD_BYTES = 4096
-_RUN_FIELDS = 6
+_RUN_FIELDS, _QREL_FIELDS = 6, 4
+_BEIR_QRELS = ["query-id", "corpus-id", "score"]
 # How the names of files that other commands read end -> what such a file is, and which command.
 _CANDIDATES = "python -m pipelines.candidates"
 _OF_OTHERS = {
     (".jsonl", ".json", ".csv", ".tsv"): f"documents or queries are for `{_CANDIDATES} --corpus FILE --queries FILE`",
-    (".trec", ".run"): f"a TREC run is for `{_CANDIDATES} --retriever run:FILE`, which adds the texts",
+    (
+        ".trec",
+        ".run",
+    ): "a TREC run needs its texts: give `python -m pipelines.rerank` --corpus FILE --queries FILE too",
     (".qrels",): "judgements are for `python -m eval measure OUT --qrels FILE`",
 }
 
@@ -24,9 +29,16 @@ def advice(path: str, head: bytes) -> str:
     """
     name = path.removesuffix(".gz")
     kind = next((words for ends, words in _OF_OTHERS.items() if name.endswith(ends)), None)
-    if kind is None and _is_run(head):
-        kind = _OF_OTHERS[".trec", ".run"]
+    kind = kind or of_fields(unpacked(head).partition(b"\n")[0].decode(errors="replace").split())
     return f"; {kind}" if kind else ""
+
+
+def of_fields(fields: Sequence[str]) -> str | None:
+    """Which command reads a file with such a first line; None where that does not show."""
+    if len(fields) == _RUN_FIELDS and fields[3].isdigit():
+        return _OF_OTHERS[".trec", ".run"]
+    is_qrel = len(fields) == _QREL_FIELDS and fields[1] in {"0", "Q0"} and fields[3].lstrip("-").isdigit()
+    return _OF_OTHERS[".qrels",] if is_qrel or list(fields) == _BEIR_QRELS else None
 
 
 def unpacked(head: bytes) -> bytes:
@@ -37,8 +49,3 @@ def unpacked(head: bytes) -> bytes:
         return zlib.decompressobj(wbits=31).decompress(head, HEAD_BYTES)
     except zlib.error:
         return b""
-
-
-def _is_run(head: bytes) -> bool:
-    fields = unpacked(head).partition(b"\n")[0].split()
-    return len(fields) == _RUN_FIELDS and fields[3].isdigit()

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from transforms.base import files
 from transforms.base.temporary import temporary_folder
-from transforms.layout import CANDIDATES_DIRECTORY, PARQUET, part_name
+from transforms.layout import CANDIDATES_DIRECTORY, PARQUET, part_files, part_name
 from transforms.retrieval import step_files
 from transforms.schema import PART_PAIRS
 
@@ -24,6 +24,12 @@ _CORPUS = step_files.CORPUS.append(pa.field("place", pa.int64()))
 
 def part_path(output: str, part: int) -> str:
     return files.join(output, CANDIDATES_DIRECTORY, part_name(part) + PARQUET)
+
+
+def parts(output: str) -> list[str]:
+    """Paths of the part files that are there, in order."""
+    folder = files.join(output, CANDIDATES_DIRECTORY)
+    return [files.join(folder, name) for name in part_files(files.list_names(folder))]
 
 
 def queries_of_part(depth: int) -> int:

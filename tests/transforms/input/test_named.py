@@ -56,7 +56,8 @@ def test_the_summary_of_a_data_set_is_refused(name: str, tmp_path: Path) -> None
 RUN = b"q1 Q0 d1 1 12.5 bm25\n"
 CANDIDATES = "python -m pipelines.candidates"
 DOCUMENTS = f"documents or queries are for `{CANDIDATES} --corpus FILE --queries FILE`"
-A_RUN = f"a TREC run is for `{CANDIDATES} --retriever run:FILE`, which adds the texts"
+A_RUN = "a TREC run needs its texts: give `python -m pipelines.rerank` --corpus FILE --queries FILE too"
+QRELS = "judgements are for `python -m eval measure OUT --qrels FILE`"
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,8 @@ A_RUN = f"a TREC run is for `{CANDIDATES} --retriever run:FILE`, which adds the 
         ("bm25.txt", RUN, f"; {A_RUN}"),
         ("bm25.txt.gz", gzip.compress(RUN, mtime=0), f"; {A_RUN}"),
         ("broken.gz", b"\x1f\x8b broken", ""),
-        ("test.qrels", b"q1 0 d1 1\n", "; judgements are for `python -m eval measure OUT --qrels FILE`"),
+        ("test.qrels", b"q1 0 d1 1\n", f"; {QRELS}"),
+        ("qrels.txt", b"q1 0 d1 1\n", f"; {QRELS}"),
         ("notes.txt", b"one two three four five six\n", ""),
     ],
 )

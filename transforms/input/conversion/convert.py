@@ -11,7 +11,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms.base.errors import UserError
-from transforms.base.files import base_name, delete, identify, join, list_names, open_input, write_atomically
+from transforms.base.files import (
+    base_name,
+    delete,
+    delete_tree,
+    identify,
+    is_directory,
+    join,
+    list_names,
+    open_input,
+    write_atomically,
+)
 from transforms.base.json_text import sha256
 from transforms.base.text import reading
 from transforms.input.conversion import arrow, delimited, json_lines
@@ -66,14 +76,31 @@ def convert(path: str, folder: str, names: Names, begun: Iterable[str] = ()) -> 
     if reader is None:
         return path
     with reading(path):
-        size, digest = identify(path)
-    stem = f"{base_name(path)}-{sha256([path, dict(names.columns), names.keep])[:8]}"
-    target = join(folder, f"{stem}-{sha256([size, digest])[:16]}{PARQUET}")
-    if any(base_name(other).startswith(f"{stem}-") and other != target for other in begun):
-        raise UserError(f"{path}: has changed since the job first read it; give it a new --output, or --overwrite")
+        content = identify(path)
+    target = place(path, folder, [dict(names.columns), names.keep], content, begun) + PARQUET
     if base_name(target) not in list_names(folder):
         write_atomically(target, partial(write, path=path, batches=reader(path, names)))
     return target
+
+
+def place(path: str, folder: str, how: object, content: object, begun: Iterable[str]) -> str:
+    """Where what is made of a file stands in the folder, under a name that says how, and of which content.
+
+    Args:
+        path: of the file.
+        folder: for all that is made.
+        how: what else decides what is made of it, as JSON can hold it.
+        content: what identifies the bytes that are read, likewise.
+        begun: the input files of the job that is continued.
+
+    Raises:
+        UserError: the job began with other content.
+    """
+    stem = join(folder, f"{base_name(path)}-{sha256([path, how])[:8]}-")
+    made = stem + sha256(content)[:16]
+    if any(other.startswith(stem) and not other.startswith(made) for other in begun):
+        raise UserError(f"{path}: has changed since the job first read it; give it a new --output, or --overwrite")
+    return made
 
 
 def write(stream: BinaryIO, path: str, batches: Iterable[pa.RecordBatch]) -> None:
@@ -101,5 +128,12 @@ def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
 
 def sweep(folder: str, used: Iterable[str]) -> None:
     """Deletes what earlier commands left in the folder and the job does not read."""
-    kept = {base_name(path) for path in used}
-    delete(join(folder, name) for name in list_names(folder) if name not in kept)
+    kept = {path.removeprefix(join(folder, "")).partition("/")[0] for path in used}
+    for name in list_names(folder):
+        if name not in kept:
+            path = join(folder, name)
+            (delete_tree if is_directory(path) else _delete_one)(path)
+
+
+def _delete_one(path: str) -> None:
+    delete([path])

@@ -13,6 +13,7 @@ from transforms.base.errors import UserError, one_line
 from transforms.base.text import open_text
 from transforms.input.conversion.arrow import named
 from transforms.input.names import ACCEPTED, IDENTIFYING, OF_CANDIDATE, OF_QUERY, REQUIRED, Names
+from transforms.input.other_files import of_fields
 
 # A row must lie in two blocks at most, so this is the longest document. Several blocks are in memory at once.
 _BLOCK_BYTES = 4 << 20
@@ -79,6 +80,8 @@ def _columns(path: str, names: Names, delimiter: str) -> tuple[list[str], int]:
             raise UserError(f"{path}: its first line is not CSV ({error}); fix it") from None
     if not any(first):
         raise UserError(f"{path}: no line in it; give a header and rows")
+    if other := of_fields(first):
+        raise UserError(f"{path}: holds no pairs; {other}")
     header = [_known(cell.strip(), names) for cell in first]
     if not {*IDENTIFYING, *names.columns.values()}.isdisjoint(header):
         return header, before + 1
