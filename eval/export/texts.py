@@ -48,7 +48,7 @@ class Texts:
     def _extend(self, name: str, pairs: Iterable[tuple[str, str]]) -> None:
         ids, texts, digests = self._waiting[name]
         for id_, text in pairs:
-            digest = blake2b(f"{name}\0{id_}\0{text}".encode(), digest_size=16).digest()
+            digest = blake2b(f"{name} {len(id_)} {id_}{text}".encode(), digest_size=16).digest()
             if digest not in self._known:
                 ids.append(id_)
                 texts.append(text)

@@ -20,7 +20,9 @@ from sentence_transformers.util import resolve_ids
 from eval.__main__ import main
 from eval.export.formats import FORMATS
 from eval.export.job import TRANSFORMS
+from eval.export.lists import ScoredList
 from eval.export.options import NAMES
+from eval.export.texts import collected
 from tests.support import tiny
 from tests.support.input_files import candidate, nested_table, query, write
 from tests.support.job_run import rerank, rows
@@ -84,6 +86,18 @@ def test_an_id_with_two_texts_has_no_place_in_the_id_layout(tmp_path: Path, caps
         "error: --format ids: document_id 'd1' has different texts in different lists; give another format, or other "
         "ids\n"
     )
+
+
+def test_ids_with_zero_characters_are_told_apart(tmp_path: Path) -> None:
+    scores = np.zeros(2, dtype=np.float32)
+    with collected() as texts:
+        texts.add(ScoredList("q", "", ["a\0b", "a"], scores, ["c", "b\0c"]))
+        texts.check()
+        assert texts.write(str(tmp_path), {}) == {"queries": 1, "documents": 2}
+    assert pq.read_table(tmp_path / "documents.parquet").to_pylist() == [
+        {"document_id": "a\0b", "text": "c"},
+        {"document_id": "a", "text": "b\0c"},
+    ]
 
 
 def test_labeled_lists_and_pairs_have_all_documents_without_qrels(job: Path, tmp_path: Path) -> None:
