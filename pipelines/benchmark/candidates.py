@@ -100,7 +100,9 @@ def look_at(
     inputs = tuple(inspect(input_files([candidates])))
     report = report_in(directory or made_in(inputs))
     if directory and not report:
-        raise UserError(f"{files.join(directory, REPORT)} is damaged; delete {directory} to make the candidates anew")
+        raise UserError(
+            f"{files.join(directory, REPORT)} is missing or damaged; delete {directory} to make the candidates anew"
+        )
     retriever = retriever or (named_by(report["retriever"], data.name) if report else None)
     judged = judged_queries(judgements)
     if not any(query in judged for (query,) in texts(inputs, "query_id")):
@@ -111,15 +113,15 @@ def look_at(
 
 
 def made_in(inputs: Sequence[InputFile]) -> str | None:
-    """The output of pipelines.candidates in which all the files lie as that wrote them; None where there is none."""
+    """The directory in which all the files lie as in an output of pipelines.candidates; None where there is none."""
     folders = {file.path.rpartition("/")[0] for file in inputs}
     output, _, name = folders.pop().rpartition("/") if len(folders) == 1 else ("", "", "")
-    return output if name == CANDIDATES_DIRECTORY and files.exists(files.join(output, REPORT)) else None
+    return output if name == CANDIDATES_DIRECTORY else None
 
 
 def report_in(directory: str | None) -> dict[str, Any]:
     """What pipelines.candidates reports in its output; empty where there is none, or another program's file."""
-    if directory is None:
+    if directory is None or not files.exists(files.join(directory, REPORT)):
         return {}
     try:
         report = dict(parse(files.read_text(files.join(directory, REPORT))))

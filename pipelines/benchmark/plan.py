@@ -99,7 +99,7 @@ def most_pairs(data: DataSet, depth: int) -> int | None:
 
 
 def scored_pairs(directory: str) -> int:
-    """The pairs that the job of a cell has scored; None where it has no job."""
+    """The pairs that the job of a cell has scored; 0 where it has no job."""
     begun = read_job(directory)
     return sum(part.counts["pairs"] for part in committed(directory, begun.fingerprint).values()) if begun else 0
 

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
-from pipelines.benchmark.candidates import named_by, report_in
+from pipelines.benchmark.candidates import look_at, named_by, report_in
+from pipelines.benchmark.entrants import DataSet
+from tests.support.input_files import candidate, nested_table, query, write
+from transforms.base.errors import UserError
 from transforms.scoring import catalogue
 
 V3, CODE = "jinaai/jina-embeddings-v3", "jinaai/jina-code-embeddings-0.5b"
@@ -52,6 +55,19 @@ def test_a_first_stage_is_named_with_what_is_not_as_usual(retriever: dict[str, A
 def test_what_is_not_ours_tells_nothing(tmp_path: Path, content: str) -> None:
     (tmp_path / "candidates.json").write_text(content)
     assert report_in(str(tmp_path)) == {}
+
+
+def test_candidates_whose_report_is_missing_or_damaged_are_to_be_made_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    source = write(folder / "candidates" / "part-00000.parquet", nested_table([query("q", [candidate("d")])]))
+    (folder / "qrels.txt").write_text("q 0 d 1\n")
+    whole = DataSet("own", source="own")
+    for content in (None, "{"):
+        if content is not None:
+            (folder / "candidates.json").write_text(content)
+        with pytest.raises(UserError, match=f"candidates.json is missing or damaged; delete {folder} to make the"):
+            look_at(whole, source, str(folder / "qrels.txt"), "bm25", str(folder))
+    assert look_at(whole, source, str(folder / "qrels.txt")).retriever is None
 
 
 def test_what_is_ours_tells_all(tmp_path: Path) -> None:
