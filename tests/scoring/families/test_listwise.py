@@ -131,6 +131,10 @@ def test_groups_are_scored_by_the_weighted_mean_of_their_queries() -> None:
 def test_an_embedding_without_length_has_no_score_and_spoils_no_other() -> None:
     rows = np.array([[0, 0], [1, 0], [2, 0]], dtype=np.float32)
     assert np.isnan(merge([rows, rows])).tolist() == [True, False, True, False]
+    alone, of_zeros = np.array([[0, 0], [5, 0]], dtype=np.float32), np.array([[0, 7], [0, 0]], dtype=np.float32)
+    assert merge([alone, np.array([[3, 4], [1, 0]], dtype=np.float32)])[1:] == pytest.approx([0.6], abs=1e-12)
+    assert merge([of_zeros, np.array([[3, 4], [1, 0]], dtype=np.float32)]) == pytest.approx([0, 0.6], abs=1e-12)
+    assert np.isnan(merge([alone, of_zeros])).all()
 
 
 # --- Tokens

@@ -126,7 +126,7 @@ def merge(groups: Sequence[Rows]) -> NDArray[np.float64]:
     """Scores of one query's documents from the embeddings of its groups.
 
     All documents are scored against one query embedding: the mean over the groups, weighted by the best (1 + score) / 2
-    in each.
+    in each; a group without a score has no weight.
 
     Args:
         groups: for each group the embeddings of its documents and, last, of the query, shape [documents + 1, width].
@@ -136,7 +136,7 @@ def merge(groups: Sequence[Rows]) -> NDArray[np.float64]:
     """
     exact = [rows.astype(np.float64) for rows in groups]
     # fmax ignores NaN. A cosine does not see the query's length, so the sum of the weights need not be divided by.
-    weights = [(1 + np.fmax.reduce(cosines(rows[-1], rows[:-1]))) / 2 for rows in exact]
+    weights = [(1 + np.fmax.reduce(cosines(rows[-1], rows[:-1]), initial=-1)) / 2 for rows in exact]
     query = np.asarray(weights) @ np.stack([rows[-1] for rows in exact])
     return np.concatenate([cosines(query, rows[:-1]) for rows in exact])
 
