@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from transforms.base.words import number_of
 from transforms.output.parts import Part
 from transforms.output.verification import problems
 
@@ -23,4 +24,4 @@ def run(args: argparse.Namespace) -> int:
 
 def _counted(parts: dict[str, Part]) -> str:
     pairs, scored = (sum(part.counts[name] for part in parts.values()) for name in ("pairs", "scored"))
-    return f"{len(parts):,} parts, {scored:,} of {pairs:,} pairs scored"
+    return f"{number_of(len(parts), 'part', 'parts')}, {scored:,} of {pairs:,} pairs scored"

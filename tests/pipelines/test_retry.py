@@ -260,6 +260,11 @@ def test_damage_in_a_page_is_found_and_its_shard_scored_again(
     capsys.readouterr()
     assert verify(out) == 1
     assert f"{out}/scored/part-00000-00001-00000.parquet is damaged" in capsys.readouterr().out
+    (finished / "qrels").write_text("q0 0 d0 1\nq1 0 d1 1\n")
+    assert evaluate(["measure", str(out), "--qrels", str(finished / "qrels")]) == 2
+    assert capsys.readouterr().err.startswith(
+        f"error: {out}/scored/part-00000-00001-00000.parquet: cannot be read (could not verify page integrity"
+    )
     assert rerank(finished / "in.parquet", out, finished / "model", "--run_file", str(finished / "run")) == 0
     assert parts(out) == before
     assert verify(out) == 0
