@@ -119,13 +119,13 @@ def imports(source: str) -> Iterator[str]:
 
 def arrows() -> dict[tuple[str, str], set[str]]:
     """(room, room that it imports) -> the modules that do so."""
-    found = defaultdict(set)
+    taken = defaultdict(set)
     for path in SOURCES:
         module = module_of(path)
         for name in imports(path.read_text(encoding="utf-8")):
             if room(name) != room(module):
-                found[room(module), room(name)].add(module)
-    return found
+                taken[room(module), room(name)].add(module)
+    return taken
 
 
 ARROWS = arrows()

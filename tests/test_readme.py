@@ -129,9 +129,9 @@ def parse_line(parser: argparse.ArgumentParser, words: list[str]) -> None:
 
 
 def words_of(start: str) -> list[list[str]]:
-    found = [words for words in map(shlex.split, COMMANDS) if " ".join(words).startswith(start)]
-    assert found
-    return [words[len(start.split()) :] for words in found]
+    matching = [words for words in map(shlex.split, COMMANDS) if " ".join(words).startswith(start)]
+    assert matching
+    return [words[len(start.split()) :] for words in matching]
 
 
 @pytest.mark.parametrize("module", PIPELINES)

@@ -132,15 +132,15 @@ def do_cell(work: Work, prepared: Prepared) -> tuple[Cell, bool]:
     """
     output, price_per_hour = prepared.output, prepared.request.price_per_hour
     path = cell_path(output, work.entrant.name, work.candidates.data.name)
-    found = known_cell(path)
-    if isinstance(found, Cell) and found.fingerprint == work.fingerprint:
-        price = found.run["price_per_hour"] if price_per_hour is None else price_per_hour
-        cell = replace(found, run=priced(found.run, found.pairs, price), outdated=None)
-        if cell != found:
+    earlier = known_cell(path)
+    if isinstance(earlier, Cell) and earlier.fingerprint == work.fingerprint:
+        price = earlier.run["price_per_hour"] if price_per_hour is None else price_per_hour
+        cell = replace(earlier, run=priced(earlier.run, earlier.pairs, price), outdated=None)
+        if cell != earlier:
             write_cell(path, cell)
         return cell, True
-    if isinstance(found, Cell):
-        write_cell(path, replace(found, outdated=NOT_FINISHED))
+    if isinstance(earlier, Cell):
+        write_cell(path, replace(earlier, outdated=NOT_FINISHED))
     if not files.exists(files.join(work.job_directory(output), SUCCESS)):
         code = run_apart(job.do_job, work.request(output), work.beam)
         if code:
@@ -160,8 +160,8 @@ def in_a_line(cell: Cell) -> str:
 def note_failure(output: str, failure: Failure) -> None:
     """Keep why a cell is missing, or why the one that was measured with other options or data is not done again."""
     path = cell_path(output, failure.model, failure.dataset)
-    found = known_cell(path)
-    write_cell(path, replace(found, outdated=failure.failed) if isinstance(found, Cell) else failure)
+    earlier = known_cell(path)
+    write_cell(path, replace(earlier, outdated=failure.failed) if isinstance(earlier, Cell) else failure)
 
 
 def write_cell(path: str, cell: Cell | Failure) -> None:

@@ -149,13 +149,13 @@ def known_cell(path: str) -> Cell | Failure | None:
 
 def speeds(models: Iterable[str], cells: Sequence[Cell], given: float | None) -> dict[str, float | None]:
     """Model -> pairs a second: over all its finished cells together, else what is given."""
-    found: dict[str, float | None] = {}
+    result: dict[str, float | None] = {}
     for model in models:
         runs = [cell.run for cell in cells if cell.model == model]
         timed = [run for run in runs if run["pairs_per_second"]]
         seconds = sum(run["pairs"] / run["pairs_per_second"] for run in timed)
-        found[model] = sum(run["pairs"] for run in timed) / seconds if seconds else given
-    return found
+        result[model] = sum(run["pairs"] for run in timed) / seconds if seconds else given
+    return result
 
 
 def render(cells: Sequence[Planned], speed: Mapping[str, float | None], price_per_hour: float | None) -> str:

@@ -42,7 +42,7 @@ def test_a_list_that_spans_row_groups_and_batches_is_one_list(tmp_path: Path) ->
     assert {query: len(stages["reranked"]) for query, stages in lists.items()} == {"q": 70_000, "r": 1}
 
 
-def test_what_is_not_a_part_is_passed_over(tmp_path: Path) -> None:
+def test_what_is_not_a_part_is_skipped(tmp_path: Path) -> None:
     write_scored(tmp_path, [("q", "a", 1.0, 1)])
     (tmp_path / "scored" / ".part-00000-00001-00000.parquet.5f0e.tmp").write_bytes(b"half")
     (tmp_path / "scored" / "notes.txt").write_text("mine")

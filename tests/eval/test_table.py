@@ -31,18 +31,18 @@ def marks(*cells: Cell) -> dict[tuple[str, str], list[str]]:
 
 
 def test_an_average_over_all_data_sets_stands_beside_card_and_paper() -> None:
-    found = row(benchmark(V3, "beir", added=1.0), "beir", V3)
-    assert (found["card"], found["paper"], found["count"], found["total"]) == (61.94, 61.85, 13, 13)
-    assert found["measured"] == pytest.approx(62.8531, abs=0.001)
-    assert found["difference_card"] == pytest.approx(0.9131, abs=0.001)
-    assert found["difference_paper"] == pytest.approx(1.0031, abs=0.001)
+    line = row(benchmark(V3, "beir", added=1.0), "beir", V3)
+    assert (line["card"], line["paper"], line["count"], line["total"]) == (61.94, 61.85, 13, 13)
+    assert line["measured"] == pytest.approx(62.8531, abs=0.001)
+    assert line["difference_card"] == pytest.approx(0.9131, abs=0.001)
+    assert line["difference_paper"] == pytest.approx(1.0031, abs=0.001)
 
 
 def test_an_average_over_a_part_is_not_shown() -> None:
     cells = benchmark(V3, "beir")
-    found = row(cells[1:], "beir", V3)
-    assert (found["measured"], found["difference_card"], found["difference_paper"]) == (None, None, None)
-    assert (found["count"], found["total"], found["missing"]) == (12, 13, [cells[0].dataset])
+    line = row(cells[1:], "beir", V3)
+    assert (line["measured"], line["difference_card"], line["difference_paper"]) == (None, None, None)
+    assert (line["count"], line["total"], line["missing"]) == (12, 13, [cells[0].dataset])
     of_model = [each for each in contents(cells[1:], [])["missing"]["incomplete"] if each["model"] == V3]
     assert of_model == [{"benchmark": "BEIR", "model": V3, "count": 12, "total": 13, "missing": ["TREC-COVID"]}]
 
@@ -50,39 +50,39 @@ def test_an_average_over_a_part_is_not_shown() -> None:
 def test_a_data_set_that_the_model_was_trained_on_is_in_no_average() -> None:
     cells = benchmark(V3, "beir")
     cells[11] = replace(cells[11], trained_on="trained on data of this set")
-    found = row(cells, "beir", V3)
-    assert (found["measured"], found["count"], found["missing"]) == (None, 12, ["beir/scifact"])
+    line = row(cells, "beir", V3)
+    assert (line["measured"], line["count"], line["missing"]) == (None, 12, ["beir/scifact"])
     assert marks(*cells)["beir/scifact", V3] == ["‡"]
 
 
 def test_a_model_without_cells_keeps_its_published_average() -> None:
-    found = row([PLAIN], "mkqa", "Qwen/Qwen3-Reranker-4B")
-    assert (found["card"], found["paper"], found["measured"], found["count"]) == (67.52, 69.25, None, 0)
-    assert "67.52" in found["notes"][0]
+    line = row([PLAIN], "mkqa", "Qwen/Qwen3-Reranker-4B")
+    assert (line["card"], line["paper"], line["measured"], line["count"]) == (67.52, 69.25, None, 0)
+    assert "67.52" in line["notes"][0]
 
 
 def test_the_first_stage_is_measured_where_it_made_the_candidates() -> None:
     cells = [replace(each, first_stage=0.55) for each in benchmark(V3, "miracl")]
     shorter = [replace(cells[0], depth=5), *cells[1:]]
     assert row(shorter, "miracl", "jinaai/jina-embeddings-v3")["marks"] == ["†"]
-    found = row(cells, "miracl", "jinaai/jina-embeddings-v3")
-    assert found["marks"] == []
-    assert (found["role"], found["paper"], found["measured"]) == ("first stage", 58.9, pytest.approx(55.0))
+    line = row(cells, "miracl", "jinaai/jina-embeddings-v3")
+    assert line["marks"] == []
+    assert (line["role"], line["paper"], line["measured"]) == ("first stage", 58.9, pytest.approx(55.0))
     others = [cell(V3, each.dataset, each.value, "bm25") for each in cells]
     assert row(others, "miracl", "jinaai/jina-embeddings-v3")["count"] == 0
 
 
 def test_a_data_set_is_compared_with_what_is_published_of_it() -> None:
     [section] = contents([cell(V3, "beir/scifact", 0.7751, TABLE_FIRST_STAGE, first_stage=0.724)], [])["datasets"]
-    [found] = section["rows"]
+    [line] = section["rows"]
     assert (section["title"], section["benchmark"], section["first_stage"]) == ("SciFact", "BEIR", 72.4)
-    assert (found["published"], found["source"]) == (76.51, "paper, Table 3")
-    assert (found["measured"], found["difference"], found["gain"]) == (
+    assert (line["published"], line["source"]) == (76.51, "paper, Table 3")
+    assert (line["measured"], line["difference"], line["gain"]) == (
         pytest.approx(77.51),
         pytest.approx(1.0),
         pytest.approx(5.11),
     )
-    assert found["marks"] == []
+    assert line["marks"] == []
 
 
 @pytest.mark.parametrize(
@@ -220,8 +220,8 @@ def second_protocol(name: str, cells: list[Cell]) -> dict[str, dict[str, Any]]:
 def test_figures_of_two_protocols_stand_apart() -> None:
     by_first = benchmark(V3, "beir", added=1.0)
     by_second = [replace(cell(V3, each.dataset, 0.7, V5), depth=100) for each in by_first]
-    found = row(by_first + by_second, "beir", V3)
-    assert found["measured"] == pytest.approx(62.8531, abs=0.001)  # as without the others
+    line = row(by_first + by_second, "beir", V3)
+    assert line["measured"] == pytest.approx(62.8531, abs=0.001)  # as without the others
     other = second_protocol("beir", by_first + by_second)
     assert (other[V3]["published"], other[V3]["measured"]) == (62.1, pytest.approx(70.0))
     assert other[V3]["difference"] == pytest.approx(7.9)

@@ -131,10 +131,10 @@ def test_least_time_adds_products_and_attention(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(least_time, "_attention_rate", lambda *_: 1e9)
     # A family need not have a backbone by its protocol; a cross-encoder has one.
     model: Any = reranker.family
-    found = least_time.measure(model.backbone.model, batches, causal=False, kernel="sdpa")
+    figures = least_time.measure(model.backbone.model, batches, causal=False, kernel="sdpa")
     weights = 3 * (4 * 384 * 384 + 2 * 384 * 1536) + 3 * 384 * 384
-    assert found.matrix_rate == pytest.approx(2e9)
-    assert found.seconds == pytest.approx(15 * weights * 1e-9 + 4 * 3 * 5 * 5 * 384 * 4 / 1e9)
+    assert figures.matrix_rate == pytest.approx(2e9)
+    assert figures.seconds == pytest.approx(15 * weights * 1e-9 + 4 * 3 * 5 * 5 * 384 * 4 / 1e9)
 
 
 def test_rounds_take_turns_and_compare_within_a_round(monkeypatch: pytest.MonkeyPatch) -> None:

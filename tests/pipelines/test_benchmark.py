@@ -294,10 +294,10 @@ def test_candidates_of_a_known_set_follow_its_own_rules_and_a_directory_its_mode
     words = ["--models", "m", "--datasets", "x", "--output", "o", "--device", "cpu"]
     dense = f"dense:{CODE_MODEL}={tmp_path}"
     coir = DataSet("coir/apps", "coir/apps", copies="copies")
-    found = candidates_request(coir, asked(*words, "--retriever", dense), "o")
-    assert (found.retriever, found.model_like, found.task) == (("dense", str(tmp_path)), CODE_MODEL, "nl2code")
-    assert (found.data_dir, found.exclude_identical_ids, found.dataset) == ("copies", False, "coir/apps")
-    assert found.output == candidates_directory(coir, asked(*words, "--retriever", f"dense:{CODE_MODEL}"), "o")
+    request = candidates_request(coir, asked(*words, "--retriever", dense), "o")
+    assert (request.retriever, request.model_like, request.task) == (("dense", str(tmp_path)), CODE_MODEL, "nl2code")
+    assert (request.data_dir, request.exclude_identical_ids, request.dataset) == ("copies", False, "coir/apps")
+    assert request.output == candidates_directory(coir, asked(*words, "--retriever", f"dense:{CODE_MODEL}"), "o")
     bm25 = asked(*words, "--retriever", "bm25")
     yoruba = candidates_request(DataSet("miracl/yo", "dir"), bm25, "o")
     assert (yoruba.exclude_identical_ids, yoruba.language) == (False, "yo")
@@ -385,8 +385,8 @@ def test_weights_of_the_embedded_model_are_known_wherever_they_lie(material: Pat
     sets = f"SciFact={material}/a.parquet,{material}/a.qrels"
     words = ["--models", f"ours={tmp_path}/copy", "--datasets", sets, "--output", str(tmp_path / "results"), RUNNER]
     assert main(words) == 0
-    [found] = cells_of(tmp_path / "results").values()
-    assert found.trained_on == "trained on data of this set, says the model's README"
+    [request] = cells_of(tmp_path / "results").values()
+    assert request.trained_on == "trained on data of this set, says the model's README"
 
 
 def die(number: int) -> int:

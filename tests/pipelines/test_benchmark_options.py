@@ -28,7 +28,7 @@ V2, V3 = "jinaai/jina-reranker-v2-base-multilingual", "jinaai/jina-reranker-v3"
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "expected"),
     [
         ("small-cross-encoder", Entrant("small-cross-encoder", "small-cross-encoder", None)),
         (V3, Entrant(V3, V3, None)),
@@ -38,8 +38,8 @@ V2, V3 = "jinaai/jina-reranker-v2-base-multilingual", "jinaai/jina-reranker-v3"
         (f"{V3}=https://host/v1/rerank?a=b", Entrant(V3, "https://host/v1/rerank?a=b", None)),
     ],
 )
-def test_a_model_may_have_a_name_of_its_own(text: str, found: Entrant) -> None:
-    assert entrant(text) == found
+def test_a_model_may_have_a_name_of_its_own(text: str, expected: Entrant) -> None:
+    assert entrant(text) == expected
 
 
 def test_a_data_set_is_a_name_a_directory_or_files(tmp_path: Path) -> None:

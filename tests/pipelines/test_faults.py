@@ -232,9 +232,9 @@ def test_a_batch_without_memory(tmp_path: Path, model: Path, monkeypatch: pytest
     after = {row["doc_id"]: row["score"] for row in rows(tmp_path / "out")}
     assert {name: after[name] for name in before} == before, "what was scored is taken over"
     assert scores(tmp_path / "out") == pytest.approx(scores(tmp_path / "undisturbed"), abs=1e-5)
-    found = rows(tmp_path / "out")
-    assert [row["rank"] for row in found] == list(range(1, 42))
-    assert [row["score"] for row in found] == sorted((row["score"] for row in found), reverse=True)
+    written = rows(tmp_path / "out")
+    assert [row["rank"] for row in written] == list(range(1, 42))
+    assert [row["score"] for row in written] == sorted((row["score"] for row in written), reverse=True)
     assert reasons(tmp_path / "out") == []
     assert report(tmp_path / "out")["tokens"]["total"] == report(tmp_path / "undisturbed")["tokens"]["total"]
 

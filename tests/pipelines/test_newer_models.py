@@ -27,8 +27,8 @@ def job_scores(tmp_path: Path, model: Path, *options: str) -> list[float]:
     lists = [query(q, [candidate(d, text) for d, text in DOCUMENTS.items()], text) for q, text in QUERIES.items()]
     source = Path(write(tmp_path / "in.parquet", nested_table(lists)))
     assert rerank(source, tmp_path / "out", model, "--shard_pairs", "4", *options) == 0
-    found = scores(tmp_path / "out")
-    return [found[pair] for pair in PAIRS]
+    result = scores(tmp_path / "out")
+    return [result[pair] for pair in PAIRS]
 
 
 @pytest.mark.parametrize("pooling", ["cls", "mean"])

@@ -123,9 +123,9 @@ def test_the_planner(layout: Layout, ids: list[list[tuple[Any, int]]], data: st.
         assert made.units == ()
         return
     place = 0
-    found = {index: list(units) for index, units in groupby(made.units, key=lambda unit: unit.file.index)}
+    units_of = {index: list(units) for index, units in groupby(made.units, key=lambda unit: unit.file.index)}
     for index, listed in enumerate(names):
-        units = found.get(index, [])
+        units = units_of.get(index, [])
         assert [row for unit in units for row in range(unit.start, unit.stop)] == list(range(len(listed)))
         assert all(starts[index][unit.start] for unit in units)
         firsts = np.cumsum([0, *groups[index]])

@@ -95,8 +95,8 @@ def test_scores_of_language_models_are_those_of_transformers(tmp_path: Path, nam
     with torch.no_grad():
         raw = [logit(q, d, frame.plus) - logit(q, d, frame.minus) for q, docs in LISTS.items() for d in docs]
     scale = 5.0 if frame.text is TURNS else 1.0
-    for found in both_ways(tmp_path, name, "--activation", "none"):
-        assert found == pytest.approx(raw, abs=1e-4)
+    for result in both_ways(tmp_path, name, "--activation", "none"):
+        assert result == pytest.approx(raw, abs=1e-4)
     sigmoids = [1 / (1 + float(torch.tensor(-score / scale).exp())) for score in raw]
     core = Reranker.load(str(tmp_path), like=name, dtype="float32", activation="sigmoid")
     core_scores = [score for q, docs in LISTS.items() for score in core.score(q, docs)]
@@ -118,8 +118,8 @@ def test_scores_of_a_conversion_are_those_of_transformers_and_of_its_source(tmp_
     with torch.no_grad():
         inputs = [tokenizer(text, return_tensors="pt", return_token_type_ids=False) for text in texts]
         expected = [float(model(**given).logits[0, 0]) for given in inputs]
-    for found in both_ways(folder, name, "--activation", "none"):
-        assert found == pytest.approx(expected, abs=1e-4)
+    for result in both_ways(folder, name, "--activation", "none"):
+        assert result == pytest.approx(expected, abs=1e-4)
     here, there = (
         Reranker.load(str(place), like=like, dtype="float32")
         for place, like in ((folder, name), (source, "Qwen/Qwen3-Reranker-0.6B"))
@@ -140,5 +140,5 @@ def test_scores_of_classifiers_are_those_of_transformers(tmp_path: Path, name: s
             for text in documents:
                 encoded = tokenizer([(asked, text)], truncation="only_second", max_length=32, return_tensors="pt")
                 expected.append(float(model(**encoded).logits[0, 0]))
-    for found in both_ways(tmp_path, name, "--max_length", "32"):
-        assert found == pytest.approx(expected, abs=1e-4)
+    for result in both_ways(tmp_path, name, "--max_length", "32"):
+        assert result == pytest.approx(expected, abs=1e-4)

@@ -95,10 +95,10 @@ def test_the_job_gives_the_vendors_scores(
     family = FAMILIES[name]
     read: dict[Path, Any] = {}  # a tokenizer of 250,000 words is slow to read, and the same for all options
 
-    def load_once(found: checkpoints.Checkpoint) -> Any:
-        if found.directory not in read:
-            read[found.directory] = load_tokenizer(found)
-        return read[found.directory]
+    def load_once(checkpoint: checkpoints.Checkpoint) -> Any:
+        if checkpoint.directory not in read:
+            read[checkpoint.directory] = load_tokenizer(checkpoint)
+        return read[checkpoint.directory]
 
     def check_once(path: Path, model: str) -> dict[str, Any]:
         return check_tokenizer(path, model) if path.name == "tokenizer.json" else read_json(path, model)
@@ -132,12 +132,12 @@ def test_the_job_gives_the_vendors_scores(
         source = Path(write(tmp_path / f"{number}.parquet", nested_table(lists)))
         like = ("--model_like", family.like) if family.like else ()
         assert rerank(source, tmp_path / str(number), golden(name), *like, *family.options, *options) == 0
-        found = scores(tmp_path / str(number))
-        assert found.keys() == expected.keys()
+        result = scores(tmp_path / str(number))
+        assert result.keys() == expected.keys()
         for key, score in expected.items():
             if score is not None:
                 compared += 1
-                if not abs(found[key] - score) <= family.tolerance:
-                    wrong.append(f"{key} {options}: {found[key]}, the vendor's {score}")
+                if not abs(result[key] - score) <= family.tolerance:
+                    wrong.append(f"{key} {options}: {result[key]}, the vendor's {score}")
     assert wrong == []
     assert compared == family.scores

@@ -86,12 +86,12 @@ def started(folder: Path, *job: str) -> Iterator[subprocess.Popen[str]]:
 
 def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
     """The job's worker processes, once both are there."""
-    found: list[psutil.Process] = []
-    while len(found) < 2:
+    children: list[psutil.Process] = []
+    while len(children) < 2:
         assert process.poll() is None
         time.sleep(0.05)
-        found = psutil.Process(process.pid).children(recursive=True)
-    return found
+        children = psutil.Process(process.pid).children(recursive=True)
+    return children
 
 
 def press_ctrl_c(process: subprocess.Popen[str]) -> None:

@@ -72,10 +72,10 @@ def refusing(*documents: str, code: int = 422) -> Step:
 
 
 def ranked(folder: Path) -> dict[str, list[tuple[int, str, float]]]:
-    found: dict[str, list[tuple[int, str, float]]] = {}
+    content: dict[str, list[tuple[int, str, float]]] = {}
     for row in rows(folder / "out"):
-        found.setdefault(row["query_id"], []).append((row["rank"], row["doc_id"], round(row["score"], 6)))
-    return found
+        content.setdefault(row["query_id"], []).append((row["rank"], row["doc_id"], round(row["score"], 6)))
+    return content
 
 
 def test_only_the_rejected_pairs_are_sent_and_the_rest_is_taken_over(tmp_path: Path, server: RerankServer) -> None:
@@ -91,8 +91,8 @@ def test_only_the_rejected_pairs_are_sent_and_the_rest_is_taken_over(tmp_path: P
     }
     assert ranked(tmp_path) == expected
     assert parts(tmp_path / "out")["scored/part-00000-00001-00000.parquet"] == untouched
-    found = report(tmp_path / "out")
-    assert (found["pairs"]["total"], found["pairs"]["scored"], found["rejected"]) == (15, 15, {})
+    content = report(tmp_path / "out")
+    assert (content["pairs"]["total"], content["pairs"]["scored"], content["rejected"]) == (15, 15, {})
     assert not (tmp_path / "out" / RETRY).exists()
     assert not any((tmp_path / "out" / STAGED_DIRECTORY).glob("*"))
     assert (tmp_path / "out" / SUCCESS).exists()
@@ -159,9 +159,9 @@ def test_a_stop_in_the_exchange_of_a_part_is_made_good(
     assert again(tmp_path, server, refusing("0.32"), *RETRIED) == 0
     assert not {*sent} & {*server.documents} - {"0.32"}, "what was scored is not paid for again"
     assert rejected(tmp_path) == ["0.32"]
-    assert {query: len(found) for query, found in ranked(tmp_path).items()} == {"q0": 5, "q1": 5, "q2": 4}
-    found = report(tmp_path / "out")["pairs"]
-    assert (found["total"], found["scored"], found["rejected"]) == (15, 14, 1)
+    assert {query: len(content) for query, content in ranked(tmp_path).items()} == {"q0": 5, "q1": 5, "q2": 4}
+    content = report(tmp_path / "out")["pairs"]
+    assert (content["total"], content["scored"], content["rejected"]) == (15, 14, 1)
 
 
 def test_top_k_keeps_the_best_of_old_and_new(tmp_path: Path) -> None:
@@ -192,11 +192,11 @@ def test_a_local_model_scores_the_rejected_pairs_alone(tmp_path: Path, monkeypat
     assert rerank(source, tmp_path / "out", model) == 0
     monkeypatch.setattr(CrossEncoder, "forward", forward)
     assert rerank(source, tmp_path / "out", model, "--retry_rejected", "nan_score") == 0
-    found, expected = (rows(tmp_path / name) for name in ("out", "undisturbed"))
-    assert [(row["query_id"], row["doc_id"], row["rank"], row["tokens"]) for row in found] == [
+    content, expected = (rows(tmp_path / name) for name in ("out", "undisturbed"))
+    assert [(row["query_id"], row["doc_id"], row["rank"], row["tokens"]) for row in content] == [
         (row["query_id"], row["doc_id"], row["rank"], row["tokens"]) for row in expected
     ]
-    assert [row["score"] for row in found] == pytest.approx([row["score"] for row in expected], abs=1e-5)
+    assert [row["score"] for row in content] == pytest.approx([row["score"] for row in expected], abs=1e-5)
     assert reasons(tmp_path / "out") == reasons(tmp_path / "undisturbed")
     assert report(tmp_path / "out")["tokens"]["total"] == report(tmp_path / "undisturbed")["tokens"]["total"]
 

@@ -41,7 +41,7 @@ def lists(output: str) -> dict[str, list[dict[str, Any]]]:
 
 
 def ids(output: str) -> dict[str, list[str]]:
-    return {query_id: [entry["doc_id"] for entry in found] for query_id, found in lists(output).items()}
+    return {query_id: [entry["doc_id"] for entry in entries] for query_id, entries in lists(output).items()}
 
 
 DOCUMENTS = [("d1", "T", "one"), ("d2", None, "two"), ("q0", "", "three")]
@@ -99,8 +99,8 @@ def test_what_comes_twice_counts_once(tmp_path: Path) -> None:
     corpus = [[("d1", None, "first")], [("d1", None, "second"), ("d2", None, "two")]]
     output = prepare(tmp_path, 1, [[("q0", "d1", 1.0), ("q0", "d1", 3.0), ("q0", "d2", 2.0)]], corpus)
     run(output)
-    found = [(entry["doc_id"], entry["text"], entry["score"]) for entry in lists(output)["q0"]]
-    assert found == [("d1", "first", 3.0), ("d2", "two", 2.0)]
+    entries = [(entry["doc_id"], entry["text"], entry["score"]) for entry in lists(output)["q0"]]
+    assert entries == [("d1", "first", 3.0), ("d2", "two", 2.0)]
 
 
 def test_parts_hold_whole_queries_and_missing_ones_are_written_again(

@@ -13,28 +13,28 @@ from transforms.retrieval import source
 
 def test_local_copy_in_the_hubs_layout(tmp_path: Path) -> None:
     data = copies.local(tmp_path)
-    found = source.of_dataset("miracl/yo", data_dir=str(data))
+    files = source.of_dataset("miracl/yo", data_dir=str(data))
     corpus = "miracl-corpus-v1.0-yo/docs-{}.jsonl.gz"
-    assert [file.name for file in found.corpus] == [f"miracl/miracl-corpus/{corpus.format(i)}" for i in (0, 1)]
-    assert [file.path for file in found.corpus] == [str(data / file.name) for file in found.corpus]
-    assert (found.split, found.language, found.exclude_identical_ids) == ("dev", "yo", False)
-    assert found.revisions == {"miracl/miracl-corpus": None, "miracl/miracl": None}
+    assert [file.name for file in files.corpus] == [f"miracl/miracl-corpus/{corpus.format(i)}" for i in (0, 1)]
+    assert [file.path for file in files.corpus] == [str(data / file.name) for file in files.corpus]
+    assert (files.split, files.language, files.exclude_identical_ids) == ("dev", "yo", False)
+    assert files.revisions == {"miracl/miracl-corpus": None, "miracl/miracl": None}
 
 
 def test_split_of_ones_own(tmp_path: Path) -> None:
-    found = source.of_dataset("beir/scifact", split="train", data_dir=str(copies.local(tmp_path)))
-    assert [file.name for file in found.qrels] == ["BeIR/scifact-qrels/train.tsv"]
+    files = source.of_dataset("beir/scifact", split="train", data_dir=str(copies.local(tmp_path)))
+    assert [file.name for file in files.qrels] == ["BeIR/scifact-qrels/train.tsv"]
 
 
 def test_directory_in_beirs_layout(tmp_path: Path) -> None:
     folder = copies.directory(tmp_path / "mine")
-    found = source.of_dataset(str(folder))
-    assert [file.name for file in (*found.corpus, *found.queries, *found.qrels)] == [
+    files = source.of_dataset(str(folder))
+    assert [file.name for file in (*files.corpus, *files.queries, *files.qrels)] == [
         f"{folder}/corpus.jsonl",
         f"{folder}/queries.jsonl",
         f"{folder}/qrels/test.tsv",
     ]
-    assert (found.exclude_identical_ids, found.revisions) == (True, {})
+    assert (files.exclude_identical_ids, files.revisions) == (True, {})
 
 
 def test_a_job_that_is_continued_reads_the_commit_that_it_began_with(
@@ -48,9 +48,9 @@ def test_a_job_that_is_continued_reads_the_commit_that_it_began_with(
         return data / name, revision or "newest"
 
     monkeypatch.setattr(hub, "fetch", fetch)
-    found = source.of_dataset("beir/scifact", revisions={"BeIR/scifact": "abc"})
+    files = source.of_dataset("beir/scifact", revisions={"BeIR/scifact": "abc"})
     assert asked == [("BeIR/scifact", "abc", "dataset"), ("BeIR/scifact-qrels", None, "dataset")]
-    assert found.revisions == {"BeIR/scifact": "abc", "BeIR/scifact-qrels": "newest"}
+    assert files.revisions == {"BeIR/scifact": "abc", "BeIR/scifact-qrels": "newest"}
 
 
 def test_first_pattern_that_matches_counts(tmp_path: Path) -> None:

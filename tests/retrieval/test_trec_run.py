@@ -62,7 +62,7 @@ def test_a_run_from_windows_loses_no_line(tmp_path: Path, pack: Callable[[bytes]
     path = tmp_path / "run"
     path.write_bytes(pack(lines))
     write_hits(str(path), str(tmp_path / "hits.parquet"))
-    found = step_files.read(str(tmp_path / "hits.parquet")).to_pylist()
-    assert [(row["query_id"], row["doc_id"]) for row in found] == [("q1", "d1"), ("q1", "d2")]
+    hits = step_files.read(str(tmp_path / "hits.parquet")).to_pylist()
+    assert [(row["query_id"], row["doc_id"]) for row in hits] == [("q1", "d1"), ("q1", "d2")]
     (measured,) = open_source(str(path)).lists
-    assert measured.stages["run"] == [(row["score"], row["doc_id"]) for row in found]
+    assert measured.stages["run"] == [(row["score"], row["doc_id"]) for row in hits]

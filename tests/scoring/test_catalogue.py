@@ -91,16 +91,16 @@ def test_unlisted_models(tmp_path: Path) -> None:
 
 
 def test_a_model_that_does_not_say_what_it_is_needs_model_like(tmp_path: Path) -> None:
-    found = checkpoints.locate(str(tiny_causal.qwen3(tmp_path)))
+    checkpoint = checkpoints.locate(str(tiny_causal.qwen3(tmp_path)))
     with pytest.raises(
         UserError, match=r"model_type 'qwen3', does not say which model this is; say it with --model_like"
     ):
-        recognise(found)
-    assert recognise(found, "Qwen/Qwen3-Reranker-4B") is named("Qwen/Qwen3-Reranker-4B")
+        recognise(checkpoint)
+    assert recognise(checkpoint, "Qwen/Qwen3-Reranker-4B") is named("Qwen/Qwen3-Reranker-4B")
     with pytest.raises(
         UserError, match="--model_like qwen: not in the catalogue, which has small-cross-encoder, jinaai/"
     ):
-        recognise(found, "qwen")
+        recognise(checkpoint, "qwen")
 
 
 def test_options_are_those_of_the_family() -> None:

@@ -29,25 +29,25 @@ def reranker(tmp_path_factory: pytest.TempPathFactory) -> Reranker:
 
 def test_rank_orders_by_score_and_says_what_was_not_read(reranker: Reranker) -> None:
     scores = reranker.score("a", DOCUMENTS)
-    found = reranker.rank("a", DOCUMENTS)
-    assert [ranked.index for ranked in found] == np.argsort(scores)[::-1].tolist()
-    assert [ranked.score for ranked in found] == sorted(scores, reverse=True)
-    unseen = {ranked.index: ranked.truncated_tokens for ranked in found}
+    result = reranker.rank("a", DOCUMENTS)
+    assert [ranked.index for ranked in result] == np.argsort(scores)[::-1].tolist()
+    assert [ranked.score for ranked in result] == sorted(scores, reverse=True)
+    unseen = {ranked.index: ranked.truncated_tokens for ranked in result}
     assert unseen == {0: 0, 1: 0, 2: 0, 3: 12}  # 32 places, three special tokens, one of the query
-    assert reranker.rank("a", DOCUMENTS, top_k=2) == found[:2]
+    assert reranker.rank("a", DOCUMENTS, top_k=2) == result[:2]
     assert reranker.rank("a", []) == []
 
 
 def test_equal_scores_keep_the_order_given_and_none_come_last(reranker: Reranker) -> None:
-    found = reranker.rank("a", ["\ud800", "b", "b"])
-    assert [ranked.index for ranked in found] == [1, 2, 0]
-    assert np.isnan(found[-1].score)
+    result = reranker.rank("a", ["\ud800", "b", "b"])
+    assert [ranked.index for ranked in result] == [1, 2, 0]
+    assert np.isnan(result[-1].score)
 
 
 def test_a_title_is_put_before_the_text(reranker: Reranker) -> None:
-    [found] = reranker.rank("a", [{"title": "b c", "text": "d"}])
+    [result] = reranker.rank("a", [{"title": "b c", "text": "d"}])
     [expected] = reranker.rank("a", ["b c d"])
-    assert found == expected
+    assert result == expected
     assert reranker.score("a", [{"text": "d"}, {"title": "", "text": "d"}]) == reranker.score("a", ["d", "d"])
 
 
@@ -105,9 +105,9 @@ def expected(reranker: Reranker) -> list[float]:
 
 def test_frames_get_a_column_of_scores(reranker: Reranker) -> None:
     table = pa.table(PAIRS)
-    found = reranker.score_frame(table)
-    assert found.column_names == ["query", "text", "id", "score"]
-    np.testing.assert_allclose(found["score"].to_numpy(), expected(reranker), atol=1e-5)
+    result = reranker.score_frame(table)
+    assert result.column_names == ["query", "text", "id", "score"]
+    np.testing.assert_allclose(result["score"].to_numpy(), expected(reranker), atol=1e-5)
     frame = pd.DataFrame(PAIRS, index=[3, 1, 2, 0])
     scored = reranker.score_frame(frame.rename(columns={"text": "body"}), text="body", column="s")
     assert list(scored.columns) == ["query", "body", "id", "s"]
@@ -118,9 +118,9 @@ def test_frames_get_a_column_of_scores(reranker: Reranker) -> None:
 
 
 def test_a_stream_that_can_be_read_once_is_scored(reranker: Reranker) -> None:
-    found: Any = reranker.score_frame(pa.table(PAIRS).to_reader())
-    assert found.column_names == ["query", "text", "id", "score"]
-    np.testing.assert_allclose(found["score"].to_numpy(), expected(reranker), atol=1e-5)
+    result: Any = reranker.score_frame(pa.table(PAIRS).to_reader())
+    assert result.column_names == ["query", "text", "id", "score"]
+    np.testing.assert_allclose(result["score"].to_numpy(), expected(reranker), atol=1e-5)
 
 
 def test_columns_that_are_not_read_may_hold_anything(reranker: Reranker) -> None:
@@ -200,8 +200,8 @@ def test_frames_that_cannot_be_scored(reranker: Reranker, frame: Any, choices: d
 
 
 def test_examples_in_docstrings_are_true() -> None:
-    found = doctest.testmod(scorer)
-    assert (found.failed, found.attempted > 5) == (0, True)
+    result = doctest.testmod(scorer)
+    assert (result.failed, result.attempted > 5) == (0, True)
 
 
 def test_the_packages_face_is_imported_without_torch() -> None:

@@ -81,22 +81,22 @@ class GoogleCloud(ThreadingHTTPServer):
     def answer(self, method: str, target: str, headers: Any, body: bytes) -> Answer:
         url = urlsplit(target)
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
-        if found := _JOBS.fullmatch(url.path):
-            return self._dataflow(method, found[1], body)
+        if match := _JOBS.fullmatch(url.path):
+            return self._dataflow(method, match[1], body)
         if url.path == "/token":
             return as_json({"access_token": "some-token", "expires_in": 3600, "token_type": "Bearer"})
         if url.path == "/batch/storage/v1":
             return self._batch(headers, body)
         if url.path.startswith("/upload/"):
             return self._upload(method, url.path, query, headers, body)
-        if found := _COPY.fullmatch(url.path):
-            source, copy = (f"{found[i]}/{unquote(found[i + 1])}" for i in (1, 3))
+        if match := _COPY.fullmatch(url.path):
+            source, copy = (f"{match[i]}/{unquote(match[i + 1])}" for i in (1, 3))
             if source not in self.objects:
                 return as_json({"error": {"code": 404}}, 404)
             self.objects[copy] = self.objects[source]
             return as_json(self._metadata(copy))
-        if found := _OBJECT.fullmatch(url.path):
-            return self._object(method, f"{found[1]}/{unquote(found[2])}", query, headers)
+        if match := _OBJECT.fullmatch(url.path):
+            return self._object(method, f"{match[1]}/{unquote(match[2])}", query, headers)
         bucket, _, listing = url.path.removeprefix("/storage/v1/b/").partition("/")
         if not listing:
             return as_json(

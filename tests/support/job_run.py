@@ -34,8 +34,8 @@ def parts(output: Path) -> dict[str, bytes]:
 
 def rows(output: Path, folder: str = "scored") -> list[dict[str, Any]]:
     """All rows of the scored or rejected parts, in the order of the parts."""
-    found = [pq.ParquetFile(path).read(use_threads=False) for path in sorted((output / folder).glob("part-*.parquet"))]
-    return [row for table in found for row in table.to_pylist()]
+    tables = [pq.ParquetFile(path).read(use_threads=False) for path in sorted((output / folder).glob("part-*.parquet"))]
+    return [row for table in tables for row in table.to_pylist()]
 
 
 def scores(output: Path) -> dict[tuple[str, str], float]:

@@ -60,21 +60,21 @@ class S3(ThreadingHTTPServer):
 
     def _read(self, content: bytes, asked: str | None) -> Answer:
         about = {"ETag": _etag(content), "Last-Modified": _DATE, "Content-Type": "application/octet-stream"}
-        found = re.fullmatch(r"bytes=(\d+)-(\d*)", asked or "")
-        if found is None:
+        match = re.fullmatch(r"bytes=(\d+)-(\d*)", asked or "")
+        if match is None:
             return 200, content, about
-        first, last = int(found[1]), min(int(found[2] or len(content)), len(content) - 1)
+        first, last = int(match[1]), min(int(match[2] or len(content)), len(content) - 1)
         return 206, content[first : last + 1], about | {"Content-Range": f"bytes {first}-{last}/{len(content)}"}
 
     def _list(self, bucket: str, prefix: str) -> Answer:
-        found = [name for name in sorted(self.objects) if name.startswith(f"{bucket}/{prefix}")]
+        names = [name for name in sorted(self.objects) if name.startswith(f"{bucket}/{prefix}")]
         entries = "".join(
             f"<Contents><Key>{escape(name.partition('/')[2])}</Key><LastModified>2026-01-01T00:00:00.000Z"
             f"</LastModified><ETag>{escape(_etag(self.objects[name]))}</ETag><Size>{len(self.objects[name])}</Size>"
             "</Contents>"
-            for name in found
+            for name in names
         )
-        return _xml("ListBucketResult", f"<KeyCount>{len(found)}</KeyCount><IsTruncated>false</IsTruncated>{entries}")
+        return _xml("ListBucketResult", f"<KeyCount>{len(names)}</KeyCount><IsTruncated>false</IsTruncated>{entries}")
 
 
 def _etag(content: bytes) -> str:

@@ -18,15 +18,17 @@ from transforms.scoring.weights import checkpoints
 
 def loader(folder: Path, like: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], Reranker]:
     """Options to the checkpoint in float32, scored as that model of the catalogue; its tokenizer is read once."""
-    found = checkpoints.locate(str(folder))
-    tokenizer = checkpoints.load_tokenizer(found)
-    monkeypatch.setattr(checkpoints, "load_tokenizer", lambda found: tokenizer)
-    model = catalogue.recognise(found, like)
+    checkpoint = checkpoints.locate(str(folder))
+    tokenizer = checkpoints.load_tokenizer(checkpoint)
+    monkeypatch.setattr(checkpoints, "load_tokenizer", lambda checkpoint: tokenizer)
+    model = catalogue.recognise(checkpoint, like)
 
     @cache
     def load(options: tuple[tuple[str, Any], ...]) -> Reranker:
-        settings = FAMILIES[model.family].resolve(found, catalogue.with_options(model, dict(options)))
-        return Reranker(Specification(model, found, settings, execution.resolve("cpu", "float32", attention="sdpa")))
+        settings = FAMILIES[model.family].resolve(checkpoint, catalogue.with_options(model, dict(options)))
+        return Reranker(
+            Specification(model, checkpoint, settings, execution.resolve("cpu", "float32", attention="sdpa"))
+        )
 
     return lambda options: load(tuple(options.items()))
 
@@ -34,7 +36,7 @@ def loader(folder: Path, like: str, monkeypatch: pytest.MonkeyPatch) -> Callable
 def largest_difference(reranker: Reranker, case: dict[str, Any]) -> tuple[float, int]:
     """Between our scores of a golden case and the vendor's, and how many were compared."""
     pairs = case.get("pairs") or [(case["query"], document) for document in case["documents"]]
-    found = reranker.score_tasks([RankingTask(query, [document]) for query, document in pairs]).score
+    scores = reranker.score_tasks([RankingTask(query, [document]) for query, document in pairs]).score
     expected = np.array(case["scores"], dtype=np.float64)  # null, where the vendor gave no score, becomes NaN
     given = ~np.isnan(expected)
-    return float(np.abs(found - expected)[given].max()), int(given.sum())
+    return float(np.abs(scores - expected)[given].max()), int(given.sum())

@@ -55,9 +55,9 @@ def test_an_encoder_attends_both_ways(tmp_path: Path, pooling: str) -> None:
     texts = ["abc def", "a longer text than that", "x"]
     causal, _ = embedded(tmp_path, texts)
     tiny.change(tmp_path / "config.json", is_causal=False)
-    found, expected = embedded(tmp_path, texts)
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert np.abs(found - causal).max() > 0.1
+    result, expected = embedded(tmp_path, texts)
+    np.testing.assert_allclose(result, expected, atol=1e-5)
+    assert np.abs(result - causal).max() > 0.1
 
 
 def test_windows_on_both_sides_of_a_language_model_are_refused(tmp_path: Path) -> None:
@@ -87,8 +87,8 @@ def test_a_yes_no_model_attends_as_its_files_say(tmp_path: Path, is_causal: bool
     model = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
     no, yes = (len(tiny_causal.CHARACTERS) + tiny_causal.ANSWERS.index(answer) for answer in ("no", "yes"))
     expected = [model(ids).logits[0, -1].detach() for ids in prompts(tmp_path, TASKS)]
-    found = reranker.score_tasks(TASKS).score
-    np.testing.assert_allclose(found, [float(logits[yes] - logits[no]) for logits in expected], atol=1e-4)
+    result = reranker.score_tasks(TASKS).score
+    np.testing.assert_allclose(result, [float(logits[yes] - logits[no]) for logits in expected], atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -99,8 +99,8 @@ def test_a_trained_head_is_read_at_the_last_token(tmp_path: Path, config: Any, m
     tiny_causal.save(tmp_path, model(config(**tiny_causal.SIZES, num_labels=1)))
     head = AutoModelForSequenceClassification.from_pretrained(tmp_path, dtype=torch.float32)
     expected = [float(head(ids).logits.item()) for ids in prompts(tmp_path, TASKS)]
-    found = Reranker.load(str(tmp_path), **OPTIONS).score_tasks(TASKS).score
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    result = Reranker.load(str(tmp_path), **OPTIONS).score_tasks(TASKS).score
+    np.testing.assert_allclose(result, expected, atol=1e-5)
     assert np.ptp(expected) > 0.1
 
 
@@ -197,9 +197,9 @@ def test_texts_lose_their_beginning(tmp_path: Path, make: Callable[[Path], Path]
     make(tmp_path)
     usual, _ = embedded(tmp_path, TEXTS)
     tiny.change(tmp_path / "tokenizer_config.json", truncation_side="left")
-    found, expected = embedded(tmp_path, TEXTS)
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert np.abs(found - usual).max() > 0.01
+    result, expected = embedded(tmp_path, TEXTS)
+    np.testing.assert_allclose(result, expected, atol=1e-5)
+    assert np.abs(result - usual).max() > 0.01
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,8 @@ def test_limits_under_any_name_of_their_file_are_sentence_transformers(tmp_path:
     tiny.write(tmp_path / f"sentence_{kind}_config.json", {"max_seq_length": 16})
     text = " ".join("abcdefghijklmnopqrstuvw")
     expected = SentenceTransformer(str(tmp_path), device="cpu", local_files_only=True).encode([text])
-    found = Encoder.load(str(tmp_path), device="cpu", dtype="float32").embed([text], "document")
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    result = Encoder.load(str(tmp_path), device="cpu", dtype="float32").embed([text], "document")
+    np.testing.assert_allclose(result, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [3, 8, 20])
@@ -44,8 +44,8 @@ def test_truncated_embeddings_are_sentence_transformers(tmp_path: Path, size: in
     theirs = SentenceTransformer(str(tmp_path), device="cpu", local_files_only=True)
     texts = ["a b c", "d e", "f"]
     expected = theirs.similarity(theirs.encode(texts[:1]), theirs.encode(texts[1:]))[0].tolist()
-    found = Reranker.load(str(tmp_path), device="cpu", dtype="float32").score(texts[0], texts[1:])
-    assert found == pytest.approx(expected, abs=1e-6)
+    result = Reranker.load(str(tmp_path), device="cpu", dtype="float32").score(texts[0], texts[1:])
+    assert result == pytest.approx(expected, abs=1e-6)
 
 
 def test_real_encoder_is_sentence_transformers() -> None:

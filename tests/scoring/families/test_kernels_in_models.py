@@ -61,8 +61,8 @@ def attended(
         distance = torch.arange(q.shape[1])[None] - torch.arange(q.shape[1])[:, None]
         before, after = (q.shape[1] if bound == -1 else bound for bound in window)
         mask = (distance >= -before) & (distance <= after)
-        found = scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
-        output[start:end] = found.transpose(0, 1)
+        result = scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
+        output[start:end] = result.transpose(0, 1)
     return output
 
 
@@ -145,9 +145,9 @@ def model(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, tuple[in
 @pytest.mark.parametrize("kernel", ["flash_attn_3", "flash_attn_2"])
 def test_flash_attention(kernel: str, model: tuple[str, tuple[int, int, Window]], seen: Seen) -> None:
     name, given = model
-    found = scores(name, kernel)
+    result = scores(name, kernel)
     assert set(seen) == {given}
-    np.testing.assert_allclose(found, scores(name, "sdpa"), atol=CLOSE)
+    np.testing.assert_allclose(result, scores(name, "sdpa"), atol=CLOSE)
 
 
 @pytest.mark.parametrize("torch_version", VARLEN)
@@ -157,9 +157,9 @@ def test_torchs_own(
     stand_in: Callable[..., torch.Tensor] = VARLEN[torch_version]
     monkeypatch.setattr(varlen, "varlen_attn", partial(stand_in, seen=seen))
     name, (heads, shared, causal) = model
-    found = scores(name, "torch_varlen")
+    result = scores(name, "torch_varlen")
     assert set(seen) == {(heads, shared if torch_version == "2.12" else heads, causal)}
-    np.testing.assert_allclose(found, scores(name, "sdpa"), atol=CLOSE)
+    np.testing.assert_allclose(result, scores(name, "sdpa"), atol=CLOSE)
 
 
 def hidden_states(model: str, **choices: Any) -> torch.Tensor:
@@ -181,8 +181,8 @@ def test_the_kernels_of_this_machine(kernel: str, head_size: int, tmp_path: Path
     if why := lack(KERNELS[kernel], device, torch.bfloat16, head_size):
         pytest.skip(f"{kernel} cannot run on this machine: {why}")
     exact = hidden_states(name, device="cpu", dtype="float32")
-    found = hidden_states(name, device=device, dtype="bfloat16", attention=kernel)
-    assert (found - exact).abs().max() < 0.03 * exact.abs().max()
+    result = hidden_states(name, device=device, dtype="bfloat16", attention=kernel)
+    assert (result - exact).abs().max() < 0.03 * exact.abs().max()
     scores = Reranker.load(name, device=device, dtype="bfloat16", attention=kernel).score_tasks(TASKS)
     assert np.isfinite(scores.score).all()
     assert scores.failures == {}
@@ -199,9 +199,9 @@ def test_layers_with_a_window(
         name, expected = str(tiny.modern_bert(tmp_path, local_attention=2)), {(2, 2, FULL), (2, 2, (1, 1))}
     else:
         name, expected = str(tiny_listwise.windowed(tmp_path / "model", window=6)), {(4, 2, CAUSAL), (4, 2, (5, 0))}
-    found = scores(name, kernel)
+    result = scores(name, kernel)
     assert set(seen) == expected
-    np.testing.assert_allclose(found, scores(name, "sdpa"), atol=CLOSE)
+    np.testing.assert_allclose(result, scores(name, "sdpa"), atol=CLOSE)
 
 
 def test_a_window_that_is_longer_than_all_texts_is_left_out(seen: Seen, tmp_path: Path) -> None:

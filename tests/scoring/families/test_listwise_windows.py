@@ -66,10 +66,10 @@ def test_a_prompt_with_the_querys_token_more_than_twice_is_refused(folder: Path)
     """The vendor's own removal leaves a token that was hidden in another."""
     hidden = "<|rerank<|embed_token|>_token|>"
     tasks = [RankingTask(QUERY, [hidden, "a cab"]), RankingTask(QUERY, DOCUMENTS)]
-    found = load(folder).score_tasks(tasks)
+    result = load(folder).score_tasks(tasks)
     detail = f"its prompt has {MARK} 3 times, not 2; --special_tokens escape makes plain text of it"
-    assert found.failures == dict.fromkeys((0, 1), Failure("tokenizer_error", detail))
-    assert np.isfinite(found.score[2:]).all()
+    assert result.failures == dict.fromkeys((0, 1), Failure("tokenizer_error", detail))
+    assert np.isfinite(result.score[2:]).all()
     assert load(folder, special_tokens="escape").score_tasks(tasks).failures == {}
 
 

@@ -106,7 +106,7 @@ def test_a_window_is_what_a_mask_gives(reach: Reach, key_value_heads: int) -> No
         torch.randn((sum(lengths), heads, 8), generator=generator) for heads in (4, key_value_heads, key_value_heads)
     )
     sequences = [TokenSequence(np.zeros(length, dtype=np.int32), NONE, length) for length in lengths]
-    found = attention.sdpa(query, key, value, pack(sequences, CPU), reach, None)
+    result = attention.sdpa(query, key, value, pack(sequences, CPU), reach, None)
     shared = 4 // key_value_heads
     start = 0
     for length in lengths:
@@ -115,7 +115,7 @@ def test_a_window_is_what_a_mask_gives(reach: Reach, key_value_heads: int) -> No
         expected = scaled_dot_product_attention(
             q, k.repeat_interleave(shared, 0), v.repeat_interleave(shared, 0), attn_mask=mask
         )
-        torch.testing.assert_close(found[start : start + length], expected.transpose(0, 1))
+        torch.testing.assert_close(result[start : start + length], expected.transpose(0, 1))
         start += length
 
 
@@ -125,13 +125,13 @@ def test_transformers_window_counts_the_token_itself(causal: bool) -> None:
     query, key, value = states(2, 2)
     sequences = [TokenSequence(np.zeros(length, dtype=np.int32), NONE, length) for length in LENGTHS]
     attend = ALL_ATTENTION_FUNCTIONS[implementation("sdpa")]
-    found, _ = attend(Layer(causal), query, key, value, None, packed=pack(sequences, CPU), sliding_window=5)
+    result, _ = attend(Layer(causal), query, key, value, None, packed=pack(sequences, CPU), sliding_window=5)
     start = sum(LENGTHS[:-1])
     q, k, v = (tensor[0, :, start:] for tensor in (query, key, value))
     distance = torch.arange(33)[:, None] - torch.arange(33)[None]
     mask = (distance < 5) & (distance >= 0 if causal else distance > -5)
     expected = scaled_dot_product_attention(q, k, v, attn_mask=mask)
-    torch.testing.assert_close(found[0, start:], expected.transpose(0, 1))
+    torch.testing.assert_close(result[0, start:], expected.transpose(0, 1))
 
 
 def test_a_keyword_that_would_change_the_result_is_refused() -> None:
@@ -215,11 +215,11 @@ def test_every_kernel_gives_what_float32_gives(
     )
     sequences = [TokenSequence(np.zeros(length, dtype=np.int32), NONE, length) for length in lengths]
     reach = EARLIER if causal else EVERYTHING
-    found = KERNELS[name].attend(query, key, value, pack(sequences, torch.device(device)), reach, size**-0.5)
+    result = KERNELS[name].attend(query, key, value, pack(sequences, torch.device(device)), reach, size**-0.5)
     exact = [state.float().transpose(0, 1)[None] for state in (query, key, value)]
     expected = one_by_one(*exact, causal=causal, scaling=size**-0.5, lengths=lengths)[0]
-    assert found.dtype == torch.bfloat16
-    torch.testing.assert_close(found.float(), expected, atol=0.02, rtol=0.02)  # bfloat16 has 8 bits: 2 ** -7 of 2
+    assert result.dtype == torch.bfloat16
+    torch.testing.assert_close(result.float(), expected, atol=0.02, rtol=0.02)  # bfloat16 has 8 bits: 2 ** -7 of 2
 
 
 @pytest.mark.parametrize(
@@ -333,10 +333,10 @@ def test_every_kernel_keeps_to_the_window(name: str, reach: Reach) -> None:
         torch.randn((sum(lengths), 4, 64), generator=generator).bfloat16().to(device) for _ in range(3)
     )
     sequences = [TokenSequence(np.zeros(length, dtype=np.int32), NONE, length) for length in lengths]
-    found = KERNELS[name].attend(query, key, value, pack(sequences, torch.device(device)), reach, None)
+    result = KERNELS[name].attend(query, key, value, pack(sequences, torch.device(device)), reach, None)
     start = 0
     for length in lengths:
         q, k, v = (state[start : start + length].float().cpu().transpose(0, 1) for state in (query, key, value))
         expected = scaled_dot_product_attention(q, k, v, attn_mask=seen_within(length, reach)).transpose(0, 1)
-        torch.testing.assert_close(found[start : start + length].float().cpu(), expected, atol=0.02, rtol=0.02)
+        torch.testing.assert_close(result[start : start + length].float().cpu(), expected, atol=0.02, rtol=0.02)
         start += length

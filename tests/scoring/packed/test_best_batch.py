@@ -32,9 +32,9 @@ def test_measured_until_the_memory_ends() -> None:
             raise torch.OutOfMemoryError("no memory")
         return torch.zeros(1)
 
-    found = list(measure(forward, CPU, budgets=(1024, 2048, 4096, 8192)))
-    assert [one.budget for one in found] == [1024, 2048]
-    assert all(one.tokens_per_second > 0 for one in found)
+    rounds = list(measure(forward, CPU, budgets=(1024, 2048, 4096, 8192)))
+    assert [one.budget for one in rounds] == [1024, 2048]
+    assert all(one.tokens_per_second > 0 for one in rounds)
     assert seen == [(2, 1024, 511)] * 4 + [(4, 2048, 511)] * 4 + [(8, 4096, 511)]
 
 

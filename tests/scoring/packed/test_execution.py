@@ -21,8 +21,8 @@ for rows in (1, *range(1, 66), 65, 1):
 """
 
 
-def capabilities(**found: bool) -> dict[str, bool]:
-    return {"amx_bf16": False, "avx512_bf16": False, "avx512_f": True} | found
+def capabilities(**known: bool) -> dict[str, bool]:
+    return {"amx_bf16": False, "avx512_bf16": False, "avx512_f": True} | known
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +36,7 @@ def test_what_is_asked_for_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "dtype"),
+    ("known", "dtype"),
     [
         ({"amx_bf16": True}, "bfloat16"),
         ({"avx512_bf16": True}, "bfloat16"),
@@ -44,9 +44,9 @@ def test_what_is_asked_for_is_kept() -> None:
     ],
 )
 def test_auto_on_a_cpu_is_bfloat16_where_it_multiplies_that(
-    monkeypatch: pytest.MonkeyPatch, found: dict[str, bool], dtype: str
+    monkeypatch: pytest.MonkeyPatch, known: dict[str, bool], dtype: str
 ) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities(**found))
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities(**known))
     assert resolve(threads=2) == Execution("cpu", dtype, 2, 8192)
 
 

@@ -124,8 +124,8 @@ def test_a_gpu_is_given_the_next_batch_before_it_is_waited_for(monkeypatch: pyte
 
     monkeypatch.setattr(run_batches, "pack", lambda batch, device, round_to: pack(batch, CPU, round_to))
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Stream())
-    found = run(sequences(3, 4, 5), forward, budget=5, device=torch.device("cuda:1"), counts=Counter())
-    assert values(found) == [[0, 0], [1, 1], [2, 2]]
+    result = run(sequences(3, 4, 5), forward, budget=5, device=torch.device("cuda:1"), counts=Counter())
+    assert values(result) == [[0, 0], [1, 1], [2, 2]]
     assert done == ["give (5,)", "give (4,)", "wait for 0", "give (3,)", "wait for 1", "wait for 2"]
 
 

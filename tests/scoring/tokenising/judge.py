@@ -13,6 +13,6 @@ from transforms.scoring.tokenising.tokeniser import Tokeniser
 
 def different(backend: Tokenizer, texts: Sequence[str]) -> list[str]:
     """The texts of which the engine makes other ids, or another failure, than the library."""
-    found, wanted = Tokeniser(backend).encode(texts), Library(backend).encode(texts)
-    pairs = zip(texts, found, wanted, strict=True)
+    ours, wanted = Tokeniser(backend).encode(texts), Library(backend).encode(texts)
+    pairs = zip(texts, ours, wanted, strict=True)
     return [text for text, a, b in pairs if not (a == b if isinstance(a, tuple) else np.array_equal(a, b))]

@@ -65,8 +65,8 @@ def test_long_runs_have_the_same_ids(qwen: Tokenizer, unit: str, number: int) ->
 def test_a_text_that_is_too_long_or_has_a_lone_surrogate_is_for_the_library(qwen: Tokenizer) -> None:
     engine = module.byte_pairs(described(qwen), qwen)
     assert engine is not None
-    found = engine.encode(["a", "b" * 100_001, "\ud800", "a\u0378"])
-    assert [ids is None for ids in found] == [False, True, True, True]
+    ids = engine.encode(["a", "b" * 100_001, "\ud800", "a\u0378"])
+    assert [ids is None for ids in ids] == [False, True, True, True]
     [failure] = Tokeniser(qwen).encode(["\ud800"])
     assert failure == Library(qwen).encode(["\ud800"])[0]
     assert failure[0] == "tokenizer_error"

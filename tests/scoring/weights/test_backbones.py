@@ -31,9 +31,9 @@ def test_roberta_counts_places_from_the_padding_on_and_skips_it() -> None:
 
 
 def test_model_of_another_kind(tmp_path: Path) -> None:
-    found = checkpoints.locate(str(tiny_causal.qwen3(tmp_path)))
+    checkpoint = checkpoints.locate(str(tiny_causal.qwen3(tmp_path)))
     with pytest.raises(UserError, match=r"config.json says model_type 'qwen3', but bert or qwen2 is needed here"):
-        backbones.check(found, ("bert", "qwen2"), {})
+        backbones.check(checkpoint, ("bert", "qwen2"), {})
 
 
 @pytest.mark.parametrize("window", [None, 0, -4])
@@ -42,9 +42,9 @@ def test_layers_with_a_window_that_has_no_size(tmp_path: Path, window: int | Non
     content = tiny.read(folder / "config.json")
     content |= {"layer_types": ["full_attention", "sliding_attention"], "use_sliding_window": True}
     tiny.write(folder / "config.json", content | {"sliding_window": window})
-    found = checkpoints.locate(str(folder))
+    checkpoint = checkpoints.locate(str(folder))
     with pytest.raises(UserError, match=r"config.json has layers with sliding_attention, but no sliding_window above"):
-        backbones.check(found, ("qwen2",), checkpoints.outline(found))
+        backbones.check(checkpoint, ("qwen2",), checkpoints.outline(checkpoint))
 
 
 def test_config_that_cannot_be_understood(tmp_path: Path) -> None:
@@ -58,8 +58,8 @@ FLOAT32 = Placement(CPU, torch.float32)
 
 
 def test_no_sequence_sees_another(tmp_path: Path) -> None:
-    found = checkpoints.locate(str(tiny_causal.qwen2(tmp_path)))
-    backbone = backbones.load(found, ("qwen2",), checkpoints.read_tensors(found), FLOAT32)
+    checkpoint = checkpoints.locate(str(tiny_causal.qwen2(tmp_path)))
+    backbone = backbones.load(checkpoint, ("qwen2",), checkpoints.read_tensors(checkpoint), FLOAT32)
     together = backbone(packed([1, 2, 3], [4, 5, 6], [7], everywhere=True))
     apart = torch.cat([backbone(packed(ids, everywhere=True)) for ids in ([1, 2, 3], [4, 5, 6], [7])])
     assert together.shape == (7, 16)
@@ -71,8 +71,8 @@ def test_no_sequence_sees_another(tmp_path: Path) -> None:
 def test_hidden_states_at_the_reads_are_those_of_the_whole_last_layer(
     tmp_path: Path, make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = checkpoints.locate(str(make(tmp_path)))
-    tensors = checkpoints.read_tensors(found)
+    checkpoint = checkpoints.locate(str(make(tmp_path)))
+    tensors = checkpoints.read_tensors(checkpoint)
     kinds = tuple(backbones.ARCHITECTURES)
     inputs = pack(
         [
@@ -81,18 +81,18 @@ def test_hidden_states_at_the_reads_are_those_of_the_whole_last_layer(
         ],
         CPU,
     )
-    at_reads = backbones.load(found, kinds, tensors, FLOAT32)(inputs)
-    kind = backbones.kind_of(found)
+    at_reads = backbones.load(checkpoint, kinds, tensors, FLOAT32)(inputs)
+    kind = backbones.kind_of(checkpoint)
     whole = {kind: backbones.ARCHITECTURES[kind]._replace(last=None)}
     monkeypatch.setattr(backbones, "ARCHITECTURES", {**backbones.ARCHITECTURES, **whole})
-    torch.testing.assert_close(at_reads, backbones.load(found, kinds, tensors, FLOAT32)(inputs))
+    torch.testing.assert_close(at_reads, backbones.load(checkpoint, kinds, tensors, FLOAT32)(inputs))
 
 
 @pytest.mark.parametrize("mean", [True, False])
 def test_nothing_is_given_of_what_fills_up_a_batch(tmp_path: Path, mean: bool) -> None:
-    found = checkpoints.locate(str(tiny.xlm_roberta(tmp_path)))
-    tensors = checkpoints.read_tensors(found)
-    backbone = backbones.load(found, ("xlm-roberta",), tensors, FLOAT32, mean=mean)
+    checkpoint = checkpoints.locate(str(tiny.xlm_roberta(tmp_path)))
+    tensors = checkpoints.read_tensors(checkpoint)
+    backbone = backbones.load(checkpoint, ("xlm-roberta",), tensors, FLOAT32, mean=mean)
     inputs = packed([1, 2, 3], [4, 5])
     full = filled(inputs, 64)
     assert (len(full.ids), len(full.reads)) == (64, 64)
@@ -102,10 +102,10 @@ def test_nothing_is_given_of_what_fills_up_a_batch(tmp_path: Path, mean: bool) -
 @pytest.mark.parametrize("make", [tiny.bert, tiny.xlm_roberta, tiny.modern_bert, tiny_causal.qwen2, tiny_causal.qwen3])
 def test_a_pass_asks_for_no_number_that_a_gpu_would_have_to_be_waited_for(tmp_path: Path, make: Any) -> None:
     """On the device without numbers, where none can be asked for."""
-    found = checkpoints.locate(str(make(tmp_path)))
-    kind = backbones.kind_of(found)
+    checkpoint = checkpoints.locate(str(make(tmp_path)))
+    kind = backbones.kind_of(checkpoint)
     with torch.device("meta"):
-        config = backbones.described(found, (kind,))
+        config = backbones.described(checkpoint, (kind,))
         config._attn_implementation = implementation("sdpa")
         backbone = backbones.Backbone(backbones.ARCHITECTURES[kind].model(config), kind)
     prefix = Prefix(0, 2) if kind.startswith("qwen") else NO_PREFIX
@@ -119,8 +119,8 @@ def test_a_pass_asks_for_no_number_that_a_gpu_would_have_to_be_waited_for(tmp_pa
 
 
 def test_a_common_prefix_changes_no_hidden_state(tmp_path: Path) -> None:
-    found = checkpoints.locate(str(tiny_causal.qwen3(tmp_path)))
-    backbone = backbones.load(found, ("qwen3",), checkpoints.read_tensors(found), FLOAT32)
+    checkpoint = checkpoints.locate(str(tiny_causal.qwen3(tmp_path)))
+    backbone = backbones.load(checkpoint, ("qwen3",), checkpoints.read_tensors(checkpoint), FLOAT32)
 
     def states(prefix: Prefix) -> torch.Tensor:
         ids = ([1, 2, 3, 4], [1, 2, 5], [1, 2, 6, 7, 8])

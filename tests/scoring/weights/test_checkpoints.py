@@ -42,7 +42,7 @@ def test_old_names_of_layer_norm_are_read(original: Path, folder: Path) -> None:
     assert scores(folder) == scores(original)
 
 
-def test_an_index_beside_a_single_file_is_passed_over(original: Path, folder: Path) -> None:
+def test_an_index_beside_a_single_file_is_ignored(original: Path, folder: Path) -> None:
     tiny.write(folder / "model.safetensors.index.json", {"weight_map": {"a": "gone.safetensors"}})
     assert scores(folder) == scores(original)
 
@@ -63,8 +63,8 @@ def test_int8_rows_with_scales_are_multiplied_out(folder: Path) -> None:
     rows = torch.arange(-32, 32, dtype=torch.int8).view(8, 8)
     scale = torch.arange(1.0, 9.0)[:, None]
     reweigh(folder, lambda tensors: tensors | {key: rows, f"{key}_scale": scale})
-    found = checkpoints.locate(str(folder))
-    read = checkpoints.read_tensors(found)
+    checkpoint = checkpoints.locate(str(folder))
+    read = checkpoints.read_tensors(checkpoint)
     assert read[key][0].tolist() == [-32.0, -31.0, -30.0, -29.0, -28.0, -27.0, -26.0, -25.0]
     assert read[key][7].tolist() == [192.0, 200.0, 208.0, 216.0, 224.0, 232.0, 240.0, 248.0]
     assert f"{key}_scale" not in read
@@ -75,8 +75,8 @@ def test_int8_rows_with_scales_are_multiplied_out(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["small-cross-encoder", "tiny"])
 def test_outline_is_what_is_read_without_the_data(folder: Path, name: str) -> None:
-    found = checkpoints.locate(name if name in EMBEDDED else str(folder))
-    outline, tensors = checkpoints.outline(found), checkpoints.read_tensors(found)
+    checkpoint = checkpoints.locate(name if name in EMBEDDED else str(folder))
+    outline, tensors = checkpoints.outline(checkpoint), checkpoints.read_tensors(checkpoint)
     assert {key: tensor.shape for key, tensor in outline.items()} == {key: t.shape for key, t in tensors.items()}
     assert {tensor.device.type for tensor in outline.values()} == {"meta"}
 

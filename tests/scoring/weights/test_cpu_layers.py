@@ -141,8 +141,8 @@ def test_rotated_heads_are_complex_numbers_turned_by_the_angles(
     real, imaginary = (states if norm is None else norm(states)).double().chunk(2, dim=-1)
     turned = torch.complex(real, imaginary) * torch.exp(1j * angles.double())[:, :, None]
     with torch.inference_mode():
-        found = rotated(states, norm, both.cos(), both.sin())
-    torch.testing.assert_close(found.double(), torch.cat((turned.real, turned.imag), dim=-1), rtol=0, atol=1e-6)
+        result = rotated(states, norm, both.cos(), both.sin())
+    torch.testing.assert_close(result.double(), torch.cat((turned.real, turned.imag), dim=-1), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1024), (1, 700, 1024), (1, 300, 16, 128), (1, 0, 1024)])

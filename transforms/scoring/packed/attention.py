@@ -254,7 +254,7 @@ class Choice(NamedTuple):
     """A kernel, and why those before it in KERNELS were not taken, one line each."""
 
     name: str
-    passed_over: tuple[str, ...]
+    skipped: tuple[str, ...]
 
 
 def choose_kernel(wanted: str, device: str, dtype: torch.dtype, head_size: int) -> Choice:
@@ -275,12 +275,12 @@ def choose_kernel(wanted: str, device: str, dtype: torch.dtype, head_size: int) 
         if why := lack(KERNELS[wanted], device, dtype, head_size):
             raise UserError(f"--attention {wanted}: {why}; use --attention auto")
         return Choice(wanted, ())
-    passed_over: list[str] = []
+    skipped: list[str] = []
     for name, kernel in KERNELS.items():
         why = lack(kernel, device, dtype, head_size)
         if why is None:
-            return Choice(name, tuple(passed_over))
-        passed_over.append(f"{name}: {why}")
+            return Choice(name, tuple(skipped))
+        skipped.append(f"{name}: {why}")
     raise AssertionError("sdpa can always be used")
 
 

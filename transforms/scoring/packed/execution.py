@@ -31,7 +31,7 @@ class Execution:
         threads: of the CPU.
         batch_tokens: tokens of a forward pass, at most.
         attention: the kernel that computes attention, a name in `attention.KERNELS`; "auto" until it is chosen.
-        passed_over: why no better kernel was chosen, one line for each.
+        passed_over: kernels that were skipped and why, a line each; so named in the job.json of every job begun so far.
     """
 
     device: str
@@ -44,7 +44,7 @@ class Execution:
     def with_kernel(self, head_size: int) -> Execution:
         """The same with the attention kernel chosen, for heads of so many numbers; see `attention.choose_kernel`."""
         choice = choose_kernel(self.attention, self.device, DTYPES[self.dtype], head_size)
-        return replace(self, attention=choice.name, passed_over=choice.passed_over)
+        return replace(self, attention=choice.name, passed_over=choice.skipped)
 
     def begin(self) -> Placement:
         """Sets this process up for it, which of several CUDA devices takes one.
