@@ -6,7 +6,7 @@ import argparse
 import os
 from statistics import fmean
 
-from eval.commands.measure import check_outputs, evaluate_source, files_read, read_relevance
+from eval.commands.measure import RelevanceRequest, check_outputs, evaluate_source, files_read, read_relevance
 from eval.commands.moved import add_moved, jobs_of
 from eval.commands.options import COMPARED_MEASURES
 from eval.ranking import comparison
@@ -14,6 +14,7 @@ from eval.ranking.comparison_page import html
 from eval.ranking.files import write_json, write_table, writing
 from eval.ranking.report import grade_notes
 from eval.ranking.runs import open_source
+from transforms.base.arguments import request_of
 from transforms.base.errors import UserError
 from transforms.base.versions import versions
 
@@ -33,11 +34,12 @@ def run(args: argparse.Namespace) -> None:
     if args.per_query and (taken := {"query_id", "measure"}.intersection(names)):
         raise UserError(f"--per_query has a column {taken.pop()} beside those of the runs; rename the run")
     sources = [open_source(location) for location in args.inputs]
+    request = request_of(RelevanceRequest, args)
     outputs = {"--per_query": args.per_query, "--json": args.json, "--html": args.html}
-    check_outputs(outputs, files_read(args, args.inputs, sources))
+    check_outputs(outputs, files_read(request, args.inputs, sources))
     jobs = jobs_of(args.inputs) if args.texts or args.html else {}
     inputs = [entry for source in sources for entry in source.job.get("inputs", [])]
-    relevance = read_relevance(args, COMPARED_MEASURES, {"inputs": inputs})
+    relevance = read_relevance(request, COMPARED_MEASURES, {"inputs": inputs})
     evaluations = [
         evaluate_source(location, source, source.stages[-1:], relevance, args.exclude_identical_ids)
         for location, source in zip(args.inputs, sources, strict=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,21 @@ from eval.ranking.relevance import DEFAULT_MEASURES, Relevance, by_answers, by_q
 from eval.ranking.report import count, count_notes, grade_notes, mean_rows, query_rows
 from eval.ranking.runs import Candidates, Source, open_source
 from eval.ranking.summary import render
+from transforms.base.arguments import request_of
 from transforms.base.errors import UserError
 from transforms.base.versions import versions
 from transforms.input.named import input_files
 from transforms.layout import JOB, RERANKING
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelevanceRequest:
+    """What to measure by; each field is the argument of its name."""
+
+    qrels: str | None
+    answers: str | None
+    candidates: tuple[str, ...] | None
+    measures: tuple[str, ...] | None
 
 
 def run(args: argparse.Namespace) -> None:
@@ -27,9 +39,9 @@ def run(args: argparse.Namespace) -> None:
         UserError: an argument or an input is wrong.
         OSError: a file cannot be read or written.
     """
-    source = open_source(args.input)
-    check_outputs({"--per_query": args.per_query, "--json": args.json}, files_read(args, [args.input], [source]))
-    relevance = read_relevance(args, DEFAULT_MEASURES, source.job)
+    request, source = request_of(RelevanceRequest, args), open_source(args.input)
+    check_outputs({"--per_query": args.per_query, "--json": args.json}, files_read(request, [args.input], [source]))
+    relevance = read_relevance(request, DEFAULT_MEASURES, source.job)
     measures = relevance.measures
     evaluation = evaluate_source(args.input, source, source.stages, relevance, args.exclude_identical_ids)
 
@@ -55,17 +67,18 @@ def run(args: argparse.Namespace) -> None:
         write_json(args.json, report)
 
 
-def read_relevance(args: argparse.Namespace, measures: Sequence[str], job: Mapping[str, Any]) -> Relevance:
-    """What the arguments say, with the candidates of `job` where they name none.
+def read_relevance(request: RelevanceRequest, measures: Sequence[str], job: Mapping[str, Any]) -> Relevance:
+    """What the request says, with the candidates of `job` where they name none.
 
     Raises:
         UserError: an argument or a file is wrong.
     """
-    if args.answers:
-        return by_answers(args.answers, args.measures, args.candidates, job)
-    if args.candidates:
+    if request.answers:
+        return by_answers(request.answers, request.measures, request.candidates, job)
+    if request.candidates:
         raise UserError("--candidates: is of use with --answers alone; leave it out")
-    return by_qrels(args.qrels, args.measures or measures)
+    assert request.qrels is not None  # the parser asks for either
+    return by_qrels(request.qrels, request.measures or measures)
 
 
 def evaluate_source(
@@ -96,13 +109,13 @@ def evaluate_source(
     return evaluation
 
 
-def files_read(args: argparse.Namespace, locations: Sequence[str], sources: Sequence[Source]) -> list[str | None]:
+def files_read(request: RelevanceRequest, locations: Sequence[str], sources: Sequence[Source]) -> list[str | None]:
     """What a command reads, or would by another one of its options: what its outputs may not replace."""
     candidates = []
-    if args.answers and args.candidates:
-        candidates = input_files(args.candidates)
+    if request.answers and request.candidates:
+        candidates = input_files(request.candidates)
     jobs = [entry["path"] for source in sources for entry in source.job.get("inputs", [])]
-    return [*locations, args.qrels, args.answers, *candidates, *jobs]
+    return [*locations, request.qrels, request.answers, *candidates, *jobs]
 
 
 def check_outputs(outputs: Mapping[str, Path | None], inputs: Iterable[str | None]) -> None:

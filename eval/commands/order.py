@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ from eval.ranking.measures import mean, parse_measures, trec_order
 from eval.ranking.qrels import read_qrels
 from eval.ranking.runs import Candidates, open_source
 from eval.ranking.summary import align
+from transforms.base.arguments import request_of
 from transforms.base.errors import UnavailableError, UserError, one_line
 from transforms.base.files import sha256
 from transforms.input.candidate_order import check_order
@@ -57,6 +59,20 @@ class Comparison(NamedTuple):
     changed: dict[int, float]
 
 
+@dataclass(frozen=True, kw_only=True)
+class OrderRequest:
+    """What to compare, and the jobs to run before; each field is the argument of its name."""
+
+    outputs: tuple[str, ...]
+    qrels: str
+    input: tuple[str, ...] | None
+    model: str | None
+    output: str | None
+    orders: tuple[str, ...] | None
+    job_options: str
+    json: Path | None
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What one order led to."""
@@ -76,15 +92,16 @@ def run(args: argparse.Namespace) -> None:
         UserError: an argument or an output is wrong, or a job did not end well.
         OSError: a file cannot be read or written.
     """
-    _check(args)
-    grades = read_qrels(args.qrels).grades
-    locations = _run_jobs(args) if args.input else args.outputs
+    request = request_of(OrderRequest, args)
+    _check(request)
+    grades = read_qrels(request.qrels).grades
+    locations = _run_jobs(request) if request.input else request.outputs
     outcomes = [read_outcome(location, grades) for location in locations]
     for first, second in combinations(outcomes, 2):
         _check_comparable(first, second)
     report = {
-        "qrels": args.qrels,
-        "qrels_sha256": sha256(args.qrels),
+        "qrels": request.qrels,
+        "qrels_sha256": sha256(request.qrels),
         "orders": [
             {"order": outcome.order, "location": outcome.location, MEASURE: outcome.value, "notes": outcome.notes}
             for outcome in outcomes
@@ -95,27 +112,27 @@ def run(args: argparse.Namespace) -> None:
         ],
     }
     print(render(report))
-    if args.json:
-        write_json(args.json, report)
+    if request.json:
+        write_json(request.json, report)
 
 
-def _check(args: argparse.Namespace) -> None:
+def _check(request: OrderRequest) -> None:
     """Finds before the work what would stop it."""
-    if args.input:
-        if args.outputs or not (args.model and args.output):
+    if request.input:
+        if request.outputs or not (request.model and request.output):
             raise UserError("--input runs the jobs first: give --model and --output with it, and no other outputs")
-        orders = [check_order(order) for order in args.orders or DEFAULT_ORDERS]
+        orders = [check_order(order) for order in request.orders or DEFAULT_ORDERS]
         if len(set(orders)) < max(2, len(orders)):
             raise UserError(f"--orders {' '.join(orders)}: give two or more different ones")
-    elif args.model or args.output or args.orders or args.job_options:
+    elif request.model or request.output or request.orders or request.job_options:
         raise UserError("--model, --output, --orders and --job_options are for jobs to run: give --input with them")
-    elif len(args.outputs) < 2:
+    elif len(request.outputs) < 2:
         raise UserError("nothing to compare: give two or more output directories, or --input to run the jobs first")
-    _job_options(args.job_options)
+    _job_options(request.job_options)
     inputs = []
-    if args.input:
-        inputs = input_files(args.input)
-    check_outputs({"--json": args.json}, [args.qrels, *args.outputs, *inputs])
+    if request.input:
+        inputs = input_files(request.input)
+    check_outputs({"--json": request.json}, [request.qrels, *request.outputs, *inputs])
 
 
 def _job_options(text: str) -> list[str]:
@@ -141,16 +158,19 @@ def _check_comparable(first: Outcome, second: Outcome) -> None:
         raise UserError(f"{where} have no query in common; give outputs of one input")
 
 
-def _run_jobs(args: argparse.Namespace) -> list[str]:
+def _run_jobs(request: OrderRequest) -> list[str]:
     """One job an order, each in a process of its own; returns their output directories. What is done is not redone.
 
     best_first comes last: a model that has no order, to which every other one is a mistake, is found before any work.
     """
-    orders = args.orders or DEFAULT_ORDERS
-    locations = {order: f"{args.output.rstrip('/')}/{order.replace(':', '_')}" for order in orders}
+    assert request.input is not None  # as is the rest, see `_check`
+    assert request.output is not None
+    assert request.model is not None
+    orders = request.orders or DEFAULT_ORDERS
+    locations = {order: f"{request.output.rstrip('/')}/{order.replace(':', '_')}" for order in orders}
     for order in sorted(orders, key=lambda order: order == "best_first"):
-        options = ["--model", args.model, "--output", locations[order], "--candidate_order", order]
-        command = [*JOB, "--input", *args.input, *options, *_job_options(args.job_options)]
+        options = ["--model", request.model, "--output", locations[order], "--candidate_order", order]
+        command = [*JOB, "--input", *request.input, *options, *_job_options(request.job_options)]
         code = subprocess.run(command, check=False).returncode
         if code == INTERRUPTED:
             raise KeyboardInterrupt

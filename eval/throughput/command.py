@@ -11,6 +11,8 @@ from eval.commands.measure import check_outputs
 from eval.ranking.files import write_json
 from eval.throughput import host, rounds, tasks
 from eval.throughput.options import SAMPLE
+from eval.throughput.request import ThroughputRequest
+from transforms.base.arguments import request_of
 from transforms.base.errors import UserError
 
 
@@ -30,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     lists = tasks.read(args.candidates or str(SAMPLE), args.list_size)
     kind = host if args.host_only else rounds
     with tempfile.TemporaryDirectory() as folder:
-        figures = kind.measure(args, lists, Path(folder))
+        figures = kind.measure(request_of(ThroughputRequest, args), lists, Path(folder))
     print(kind.table(figures))
     if args.json:
         write_json(args.json, figures)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import copy
 import time
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ import torch
 
 from eval.ranking.summary import align
 from eval.throughput import random_models, rounds
+from eval.throughput.request import ThroughputRequest
 from eval.throughput.tasks import take
 from transforms.scoring import RankingTask
 from transforms.scoring.families import cross_encoder, embedding, listwise, m0, yes_no
@@ -30,27 +30,27 @@ HOST = "prepare, plan and pack"
 CPU = torch.device("cpu")
 
 
-def measure(args: argparse.Namespace, lists: Sequence[RankingTask], folder: Path) -> dict[str, Any]:
+def measure(request: ThroughputRequest, lists: Sequence[RankingTask], folder: Path) -> dict[str, Any]:
     """All figures of a command line, as JSON can hold them.
 
     Args:
-        args: see `eval.throughput.options`.
+        request: what to measure.
         lists: what to make inputs of, cut or filled to PAIR_TOKENS a pair.
         folder: for a checkpoint.
 
     Raises:
         UserError: the model is unavailable.
     """
-    tasks = of_length(take(lists, args.pairs[0]), PAIR_TOKENS)
+    tasks = of_length(take(lists, request.pairs[0]), PAIR_TOKENS)
     pairs = sum(len(task.documents) for task in tasks)
-    budget = args.batch_tokens or execution.BATCH_TOKENS["cuda"]
+    budget = request.batch_tokens or execution.BATCH_TOKENS["cuda"]
     taken: dict[str, list[dict[str, float]]] = {}
     read: dict[str, int] = {}
-    families = families_of(args, folder)
+    families = families_of(request, folder)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     for name, family in families.items():
-        taken[name] = [seconds_of(family, tasks, budget) for _ in range(args.repeats)]
+        taken[name] = [seconds_of(family, tasks, budget) for _ in range(request.repeats)]
         read[name] = sum(len(sequence.ids) for sequence in family.prepare(tasks, Tokens(family.tokenizer)).sequences)
     torch.set_num_threads(threads)
     return {
@@ -64,10 +64,10 @@ def measure(args: argparse.Namespace, lists: Sequence[RankingTask], folder: Path
     }
 
 
-def families_of(args: argparse.Namespace, folder: Path) -> dict[str, Family]:
+def families_of(request: ThroughputRequest, folder: Path) -> dict[str, Family]:
     """That of the model, as it is loaded; without one each family, without weights, with the embedded tokenizer."""
-    if args.model is not None:
-        reranker, _ = rounds.load(args, folder)
+    if request.model is not None:
+        reranker, _ = rounds.load(request, folder)
         return {reranker.specification.model.family: reranker.family}
     backbone: Any = SimpleNamespace(causal=True)
     head: Any = None

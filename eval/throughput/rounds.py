@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,7 @@ from eval.ranking.summary import align
 from eval.throughput import arms, least_time, random_models
 from eval.throughput.arms import Arm
 from eval.throughput.options import APART, CEILING, CORE, DEFAULT, JOB, PLAIN, SAME_DTYPE
+from eval.throughput.request import ThroughputRequest
 from eval.throughput.tasks import take
 from transforms.base.cost import cost_of
 from transforms.base.errors import UserError
@@ -28,33 +28,35 @@ WARM_UP = 8  # documents
 LARGE = 0.7  # billions of parameters, above which a CPU is asked for by --large
 
 
-def measure(args: argparse.Namespace, lists: Sequence[RankingTask], folder: Path) -> dict[str, Any]:
+def measure(request: ThroughputRequest, lists: Sequence[RankingTask], folder: Path) -> dict[str, Any]:
     """All figures of a command line, as JSON can hold them.
 
     Args:
-        args: see `eval.throughput.add_arguments`.
+        request: what to measure.
         lists: what to score.
         folder: for checkpoints, and what the job reads and writes.
 
     Raises:
         UserError: the model is unavailable, or cannot be run so.
     """
-    reranker, place = load(args, folder)
+    reranker, place = load(request, folder)
     specification = reranker.specification
-    chosen = {name: arm for name, arm in all_arms(args, reranker, place, folder).items() if name not in args.without}
+    chosen = {
+        name: arm for name, arm in all_arms(request, reranker, place, folder).items() if name not in request.without
+    }
     device = reranker.device
-    first, *further = args.pairs
+    first, *further = request.pairs
     tasks = take(lists, first)
-    rows = rounds(chosen, tasks, args.repeats, device)
+    rows = rounds(chosen, tasks, request.repeats, device)
     for pairs in further:
         more = rounds({name: chosen[name] for name in (CORE, JOB) if name in chosen}, take(lists, pairs), 1, device)
         rows |= {f"{name}, {pairs:,} pairs": row for name, row in more.items()}
     for row in rows.values():
         row["cost_per_1000"] = (
-            None if args.price_per_hour is None else cost_of(1000 / row["pairs_per_second"], args.price_per_hour)
+            None if request.price_per_hour is None else cost_of(1000 / row["pairs_per_second"], request.price_per_hour)
         )
     return {
-        "model": args.model,
+        "model": request.model,
         "pairs": first,
         "tokens_per_pair": rows[CORE]["tokens"] / first,
         "lists": len(tasks),
@@ -65,29 +67,32 @@ def measure(args: argparse.Namespace, lists: Sequence[RankingTask], folder: Path
     }
 
 
-def load(args: argparse.Namespace, folder: Path) -> tuple[Reranker, str]:
+def load(request: ThroughputRequest, folder: Path) -> tuple[Reranker, str]:
     """The model, and the directory or name that it was loaded from."""
-    choices = {name: getattr(args, name) for name in ("device", "dtype", "attention", "batch_tokens")}
-    options = {"group_size": args.group_size}
-    entry = catalogue.named(args.model)
-    place, like = args.model, args.model_like
-    if not Path(args.model).is_dir() and args.model != random_models.TOKENIZER:  # that one is here with its weights
-        waits = args.large or (torch.cuda.is_available() and args.device != "cpu")
+    assert request.model is not None  # without one only the host is measured
+    choices = {name: getattr(request, name) for name in ("device", "dtype", "attention", "batch_tokens")}
+    options = {"group_size": request.group_size}
+    entry = catalogue.named(request.model)
+    place, like = request.model, request.model_like
+    if (
+        not Path(request.model).is_dir() and request.model != random_models.TOKENIZER
+    ):  # that one is here with its weights
+        waits = request.large or (torch.cuda.is_available() and request.device != "cpu")
         if entry is not None and entry.parameters > LARGE and not waits:
             raise UserError(
-                f"--model {args.model}: {entry.parameters}B parameters on a CPU; say --large to wait for it"
+                f"--model {request.model}: {entry.parameters}B parameters on a CPU; say --large to wait for it"
             )
-        like = random_models.make(args.model, folder / "model").like
+        like = random_models.make(request.model, folder / "model").like
         place = str(folder / "model")
     specification = specify_model(place, resolve(**choices), like=like, options=options)
     if specification.model.family == "embedding":
-        raise UserError(f"--model {args.model}: give a reranker that is loaded here")
-    if args.batch_tokens is None:
+        raise UserError(f"--model {request.model}: give a reranker that is loaded here")
+    if request.batch_tokens is None:
         specification = specification.with_best_batch()  # as the job does
     return Reranker(specification), place
 
 
-def all_arms(args: argparse.Namespace, reranker: Reranker, place: str, folder: Path) -> dict[str, Arm]:
+def all_arms(request: ThroughputRequest, reranker: Reranker, place: str, folder: Path) -> dict[str, Arm]:
     """What can be measured of a model, by name; the first is the core."""
     specification, run = reranker.specification, reranker.specification.execution
     directory, dtype, device = specification.checkpoint.directory, DTYPES[run.dtype], str(reranker.device)
@@ -106,7 +111,7 @@ def all_arms(args: argparse.Namespace, reranker: Reranker, place: str, folder: P
         "dtype": run.dtype,
         "attention": run.attention,
         "batch_tokens": run.batch_tokens,
-        "group_size": args.group_size,
+        "group_size": request.group_size,
         "model_like": specification.model.name if place != specification.model.name else None,
     }
     given = [f"--{name}={value}" for name, value in options.items() if value]

@@ -45,7 +45,8 @@ def rerank(request: RerankRequest, beam: Sequence[str] = ()) -> Finished:
     """
     from pipelines.rerank import job  # takes seconds
     from pipelines.rerank.options import build_parser
-    from pipelines.running.options import request_of, split, words_of
+    from pipelines.running.options import split, words_of
+    from transforms.base.arguments import request_of
 
     parser = build_parser()
     options, _ = split(parser, words_of(parser, request))  # each value is checked as the command line's is

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import Protocol
 
-from pipelines.running.options import request_of, split
+from pipelines.running.options import split
+from transforms.base.arguments import request_of
 from transforms.base.command import run_command
 from transforms.base.errors import UserError
 

@@ -8,16 +8,13 @@ from __future__ import annotations
 import argparse
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 from pipelines.running.request import RunRequest
 from transforms.base.arguments import given, names, positive
 from transforms.base.errors import UserError
 from transforms.scoring.choices import DTYPES, ENDPOINT_BATCH, ENDPOINT_CONCURRENCY, GROUP_SIZE, KERNELS
 from transforms.scoring.hosted.dialects import APIS
-
-Request = TypeVar("Request")
 
 # How like one of our options a word must be to be taken for a slip: less like is left to Beam, none of whose options is
 # as like.
@@ -134,12 +131,6 @@ RUN_OPTIONS: dict[str, dict[str, Any]] = {
 def is_given(options: RunRequest, name: str) -> bool:
     """Whether an option of RUN_OPTIONS is settled by the user."""
     return bool(getattr(options, name) != RUN_OPTIONS[name]["default"])
-
-
-def request_of(kind: type[Request], options: argparse.Namespace) -> Request:
-    """What the options ask for, as the dataclass that has a field for each of them; lists become tuples."""
-    asked = {field.name: getattr(options, field.name) for field in fields(kind)}  # type: ignore[arg-type]
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in asked.items()})
 
 
 def words_of(parser: argparse.ArgumentParser, request: object) -> list[str]:

@@ -28,12 +28,12 @@ from pipelines.benchmark.entrants import CODE_MODEL, DataSet
 from pipelines.benchmark.options import build_parser
 from pipelines.benchmark.request import BenchmarkRequest
 from pipelines.benchmark.subprocess_job import ApartError, run_apart
-from pipelines.running.options import request_of
 from tests.support import copies, tiny, tiny_encoder
 from tests.support.input_files import candidate, nested_table, query, write
 from tests.support.job_run import parts, write_letters
 from tests.support.stub_endpoint import Hold, RerankServer, unless
 from transforms.base import hub
+from transforms.base.arguments import request_of
 from transforms.base.command import WorkerDiedError
 from transforms.base.errors import UnavailableError, UserError
 from transforms.job.lock import lock

@@ -32,10 +32,10 @@ from pipelines.rerank.__main__ import main
 from pipelines.rerank.job import build, do_job
 from pipelines.rerank.options import build_parser
 from pipelines.running import dataflow
-from pipelines.running.options import request_of
 from pipelines.running.runner import run_to_end
 from tests.support.google_cloud import PROJECT, REGION, GoogleCloud, google_cloud
 from tests.support.job_run import letters, parts, rerank, write_letters
+from transforms.base.arguments import request_of
 from transforms.base.errors import UserError
 from transforms.input.inputs import inspect
 from transforms.input.plan import plan

@@ -1,9 +1,13 @@
-"""The types of arguments on a command line, each a function for argparse's `type`."""
+"""Arguments on a command line: their types, each a function for argparse's `type`, and what they become together."""
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields
 from math import isfinite
+from typing import TypeVar
+
+Request = TypeVar("Request")
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -66,3 +70,9 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         return float("nan")
+
+
+def request_of(kind: type[Request], options: argparse.Namespace) -> Request:
+    """What the options ask for, as the dataclass that has a field for each of them; lists become tuples."""
+    asked = {field.name: getattr(options, field.name) for field in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in asked.items()})
