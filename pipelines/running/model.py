@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+import argparse
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -44,7 +44,7 @@ def specify_for_job(
         raise _not_here(error, request, before) from error
 
 
-def specify_here(options: Namespace) -> ScorerSpecification:
+def specify_here(options: argparse.Namespace) -> ScorerSpecification:
     """The model that the options of `options.add_model_options` name, to run on this machine.
 
     Raises:

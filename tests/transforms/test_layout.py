@@ -15,7 +15,7 @@ SOURCES = [path for name in ("eval", "pipelines", "transforms") for path in sort
 WORDS = {"scored", "rejected", "candidates"}
 NAMES = {
     *("job.json", "report.json", "_SUCCESS", "_plan.parquet", "_retry.json"),
-    *("_regrouped", "_staged", "_lock", "_lock.json"),
+    *("_regrouped", "_converted", "_staged", "_lock", "_lock.json"),
 }
 
 
