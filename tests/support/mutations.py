@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import inspect
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -124,6 +124,7 @@ PADDING = {
     "pad_token": "a",
 }
 ROPE = {"rope_theta": 10000.0, "factor": 2.0, "original_max_position_embeddings": 64, "attention_factor": 1.3}
+FORWARD = {"method": "forward", "method_output_name": "last_hidden_state"}
 # Other valid values of a key; other kinds of values have theirs in `others`.
 VALUES: Mapping[str, list[Any]] = {
     "hidden_act": ["relu"],
@@ -164,7 +165,11 @@ VALUES: Mapping[str, list[Any]] = {
     "requirements": [["transformers>=99"]],
     "keep_in_fp32_modules": [[]],
     "transformer_task": ["text-generation", "sequence-classification", "feature-extraction"],
-    "modality_config": [{"text": {"method": "forward", "method_output_name": "pooler_output"}}],
+    "modality_config": [
+        {"text": {"method": "forward", "method_output_name": "pooler_output"}},
+        {kind: FORWARD | {"format": "flat"} for kind in ("text", "message")},
+    ],
+    "method_output_name": ["pooler_output", "hidden_states"],
     "module_output_name": ["sentence_embedding"],
     "processing_kwargs": [{"text": {"max_length": 9}}, {"text": {"truncation": "only_first"}}],
     "query_expansion": [{"length": 9}],
@@ -197,6 +202,8 @@ VALUES: Mapping[str, list[Any]] = {
     },
     **{f"config_{name}": [{"layer_norm_eps": 1.0}] for name in ("args", "kwargs")},
 }
+# Of a key without one, whose type is not known; the 72 keys of how to generate text are tried with one each.
+UNTYPED: Mapping[str, list[Any]] = {"generation_config.json": [1]}
 SPECIAL = ["a", {"content": "d", "lstrip": True, "rstrip": True, "normalized": True, "single_word": True}]
 
 
@@ -211,8 +218,9 @@ def others(file: str, key: str | int, value: Any) -> list[Any]:
     if isinstance(value, int):
         return [value + 1, 2 * value] if value else [1]
     if isinstance(value, float):
-        return [2 * value + 0.5, 100 * value]
-    return [1, True, "relu"] if value is None else []
+        return [2 * value + 0.5]
+    # Where nothing says which type a key's values have.
+    return UNTYPED.get(file, [1, True, "relu"]) if value is None else []
 
 
 def _inside(file: str, content: Any, place: Path_ = ()) -> Iterator[Mutant]:
@@ -246,20 +254,24 @@ def _modules(folder: Path) -> Iterator[Mutant]:
             yield Mutant("modules.json", (), [*modules[:number], module, *modules[number:]])
 
 
-def mutants(folder: Path) -> Iterator[Mutant]:
-    """All of a directory."""
+def mutants(folder: Path, shared: Collection[str] = ()) -> Iterator[Mutant]:
+    """All of a directory, but for those of the files named in `shared`."""
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*.json")} - {"model.safetensors.index.json"}
     own = (folder / "modules.json").exists()
     absent = dict(ABSENT)
-    if AutoConfig.from_pretrained(folder).model_type != "bert" or own:
+    config = AutoConfig.from_pretrained(folder)
+    if config.model_type != "bert" or own:
         del absent["generation_config.json"]
     absent |= dict(SENTENCE_TRANSFORMERS) if own else {}
-    for file in sorted(files | set(absent)):
+    for file in sorted((files | set(absent)) - set(shared)):
         if file == "modules.json":
             yield from _modules(folder)
             continue
         found = tiny.read(folder / file) if file in files else {}
-        known = AutoConfig.from_pretrained(folder).to_dict() if file == "config.json" else {}
+        known = config.to_dict() | config.get_text_config().to_dict() if file == "config.json" else {}
+        known = {
+            key: value for key, value in known.items() if key in {**found, **VALUES} or not isinstance(value, dict)
+        }
         yield from _inside(file, absent.get(file, {}) | known | found)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from transformers import (
 from tests.support import tiny_listwise
 
 LONG = "a b c d e f g h z y x w v u t s r q p o n m l k j i h g f e d"
-DOCUMENTS = ["c", "a A b Z", LONG]
+DOCUMENTS = ["a A b Z", LONG]
 QUERIES = ["a b", LONG]
 PAIRS = [(query, document) for query in QUERIES for document in DOCUMENTS]
 Scores = NDArray[np.float32]
@@ -55,11 +55,53 @@ def encoder(folder: Path) -> Scores:
     return np.asarray(model.similarity(queries, documents)).reshape(-1)
 
 
+def run(load: Callable[[Path], Any], folder: Path, ids: Sequence[int]) -> torch.Tensor:
+    """What a language model gives first for one sequence of tokens.
+
+    A model is loaded once for what its files say, but for those of its tokenizer, and run once on the same tokens.
+    """
+    files = tuple(path.read_bytes() for name in ("config", "generation_config") for path in folder.glob(f"{name}.json"))
+    return _run(load, folder, files, tuple(ids))
+
+
+@lru_cache(maxsize=256)
+def _run(load: Callable[[Path], Any], folder: Path, files: tuple[bytes, ...], ids: tuple[int, ...]) -> torch.Tensor:
+    with torch.no_grad():
+        first: torch.Tensor = _loaded(load, folder, files)(torch.tensor([ids]))[0][0]
+    return first
+
+
+@lru_cache(maxsize=4)
+def _loaded(load: Callable[[Path], Any], folder: Path, files: tuple[bytes, ...]) -> Any:
+    return load(folder).eval()
+
+
+def language_model(folder: Path) -> Any:
+    """With its logits."""
+    return AutoModelForCausalLM.from_pretrained(folder, **FLOAT32)
+
+
+def classifier(folder: Path) -> Any:
+    """With a trained head."""
+    return AutoModelForSequenceClassification.from_pretrained(folder, **FLOAT32)
+
+
+def listwise_backbone(folder: Path) -> Any:
+    """Of a checkpoint that has a projector too."""
+    return Qwen3ForCausalLM.from_pretrained(folder, **FLOAT32).model
+
+
+def m0_backbone(folder: Path) -> Any:
+    """Qwen2-VL's language model."""
+    model = Qwen2VLTextModel(AutoConfig.from_pretrained(folder).get_text_config())
+    tensors = load_file(folder / "model.safetensors")
+    model.load_state_dict({key.removeprefix("model."): tensors[key] for key in tensors if key.startswith("model.")})
+    return model
+
+
 def yes_no(folder: Path, *, head: bool = False) -> Scores:
     """Qwen3-Reranker's model card, as the difference of the logits; or a trained head on the same tokens."""
     tokenizer: Any = AutoTokenizer.from_pretrained(folder, padding_side="left")
-    kind: Any = AutoModelForSequenceClassification if head else AutoModelForCausalLM
-    model = kind.from_pretrained(folder, dtype=torch.float32).eval()
     prefix, suffix = (tokenizer.encode(text, add_special_tokens=False) for text in (JUDGE, ANSWER))
     no, yes = (tokenizer.convert_tokens_to_ids(answer) for answer in ("no", "yes"))
     texts = [f"<Instruct>: {INSTRUCTION}\n<Query>: {query}\n<Document>: {document}" for query, document in PAIRS]
@@ -67,15 +109,13 @@ def yes_no(folder: Path, *, head: bool = False) -> Scores:
     inputs = tokenizer(texts, padding=False, truncation="longest_first", return_attention_mask=False, max_length=room)[
         "input_ids"
     ]
-    with torch.no_grad():
-        logits = [model(torch.tensor([prefix + ids + suffix])).logits[0] for ids in inputs]
+    logits = [run(classifier if head else language_model, folder, prefix + ids + suffix) for ids in inputs]
     return np.array([float(row) if head else float(row[-1, yes] - row[-1, no]) for row in logits])
 
 
 def mxbai(folder: Path) -> Scores:
     """The package mxbai-rerank's prompt, as the difference of the logits."""
     tokenizer: Any = AutoTokenizer.from_pretrained(folder, padding_side="left")
-    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     opening = "<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>\n"
     task = (
         "You are a search relevance expert who evaluates how well documents match search queries. For each "
@@ -94,25 +134,22 @@ def mxbai(folder: Path) -> Scores:
             f"{task}<|im_end|>\n<|im_start|>assistant\n",
         )
         ids = [token for part in parts for token in tokenizer.encode(part, add_special_tokens=False)]
-        with torch.no_grad():
-            logits = model(torch.tensor([ids])).logits[0, -1]
+        logits = run(language_model, folder, ids)[-1]
         scores.append(float(logits[yes] - logits[no]))
     return np.array(scores)
 
 
-def listwise(folder: Path) -> Scores:
-    """jina-reranker-v3's prompt of all documents of a query, and its projector."""
+def listwise(folder: Path, mark: str = "") -> Scores:
+    """jina-reranker-v3's prompt of all documents of a query, and its projector; with a mark that of v3.5."""
     tokenizer: Any = AutoTokenizer.from_pretrained(folder, padding_side="left")
-    model = Qwen3ForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     tensors = load_file(folder / "model.safetensors")
     marks = [tokenizer.convert_tokens_to_ids(token) for token in ("<|embed_token|>", "<|rerank_token|>")]
 
     def scores() -> Iterator[float]:
         for query in QUERIES:
-            ids = tokenizer(tiny_listwise.prompt(query, DOCUMENTS), return_tensors="pt")["input_ids"]
-            read = torch.cat([(ids[0] == mark).nonzero()[:, 0] for mark in marks])
-            with torch.no_grad():
-                hidden = model.model(ids).last_hidden_state[0, read]
+            ids = torch.tensor(tokenizer(tiny_listwise.prompt(query, DOCUMENTS, mark=mark))["input_ids"])
+            documents, queries = ((ids == mark).nonzero()[:, 0] for mark in marks)
+            hidden = run(listwise_backbone, folder, ids.tolist())[torch.cat([documents, queries[-1:]])]
             rows = torch.relu(hidden @ tensors["projector.0.weight"].T) @ tensors["projector.2.weight"].T
             yield from tiny_listwise.scores(rows.numpy())
 
@@ -122,18 +159,15 @@ def listwise(folder: Path) -> Scores:
 def m0(folder: Path) -> Scores:
     """jina-reranker-m0's prompt of texts, Qwen2-VL's language model and the head."""
     tokenizer: Any = AutoTokenizer.from_pretrained(folder)
-    model = Qwen2VLTextModel(AutoConfig.from_pretrained(folder).get_text_config()).eval()
     tensors = load_file(folder / "model.safetensors")
-    weights = {key.removeprefix("model."): tensor for key, tensor in tensors.items() if key.startswith("model.")}
-    model.load_state_dict(weights)
     scores = []
     for query, document in PAIRS:
         ids = tokenizer(f"**Document**:\n{document}\n**Query**:\n{query}")["input_ids"]
-        with torch.no_grad():
-            last = model(torch.tensor([[*ids, 100]])).last_hidden_state[0, -1]
+        last = run(m0_backbone, folder, [*ids, 100])[-1]
         middle = torch.relu(tensors["score.0.weight"] @ last + tensors["score.0.bias"])
         scores.append(float(torch.sigmoid(tensors["score.2.weight"] @ middle + tensors["score.2.bias"] - 2.65)))
     return np.array(scores)
 
 
 trained_head = partial(yes_no, head=True)
+windowed_listwise = partial(listwise, mark="<|rerank_token|>")

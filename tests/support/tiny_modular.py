@@ -14,9 +14,9 @@ from transformers import ModernBertConfig, ModernBertModel
 from tests.support.tiny import change, modern_bert
 
 
-def modular_cross_encoder(folder: Path, pooling: str = "cls") -> Path:
-    """A CrossEncoder of modules as Ettin's, saved by sentence-transformers."""
-    classifier = modern_bert(folder / "classifier")
+def modular_cross_encoder(folder: Path, pooling: str = "cls", **fields: object) -> Path:
+    """A CrossEncoder of modules as Ettin's, saved by sentence-transformers; `fields` as of `modern_bert`."""
+    classifier = modern_bert(folder / "classifier", **fields)
     model = ModernBertModel(ModernBertConfig.from_pretrained(classifier))
     model.load_state_dict(
         {

@@ -33,6 +33,7 @@ class Rule(NamedTuple):
 
 
 TRANSFORMER = "sentence_bert_config.json"  # of sentence-transformers; it has other names too, see `check`
+OUTPUT = "modality_config.text.method_output_name"
 PARTS_OF_SENTENCE_TRANSFORMERS: tuple[Part, Part] = ("encoder's files", "classifier's files")
 RULES = (
     Rule("prompt", "tokenizer_config.json", "truncation_side", (None, "right"), "long texts lose their beginning"),
@@ -46,6 +47,8 @@ RULES = (
     Rule(
         "classifier's files", TRANSFORMER, "transformer_task", (None, "sequence-classification"), "another head is used"
     ),
+    Rule("encoder's files", TRANSFORMER, OUTPUT, (None, "last_hidden_state"), "another output is pooled"),
+    Rule("classifier's files", TRANSFORMER, OUTPUT, (None, "logits"), "another output is the score"),
     *(
         Rule(part, TRANSFORMER, key, allowed, effect)
         for part in PARTS_OF_SENTENCE_TRANSFORMERS
@@ -56,6 +59,8 @@ RULES = (
             ("query_length", (None,), "queries are cut elsewhere"),
             ("document_length", (None,), "documents are cut elsewhere"),
             ("tokenizer_args", (None, {}), "texts are tokenised otherwise"),
+            ("modality_config.text.method", (None, "forward"), "the model is called otherwise"),
+            ("modality_config.message", (None,), "texts are put into a chat's template"),
             ("processor_kwargs", (None, {}), "texts are tokenised otherwise"),
             ("config_args", (None, {}), "config.json is changed"),
             ("config_kwargs", (None, {}), "config.json is changed"),
