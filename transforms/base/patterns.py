@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
+from itertools import chain
 from pathlib import Path
 
 from transforms.base.errors import UserError, is_one_line, one_line
@@ -18,16 +19,17 @@ def expand(patterns: Sequence[str], output: str | None = None) -> list[str]:
     """All input files that `patterns` name, as sorted absolute paths, each file once.
 
     A pattern is a file, a directory (its own `*.parquet`, not those of the directories in it) or a glob (`**` reaches
-    into directories). Names that start with "." or "_", of files and of directories, are skipped, as Spark and Hive do
-    (`_temporary`, `_delta_log`), unless the pattern's part starts so too; a partition such as `_day=1` is read. Of a
-    file that has several names because of links one counts, its own before that of a link.
+    into directories). A directory that a glob names, and that is called `*.parquet` as Spark and Dask call a data set,
+    stands for its own files. Names that start with "." or "_", of files and of directories, are skipped, as Spark and
+    Hive do (`_temporary`, `_delta_log`), unless the pattern's part starts so too; a partition such as `_day=1` is read.
+    Of a file that has several names because of links one counts, its own before that of a link.
 
     Args:
         patterns: what the user names.
         output: the job's directory, in which a glob finds nothing; None where there is none.
 
     Raises:
-        UserError: a pattern matches no file, or its filesystem cannot be read.
+        UserError: a pattern, or a data set that it names, matches no file; or its filesystem cannot be read.
     """
     found = {path: resolved(path) for pattern in patterns for path in _expand_one(pattern, output)}
     best_last = sorted(sorted(found, reverse=True), key=lambda path: found[path] == path)
@@ -45,6 +47,13 @@ def _expand_one(pattern: str, output: str | None) -> list[str]:
         raise UserError(f"input {pattern!r} cannot be listed: {one_line(error)}") from error
     is_own = inside([output] if output is not None and is_glob(pattern) else [])
     paths = [path for path in matches if not is_own(path)]
+    if empty := [path for path in paths if is_local(path) and Path(path).is_dir()]:
+        if "**" not in pattern:  # which finds by itself what lies deeper
+            raise UserError(
+                f"input {pattern!r}: {empty[0]} is a directory that holds no *.parquet itself; name the files in it by "
+                "a glob in quotes such as 'candidates/**/*.parquet', or move it away"
+            )
+        paths = [path for path in paths if path not in empty]
     if not paths:
         only = " but the job's own" if matches else ""
         raise UserError(
@@ -61,10 +70,23 @@ def is_glob(pattern: str) -> bool:
 
 def _expand_local(pattern: str) -> Iterator[str]:
     if is_glob(pattern):
-        matches = _glob(pattern)
+        matches: Iterable[str] = chain.from_iterable(map(_of_match, _glob(pattern)))
     else:
-        matches = _glob(join(pattern, "*.parquet")) if Path(pattern).is_dir() else iter([pattern])
-    return (absolute(match) for match in matches if Path(match).is_file())
+        matches = _own_files(pattern) if Path(pattern).is_dir() else [pattern]
+    return (absolute(match) for match in matches if Path(match).is_file() or _is_data_set(match))
+
+
+def _own_files(directory: str) -> list[str]:
+    return [path for path in _glob(join(directory, "*.parquet")) if Path(path).is_file()]
+
+
+def _is_data_set(path: str) -> bool:
+    return path.endswith(".parquet") and Path(path).is_dir()
+
+
+def _of_match(match: str) -> list[str]:
+    """A glob's match, or the files of a data set; the data set itself where it has none."""
+    return (_own_files(match) if _is_data_set(match) else []) or [match]
 
 
 def _glob(pattern: str) -> Iterator[str]:
@@ -116,7 +138,10 @@ def _expand_remote(pattern: str) -> Iterator[str]:
             return iter(found)
         pattern = join(pattern, "*.parquet")
     asked = [part for part in pattern.split("/") if part]
-    return (path for path in match(pattern) if not _is_hidden_in(path, asked))
+    found = match(pattern)
+    if pattern.endswith(".parquet"):
+        found += match(join(pattern, "*.parquet"))  # of data sets, see `expand`
+    return (path for path in found if not _is_hidden_in(path, asked))
 
 
 def _is_hidden_in(path: str, asked: Sequence[str]) -> bool:

@@ -153,3 +153,33 @@ def test_a_directory_that_cannot_be_listed_is_not_skipped(tmp_path: Path) -> Non
             found(str(tmp_path), "**/*.parquet")
     finally:
         (tmp_path / "in").chmod(0o755)
+
+
+DATA_SETS = ["a.parquet/part-0.parquet", "a.parquet/_SUCCESS", "a.parquet/_temporary/x.parquet", "b.parquet"]
+
+
+def test_a_directory_of_part_files_that_a_glob_finds_is_read(tmp_path: Path) -> None:
+    """Spark and Dask write a data set as a directory with the name of a file."""
+    ObjectStore.objects.clear()
+    for root in [str(tmp_path), "mem://bucket/data"]:
+        put(root, *DATA_SETS, "a.parquet/day=1/part-1.parquet")
+        assert found(root, "*.parquet") == ["a.parquet/part-0.parquet", "b.parquet"]
+
+
+def test_a_data_set_without_files_of_its_own_is_reported(tmp_path: Path) -> None:
+    put(str(tmp_path), *DATA_SETS, "c.parquet/day=1/part-0.parquet")
+    with pytest.raises(UserError, match=r"^input '[^\n]*': [^\n]*/c.parquet is a directory that holds no \*.parquet"):
+        found(str(tmp_path), "*.parquet")
+    assert found(str(tmp_path), "**/*.parquet") == [
+        "a.parquet/part-0.parquet",
+        "b.parquet",
+        "c.parquet/day=1/part-0.parquet",
+    ]
+    assert expand([str(tmp_path / "[ab].parquet")]) == expand(
+        [str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet")]
+    )
+
+
+def test_the_jobs_own_directory_is_no_data_set(tmp_path: Path) -> None:
+    put(str(tmp_path), "b.parquet", "out.parquet/scored/part-0.parquet")
+    assert expand([str(tmp_path / "*.parquet")], str(tmp_path / "out.parquet")) == [str(tmp_path / "b.parquet")]
