@@ -41,8 +41,8 @@ def needs_plain(types: ColumnTypes) -> bool:
 def carried_type(types: ColumnTypes, plain: bool) -> pa.DataType:
     """The type of a carried column in the output.
 
-    It is the noted type, where encodings of string are string and views are what they are views of; where a column
-    that is read in Parquet's own types cannot be brought back to that, theirs.
+    It is the noted type, where encodings of string are string, and views and dictionaries what they are of; where a
+    column that is read in Parquet's own types cannot be brought back to that, theirs.
 
     Args:
         types: of the column.
@@ -70,16 +70,19 @@ def as_kept(name: str, array: pa.Array, data_type: pa.DataType) -> pa.Array:
 def _written(data_type: pa.DataType) -> pa.DataType:
     if isinstance(data_type, pa.BaseExtensionType):
         return data_type
-    return pa.string() if is_text(data_type) else _without_views(data_type)
+    return pa.string() if is_text(data_type) else _decoded(data_type)
 
 
-def _without_views(data_type: pa.DataType) -> pa.DataType:
-    """The type with strings and binaries in place of views of them, which pyarrow cannot pick rows of."""
-    if not _has(data_type, _is_view):
+def _decoded(data_type: pa.DataType) -> pa.DataType:
+    """The type with what is viewed in place of views, which pyarrow cannot pick rows of, and with values in place of
+    dictionaries, whose number may be more than the writer noted that their type counts."""
+    if isinstance(data_type, pa.BaseExtensionType) or not _has(data_type, _is_encoded):
         return data_type
-    if _is_view(data_type):
+    if pa.types.is_dictionary(data_type):
+        return _decoded(data_type.value_type)
+    if _is_encoded(data_type):
         return pa.string() if pa.types.is_string_view(data_type) else pa.binary()
-    inner = [data_type.field(i).with_type(_without_views(data_type.field(i).type)) for i in range(data_type.num_fields)]
+    inner = [data_type.field(i).with_type(_decoded(data_type.field(i).type)) for i in range(data_type.num_fields)]
     if pa.types.is_struct(data_type):
         return pa.struct(inner)
     if pa.types.is_map(data_type):
@@ -93,8 +96,9 @@ def _is_named(data_type: pa.DataType, name: str) -> bool:
     return bool(getattr(pa.types, f"is_{name}")(data_type))
 
 
-def _is_view(data_type: pa.DataType) -> bool:
-    return bool(pa.types.is_string_view(data_type) or pa.types.is_binary_view(data_type))
+def _is_encoded(data_type: pa.DataType) -> bool:
+    kinds = (pa.types.is_string_view, pa.types.is_binary_view, pa.types.is_dictionary)
+    return any(is_kind(data_type) for is_kind in kinds)
 
 
 def _has(data_type: pa.DataType, is_kind: Callable[[pa.DataType], bool]) -> bool:

@@ -10,8 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.support.input_files import flat_table, pair, pairs, read, rejected, write_noted
-from transforms.base.errors import UserError
+from tests.support.input_files import pairs, read, rejected, write_noted
 from transforms.input.columns import resolve
 from transforms.input.inputs import inspect
 from transforms.input.parquet import of_footer, read_footer
@@ -98,21 +97,21 @@ def array_of(data_type: pa.DataType, values: list[Any]) -> pa.Array:
     return pa.array(values, data_type)
 
 
-def flat(path: Path, kept: pa.Array, noted: pa.DataType, queries: int | None = None) -> str:
-    """A pair a value, two for a query, in row groups of three."""
+def flat(path: Path, kept: pa.Array, noted: pa.DataType, rows: int = 3, queries: int | None = None) -> str:
+    """A pair a value, two for a query, in row groups of so many rows."""
     n = len(kept)
     ids = [f"q{i // 2 if queries is None else i % queries}" for i in range(n)]
     table = pa.table({"query_id": ids, "query": ids, "doc_id": [f"d{i}" for i in range(n)], "text": ids})
     schema = table.schema.append(pa.field("kept", noted))
-    return write_noted(path, table.append_column("kept", kept), schema, 3)
+    return write_noted(path, table.append_column("kept", kept), schema, rows)
 
 
-def scattered(path: Path, kept: pa.Array, noted: pa.DataType) -> str:
+def scattered(path: Path, kept: pa.Array, noted: pa.DataType, rows: int = 3) -> str:
     """The same, where a query's pairs stand apart."""
-    return flat(path, kept, noted, queries=4)
+    return flat(path, kept, noted, rows, queries=4)
 
 
-def nested(path: Path, kept: pa.Array, noted: pa.DataType) -> str:
+def nested(path: Path, kept: pa.Array, noted: pa.DataType, rows: int = 2) -> str:
     n = len(kept)
     entries = pa.StructArray.from_arrays(
         [pa.array([f"d{i}" for i in range(n)]), pa.array(["text"] * n), kept], names=["doc_id", "text", "kept"]
@@ -121,7 +120,7 @@ def nested(path: Path, kept: pa.Array, noted: pa.DataType) -> str:
     lists = pa.ListArray.from_arrays(pa.array(range(0, n + 1, 2), pa.int32()), entries)
     table = pa.table({"query_id": ids, "query": ids, "candidates": lists})
     inner = pa.struct([("doc_id", STRING), ("text", STRING), ("kept", noted)])
-    return write_noted(path, table, table.schema.set(2, pa.field("candidates", pa.list_(inner))), 2)
+    return write_noted(path, table, table.schema.set(2, pa.field("candidates", pa.list_(inner))), rows)
 
 
 @pytest.mark.parametrize(("noted", "data_type", "values"), CASES, ids=[str(noted) for noted, *_ in CASES])
@@ -198,11 +197,30 @@ def test_json_and_uuid_of_duckdb_are_carried_in_the_type_that_was_checked(tmp_pa
     assert [shard.pairs.schema.field(f"keep.{name}").type for name in "ju"] == [checked["j"], checked["u"]]
 
 
-def test_a_column_with_more_values_than_its_dictionary_counts_is_refused_in_one_line(tmp_path: Path) -> None:
-    table = flat_table([pair("q", str(i), kept=[f"v{i}"]) for i in range(300)], kept=pa.list_(pa.string()))
-    noted = table.schema.set(4, pa.field("kept", pa.list_(pa.dictionary(pa.int8(), pa.string()))))
-    path = write_noted(tmp_path / "a.parquet", table, noted)
-    with pytest.raises(
-        UserError, match=r"^column 'kept' has more values than list<.*dictionary<.*> counts; convert it$"
-    ):
-        read(path, keep_columns=["kept"])
+NARROW = pa.dictionary(pa.int8(), pa.string())
+NESTED: dict[str, tuple[pa.DataType, pa.DataType, Any]] = {
+    "list": (pa.list_(NARROW), pa.list_(STRING), lambda word: [word]),
+    "struct": (pa.struct([("a", NARROW)]), pa.struct([("a", STRING)]), lambda word: {"a": word}),
+    "map": (pa.map_(STRING, NARROW), pa.map_(STRING, STRING), lambda word: [("k", word)]),
+}
+
+
+@pytest.mark.parametrize(("noted", "stored", "made"), NESTED.values(), ids=NESTED)
+@pytest.mark.parametrize("layout", ["flat", "nested", "regrouped"])
+def test_values_beyond_what_their_dictionary_counts_are_carried(
+    noted: pa.DataType, stored: pa.DataType, made: Any, layout: str, tmp_path: Path
+) -> None:
+    """In the first row group the dictionary is as its type says."""
+    values = [made(f"v{i // 100}") for i in range(600)] + [made(f"v{i}") for i in range(600)]
+    write = {"flat": flat, "nested": nested, "regrouped": scattered}[layout]
+    path = write(tmp_path / "a.parquet", pa.array(values, stored), noted, 300)
+    paths = [path]
+    if layout == "regrouped":
+        paths = regroup(inspect(paths, ["kept"]), str(tmp_path / "out"), ["kept"])
+    shards = read(*paths, keep_columns=["kept"])
+    assert rejected(shards) == []
+    assert {doc_id: value for _, doc_id, value in pairs(shards, "keep.kept")} == {
+        f"d{i}": value for i, value in enumerate(values)
+    }
+    (carried,) = {shard.pairs.schema.field("keep.kept").type for shard in shards}
+    assert "dictionary" not in str(carried)
