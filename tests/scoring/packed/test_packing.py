@@ -8,7 +8,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.scoring.packed.packing import Packed, Prefix, Run, TokenSequence, filled, pack, plan_batches, runs_of
+from transforms.scoring.packed.packing import (
+    Filling,
+    Packed,
+    Prefix,
+    Run,
+    TokenSequence,
+    filled,
+    pack,
+    plan_batches,
+    runs_of,
+)
 
 CPU = torch.device("cpu")
 
@@ -121,7 +131,7 @@ def test_pack_keeps_a_common_prefix_once() -> None:
 
 def test_filled_adds_sequences_of_one_token_up_to_a_round_number(packed: Packed) -> None:
     assert (packed.padding, packed.unread) == (0, 0)
-    full = filled(packed, 64)
+    full = filled(packed, Filling(64, 1))
     assert (full.padding, full.unread) == (56, 60)
     assert full.ids.tolist() == [11, 12, 13, 14, 21, 22, 31, 32, *[0] * 56]
     assert full.lengths == (4, 2, 2, *[1] * 56)
@@ -136,7 +146,7 @@ def test_filled_adds_sequences_of_one_token_up_to_a_round_number(packed: Packed)
 def test_filled_counts_a_common_prefix_once() -> None:
     prefix = Prefix(0, 2)
     ids = [np.array([11, 12, last]) for last in (13, 14)]
-    full = pack([TokenSequence(one, np.array([2]), 3, prefix) for one in ids], CPU, 64)
+    full = pack([TokenSequence(one, np.array([2]), 3, prefix) for one in ids], CPU, Filling(1, 64))
     assert (full.padding, full.unread) == (60, 62)
     assert full.ids.tolist() == [11, 12, 13, 14, *[0] * 60]
     assert full.runs == (Run(0, 2, 3), Run(6, 60, 1))

@@ -33,7 +33,7 @@ class Echo:
         self.batches.append(packed.lengths[: len(packed.lengths) - packed.padding])
         if len(packed.ids) - packed.padding > self._memory:
             raise self._error
-        return packed.ids[packed.reads[: len(packed.reads) - packed.unread]].float()[:, None]
+        return packed.ids[packed.reads].float()[:, None]
 
 
 def values(rows: list[Rows | None]) -> list[list[float] | None]:
@@ -119,14 +119,15 @@ def test_a_gpu_is_given_the_next_batch_before_it_is_waited_for(monkeypatch: pyte
             return Event(sum(entry.startswith("give") for entry in done) - 1)
 
     def forward(packed: Packed, /) -> torch.Tensor:
-        done.append(f"give {packed.lengths}")
+        done.append(f"give {packed.lengths[0]} of {len(packed.ids)} and {len(packed.reads)} reads")
         return packed.ids[packed.reads].float()[:, None]
 
-    monkeypatch.setattr(run_batches, "pack", lambda batch, device, round_to: pack(batch, CPU, round_to))
+    monkeypatch.setattr(run_batches, "pack", lambda batch, device, filling: pack(batch, CPU, filling))
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Stream())
     result = run(sequences(3, 4, 5), forward, budget=5, device=torch.device("cuda:1"), counts=Counter())
     assert values(result) == [[0, 0], [1, 1], [2, 2]]
-    assert done == ["give (5,)", "give (4,)", "wait for 0", "give (3,)", "wait for 1", "wait for 2"]
+    give = [f"give {tokens} of 1024 and 1024 reads" for tokens in (5, 4, 3)]
+    assert done == [give[0], give[1], "wait for 0", give[2], "wait for 1", "wait for 2"]
 
 
 def test_the_cpu_allocator_lacks_memory_in_the_way_that_is_recognised() -> None:

@@ -12,7 +12,7 @@ from tests.support import tiny, tiny_causal
 from transforms.base.errors import UserError
 from transforms.scoring.packed.attention import implementation
 from transforms.scoring.packed.execution import Placement
-from transforms.scoring.packed.packing import NO_PREFIX, Packed, Prefix, Shared, TokenSequence, filled, pack
+from transforms.scoring.packed.packing import NO_PREFIX, Filling, Packed, Prefix, Shared, TokenSequence, filled, pack
 from transforms.scoring.weights import backbones, checkpoints
 
 CPU = torch.device("cpu")
@@ -89,14 +89,16 @@ def test_hidden_states_at_the_reads_are_those_of_the_whole_last_layer(
 
 
 @pytest.mark.parametrize("mean", [True, False])
-def test_nothing_is_given_of_what_fills_up_a_batch(tmp_path: Path, mean: bool) -> None:
+def test_what_fills_up_a_batch_changes_nothing_before_it(tmp_path: Path, mean: bool) -> None:
     checkpoint = checkpoints.locate(str(tiny.xlm_roberta(tmp_path)))
     tensors = checkpoints.read_tensors(checkpoint)
     backbone = backbones.load(checkpoint, ("xlm-roberta",), tensors, FLOAT32, mean=mean)
     inputs = packed([1, 2, 3], [4, 5])
-    full = filled(inputs, 64)
+    full = filled(inputs, Filling(64, 1))
     assert (len(full.ids), len(full.reads)) == (64, 64)
-    torch.testing.assert_close(backbone(full), backbone(inputs))
+    states = backbone(full)
+    assert states.shape == (64, 8)
+    torch.testing.assert_close(states[: len(inputs.reads)], backbone(inputs))
 
 
 @pytest.mark.parametrize("make", [tiny.bert, tiny.xlm_roberta, tiny.modern_bert, tiny_causal.qwen2, tiny_causal.qwen3])

@@ -21,7 +21,7 @@ from transforms.scoring.families import sentence_transformers_config
 from transforms.scoring.families.sentence_transformers_config import Layout, Pooling, Similarity
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.execution import Placement
-from transforms.scoring.packed.packing import Ids, Packed, TokenSequence, filled, rounding, runs_of
+from transforms.scoring.packed.packing import FILLINGS, Ids, Packed, TokenSequence, filled, runs_of
 from transforms.scoring.packed.run_batches import Rows
 from transforms.scoring.results import Failure, RankingTask, Scores
 from transforms.scoring.weights import backbones, checkpoints, vendor_layouts
@@ -159,16 +159,16 @@ class Embedder:
         return Input(sequence, unseen)
 
     def forward(self, packed: Packed) -> torch.Tensor:
-        """Embeddings of the packed texts, float32, shape [N - padding, size]."""
+        """Embeddings of the packed texts, float32, shape [R, size]."""
         if len(self._models) == 1:
             pooled = self._models[0](packed).float()
         else:
-            pooled = torch.empty(len(packed.parts), self._models[0].size, device=packed.parts.device)
+            pooled = torch.zeros(len(packed.reads), self._models[0].size, device=packed.parts.device)
             for number, model in enumerate(self._models):
-                mine = packed.parts == number
-                if mine.any():
-                    part = select(packed, mine)
-                    pooled[mine] = model(part).float()
+                [mine] = torch.nonzero(packed.parts == number, as_tuple=True)
+                if len(mine):
+                    part = select(packed, packed.parts == number)
+                    pooled[mine] = model(part)[: len(mine)].float()
         rows = pooled[:, : self.settings.size]
         return normalize(rows, dim=1) if self.settings.similarity == "cosine" else rows
 
@@ -224,7 +224,7 @@ def select(packed: Packed, chosen: torch.Tensor) -> Packed:
         runs=runs_of(counts),
         parts=packed.parts[chosen],
     )
-    return filled(part, rounding(packed.ids.device))
+    return filled(part, FILLINGS[packed.ids.device.type])
 
 
 def frame_of(tokenizer: PreTrainedTokenizerBase) -> tuple[Ids, Ids]:

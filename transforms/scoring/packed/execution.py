@@ -17,7 +17,7 @@ from transforms.scoring.packed.threads import use_threads
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 BATCH_TOKENS = {"cpu": 8192, "cuda": 65536}
 # On a CPU oneDNN keeps the code of so many products of one shape, instead of 1,024, which in a long job of the smallest
-# model grew to 42 MB: enough for the sizes that the passes of a shard have, see `packing.ROWS`.
+# model grew to 42 MB: enough for the sizes that the passes of a shard have, see `packing.FILLINGS`.
 KEPT_BY_ONEDNN = 64
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -26,9 +26,21 @@ class Prefix(NamedTuple):
 
 NO_PREFIX = Prefix(-1, 0)
 ATTENDED = 4  # times the budget
-# For each number of rows, of tokens and then of what is read, oneDNN makes code for its products, which takes a tenth
-# of a small model's pass. It keeps what it used last, see `execution.KEPT_BY_ONEDNN`.
-ROWS = 64
+
+
+class Filling(NamedTuple):
+    """What a batch is filled up to: so many tokens and reads at least, and a multiple of so many."""
+
+    least: int
+    multiple: int
+
+
+# Products of few rows are summed in another order than those of many, so that a score would depend on what else is in
+# its batch. cuBLAS gives each row the same bits from 512 rows on, tried on an H200 with torch 2.11 in bfloat16; oneDNN
+# and MKL do from 16 on. The multiple is for oneDNN, which makes code for its products for each number of rows, a tenth
+# of a small model's pass; it keeps what it used last, see `execution.KEPT_BY_ONEDNN`.
+FILLINGS: Mapping[str, Filling] = {"cpu": Filling(64, 64), "cuda": Filling(1024, 1)}  # by type of device
+UNFILLED = Filling(0, 1)
 
 
 class TokenSequence(NamedTuple):
@@ -155,13 +167,8 @@ def runs_of(lengths: Sequence[int]) -> tuple[Run, ...]:
     return tuple(runs)
 
 
-def rounding(device: torch.device) -> int:
-    """What the numbers of tokens and of reads are rounded up to a multiple of on a device."""
-    return ROWS if device.type == "cpu" else 1
-
-
-def pack(sequences: Sequence[TokenSequence], device: torch.device, round_to: int = 1) -> Packed:
-    """Lay the sequences end to end on the device, and fill them up to a multiple of so many tokens and reads."""
+def pack(sequences: Sequence[TokenSequence], device: torch.device, filling: Filling = UNFILLED) -> Packed:
+    """Lay the sequences end to end on the device, and fill them up."""
     lengths = tuple(len(sequence.ids) for sequence in sequences)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     ids = np.concatenate([sequence.ids for sequence in sequences])
@@ -190,12 +197,12 @@ def pack(sequences: Sequence[TokenSequence], device: torch.device, round_to: int
         parts=place(np.array([sequence.part for sequence in sequences], dtype=np.int64), torch.int64),
         shared=shared,
     )
-    return filled(packed, round_to)
+    return filled(packed, filling)
 
 
-def filled(packed: Packed, round_to: int) -> Packed:
-    """A batch that is not filled up yet, filled up to a multiple of so many tokens and reads."""
-    extra, unread = -len(packed.ids) % round_to, -len(packed.reads) % round_to
+def filled(packed: Packed, filling: Filling) -> Packed:
+    """A batch that is not filled up yet, filled up."""
+    extra, unread = (_missing(len(there), filling) for there in (packed.ids, packed.reads))
     if not extra and not unread:
         return packed
     end = sum(packed.lengths)
@@ -216,6 +223,11 @@ def filled(packed: Packed, round_to: int) -> Packed:
         padding=extra,
         unread=unread,
     )
+
+
+def _missing(there: int, filling: Filling) -> int:
+    wanted = max(there, filling.least)
+    return wanted + -wanted % filling.multiple - there
 
 
 def common_prefixes(

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from transforms.scoring.packed.packing import Packed, TokenSequence, pack, plan_batches, rounding
+from transforms.scoring.packed.packing import FILLINGS, Packed, TokenSequence, pack, plan_batches
 
 Rows = NDArray[np.float32]
 
 
 class Forward(Protocol):
-    """The model and its head: packed tokens in, one row for each read out, float32, shape [R - unread, width]."""
+    """The model and its head: packed tokens in, one row for each read out, float32, shape [R, width]."""
 
     def __call__(self, packed: Packed, /) -> torch.Tensor: ...
 
@@ -94,9 +94,9 @@ def _launch(
     batch = todo.pop()
     try:
         with torch.inference_mode():
-            packed = pack([sequences[index] for index in batch], device, rounding(device))
+            packed = pack([sequences[index] for index in batch], device, FILLINGS[device.type])
             # The copy is asked for here: one that is asked for later would wait for the batch after this one too.
-            rows = forward(packed).to("cpu", non_blocking=True)
+            rows = forward(packed)[: len(packed.reads) - packed.unread].to("cpu", non_blocking=True)
             ready = torch.cuda.current_stream(device).record_event() if device.type == "cuda" else None
             return Launched(batch, rows, ready, packed.padding)
     except (RuntimeError, MemoryError) as error:

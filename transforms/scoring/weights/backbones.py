@@ -216,8 +216,8 @@ class Backbone:
         """Hidden states of the last layer.
 
         Returns:
-            At the reads, in the model's dtype, shape [R - unread, hidden size]; or the means of sequences without
-            common prefixes, float32, shape [N - padding, hidden size].
+            At the reads, in the model's dtype, shape [R, hidden size]; or the means of sequences without common
+            prefixes that are each read once, float32, the same shape.
         """
         positions = packed.places() if self._padding is None else roberta_positions(packed, self._padding)
         types = {"token_type_ids": packed.types[None]} if self._typed else {}
@@ -226,15 +226,13 @@ class Backbone:
         ).last_hidden_state[0]
         if self._mean:
             return means(hidden, packed)
-        if self._select:
-            hidden = hidden[packed.reads]
-        return hidden[: len(hidden) - packed.unread]
+        return hidden[packed.reads] if self._select else hidden
 
 
 def means(hidden: torch.Tensor, packed: Packed) -> torch.Tensor:
-    """Mean of each sequence's tokens, [T, hidden size] to float32 of shape [N - padding, hidden size]."""
+    """Mean of each sequence's tokens, [T, hidden size] to float32 of shape [R, hidden size]; 0 where none is read."""
     end = len(hidden) - packed.padding
-    return torch.cat(
+    rows = torch.cat(
         [
             hidden[run.start : run.start + run.sequences * run.length]
             .view(run.sequences, run.length, -1)
@@ -244,6 +242,7 @@ def means(hidden: torch.Tensor, packed: Packed) -> torch.Tensor:
             if run.start < end  # the others fill up the batch
         ]
     )
+    return torch.nn.functional.pad(rows, (0, 0, 0, packed.unread))
 
 
 def roberta_positions(packed: Packed, padding: int) -> torch.Tensor:

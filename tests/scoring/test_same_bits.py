@@ -1,0 +1,82 @@
+"""A score is the same to the last bit whatever else is scored beside it, at the widths of published models."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from eval.throughput import random_models
+from tests.support import tiny_encoder, tiny_modular
+from transforms.scoring import RankingTask, Reranker
+
+DATA = Path(__file__).parents[1] / "data"
+LETTERS = [
+    RankingTask("a b", [" ".join("cdefghijklmnop"[:length]) for length in range(1, 13)]),
+    RankingTask("q r s", [" ".join("tuvwxyzabcdef"[length:]) for length in range(1, 13)]),
+]
+WIDTHS = [name for name, sizes in random_models.SIZES.items() if sizes.config["hidden_size"] <= 1024]
+BUDGETS = (256, 2048, 65_536)
+DEVICES = [
+    "cpu",
+    pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="it needs a CUDA device")),
+]
+
+
+def lists_of(documents: int, letters: int) -> list[RankingTask]:
+    """Three queries, each with so many beginnings of abstracts; they have different lengths in tokens."""
+    rows = pq.read_table(DATA / "scifact_10x30.parquet").slice(0, 3).to_pylist()
+    texts = [[candidate["text"][:letters] for candidate in row["candidates"][:documents]] for row in rows]
+    return [RankingTask(row["query"], some) for row, some in zip(rows, texts, strict=True)]
+
+
+def assert_same_bits(model: str, device: str, dtype: str, lists: list[RankingTask], **options: Any) -> None:
+    """Score at the device's own budget, at others, in another order, and (but for listwise models) one pair a call."""
+    options |= {"device": device, "dtype": dtype}
+    reranker = Reranker.load(model, **options)
+    expected = reranker.score_lists(lists)
+    assert np.isfinite(expected).all()
+    specification = reranker.specification
+    for budget in BUDGETS:
+        reranker.specification = replace(specification, execution=replace(specification.execution, batch_tokens=budget))
+        assert reranker.score_lists(lists) == expected, budget
+        assert reranker.score_lists(lists[::-1]) == expected[::-1], budget
+    assert [reranker.score(*lists[1][:2])] == expected[1:2]
+    if "v3" not in str(options.get("like")):
+        backwards = [RankingTask(query, texts[::-1]) for query, texts, _ in lists]
+        assert [scores[::-1] for scores in reranker.score_lists(backwards)] == expected
+        assert [reranker.score(lists[0].query, [text])[0] for text in lists[0].documents[:3]] == expected[0][:3]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("name", WIDTHS)
+def test_a_score_does_not_depend_on_what_is_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, device: str, dtype: str
+) -> None:
+    sizes = random_models.SIZES[name]
+    fewer = {"num_hidden_layers": 2, "vocab_size": 30_600}
+    monkeypatch.setattr(random_models, "SIZES", {name: sizes._replace(config={**sizes.config, **fewer})})
+    random_models.make(name, tmp_path / "model")
+    options = {} if sizes.like is None else {"like": sizes.like}
+    assert_same_bits(str(tmp_path / "model"), device, dtype, lists_of(4, 400), **options)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("device", DEVICES)
+def test_nor_does_the_embedded_models(device: str, dtype: str) -> None:
+    assert_same_bits("small-cross-encoder", device, dtype, lists_of(12, 4000))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_nor_do_a_poolings_and_a_modular_heads(tmp_path: Path, pooling: str, device: str) -> None:
+    tiny_encoder.bert(tmp_path / "encoder", pooling)
+    assert_same_bits(str(tmp_path / "encoder"), device, "float32", LETTERS)
+    modular = tiny_modular.modular_cross_encoder(tmp_path, pooling)
+    assert_same_bits(str(modular), device, "float32", LETTERS)
