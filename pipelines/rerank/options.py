@@ -31,7 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     ends = parser.add_argument_group("input and output")
     ends.add_argument(
         "--input",
-        required=True,
+        default=[],
         nargs="+",
         action="extend",
         type=given,
@@ -39,6 +39,13 @@ def build_parser() -> argparse.ArgumentParser:
         help="files, directories or globs: Parquet, CSV, TSV or JSON lines, the last three also .gz",
     )
     ends.add_argument("--output", required=True, type=given, metavar="DIR", help="the job's own directory")
+    ends.add_argument(
+        "--dataset",
+        type=given,
+        metavar="NAME",
+        help="instead of --input: what the datasets library opens, hf:OWNER/NAME or a folder, and after commas "
+        "config=, split=, revision=",
+    )
     for name, what in (("corpus", "documents"), ("queries", "queries")):
         ends.add_argument(
             f"--{name}",

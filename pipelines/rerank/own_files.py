@@ -11,7 +11,10 @@ from pipelines.rerank.request import RerankRequest
 from transforms.base import files
 from transforms.base.text import reading
 from transforms.input.conversion.convert import convert, place, reader_of
+from transforms.input.conversion.data_set import convert_data_set
+from transforms.input.data_sets import parse_data_set
 from transforms.input.names import ACCEPTED, Names, parse_columns
+from transforms.input.parquet import SOURCE
 from transforms.job import directory, record
 from transforms.layout import RERANKING
 from transforms.retrieval.joined import join_run
@@ -34,6 +37,13 @@ def converted(request: RerankRequest, output: str, given: Sequence[str], folder:
     if request.corpus:
         return joined(request, output, given, folder)
     names = Names(parse_columns(request.columns, ACCEPTED), request.keep_columns)
+    if request.dataset:
+        data = parse_data_set(request.dataset)
+        known = begun_inputs(request, output)
+        made = convert_data_set(data, folder, names, known)
+        if made not in known:
+            say_read(made)
+        return [made]
     others = {path for path in given if reader_of(path, names)}
     if not others:
         return list(given)
@@ -42,10 +52,16 @@ def converted(request: RerankRequest, output: str, given: Sequence[str], folder:
     for path in given:
         made = convert(path, folder, names, known)
         if path in others and made not in known:
-            with files.open_input(made) as stream:
-                print(f"read {path}: {pq.read_metadata(stream).num_rows:,} rows", file=sys.stderr)
+            say_read(made)
         paths.append(made)
     return paths
+
+
+def say_read(made: str) -> None:
+    """What a converted file is made of, and how many rows."""
+    with files.open_input(made) as stream:
+        metadata = pq.read_metadata(stream)
+    print(f"read {metadata.metadata[SOURCE].decode()}: {metadata.num_rows:,} rows", file=sys.stderr)
 
 
 def joined(request: RerankRequest, output: str, runs: Sequence[str], folder: str) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pipelines.running.request import JobRequest, ScoringRequest
 from transforms.base.errors import UserError
+from transforms.input.data_sets import parse_data_set
 from transforms.input.names import ACCEPTED, parse_columns
 from transforms.input.template import parse_template
 from transforms.schema import Reason
@@ -28,7 +29,8 @@ class RerankRequest(ScoringRequest, JobRequest):
         True
     """
 
-    input: tuple[str, ...]
+    input: tuple[str, ...] = ()
+    dataset: str | None = None
     corpus: tuple[str, ...] = ()
     queries: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
@@ -61,6 +63,15 @@ class RerankRequest(ScoringRequest, JobRequest):
             parse_columns(self.columns, ACCEPTED)
         except UserError as error:
             yield str(error)
+        if bool(self.input) == bool(self.dataset):
+            yield "give either --input or --dataset"
+        if self.dataset:
+            try:
+                parse_data_set(self.dataset)
+            except UserError as error:
+                yield str(error)
+            if self.corpus:
+                yield "--corpus and --queries apply to --input; leave them out"
         if bool(self.corpus) != bool(self.queries):
             yield "--corpus and --queries go together: they add the texts to a TREC run"
         for name in PLAN_FIELDS:

@@ -48,8 +48,8 @@ class Hub:
         for fault in self.faults:
             if re.search(fault.path, path):
                 return fault.status, fault.headers, b""
-        if match := re.fullmatch("/api/(?:models|datasets)/([^/]+/[^/]+)/(revision|tree)/([^/]+)", path):
-            repository, kind, revision = match.groups()
+        if match := re.fullmatch("/api/(?:models|datasets)/([^/]+/[^/]+)/(revision|tree)/([^/]+)(?:/(.+))?", path):
+            repository, kind, revision, folder = match.groups()
             if repository not in self.files:
                 return 404, {"X-Error-Code": "RepoNotFound"}, b""
             if revision not in {"main", COMMIT}:
@@ -57,11 +57,16 @@ class Hub:
             listing = [
                 {"type": "file", "path": name, "size": len(content), "oid": hashlib.sha1(content).hexdigest()}
                 for name, content in self.files[repository].items()
+                if name.startswith(f"{folder}/" if folder else "")
             ]
+            if folder and not listing:
+                return 404, {"X-Error-Code": "EntryNotFound"}, b""
             info = {"id": repository, "sha": COMMIT}
             return 200, {"Content-Type": "application/json"}, json.dumps(listing if kind == "tree" else info).encode()
         if match := re.fullmatch(f"(?:/datasets)?/([^/]+/[^/]+)/resolve/{COMMIT}/(.+)", path):
-            content = self.files[match[1]][match[2]]
+            content = self.files.get(match[1], {}).get(match[2])
+            if content is None:
+                return 404, {"X-Error-Code": "EntryNotFound"}, b""
             return 200, {"X-Repo-Commit": COMMIT, "ETag": f'"{hashlib.sha1(content).hexdigest()}"'}, content
         return 404, {}, b""
 

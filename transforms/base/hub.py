@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Literal
 
-from huggingface_hub import snapshot_download
+from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -70,21 +70,44 @@ def fetch(
         UserError: it is not there, or not allowed.
         UnavailableError: the hub does not answer as it should, or is not asked, and not all of it is in the cache.
     """
+    with asking(f"{kind} {name}", revision):
+        folder = snapshot_download(
+            name,
+            repo_type=kind,
+            revision=revision,
+            allow_patterns=list(wanted),
+            local_files_only=_from_cache_alone.get(),
+        )
+    path = Path(folder)
+    return path, path.name  # the cache keeps each commit in a folder of that name
+
+
+def commit_of(name: str, revision: str | None) -> str:
+    """The commit that a data set's revision (None: its main branch) is at.
+
+    Raises:
+        UserError: as of `fetch`.
+    """
+    with asking(f"dataset {name}", revision):
+        return str(HfApi().dataset_info(name, revision=revision or "main").sha)
+
+
+@contextmanager
+def asking(what: str, revision: str | None = None) -> Iterator[None]:
+    """While the body asks the hub about something.
+
+    Raises:
+        UserError: as of `fetch`.
+    """
     try:
         with _errors_alone():
-            folder = snapshot_download(
-                name,
-                repo_type=kind,
-                revision=revision,
-                allow_patterns=list(wanted),
-                local_files_only=_from_cache_alone.get(),
-            )
+            yield
+    except UserError:
+        raise
     except Exception as error:  # the transport underneath has errors of its own, others in each version
         at = f" at revision {revision}" if revision else ""
         kind_of_error, meaning = _meaning(error)
-        raise kind_of_error(f"{kind} {name}{at}: {meaning}") from error
-    path = Path(folder)
-    return path, path.name  # the cache keeps each commit in a folder of that name
+        raise kind_of_error(f"{what}{at}: {meaning}") from error
 
 
 @contextmanager

@@ -96,11 +96,16 @@ def place(path: str, folder: str, how: object, content: object, begun: Iterable[
     Raises:
         UserError: the job began with other content.
     """
-    stem = join(folder, f"{base_name(path)}-{sha256([path, how])[:8]}-")
-    made = stem + sha256(content)[:16]
-    if any(other.startswith(stem) and not other.startswith(made) for other in begun):
+    start = stem(path, folder, how)
+    made = start + sha256(content)[:16]
+    if any(other.startswith(start) and not other.startswith(made) for other in begun):
         raise UserError(f"{path}: has changed since the job first read it; give it a new --output, or --overwrite")
     return made
+
+
+def stem(path: str, folder: str, how: object) -> str:
+    """What the paths of all begin with that is made of a file so, whatever its content was; arguments as of `place`."""
+    return join(folder, f"{base_name(path)}-{sha256([path, how])[:8]}-")
 
 
 def write(stream: BinaryIO, path: str, batches: Iterable[pa.RecordBatch]) -> None:

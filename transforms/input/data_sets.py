@@ -1,0 +1,50 @@
+"""What --dataset names."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from transforms.base import files
+from transforms.base.errors import UserError
+
+_HUB = "hf:"
+
+
+class DataSet(NamedTuple):
+    """What --dataset names.
+
+    Attributes:
+        name: "hf:OWNER/NAME", or the absolute path of a folder.
+        config: one of its configurations; None where it has one alone.
+        split: likewise.
+        revision: on the hub a commit, tag or branch; None for the main branch.
+    """
+
+    name: str
+    config: str | None = None
+    split: str | None = None
+    revision: str | None = None
+
+    @property
+    def on_hub(self) -> str | None:
+        """OWNER/NAME; None for a folder."""
+        return self.name.removeprefix(_HUB) if self.name.startswith(_HUB) else None
+
+
+def parse_data_set(text: str) -> DataSet:
+    """What "hf:OWNER/NAME,config=C,split=S" or "FOLDER,split=S" names.
+
+    Raises:
+        UserError: it has another form.
+    """
+    name, *words = text.split(",")
+    settings = dict(word.partition("=")[::2] for word in words)
+    known = DataSet._fields[1:]
+    if not name or not all(settings.values()) or not settings.keys() <= set(known):
+        raise UserError(
+            f"--dataset {text}: give hf:OWNER/NAME or a folder, and after commas config=, split= or revision="
+        )
+    found = DataSet(name if name.startswith(_HUB) else files.absolute(name), **settings)
+    if not found.on_hub and found.revision:
+        raise UserError(f"--dataset {text}: a folder has no revision; leave it out")
+    return found
