@@ -97,8 +97,12 @@ def _save(
     return folder
 
 
+def parsed(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def read(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text(encoding="utf-8")))
+    return dict(parsed(path))
 
 
 def write(path: Path, content: object) -> None:

@@ -55,6 +55,7 @@ ACTIVATIONS: Mapping[str, type[torch.nn.Module]] = {
         ("activation", torch.nn.Tanh),
     )
 }
+MOST_FEATURES = 1 << 16  # of a Dense, so that a damaged number of them takes no memory; models have some thousands
 POOLED, SCORES = "sentence_embedding", "scores"  # what sentence-transformers calls a module's input and output
 
 
@@ -74,8 +75,9 @@ def modular(checkpoint: Checkpoint, head: Head, size: int) -> torch.nn.Sequentia
         described = read_json(checkpoint, str(Path(folder) / "config.json"))
         output = SCORES if place == len(head.modules) - 1 else POOLED
         if kind == "Dense":
-            layers += _dense(checkpoint, folder, described, size, output)
-            size = int(described["out_features"])
+            linear, activation = _dense(checkpoint, folder, described, size, output)
+            layers += [linear, activation]
+            size = linear.out_features
         elif kind == "LayerNorm" and output == POOLED:
             norm = torch.nn.LayerNorm(size)
             _fill(checkpoint, folder, norm, "norm.")
@@ -89,20 +91,21 @@ def modular(checkpoint: Checkpoint, head: Head, size: int) -> torch.nn.Sequentia
 
 def _dense(
     checkpoint: Checkpoint, folder: str, described: Mapping[str, Any], size: int, output: str
-) -> list[torch.nn.Module]:
+) -> tuple[torch.nn.Linear, torch.nn.Module]:
     given = described.get("module_input_name", POOLED)
     made = described.get("module_output_name") or given
     activation = described.get("activation_function", "torch.nn.modules.activation.Tanh")
-    if (given, made) != (POOLED, output) or described.get("use_residual") or activation not in ACTIVATIONS:
+    if (given, made) != (POOLED, output) or described.get("use_residual") or str(activation) not in ACTIVATIONS:
         raise _unlike(checkpoint, f"{folder}/config.json with {dict(described)}")
-    if described.get("in_features") != size or not isinstance(described.get("out_features"), int):
+    made_size = described.get("out_features")
+    if described.get("in_features") != size or type(made_size) is not int or not 1 <= made_size <= MOST_FEATURES:
         raise UserError(
             f"model {checkpoint.name}: {folder}/config.json takes {described.get('in_features')!r} features where "
-            f"{size} are given; the files do not belong together"
+            f"{size} are given, and makes {made_size!r} (out_features); the files do not belong together"
         )
-    linear = torch.nn.Linear(size, described["out_features"], bias=bool(described.get("bias", True)))
+    linear = torch.nn.Linear(size, made_size, bias=bool(described.get("bias", True)))
     _fill(checkpoint, folder, linear, "linear.")
-    return [linear, ACTIVATIONS[activation]()]
+    return linear, ACTIVATIONS[str(activation)]()
 
 
 def _fill(checkpoint: Checkpoint, folder: str, module: torch.nn.Module, prefix: str) -> None:

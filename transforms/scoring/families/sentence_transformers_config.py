@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 from transforms.base.errors import UserError
 from transforms.base.json_text import parse
 from transforms.scoring.weights import requirements
-from transforms.scoring.weights.checkpoints import MODULE_FOLDER, Checkpoint, read_json
+from transforms.scoring.weights.checkpoints import MODULE_FOLDER, Checkpoint, read_json, value
 from transforms.scoring.weights.requirements import Part
 
 Pooling = Literal["mean", "cls", "last"]
@@ -34,6 +34,7 @@ TRANSFORMER_FILES = tuple(
     f"sentence_{kind}_config.json"
     for kind in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 )
+OWN_FILE = "config_sentence_transformers.json"
 SIMILARITIES: Mapping[Any, Similarity] = {"cosine": "cosine", "dot": "dot"}
 
 
@@ -112,8 +113,7 @@ def prompt_before_query(checkpoint: Checkpoint) -> str:
     Raises:
         UserError: there is no prompt of the default's name.
     """
-    described = read_json(checkpoint, "config_sentence_transformers.json")
-    name, prompts = described.get("default_prompt_name"), described.get("prompts") or {}
+    name, prompts = value(checkpoint, OWN_FILE, "default_prompt_name", str), _prompts(checkpoint, OWN_FILE, "prompts")
     if name is None or not _modules(checkpoint) or not _is_cross_encoder(checkpoint):
         return ""
     if name not in prompts:
@@ -138,7 +138,7 @@ def answers(checkpoint: Checkpoint) -> tuple[Any, Any] | None:
 
 
 def _is_cross_encoder(checkpoint: Checkpoint) -> bool:
-    return read_json(checkpoint, "config_sentence_transformers.json").get("model_type") == "CrossEncoder"
+    return read_json(checkpoint, OWN_FILE).get("model_type") == "CrossEncoder"
 
 
 def read(checkpoint: Checkpoint) -> Layout:
@@ -148,20 +148,21 @@ def read(checkpoint: Checkpoint) -> Layout:
         UserError: the directory asks for something that is not done here; its embeddings would come out wrong.
     """
     modules = _modules(checkpoint)
-    described = read_json(checkpoint, "config_sentence_transformers.json")
-    older = checkpoint.config.get("task_instructions") or {}  # jina-embeddings-v3 has them here too
-    prompts = {name: text for name, text in (older | (described.get("prompts") or {})).items() if text is not None}
-    asked = described.get("similarity_fn_name")
+    older = _prompts(checkpoint, "config.json", "task_instructions")  # jina-embeddings-v3 has them here too
+    said = _prompts(checkpoint, OWN_FILE, "prompts")
+    prompts = {name: text for name, text in (older | said).items() if text is not None}
+    default = value(checkpoint, OWN_FILE, "default_prompt_name", str)
+    asked = value(checkpoint, OWN_FILE, "similarity_fn_name", str)
     similarity = SIMILARITIES.get(asked)
     if asked != similarity:
         raise _unlike(checkpoint, f"similarity {asked!r}", " or ".join(SIMILARITIES))
     if not modules:
-        return Layout(prompts=prompts, default_prompt=described.get("default_prompt_name"), similarity=similarity)
+        return Layout(prompts=prompts, default_prompt=default, similarity=similarity)
     kinds = [kind for kind, _ in modules]
     if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
         raise _unlike(checkpoint, f"the modules {', '.join(kinds)}", "Transformer, Pooling and perhaps Normalize")
     pooling = read_json(checkpoint, str(Path(modules[1][1]) / "config.json"))
-    size = described.get("truncate_dim")
+    size = value(checkpoint, OWN_FILE, "truncate_dim", int)
     if size is not None and "Normalize" in kinds and asked == "dot":  # cut after they were normalised, and not anew
         raise _unlike(checkpoint, "truncate_dim and the dot product of normalised embeddings", "one of them")
     return Layout(
@@ -171,7 +172,7 @@ def read(checkpoint: Checkpoint) -> Layout:
         max_length=_text_limit(checkpoint, modules[0][1], "encoder's files"),
         size=size,
         prompts=prompts,
-        default_prompt=described.get("default_prompt_name"),
+        default_prompt=default,
         similarity=similarity,
     )
 
@@ -186,15 +187,25 @@ def _text_limit(checkpoint: Checkpoint, folder: str, part: Part) -> int | None:
         raise _unlike(checkpoint, f"a Transformer in {folder}", "one beside modules.json")
     file = next((file for file in TRANSFORMER_FILES if (checkpoint.directory / file).is_file()), TRANSFORMER_FILES[0])
     requirements.check(checkpoint, part, transformer=file)
-    limit: int | None = read_json(checkpoint, file).get("max_seq_length")
+    limit: int | None = value(checkpoint, file, "max_seq_length", int)
     return limit
+
+
+def _prompts(checkpoint: Checkpoint, file: str, key: str) -> dict[str, str | None]:
+    """Name -> text."""
+    prompts: dict[str, str | None] = value(checkpoint, file, key, dict) or {}
+    if not all(text is None or isinstance(text, str) for text in prompts.values()):
+        raise UserError(
+            f"model {checkpoint.name}: {file} says {key} {prompts}, which are not all texts; fetch it again"
+        )
+    return prompts
 
 
 def _pooling(checkpoint: Checkpoint, described: Mapping[str, Any]) -> Pooling:
     modes = described.get("pooling_mode", [mode for flag, mode in FLAGS.items() if described.get(flag)])
-    modes = [modes] if isinstance(modes, str) else list(modes)
-    if len(modes) != 1 or modes[0] not in POOLINGS:
-        raise _unlike(checkpoint, f"pooling {' and '.join(modes) or 'of no kind'}", " or ".join(POOLINGS))
+    modes = modes if isinstance(modes, list) else [modes]
+    if len(modes) != 1 or not isinstance(modes[0], str) or modes[0] not in POOLINGS:
+        raise _unlike(checkpoint, f"pooling {' and '.join(map(str, modes)) or 'of no kind'}", " or ".join(POOLINGS))
     return POOLINGS[modes[0]]
 
 

@@ -308,7 +308,7 @@ def _scoring_matrix(checkpoint: Checkpoint, tensors: Tensors, size: int) -> torc
     Of a language model one row a token: its own, or that of the embeddings. Of a sequence classifier, as config.json's
     `architectures` calls it, one row alone, which gives the score itself.
     """
-    architectures = checkpoint.config.get("architectures") or []
+    architectures = checkpoints.value(checkpoint, "config.json", "architectures", list) or []
     classifies = any(str(name).endswith("ForSequenceClassification") for name in architectures)
     if classifies != (HEAD in tensors):
         raise UserError(

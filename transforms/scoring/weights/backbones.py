@@ -84,6 +84,9 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "qwen2_vl": Architecture(_language_part, Qwen2VLTextModel, ("model.",), layers="layers", last=LastPreNorm),
 }
 
+# Numbers in config.json that transformers makes lists of that length of, even before it looks at the weights.
+LISTED = ("num_hidden_layers", "num_labels")
+MOST_LISTED = 1 << 10  # the deepest models have some hundred layers
 CAUSAL = ("qwen2", "qwen3", "qwen2_vl")  # the kinds of language models
 
 
@@ -110,13 +113,20 @@ def described(checkpoint: Checkpoint, kinds: Iterable[str]) -> PreTrainedConfig:
             "check --model and --model_like"
         )
     contents = {key: value for key, value in checkpoint.config.items() if key != "auto_map"}
+    for key in LISTED:
+        for said in (contents, contents.get("text_config")):
+            if isinstance(said, dict) and isinstance(said.get(key), int) and said[key] > MOST_LISTED:
+                raise UserError(
+                    f"model {checkpoint.name}: config.json says {key} {said[key]}; at most {MOST_LISTED} make sense"
+                )
     try:
         config = ARCHITECTURES[kind].config(contents)
     except Exception as error:  # each field is checked in its own way
         raise UserError(f"model {checkpoint.name}: config.json cannot be understood: {one_line(error)}") from error
-    layers = config.num_hidden_layers
-    if not isinstance(layers, int) or layers < 1:
-        raise UserError(f"model {checkpoint.name}: config.json says num_hidden_layers {layers!r}; at least 1 is needed")
+    for key in ("num_hidden_layers", "num_attention_heads"):
+        number = getattr(config, key)
+        if not isinstance(number, int) or number < 1:
+            raise UserError(f"model {checkpoint.name}: config.json says {key} {number!r}; at least 1 is needed")
     if checkpoint.tokens > config.vocab_size:
         raise UserError(
             f"model {checkpoint.name}: tokenizer.json has token ids up to {checkpoint.tokens - 1}, but "

@@ -114,6 +114,7 @@ def locate(name: str, revision: str | None = None) -> Checkpoint:
         raise UserError(f"model {name}: no tokenizer.json in {directory}; save its fast tokenizer there")
     tokens = _token_count(_read_json(directory / "tokenizer.json", name))
     checkpoint = Checkpoint(name, directory, commit, config, {}, tokens)
+    value(checkpoint, "tokenizer_config.json", "model_max_length", int, float)
     return replace(checkpoint, tokenizer_config=read_json(checkpoint, "tokenizer_config.json"))
 
 
@@ -140,6 +141,21 @@ def read_json(checkpoint: Checkpoint, file: str) -> dict[str, Any]:
     """
     path = checkpoint.directory / file
     return _read_json(path, checkpoint.name) if path.is_file() else {}
+
+
+def value(checkpoint: Checkpoint, file: str, key: str, *kinds: type) -> Any:
+    """What one of the checkpoint's JSON files says of a key; None where it is absent or null.
+
+    Raises:
+        UserError: the value is of none of the kinds (True is no int), or see `read_json`.
+    """
+    found = read_json(checkpoint, file).get(key)
+    if found is not None and type(found) not in kinds:
+        raise UserError(
+            f"model {checkpoint.name}: {file} says {key} {found!r}, which is not "
+            f"{' or '.join(kind.__name__ for kind in kinds)}; fetch it again"
+        )
+    return found
 
 
 def outline(checkpoint: Checkpoint) -> Tensors:
@@ -272,12 +288,12 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
     try:
         with quiet():
             tokenizer = AutoTokenizer.from_pretrained(checkpoint.directory, trust_remote_code=False)
+        framed = [*tokenizer.backend_tokenizer.encode("").ids, *tokenizer.backend_tokenizer.encode("", "").ids]
     except BaseException as error:  # a damaged file shows in as many ways as there are tokenizers
         if not is_tokenizers(error):
             raise
         raise UserError(f"model {checkpoint.name}: its tokenizer cannot be read: {one_line(error)}") from error
     rows, backend = checkpoint.config.get("vocab_size"), tokenizer.backend_tokenizer
-    framed = backend.encode("", "").ids
     if isinstance(rows, int) and max([*backend.get_vocab(with_added_tokens=False).values(), *framed]) >= rows:
         raise UserError(
             f"model {checkpoint.name}: its tokenizer, as tokenizer_config.json describes it, has more tokens than the "
