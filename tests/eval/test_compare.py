@@ -6,7 +6,6 @@ import csv
 import json
 import random
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,12 +13,7 @@ import pytest
 
 from eval.__main__ import main
 from eval.ranking.comparison import labels, most_changed
-from eval.ranking.moved import moved
-from tests.support import tiny
-from tests.support.eval_output import finish, write_scored
-from tests.support.input_files import candidate, nested_table, write
-from tests.support.input_files import query as listed
-from tests.support.job_run import rerank, rows
+from tests.support.eval_output import compared, finish, write_scored
 from transforms.input.parquet import read_footer
 
 # The place of each query's relevant document, of which RR is the inverse; 0 where the run lacks the query.
@@ -43,13 +37,6 @@ def folder(tmp_path: Path) -> Path:
     write_run(tmp_path / "base", BASE)
     write_run(tmp_path / "better", BETTER)
     return tmp_path
-
-
-def compared(folder: Path, *arguments: str) -> dict[str, Any]:
-    path = folder / "report.json"
-    command = ["compare", *arguments, "--qrels", str(folder / "qrels"), "--measures", "RR@10", "--json", str(path)]
-    assert main(command) == 0
-    return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def test_two_wins_and_a_tie(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -301,79 +288,6 @@ def test_the_most_changed_come_by_size_then_id_and_are_few() -> None:
 )
 def test_labels(locations: list[str], expected: list[str]) -> None:
     assert labels(locations) == expected
-
-
-TEXTS = {"hit": "the answer", "d1": "un\x1b[31msafe <b>words</b>", "d2": "long " * 500}
-
-
-@pytest.fixture
-def jobs(tmp_path: Path) -> Path:
-    """A real job's output in `out`, and runs in which the documents of its first query stand otherwise."""
-    lists = [listed(name, [candidate(i, text) for i, text in TEXTS.items()], "what & why") for name in ("q1", "q2")]
-    write(tmp_path / "in.parquet", nested_table(lists))
-    assert rerank(tmp_path / "in.parquet", tmp_path / "out", tiny.bert(tmp_path / "model")) == 0
-    (tmp_path / "qrels").write_text("q1 0 hit 2\nq1 0 d2 0\nq2 0 hit 1\n")
-    order = [row["doc_id"] for row in rows(tmp_path / "out") if row["query_id"] == "q1"]
-    lines = [f"q1 Q0 {document} 1 {-rank} t\n" for rank, document in enumerate(["absent", *order])]
-    (tmp_path / "later").write_text("".join(lines))
-    return tmp_path
-
-
-def test_documents_that_moved_are_shown_with_ranks_grade_and_text(
-    jobs: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    report = compared(jobs, str(jobs / "out"), str(jobs / "later"), "--show", "2", "--texts")
-    changed = {entry["query_id"]: entry for entry in report["comparisons"][0]["changed"]}
-    order = [row["doc_id"] for row in rows(jobs / "out") if row["query_id"] == "q1"]
-    grades = {"hit": 2, "d2": 0}
-    expected = [
-        {"doc_id": i, "baseline_rank": rank, "run_rank": rank + 1, "grade": grades.get(i), "text": TEXTS[i]}
-        for rank, i in enumerate(order, start=1)
-    ]
-    assert changed["q1"]["query"] == "what & why"
-    found = changed["q1"]["moved"]
-    assert found[0]["doc_id"] == "hit"  # the relevant one comes first
-    assert found[1] == {"doc_id": "absent", "baseline_rank": None, "run_rank": 1, "grade": None, "text": None}
-    assert sorted(found[:1] + found[2:], key=lambda each: each["baseline_rank"]) == expected
-    assert all(each["run_rank"] is None for each in changed["q2"]["moved"])
-    printed = capsys.readouterr().out
-    place = order.index("hit") + 1
-    assert "q1: what & why\n   out  later  grade  document\n" in printed
-    assert f"\n  {place:>4}  {place + 1:>5}      2  hit: the answer\n" in printed
-    assert "\n  none      1   none  absent: (text unavailable)\n" in printed
-    assert r"d1: un\x1b[31msafe <b>words</b>" in printed
-    assert "\x1b" not in printed
-    assert "d2: " + ("long " * 20) + "...\n" in printed
-
-
-def test_the_page_has_the_same_escaped_and_loads_nothing(jobs: Path) -> None:
-    compared(jobs, str(jobs / "later"), str(jobs / "out"), "--html", str(jobs / "page.html"))
-    page = (jobs / "page.html").read_text(encoding="utf-8")
-    assert r"un\x1b[31msafe &lt;b&gt;words&lt;/b&gt;<small>d1</small>" in page
-    assert "what &amp; why<small>q1: " in page
-    assert "\x1b" not in page
-    assert "(text unavailable)<small>absent</small>" in page
-    assert "<script" not in page
-    assert "default-src 'none'" in page
-
-
-def test_texts_come_from_kept_columns_where_the_input_is_gone(jobs: Path) -> None:
-    source = jobs / "in.parquet"
-    words = [str(jobs / "kept"), str(jobs / "later"), "--texts"]
-    assert rerank(source, jobs / "kept", jobs / "model", "--keep_columns", "query,text") == 0
-    source.unlink()
-    found = compared(jobs, *words)["comparisons"][0]["changed"][0]["moved"]
-    assert {each["doc_id"]: each["text"] for each in found if each["baseline_rank"]} == TEXTS
-    assert main(["compare", str(jobs / "out"), *words[1:], "--qrels", str(jobs / "qrels")]) == 2
-
-
-def test_the_documents_that_moved_most_near_the_top_are_named() -> None:
-    before = [f"d{number}" for number in range(20)]
-    after = [*before[1:], "d0"]
-    found = moved(before, after, {"d19": 1, "d5": 0})
-    assert [each["doc_id"] for each in found] == ["d19", "d0", *(f"d{number}" for number in range(1, 9))]
-    assert found[0] == {"doc_id": "d19", "baseline_rank": 20, "run_rank": 19, "grade": 1}
-    assert moved(before, before, {}) == []
 
 
 MISTAKES: dict[str, tuple[list[str], str]] = {

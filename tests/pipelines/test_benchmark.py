@@ -3,15 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
-import multiprocessing
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -19,7 +11,7 @@ from typing import NoReturn
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from eval.table.cells import Cell, read_cells
+from eval.table.cells import read_cells
 from eval.table.values import read_values
 from pipelines.benchmark import job as benchmark
 from pipelines.benchmark.__main__ import main
@@ -27,19 +19,13 @@ from pipelines.benchmark.candidates import candidates_directory, candidates_requ
 from pipelines.benchmark.entrants import CODE_MODEL, DataSet
 from pipelines.benchmark.options import build_parser
 from pipelines.benchmark.request import BenchmarkRequest
-from pipelines.benchmark.subprocess_job import ApartError, run_apart
 from tests.support import copies, tiny, tiny_encoder
-from tests.support.input_files import candidate, nested_table, query, write
-from tests.support.job_run import parts, write_letters
-from tests.support.stub_endpoint import Hold, RerankServer, unless
+from tests.support.benchmark_cells import RUNNER, cells_of, complain
+from tests.support.job_run import write_letters
 from transforms.base import hub
 from transforms.base.arguments import request_of
-from transforms.base.command import WorkerDiedError
-from transforms.base.errors import UnavailableError, UserError
-from transforms.job.lock import lock
+from transforms.base.errors import UnavailableError
 from transforms.scoring.weights.checkpoints import EMBEDDED
-
-RUNNER = "--runner=FnApiRunner"
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +56,6 @@ def done(material: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
     return output, main(
         arguments(material, output, "--models", f"missing={material}/nowhere", "--price_per_hour", "3.6")
     )
-
-
-def cells_of(output: Path) -> dict[tuple[str, str], Cell]:
-    return {(cell.model, cell.dataset): cell for cell in read_cells(str(output))[0]}
 
 
 def test_a_failing_model_loses_no_other_cell(done: tuple[Path, int], material: Path) -> None:
@@ -200,54 +182,6 @@ def test_a_failure_marks_an_older_cell_of_other_options(
 
 def interrupt(*_: object) -> int:
     raise SystemExit(9)
-
-
-def run_main(words: list[str]) -> None:
-    sys.exit(main(words))
-
-
-def test_a_killed_benchmark_goes_on_within_the_cell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """It is killed while the model, an API, holds the answer for the sixth of eight shards."""
-    lists = [query(f"q{q}", [candidate("d0", f"0.{q}1"), candidate("d1", f"0.{q}2")]) for q in range(8)]
-    write(tmp_path / "in.parquet", nested_table(lists))
-    (tmp_path / "in.qrels").write_text("".join(f"q{q} 0 d0 1\n" for q in range(8)))
-    hold, results = Hold(), tmp_path / "results"
-    with RerankServer(habit=unless(lambda documents: "0.51" in documents, hold)) as server:
-        sets = ["--datasets", f"x={tmp_path}/in.parquet,{tmp_path}/in.qrels"]
-        words = ["--models", f"m={server.address}", *sets, "--output", str(results), "--shard_pairs", "1", RUNNER]
-        process = multiprocessing.get_context("forkserver").Process(target=run_main, args=(words,))
-        process.start()
-        hold.wait_for(1)
-        process.kill()
-        process.join(300)
-        assert process.exitcode == -signal.SIGKILL
-        [job] = results.glob("jobs/x/*")
-        wait_until_unlocked(job)
-        kept = parts(job)
-        assert len(kept) == 5
-        assert not (results / "cells").exists()
-        assert main([*words, "--plan"]) == 0
-        assert capsys.readouterr().out.splitlines()[1].split() == ["m", "x", "begun", "6", "?", "?"]
-
-        hold.let_go()
-        assert main(words) == 0
-    assert kept.items() <= parts(job).items()
-    assert len(parts(job)) == 8
-    cell = cells_of(results)["m", "x"]
-    assert (cell.pairs, cell.measures[0]["input_order"]) == (16, 1.0)
-    assert cell.value == pytest.approx(1 / math.log2(3))
-    assert cell.run["pairs"] == 6, "the last run's alone"
-
-
-def wait_until_unlocked(job: Path) -> None:
-    """Until the cell's own process has seen that the one that started it is gone."""
-    for _ in range(30_000):
-        try:
-            with lock(str(job)):
-                return
-        except UserError:
-            time.sleep(0.01)
-    raise AssertionError("the cell's process outlives the benchmark's")
 
 
 @pytest.mark.parametrize(
@@ -389,82 +323,6 @@ def test_weights_of_the_embedded_model_are_known_wherever_they_lie(material: Pat
     assert request.trained_on == "trained on data of this set, says the model's README"
 
 
-def die(number: int) -> int:
-    os.kill(os.getpid(), number)
-    return 0
-
-
-def complain(kind: object, *_: object) -> int:
-    raise UserError("fix it") if kind == "user" else ZeroDivisionError("a bug")
-
-
-def test_work_apart_gives_back_its_result_or_its_error() -> None:
-    assert run_apart(divmod_first, 7, 2) == 3
-    with pytest.raises(UserError, match="fix it"):
-        run_apart(complain, "user")
-    with pytest.raises(ApartError, match="a bug"):
-        run_apart(complain, "bug")
-    with pytest.raises(ApartError, match="killed, as systems do to one that takes too much memory"):
-        run_apart(die, signal.SIGKILL)
-    with pytest.raises(ApartError, match="ended with exit code -1"):
-        run_apart(die, signal.SIGHUP)
-    with pytest.raises(KeyboardInterrupt):
-        run_apart(die, signal.SIGTERM)
-
-
-def test_work_apart_needs_no_short_temporary_folder(tmp_path: Path) -> None:
-    folder = tmp_path / ("long" * 20)
-    folder.mkdir()
-    work = "import operator as o, pipelines.benchmark.subprocess_job as j; print(j.run_apart(o.floordiv, 7, 2))"
-    environment = os.environ | {"TMPDIR": str(folder)}
-    ended = subprocess.run([sys.executable, "-c", work], env=environment, capture_output=True, text=True)
-    assert (ended.stdout, ended.stderr) == ("3\n", "")
-
-
-def lose_a_worker(late: Path) -> int:
-    def wait() -> None:
-        time.sleep(300)
-        late.touch()
-
-    threading.Thread(target=wait).start()
-    raise WorkerDiedError("a worker process died")
-
-
-def test_work_apart_that_lost_a_worker_waits_for_no_thread(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"^a worker process died$"):
-        run_apart(lose_a_worker, tmp_path / "late")
-    assert not (tmp_path / "late").exists()
-
-
-def wait_for_ever(begun: Path) -> int:
-    begun.touch()
-    while True:
-        time.sleep(1)
-
-
-def test_ctrl_c_reaches_work_apart_once_and_ends_it(tmp_path: Path) -> None:
-    begun, ended = tmp_path / "begun", threading.Event()
-
-    def press() -> None:
-        while not begun.exists():
-            if ended.wait(0.01):
-                return
-        os.kill(os.getpid(), signal.SIGINT)
-
-    presser = threading.Thread(target=press)
-    presser.start()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            run_apart(wait_for_ever, begun)
-    finally:
-        ended.set()
-        presser.join()
-
-
-def divmod_first(number: int, divisor: int) -> int:
-    return divmod(number, divisor)[0]
-
-
 def test_candidates_are_made_where_there_are_none(
     material: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -501,43 +359,3 @@ def test_candidates_are_made_where_there_are_none(
     assert again.candidates["retriever"] == "bm25"
     assert again.candidates["provenance"] == cell.candidates["provenance"]
     assert again.departures == {"max_length": 16}
-
-
-def test_sigterm_ends_a_benchmark_with_143_and_the_same_command_continues(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("RERANK_API_KEY", "some-key")
-    lists = [query(f"q{q}", [candidate("d0", f"0.{q}1"), candidate("d1", f"0.{q}2")]) for q in range(3)]
-    write(tmp_path / "in.parquet", nested_table(lists))
-    (tmp_path / "in.qrels").write_text("".join(f"q{q} 0 d0 1\n" for q in range(3)))
-    output, hold = tmp_path / "results", Hold()
-    with RerankServer(habit=hold) as server:
-        data = f"a={tmp_path}/in.parquet,{tmp_path}/in.qrels"
-        words = [
-            "--models",
-            f"api={server.address}",
-            "--datasets",
-            data,
-            "--output",
-            str(output),
-            "--shard_pairs",
-            "1",
-            RUNNER,
-        ]
-        with subprocess.Popen(
-            [sys.executable, "-m", "pipelines.benchmark", *words],
-            env=os.environ | {"TMPDIR": str(tmp_path)},
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as process:
-            hold.wait_for(1)
-            process.send_signal(signal.SIGTERM)
-            assert process.stderr
-            assert any("finishing the shard in hand" in line for line in process.stderr)
-            hold.let_go()
-            errors = process.stderr.read()
-        assert process.returncode == 143
-        assert errors.splitlines()[-1] == "interrupted: the same command continues"
-        assert not [*tmp_path.glob("offline-rerank-*")]
-        assert main(words) == 0
-    assert [*cells_of(output)] == [("api", "a")]

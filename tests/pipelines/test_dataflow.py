@@ -40,7 +40,6 @@ from transforms.base.errors import UserError
 from transforms.input.inputs import inspect
 from transforms.input.plan import plan
 from transforms.rerank import Reading, Rerank, Work
-from transforms.scoring.packed.execution import resolve
 from transforms.scoring.reranker import specify
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -379,34 +378,3 @@ def test_a_submitted_job_is_done_from_bucket_to_bucket(
 
     assert submit(cloud, CPU) == 0, "nothing is left to do"
     assert len(cloud.jobs) == 1
-
-
-def test_image_is_built_with_the_versions_that_are_tested() -> None:
-    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-    pins = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE))
-    assert (
-        f"COPY --from=apache/beam_python3.11_sdk:{pins['apache-beam']} /opt/apache/beam /opt/apache/beam" in dockerfile
-    )
-    cuda = pins["nvidia-cuda-runtime"].rsplit(".", 1)[0].rsplit(".", 1)[0]
-    assert re.search(rf"^FROM nvidia/cuda:{cuda}\.", dockerfile, re.MULTILINE)
-    assert dockerfile.splitlines()[-1] == 'ENTRYPOINT ["/opt/apache/beam/boot"]'
-    copied = {
-        word for line in re.findall(r"^COPY (?!--from)(.*) \S+$", dockerfile, re.MULTILINE) for word in line.split()
-    }
-    assert {"setup.py", "pyproject.toml", "constraints.txt", "README.md", "LICENSE"} <= copied
-    assert {"pipelines", "transforms", "eval"} <= copied
-    assert [name for name in copied if not (ROOT / name).exists()] == []
-
-
-def test_hardware_that_is_not_here_is_taken_as_named() -> None:
-    named = resolve("cuda", "bfloat16", attention="flash_attn_3", elsewhere=True)
-    assert (named.device, named.dtype, named.attention, named.batch_tokens) == (
-        "cuda",
-        "bfloat16",
-        "flash_attn_3",
-        65536,
-    )
-    with pytest.raises(
-        UserError, match="--device cuda of other machines: give --dtype and --attention too, as fit them"
-    ):
-        resolve("cuda", "bfloat16", elsewhere=True)

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from eval.__main__ import main
 from transforms.schema import IN_INPUT_ORDER, RECORD_KEY, REJECTED, SCORED
 
 Row = tuple[str, str, float, int | None]  # query id, document id, score, first-stage rank
@@ -53,3 +54,10 @@ def in_input_order(directory: Path) -> None:
 def _write(path: Path, records: list[dict[str, Any]], schema: pa.Schema) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pylist(records, schema=schema), path)
+
+
+def compared(folder: Path, *arguments: str) -> dict[str, Any]:
+    path = folder / "report.json"
+    command = ["compare", *arguments, "--qrels", str(folder / "qrels"), "--measures", "RR@10", "--json", str(path)]
+    assert main(command) == 0
+    return dict(json.loads(path.read_text(encoding="utf-8")))

@@ -114,3 +114,17 @@ def test_errors(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(UserError) as refused:
         resolve(**arguments)  # type: ignore[arg-type]
     assert str(refused.value) == message
+
+
+def test_hardware_that_is_not_here_is_taken_as_named() -> None:
+    named = resolve("cuda", "bfloat16", attention="flash_attn_3", elsewhere=True)
+    assert (named.device, named.dtype, named.attention, named.batch_tokens) == (
+        "cuda",
+        "bfloat16",
+        "flash_attn_3",
+        65536,
+    )
+    with pytest.raises(
+        UserError, match="--device cuda of other machines: give --dtype and --attention too, as fit them"
+    ):
+        resolve("cuda", "bfloat16", elsewhere=True)
