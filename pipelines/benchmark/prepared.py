@@ -80,5 +80,5 @@ def distinct(option: str, named: list[Any]) -> list[Any]:
     names = [each.name for each in named]
     for name in names:
         if names.count(name) > 1:
-            raise UserError(f"{option}: {name} is there twice; leave one out, or name it otherwise with NAME=...")
+            raise UserError(f"{option}: {name} appears twice; leave one out, or name it otherwise with NAME=...")
     return named

@@ -187,7 +187,7 @@ def interrupt(*_: object) -> int:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (["--models", "classifier"], "--models: classifier is there twice; leave one out, or name it otherwise"),
+        (["--models", "classifier"], "--models: classifier appears twice; leave one out, or name it otherwise"),
         (["--datasets", "x=no.parquet,no.qrels"], "data set x: no judgements no.qrels; check the path"),
         (["--datasets", "x={m}/a.parquet,{m}/a.parquet"], "{m}/a.parquet: line 1: expected 4 fields"),
         (["--datasets", "x={m}/a.parquet,{m}/b.qrels"], "data set x: {m}/b.qrels has no query in common"),

@@ -153,7 +153,7 @@ def _by_name(
     counts = Counter(field.name for field in fields)
     for name in wanted:
         if counts[name] > 1:
-            raise UserError(f"{path}: {what} {name!r} is there twice; leave one")
+            raise UserError(f"{path}: {what} {name!r} appears twice; leave one")
     return {field.name: field.type for field in fields}
 
 

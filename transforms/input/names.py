@@ -49,7 +49,7 @@ def parse_columns(words: Iterable[str], known: Collection[str]) -> dict[str, str
         if not equals or not column:
             raise UserError(f"--columns {word}: give FIELD=COLUMN, such as doc_id=pid")
         if name not in known or name in columns:
-            problem = "is there twice" if name in columns else "is no field"
+            problem = "appears twice" if name in columns else "is no field"
             raise UserError(f"--columns {word}: {name!r} {problem}; fields are {', '.join(known)}")
         columns[name] = column
     return columns

@@ -122,11 +122,11 @@ def test_a_missing_field(tmp_path: Path) -> None:
 def test_a_column_that_is_there_twice(tmp_path: Path) -> None:
     table = flat_table([pair("q", "1")])
     path = write(tmp_path / "a.parquet", table.append_column("text", table["text"]))
-    assert error_of(path) == f"{path}: column 'text' is there twice; leave one"
+    assert error_of(path) == f"{path}: column 'text' appears twice; leave one"
     table = flat_table([pair("q", "1", lang="de")], lang=pa.string())
     path = write(tmp_path / "b.parquet", table.append_column("lang", table["lang"]))
     assert len(inspect([path])) == 1
-    assert error_of(path, keep_columns=("lang",)) == f"{path}: column 'lang' is there twice; leave one"
+    assert error_of(path, keep_columns=("lang",)) == f"{path}: column 'lang' appears twice; leave one"
 
 
 WRONG_TYPES = [

@@ -37,7 +37,7 @@ def read(path: str, names: Names, delimiter: str) -> Iterator[pa.RecordBatch]:
     names.check_kept(columns, path)
     for column in chosen.values():
         if columns.count(column) > 1:
-            raise UserError(f"{path}: column {column!r} is there twice; leave one")
+            raise UserError(f"{path}: column {column!r} appears twice; leave one")
     types = {column: _NUMBERS.get(name, pa.string()) for name, column in chosen.items()}
     with open_text(path) as stream:
         try:

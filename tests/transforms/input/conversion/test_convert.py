@@ -164,7 +164,7 @@ HEADER = b"qid,query,pid,text,score\n"
         ("d.jsonl", b'{"_id": "1", "text": "t"}', (), f"query_id=COLUMN, {CANDIDATES} --queries FILE`"),
         ("a.csv", HEADER + b"1,q,d,t\n", (), "Row #2: Expected 5 columns, got 4: 1,q,d,t); fix the line"),
         ("a.csv", HEADER + b"1,q,d,t,x\n", (), "Row #2: CSV conversion error to double: invalid value 'x'); fix the"),
-        ("a.csv", b"qid,query,pid,text,text\n", (), "a.csv: column 'text' is there twice; leave one"),
+        ("a.csv", b"qid,query,pid,text,text\n", (), "a.csv: column 'text' appears twice; leave one"),
         ("a.csv", HEADER, ("title=head",), "no column 'head' (--columns); it has qid, query, pid, text, score"),
         ("a.jsonl", b"", (), "a.jsonl: no line in it; give one object a line"),
         ("a.jsonl", b'{"qid": [1], "query": "q", "pid": 1, "text": "t"}', (), "line 1: qid is '[1]', not text; fix"),
@@ -193,7 +193,7 @@ def test_a_column_to_keep_that_is_not_there_is_one_line(name: str, tmp_path: Pat
     [
         (["doc_id"], "--columns doc_id: give FIELD=COLUMN, such as doc_id=pid"),
         (["docid=pid"], "--columns docid=pid: 'docid' is no field; fields are query_id, query, doc_id, text, title, "),
-        (["text=a", "text=b"], "--columns text=b: 'text' is there twice; fields are "),
+        (["text=a", "text=b"], "--columns text=b: 'text' appears twice; fields are "),
     ],
 )
 def test_columns_that_cannot_be_are_one_line(words: list[str], said: str) -> None:
