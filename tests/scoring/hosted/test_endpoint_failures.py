@@ -220,6 +220,14 @@ def test_each_pair_of_a_repeated_text_is_rejected(serve: Callable[..., RerankSer
     }
 
 
+def test_a_text_with_half_a_character_is_rejected_and_not_sent(serve: Callable[..., RerankServer]) -> None:
+    server = serve()
+    scores = score(server, "1", "a\ud800", "0.5")
+    assert [scores.score[0], scores.score[2]] == [1.0, 0.5]
+    detail = "not sent: half a character in the text, which JSON in UTF-8 cannot hold"
+    assert scores.failures == {1: Failure("endpoint_error", detail)}
+
+
 def test_too_many_documents_for_a_request_are_sent_in_parts(serve: Callable[..., RerankServer]) -> None:
     server = serve(habit=unless(lambda documents: len(documents) > 2, status(413, "batch size > 2")))
     assert score(server, "0", "0.25", "0.5", "1").score.tolist() == [0.0, 0.25, 0.5, 1.0]

@@ -94,7 +94,10 @@ def test_a_redirect_is_not_followed(serve: Callable[..., RerankServer], monkeypa
     ("address", "message"),
     [
         ("https://", "--model: this address has no host; give one like https://HOST/v1/rerank"),
-        ("https://[::1/v1", "--model: this address is not valid; give one like https://HOST/v1/rerank"),
+        *[
+            (address, "--model: this address is not valid; give one like https://HOST/v1/rerank")
+            for address in ("https://[::1/v1", "https://host.example:65536/", f"https://{64 * 'a'}.example/")
+        ],
         (
             f"https://me:{KEY}@host.example/v1/rerank",
             "--model: a user or password in the address of host.example; give the key in RERANK_API_KEY",

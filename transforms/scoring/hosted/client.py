@@ -110,6 +110,8 @@ class Client:
                     f"endpoint {self._url} cannot be reached ({reason}); check the address and that it is running"
                 ) from None
             raise FaultError(f"no connection: {reason}") from None
+        except UnicodeEncodeError:
+            raise RefusalError("not sent: half a character in the text, which JSON in UTF-8 cannot hold") from None
         except httpx.ReadTimeout:
             raise FaultError(f"no answer in {self._timeout:g} s") from None
         except httpx.RequestError as error:

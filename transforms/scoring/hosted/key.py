@@ -28,8 +28,12 @@ def check_address(url: str) -> None:
     """
     try:
         parts = httpx.URL(url)
-    except httpx.InvalidURL:
-        raise UserError("--model: this address is not valid; give one like https://HOST/v1/rerank") from None
+        parts.host.encode("idna")  # no part is too long
+        valid = (parts.port or 0) < 1 << 16
+    except (httpx.InvalidURL, UnicodeError):
+        valid = False
+    if not valid:
+        raise UserError("--model: this address is not valid; give one like https://HOST/v1/rerank")
     if not parts.host:
         raise UserError("--model: this address has no host; give one like https://HOST/v1/rerank")
     if parts.userinfo:
