@@ -20,7 +20,7 @@ from tests.support.tiny_listwise import WIDTH, embeddings, prompt, scores
 from tests.support.vendor import loader
 from transforms.base.errors import UserError
 from transforms.scoring import RankingTask
-from transforms.scoring.families.listwise import Settings, groups_of, merge
+from transforms.scoring.families.listwise import Context, Prepared, Settings, groups_of, merge
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.packing import Packed, pack
 from transforms.scoring.results import Failure, Scores
@@ -49,6 +49,18 @@ def test_groups(lengths: list[int], room: int, longest: int, size: int, expected
 def test_one_group_is_scored_by_its_own_query() -> None:
     rows = np.array([[3, 4], [4, -3], [-6, -8], [30, 40]], dtype=np.float32)
     assert merge([rows]) == pytest.approx([1, 0, -1], abs=1e-12)
+
+
+def test_the_number_of_a_group_never_wraps(folder: Path) -> None:
+    pairs = 40_000
+    ledger = np.zeros((pairs, 5), dtype=np.int32)
+    ledger[:, 3] = np.arange(pairs)
+    contexts = [Context(0, [pair], ["d"], []) for pair in range(pairs)]
+    prepared = Prepared(ledger, contexts=contexts)
+    family = load(folder).family
+    scores = family.finish(prepared, [np.ones((2, 2), dtype=np.float32)] * pairs)
+    assert scores.group is not None
+    assert scores.group[[0, 32766, 32767, 32768, pairs - 1]].tolist() == [0, 32766, 32767, 32767, 32767]
 
 
 def test_groups_are_scored_by_the_weighted_mean_of_their_queries() -> None:

@@ -39,6 +39,7 @@ QWEN_WORDS = (
 )
 KINDS = ("qwen3",)  # `model_type` in config.json
 PROJECTOR = ("projector.0.weight", "projector.2.weight")
+LAST_GROUP = np.iinfo(np.int16).max  # that the ledger's column can name; it stands for all from there on
 
 
 @dataclass(frozen=True)
@@ -305,7 +306,7 @@ class Listwise:
             tokens=tokens,
             truncated_tokens=truncated,
             query_truncated_tokens=query_truncated,
-            group=group_numbers.astype(np.int16),
+            group=np.minimum(group_numbers, LAST_GROUP).astype(np.int16),
             position=positions.astype(np.int16),
             failures=failures,
         )
@@ -342,7 +343,7 @@ def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
         ("max_length", 16, positions),
         ("max_doc_length", 1, settings.max_length),
         ("max_query_length", 1, settings.max_length),
-        ("group_size", 1, np.iinfo(np.int16).max),
+        ("group_size", 1, LAST_GROUP),
     ):
         value = getattr(settings, option)
         if not lowest <= value <= highest:
