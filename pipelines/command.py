@@ -15,6 +15,7 @@ COMMANDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "candidates": ("pipelines.candidates", ()),
     "benchmark": ("pipelines.benchmark", ()),
     "score": ("pipelines.score", ()),
+    "serve": ("pipelines.serve", ()),
     "compare": ("eval", ("compare",)),
     "export": ("eval", ("export",)),
     "measure": ("eval", ("measure",)),

@@ -9,10 +9,11 @@ import argparse
 from pathlib import Path
 
 from eval.__main__ import parser as eval_parser
-from pipelines.benchmark.options import build_parser as benchmark_parser
-from pipelines.candidates.options import build_parser as candidates_parser
-from pipelines.rerank.options import build_parser as rerank_parser
-from pipelines.score.options import build_parser as score_parser
+from pipelines.benchmark import options as benchmark
+from pipelines.candidates import options as candidates
+from pipelines.rerank import options as rerank
+from pipelines.score import options as score
+from pipelines.serve import options as serve
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "options.md"
 HEAD = """# Options
@@ -27,7 +28,8 @@ TABLE = "| option | values | default | meaning |\n|---|---|---|---|\n"
 def commands() -> list[argparse.ArgumentParser]:
     """The parsers of all commands."""
     [evaluation] = [action for action in eval_parser()._actions if isinstance(action, argparse._SubParsersAction)]
-    return [rerank_parser(), candidates_parser(), benchmark_parser(), score_parser(), *evaluation.choices.values()]
+    ours = [command.build_parser() for command in (rerank, candidates, benchmark, score, serve)]
+    return [*ours, *evaluation.choices.values()]
 
 
 def page() -> str:

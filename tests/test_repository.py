@@ -48,6 +48,7 @@ def test_page_of_options_has_every_option_of_every_command() -> None:
         "python -m pipelines.candidates",
         "python -m pipelines.benchmark",
         "python -m pipelines.score",
+        "python -m pipelines.serve",
         *(
             f"python -m eval {name}"
             for name in ("compare", "export", "measure", "order", "table", "throughput", "verify", "verify-output")

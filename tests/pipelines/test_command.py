@@ -21,7 +21,7 @@ def offline_rerank(folder: Path, *words: str) -> subprocess.CompletedProcess[str
 
 
 def test_every_command_has_its_name() -> None:
-    assert set(COMMANDS) == {"rerank", "candidates", "benchmark", "score", *EVALUATIONS}
+    assert set(COMMANDS) == {"rerank", "candidates", "benchmark", "score", "serve", *EVALUATIONS}
     [script] = entry_points(group="console_scripts", name="offline-rerank")
     assert script.value == "pipelines.command:main"
 

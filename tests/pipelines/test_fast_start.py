@@ -32,7 +32,7 @@ print("exit code", code, [name for name in large if name in sys.modules])
 RERANK = ["--input=in", "--output=out", "--model=small-cross-encoder"]
 CANDIDATES = ["--dataset=beir/scifact", "--output=out"]
 BENCHMARK = ["--models=small-cross-encoder", "--datasets=beir/scifact", "--output=out"]
-MODULES = ("pipelines.rerank", "pipelines.candidates", "pipelines.benchmark", "pipelines.score", "eval")
+MODULES = (*(f"pipelines.{name}" for name in ("rerank", "candidates", "benchmark", "score", "serve")), "eval")
 ERRORS = {
     "pipelines.rerank": (
         [*RERANK, "--max_lenght=8"],
@@ -46,6 +46,7 @@ ERRORS = {
         "--modles=x: neither this command nor Beam has",
     ),
     "pipelines.score": (["--model=x", "--top_k=no"], "argument --top_k: 'no' is not a positive whole number; see"),
+    "pipelines.serve": (["--model=x", "--port=70000"], "argument --port: '70000' is not a port: give 0 to 65535; see"),
     "eval": (["measur"], "argument COMMAND: invalid choice: 'measur'"),
 }
 

@@ -37,6 +37,13 @@ def number(text: str) -> float:
     return value
 
 
+def port(text: str) -> int:
+    """The number of a port; 0 for any."""
+    if not text.isdecimal() or int(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: give 0 to 65535")
+    return int(text)
+
+
 def share(text: str) -> float:
     """A number from 0 to 1."""
     value = _number(text)

@@ -78,3 +78,18 @@ def concatenate(parts: Sequence[Scores]) -> Scores:
             whole.seconds[stage] = whole.seconds.get(stage, 0.0) + seconds
         start += len(part.score)
     return whole
+
+
+def split(scores: Scores, sizes: Sequence[int]) -> list[Scores]:
+    """The scores of parts that have so many pairs; counts and seconds stay with the whole."""
+    parts, start = [], 0
+    for size in sizes:
+        places = range(start, start + size)
+        columns = {name: getattr(scores, name) for name in ARRAYS}
+        arrays: dict[str, Any] = {
+            name: None if array is None else array[start : start + size] for name, array in columns.items()
+        }
+        failures = {pair - start: failure for pair, failure in scores.failures.items() if pair in places}
+        parts.append(Scores(**arrays, failures=failures))
+        start += size
+    return parts

@@ -103,7 +103,7 @@ class Scorer(ABC):
         """
         if top_k is not None and top_k < 0:
             raise UserError(f"top_k: {top_k}; give how many documents you want, or None for all")
-        task = self._checked(RankingTask(query, documents, instruction))  # type: ignore[arg-type]
+        task = self.checked(query, documents, instruction)
         scores = self.score_tasks([task])
         unseen = None if scores.truncated_tokens is None else scores.truncated_tokens.tolist()
         order = np.argsort(-scores.score, kind="stable")[:top_k]  # NaN comes last
@@ -118,7 +118,7 @@ class Scorer(ABC):
 
     def score_lists(self, lists: Sequence[tuple[str, Sequence[Document]] | RankingTask]) -> list[list[float]]:
         """Scores of each list's documents in input order, packed across the lists; see `rank` for the errors."""
-        tasks = [self._checked(RankingTask(*task)) for task in lists]
+        tasks = [self.checked(*task) for task in lists]
         ends = np.cumsum([len(task.documents) for task in tasks])
         return [part.tolist() for part in np.split(self.score_tasks(tasks).score, ends[:-1])] if tasks else []
 
@@ -156,16 +156,17 @@ class Scorer(ABC):
         )
         return scored
 
-    def _checked(self, task: RankingTask) -> RankingTask:
-        """The task with each document as one text; see `rank` for the errors."""
-        query, documents, instruction = task
+    def checked(self, query: Any, documents: Any, instruction: Any = None) -> RankingTask:
+        """What somebody gave as a task, each document as one text; see `rank` for the errors."""
         if isinstance(documents, (str, Mapping)) or not isinstance(documents, Sequence):
             raise UserError(f"documents: a {type(documents).__name__}; give a list of texts, also for one document")
         if not isinstance(instruction, (str, type(None))):
             raise UserError(f"instruction: a {type(instruction).__name__}; give a text")
         if not isinstance(query, str):
             raise UserError(f"query: a {type(query).__name__}; give a text")
-        return RankingTask(query, [_text_of(document, place) for place, document in enumerate(documents)], instruction)
+        task = RankingTask(query, [_text_of(document, place) for place, document in enumerate(documents)], instruction)
+        self.check_instructions([task])
+        return task
 
 
 def _text_of(document: Document, place: int) -> str:
