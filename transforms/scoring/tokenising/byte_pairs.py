@@ -17,6 +17,7 @@ from transforms.base.versions import version
 from transforms.scoring.packed.packing import Ids
 from transforms.scoring.packed.threads import tokenising_threads
 from transforms.scoring.tokenising.added import alternatives
+from transforms.scoring.tokenising.long_texts import BEFORE_BLANKS_AND_STOPS, LONGEST
 from transforms.scoring.weights.checkpoints import is_tokenizers
 
 _TIKTOKEN: Any = import_module("tiktoken") if find_spec("tiktoken") else None  # it saves time and nothing else
@@ -30,8 +31,6 @@ _PATTERN, _PATTERN_FOR_SINGLE_BLANKS = _WORDS + r"\s+(?!\S)|\s+", _WORDS + r"\s+
 _NORMALIZER = {"type": "NFC"}
 _SPLIT = {"type": "Split", "pattern": {"Regex": _PATTERN}, "behavior": "Isolated", "invert": False}
 _BYTES = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False}
-# On a blank repeated so often tiktoken 0.14's look-ahead ends in a panic, at ten times this.
-_LONGEST = 100_000  # characters
 # Of what Python does not print: what is common in texts, and has long been assigned.
 _COMMON = re.compile("[\t\n\r\xa0\xad\u2000-\u200f\u2028-\u202f\u2060\u3000\ufeff]")
 _SHARE = 64  # texts that are worth a thread's while
@@ -42,7 +41,10 @@ class BytePairs:
 
     Attributes:
         name: of what makes the ids, with its version.
+        cuts: see `tokeniser.Engine`: a word of Qwen's ends with its letters, or is a digit.
     """
+
+    cuts = BEFORE_BLANKS_AND_STOPS
 
     def __init__(
         self, backend: Any, ranks: Mapping[bytes, int], added: Mapping[str, int], has_added: re.Pattern[str]
@@ -70,7 +72,7 @@ class BytePairs:
         return [self._encode(text) for text in texts]
 
     def _encode(self, text: str) -> Ids | None:
-        if len(text) > _LONGEST:
+        if len(text) > LONGEST:  # on a blank repeated ten times as often tiktoken 0.14's look-ahead ends in a panic
             return None
         # Printable: no blank but the space, nothing unassigned, of which two libraries may think differently.
         printable = text.isprintable()
@@ -115,6 +117,7 @@ def byte_pairs(description: Mapping[str, Any], backend: Any) -> BytePairs | None
         and steps[0] == _SPLIT
         and {key: value for key, value in steps[1].items() if key != "trim_offsets"} == _BYTES
         and not any(longer.startswith(shorter) for shorter, longer in pairwise(sorted(added)))
+        and not any(map(BytePairs.cuts.search, added))
     )
     if not as_known or has_added is None:
         return None

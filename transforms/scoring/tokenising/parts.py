@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -25,6 +26,7 @@ class Cut(Protocol):
     """Where the texts of one kind of tokenizer can be cut."""
 
     mark: str  # what a word begins with, as the model reads it
+    cuts: re.Pattern[str]  # see `tokeniser.Engine`
 
     def words(self, text: str) -> list[str] | None:
         """The normalised text's words; None if it is for the library."""
@@ -41,12 +43,14 @@ class Parts:
 
     Attributes:
         name: of what makes the ids, with its version.
+        cuts: see `tokeniser.Engine`.
     """
 
     name = f"tokenizers {version('tokenizers')}, each part once"
 
     def __init__(self, model: Any, cut: Cut) -> None:
         self._model, self._cut = model, cut
+        self.cuts = cut.cuts
         self._words: dict[str, bytes] = {}
         self._parts: dict[str, bytes] = {}
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Protocol
+
+import numpy as np
 
 from transforms.scoring.packed.packing import Ids
 from transforms.scoring.results import Failure
 from transforms.scoring.tokenising.byte_pairs import byte_pairs
 from transforms.scoring.tokenising.library import Library
+from transforms.scoring.tokenising.long_texts import LONGEST, pieces
 from transforms.scoring.tokenising.unigram import unigram
 from transforms.scoring.tokenising.word_pieces import word_pieces
 
@@ -19,6 +23,7 @@ class Engine(Protocol):
     """Gives the library's ids for the texts that it knows how to do."""
 
     name: str
+    cuts: re.Pattern[str]  # where a text can be cut, so that the ids of the pieces are the text's
 
     def encode(self, texts: Sequence[str]) -> list[Ids | None]:
         """One entry for each text, None where it is for the library."""
@@ -43,9 +48,22 @@ class Tokeniser:
         """One entry for each text; a Failure where the library fails on it."""
         if self._engine is None:
             return self._library.encode(texts)
-        found = self._engine.encode(texts)
+        found = iter(self._encode(self._engine, [text for text in texts if len(text) <= LONGEST]))
+        return [next(found) if len(text) <= LONGEST else self._in_pieces(self._engine, text) for text in texts]
+
+    def _encode(self, engine: Engine, texts: Sequence[str]) -> list[Ids | Failure]:
+        found = engine.encode(texts)
         left = iter(self._library.encode([text for text, ids in zip(texts, found, strict=True) if ids is None]))
         return [next(left) if ids is None else ids for ids in found]
+
+    def _in_pieces(self, engine: Engine, text: str) -> Ids | Failure:
+        read: list[Ids] = []
+        for piece in pieces(text, engine.cuts):
+            (ids,) = self._encode(engine, [piece])
+            if isinstance(ids, Failure):
+                return ids
+            read.append(ids)
+        return np.concatenate(read)
 
 
 @lru_cache(maxsize=2)

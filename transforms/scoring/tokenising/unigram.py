@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms.scoring.tokenising.added import alternatives
+from transforms.scoring.tokenising.long_texts import BEFORE_BLANKS
 from transforms.scoring.tokenising.parts import SPACE, Codes, Parts
 
 _MARK = "\u2581"  # before each word
@@ -36,6 +37,7 @@ class UnigramCut:
     """
 
     mark = _MARK
+    cuts = BEFORE_BLANKS
 
     def __init__(self, normalizer: Any, pieces: list[str], unknown: str, added: re.Pattern[str]) -> None:
         self._normalizer, self._unknown, self._added = normalizer, unknown, added
@@ -91,6 +93,7 @@ def unigram(description: Mapping[str, Any], backend: Any) -> Parts | None:
         and description["pre_tokenizer"] == _PRE_TOKENIZER
         and (description["normalizer"] or {"type": None})["type"] in (None, "Precompiled")
         and added is not None
+        and not any(BEFORE_BLANKS.search(token["content"]) for token in description["added_tokens"])
         and (not backend.normalizer or all(map(_stays(backend.normalizer), map(chr, range(0x20, 0x7F)))))
     )
     if not as_known or added is None:

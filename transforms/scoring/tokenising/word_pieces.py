@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms.scoring.tokenising.added import alternatives
+from transforms.scoring.tokenising.long_texts import BEFORE_BLANKS_AND_STOPS
 from transforms.scoring.tokenising.parts import SPACE, Codes, Parts
 
 _UNSEEN, _INSIDE, _BLANK, _ALONE = range(4)  # what is known of a character: it stands inside words, or between them
@@ -19,6 +20,7 @@ class WordPieceCut:
     """Cuts where BERT's pre-tokenizer does, as asked about each character."""
 
     mark = " "
+    cuts = BEFORE_BLANKS_AND_STOPS
 
     def __init__(self, normalizer: Any, pre_tokenizer: Any, added: re.Pattern[str], lowercase: bool) -> None:
         self._normalizer, self._pre_tokenizer, self._added = normalizer, pre_tokenizer, added
@@ -66,6 +68,7 @@ def word_pieces(description: Mapping[str, Any], backend: Any) -> Parts | None:
         and normalizer.get("type") == "BertNormalizer"
         and normalizer.get("clean_text")
         and description["pre_tokenizer"] == {"type": "BertPreTokenizer"}
+        and not any(BEFORE_BLANKS_AND_STOPS.search(token["content"]) for token in description["added_tokens"])
     )
     if not as_known or added is None:
         return None
