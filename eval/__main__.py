@@ -53,8 +53,19 @@ def parser() -> Parser:
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         text = getdoc(command.declare)
-        command.declare(commands.add_parser(name, help=text, description=text))
+        own = commands.add_parser(name, help=text, description=text)
+        own.set_defaults(parser=own)
+        command.declare(own)
     return root
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The options of a command, whose own --help is named where one of them is unknown."""
+    args, unknown = parser().parse_known_args(argv)
+    if unknown:
+        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    del args.parser
+    return args
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def work() -> int:
         try:
-            args = parser().parse_args(argv)
+            args = parse(argv)
             code: int | None = import_module(COMMANDS[args.command].module).run(args)
         except OSError as problem:
             raise UserError(one_line(problem)) from problem

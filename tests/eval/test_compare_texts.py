@@ -71,7 +71,9 @@ def test_the_page_has_the_same_escaped_and_loads_nothing(jobs: Path) -> None:
 def test_texts_come_from_kept_columns_where_the_input_is_gone(jobs: Path) -> None:
     source = jobs / "in.parquet"
     words = [str(jobs / "kept"), str(jobs / "later"), "--texts"]
-    assert rerank(source, jobs / "kept", jobs / "model", "--keep_columns", "query,text") == 0
+    assert (
+        rerank(source, jobs / "kept", jobs / "model", "--keep_columns", "query,text", "--text_template", "{text}") == 0
+    )
     source.unlink()
     found = compared(jobs, *words)["comparisons"][0]["changed"][0]["moved"]
     assert {each["doc_id"]: each["text"] for each in found if each["baseline_rank"]} == TEXTS
