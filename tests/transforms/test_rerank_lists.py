@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.portability.prism_runner import PrismJobServer
-from apache_beam.testing.test_stream import TestStream
+from apache_beam.testing import test_stream
 from apache_beam.testing.util import assert_that
 from apache_beam.transforms.window import FixedWindows, Sessions, TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
@@ -135,7 +135,7 @@ def test_what_cannot_be_scored_is_rejected_with_the_reason_of_the_job(reranker: 
 @pytest.mark.parametrize("windows", [FixedWindows(10), Sessions(4)])
 def test_lists_of_a_stream_keep_their_windows_and_times(reranker: Reranker, folder: Path, windows: Any) -> None:
     times = {1: 1, 2: 3, 3: 12, 4: 14, 5: 25}
-    stream = TestStream()
+    stream = test_stream.TestStream()
     for number, time in times.items():
         stream = stream.advance_watermark_to(time - 1).add_elements([TimestampedValue(request(number), time)])
     stream = stream.add_elements([TimestampedValue(RankingRequest("bad", None, []), 26)])  # type: ignore[arg-type]

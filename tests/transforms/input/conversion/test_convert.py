@@ -39,12 +39,12 @@ def error_of(folder: Path, name: str, content: bytes, *columns: str, keep: tuple
         ("a.csv", b"query_id,query,doc_id,text\n007,q,1.0,t\n"),
         ("a.csv", b"\xef\xbb\xbfqid,query,pid,passage\r\n007,q,1.0,t\r\n"),
         ("a.csv", b'"QID","Question","DocNo","Text"\n"007","q","1.0","t"\n'),
-        ("a.csv.gz", gzip.compress(b"qid,query,pid,text\n007,q,1.0,t\n")),
+        ("a.csv.gz", gzip.compress(b"qid,query,pid,text\n007,q,1.0,t\n", mtime=0)),
         ("a.csv", b"\n007,1.0,q,t\n"),
         ("a.tsv", b"qid\tquery\tpid\ttext\n007\tq\t1.0\tt\n"),
         ("top1000.tsv", b"007\t1.0\tq\tt\n"),
         ("top1000.dev", b"007\t1.0\tq\tt\r\n"),
-        ("top1000.eval.gz", gzip.compress(b"007\t1.0\tq\tt\n")),
+        ("top1000.eval.gz", gzip.compress(b"007\t1.0\tq\tt\n", mtime=0)),
     ],
 )
 def test_pairs_in_text(name: str, content: bytes, tmp_path: Path) -> None:
