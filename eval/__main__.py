@@ -59,22 +59,15 @@ def parser() -> Parser:
     return root
 
 
-def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The options of a command, whose own --help is named where one of them is unknown."""
-    args, unknown = parser().parse_known_args(argv)
-    if unknown:
-        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    del args.parser
-    return args
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit code: 0 done, the command's own, 1 a file cannot be written, 2 a user's
     mistake, 130 interrupted."""
 
     def work() -> int:
         try:
-            args = parse(argv)
+            args, unknown = parser().parse_known_args(argv)
+            if unknown:
+                args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")  # names the command's own --help
             code: int | None = import_module(COMMANDS[args.command].module).run(args)
         except OSError as problem:
             raise UserError(one_line(problem)) from problem
