@@ -7,12 +7,13 @@ import re
 
 from eval.published.scores import DEPTH
 from pipelines.candidates.request import DENSE_FIELDS
-from pipelines.running.options import MODEL_OPTIONS, RUN_OPTIONS, Parser, add_options
-from transforms.base.arguments import given, names, positive
+from pipelines.running.options import MODEL_OPTIONS, RUN_OPTIONS, Parser, add_options, add_own_files
+from transforms.base.arguments import given, positive
 from transforms.input.names import OF_FILES
 from transforms.retrieval.datasets import DATASETS
 from transforms.schema import PART_PAIRS
 
+OWN_FILES = {"queries": "queries", "corpus": "documents", "qrels": "judgements (optional)"}
 RETRIEVERS = {
     "bm25": "BM25 by bm25s, k1 0.9 and b 0.4, over title and text",
     "dense:MODEL": "exact search with the embeddings of a model of the embedding family",
@@ -70,22 +71,10 @@ def build_parser() -> argparse.ArgumentParser:
     data.add_argument("--list_datasets", action=ListDatasets, nargs=0, help="print the names of all, and exit")
     data.add_argument("--split", type=given, help="of the queries (default: test for BEIR and CoIR, dev for MIRACL)")
     data.add_argument("--data_dir", type=given, metavar="DIR", help="holds copies in the hub's layout, OWNER/NAME/...")
-    for name, what in (("queries", "queries"), ("corpus", "documents"), ("qrels", "judgements (optional)")):
-        data.add_argument(
-            f"--{name}",
-            nargs="+",
-            action="extend",
-            type=given,
-            default=[],
-            metavar="PATH",
-            help=f"instead of --dataset: your own {what}, Parquet, JSON lines, CSV or TSV, plain or .gz",
-        )
-    data.add_argument(
-        "--columns",
-        type=names,
-        default=(),
-        metavar="FIELD=COLUMN,...",
-        help="columns of other names, such as doc_id=key,text=body; fields are " + ", ".join(OF_FILES),
+    add_own_files(
+        data,
+        {name: f"instead of --dataset: your own {what}" for name, what in OWN_FILES.items()},
+        "doc_id=key,text=body; fields are " + ", ".join(OF_FILES),
     )
     data.add_argument(
         "--language",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from pipelines.running.options import RUN_OPTIONS, Parser, add_model_options, add_options
+from pipelines.running.options import RUN_OPTIONS, Parser, add_model_options, add_options, add_own_files
 from transforms.base.arguments import given, names, positive, price, share, speed
 from transforms.input.names import ACCEPTED
 from transforms.schema import REASONS
 
+FILES_OF_RUN = {"corpus": "documents", "queries": "queries"}
 # Of `request.PLAN_FIELDS`.
 PLAN_OPTIONS: dict[str, dict[str, Any]] = {
     "workers": {"type": positive, "metavar": "N", "help": "of a dry run: machines to plan for (default: 1)"},
@@ -46,22 +47,10 @@ def build_parser() -> argparse.ArgumentParser:
         help="instead of --input: what the datasets library opens, hf:OWNER/NAME or a folder, and after commas "
         "config=, split=, revision=",
     )
-    for name, what in (("corpus", "documents"), ("queries", "queries")):
-        ends.add_argument(
-            f"--{name}",
-            nargs="+",
-            action="extend",
-            type=given,
-            default=[],
-            metavar="PATH",
-            help=f"where --input is a TREC run: its {what}, Parquet, JSON lines, CSV or TSV, plain or .gz",
-        )
-    ends.add_argument(
-        "--columns",
-        type=names,
-        default=(),
-        metavar="FIELD=COLUMN,...",
-        help="columns of other names, such as doc_id=pid,text=body; text files may say "
+    add_own_files(
+        ends,
+        {name: f"where --input is a TREC run: its {what}" for name, what in FILES_OF_RUN.items()},
+        "doc_id=pid,text=body; text files may say "
         + "; ".join(f"{name}: {', '.join(others)}" for name, (_, *others) in ACCEPTED.items() if others),
     )
     ends.add_argument(

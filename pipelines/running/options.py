@@ -191,6 +191,33 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_own_files(group: argparse._ArgumentGroup, files: Mapping[str, str], columns: str) -> None:
+    """Add options that name files of the user's own, and what their columns are called.
+
+    Args:
+        group: where they go.
+        files: option -> what stands in its files.
+        columns: an example of `--columns`, and what may stand there.
+    """
+    for name, what in files.items():
+        group.add_argument(
+            f"--{name}",
+            nargs="+",
+            action="extend",
+            type=given,
+            default=[],
+            metavar="PATH",
+            help=f"{what}, Parquet, JSON lines, CSV or TSV, plain or .gz",
+        )
+    group.add_argument(
+        "--columns",
+        type=names,
+        default=(),
+        metavar="FIELD=COLUMN,...",
+        help=f"columns of other names, such as {columns}",
+    )
+
+
 def add_options(group: argparse._ArgumentGroup, described: Mapping[str, Mapping[str, Any]]) -> None:
     """Add options that are kept as data."""
     for name, keywords in described.items():
