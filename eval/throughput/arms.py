@@ -21,7 +21,7 @@ from transforms.base.errors import UserError
 from transforms.layout import REPORT
 from transforms.scoring import RankingTask, Reranker
 from transforms.scoring.families.tokenise import Tokens
-from transforms.scoring.packed.packing import TokenSequence
+from transforms.scoring.packed.sequences import TokenSequence
 from transforms.scoring.weights.checkpoints import quiet
 
 PEER_BATCH = 32  # sentence-transformers' default
@@ -139,8 +139,7 @@ def sentence_transformers(folder: Path, device: str, dtype: torch.dtype) -> Arm 
 
 def sequences_of(reranker: Reranker, tasks: Sequence[RankingTask]) -> list[TokenSequence]:
     """The model's inputs for the tasks, in their order."""
-    sequences: list[TokenSequence] = reranker.family.prepare(tasks, Tokens(reranker.family.tokenizer)).sequences
-    return sequences
+    return list(reranker.family.prepare(tasks, Tokens(reranker.family.tokenizer)).sequences)
 
 
 def _plain(kind: Any, folder: Path, reranker: Reranker, dtype: torch.dtype) -> tuple[Any, torch.device]:

@@ -51,7 +51,7 @@ def measure(request: ThroughputRequest, lists: Sequence[RankingTask], folder: Pa
     torch.set_num_threads(1)
     for name, family in families.items():
         taken[name] = [seconds_of(family, tasks, budget) for _ in range(request.repeats)]
-        read[name] = sum(len(sequence.ids) for sequence in family.prepare(tasks, Tokens(family.tokenizer)).sequences)
+        read[name] = int(family.prepare(tasks, Tokens(family.tokenizer)).sequences.lengths.sum())
     torch.set_num_threads(threads)
     return {
         "pairs": pairs,
@@ -129,7 +129,7 @@ def seconds_of(family: Family, tasks: Sequence[RankingTask], budget: int) -> dic
         batches = run_batches.plan(sequences, budget)
         times.append(time.process_time())
         for batch in batches:
-            pack([sequences[index] for index in batch], CPU)
+            pack(sequences.take(batch), CPU)
         times.append(time.process_time())
         for step, first, last in zip(STEPS[1:], times[:-1], times[1:], strict=True):
             seconds[step] += last - first

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch.nn.functional import linear, scaled_dot_product_attention
 
 from transforms.scoring.packed.attention import EARLIER, EVERYTHING, KERNELS
-from transforms.scoring.packed.packing import Packed, TokenSequence, pack
+from transforms.scoring.packed.packing import Packed, pack
+from transforms.scoring.packed.sequences import TokenSequence, sequences_of
 from transforms.scoring.weights.last_layer import LastPostNorm, LastPreNorm
 
 REPEATS = 7
@@ -132,7 +133,7 @@ def _attention_rate(
     seconds = least(lambda: scaled_dot_product_attention(query, key, value, is_causal=causal), like.device)
     if kernel != "sdpa":
         sequence = TokenSequence(np.zeros(length, np.int32), np.zeros(0, np.int32), length)
-        packed = pack([sequence] * sequences, like.device)
+        packed = pack(sequences_of([sequence] * sequences), like.device)
         query, key, value = (state.flatten(0, 1) for state in states)
         reach = EARLIER if causal else EVERYTHING
         own = least(lambda: KERNELS[kernel].attend(query, key, value, packed, reach, None), like.device)

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from transformers import AutoTokenizer
 
 from tests.support.odd_texts import odd_texts
-from transforms.scoring.packed.packing import Ids
+from transforms.scoring.packed.ragged import Ids
 from transforms.scoring.results import Failure
 from transforms.scoring.tokenising.library import Library
 from transforms.scoring.tokenising.tokeniser import Tokeniser

@@ -14,14 +14,16 @@ import numpy as np
 import torch
 
 from transforms.scoring.packed.attention import EARLIER, EVERYTHING, Reach, sdpa
-from transforms.scoring.packed.packing import TokenSequence, pack
+from transforms.scoring.packed.packing import pack
+from transforms.scoring.packed.sequences import TokenSequence, sequences_of
 
 TOKENS, HEADS, SIZE, ROUNDS = 8192, 12, 64, 5
 
 
 def seconds(states: tuple[torch.Tensor, ...], reach: Reach) -> float:
     """Of one layer's attention."""
-    packed = pack([TokenSequence(np.zeros(TOKENS, np.int32), np.zeros(1, np.int32), TOKENS)], torch.device("cpu"))
+    sequence = TokenSequence(np.zeros(TOKENS, np.int32), np.zeros(1, np.int32), TOKENS)
+    packed = pack(sequences_of([sequence]), torch.device("cpu"))
     query, key, value = states
     start = perf_counter()
     sdpa(query, key, value, packed, reach, None)

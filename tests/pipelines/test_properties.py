@@ -43,7 +43,8 @@ from transforms.output import report
 from transforms.output.commit import Stamp, rank, results
 from transforms.output.parts import committed
 from transforms.rerank import CommitShard, Reading, ReadShards
-from transforms.scoring.packed.packing import ATTENDED, NO_PREFIX, Prefix, TokenSequence, pack, plan_batches
+from transforms.scoring.packed.packing import ATTENDED, pack, plan_batches
+from transforms.scoring.packed.sequences import NO_PREFIX, Prefix, TokenSequence, sequences_of
 from transforms.scoring.reranker import Specification, specify
 from transforms.scoring.results import RankingTask
 from transforms.scoring.scorer import Scorer
@@ -207,7 +208,8 @@ def sequences(draw: st.DrawFn) -> list[TokenSequence]:
 def test_the_packer(given_sequences: list[TokenSequence], budget: int) -> None:
     """Each sequence is in one batch, no batch is beyond the budget, and each sequence can be read from its batch."""
     lengths = [len(sequence.ids) for sequence in given_sequences]
-    batches = plan_batches(lengths, budget, [sequence.prefix for sequence in given_sequences])
+    whole = sequences_of(given_sequences)
+    batches = plan_batches(whole.lengths, budget, whole.groups, whole.prefixes)
     assert sorted(chain.from_iterable(batch.tolist() for batch in batches)) == list(range(len(lengths)))
     for batch in batches:
         members = [given_sequences[index] for index in batch]
@@ -215,7 +217,7 @@ def test_the_packer(given_sequences: list[TokenSequence], budget: int) -> None:
         own = sum(len(member.ids) - member.prefix.tokens for member in members) + sum(p.tokens for p in prefixes)
         assert len(batch) == 1 or own <= budget
         assert len(batch) == 1 or sum(len(member.ids) for member in members) <= ATTENDED * budget
-        packed = pack(members, torch.device("cpu"))
+        packed = pack(whole.take(batch), torch.device("cpu"))
         assert len(packed.ids) == own
         sources = torch.arange(own) if packed.shared is None else packed.shared.sources
         offsets = packed.offsets.tolist()

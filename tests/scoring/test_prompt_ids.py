@@ -16,7 +16,7 @@ import pytest
 
 from tests.support import tiny
 from transforms.scoring import RankingTask, Reranker, catalogue
-from transforms.scoring.families.embedding import SIDES, Embedder, Input, prompt_of
+from transforms.scoring.families.embedding import SIDES, Embedder, prompt_of
 from transforms.scoring.families.sentence_transformers_config import Layout
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.weights import checkpoints
@@ -166,7 +166,7 @@ def test_token_ids_of_jina_embeddings_v3(golden: Callable[[str], Path]) -> None:
     query, document = (prompt_of(side, settings, Layout(), "m") for side in SIDES)
     settings = replace(settings, query_prompt=query, document_prompt=document)
     tokenizer = checkpoints.load_tokenizer(checkpoints.locate(str(golden("bge-reranker-v2-m3"))))
-    pair = [("query", QUERY), ("document", DOCUMENT)]
-    inputs = Embedder(settings, tokenizer, ()).inputs(pair, Tokens(tokenizer))  # type: ignore[arg-type]
-    found = [" ".join(map(str, read.sequence.ids)) for read in inputs if isinstance(read, Input)]
+    pair = list(zip(SIDES, (QUERY, DOCUMENT), strict=True))
+    inputs = Embedder(settings, tokenizer, ()).inputs(pair, Tokens(tokenizer))
+    found = [" ".join(map(str, sequence.ids)) for sequence in inputs.sequences]
     assert tuple(found) == EMBEDDINGS_V3

@@ -26,8 +26,9 @@ from transforms.scoring.hosted import endpoint
 from transforms.scoring.model import Model
 from transforms.scoring.packed import best_batch, execution, run_batches
 from transforms.scoring.packed.execution import Execution, Placement
-from transforms.scoring.packed.packing import Packed, TokenSequence, pack
+from transforms.scoring.packed.packing import Packed, pack
 from transforms.scoring.packed.run_batches import Rows
+from transforms.scoring.packed.sequences import Sequences
 from transforms.scoring.results import Failure, RankingTask, Scores, concatenate
 from transforms.scoring.scorer import Scorer, ScorerSpecification, no_progress
 from transforms.scoring.tokenising.tokeniser import tokeniser_of
@@ -42,7 +43,7 @@ CHUNK_PAIRS = 4096
 class HasSequences(Protocol):
     """What `prepare` returns: the model's inputs, and whatever the family needs to finish."""
 
-    sequences: list[TokenSequence]
+    sequences: Sequences
 
 
 class Tokenised(NamedTuple):
@@ -251,9 +252,9 @@ class Reranker(Scorer):
 
     def batches(self, tasks: Sequence[RankingTask]) -> list[Packed]:
         """What the model is given for the tasks, tokenised together: its forward passes in turn, not filled up."""
-        sequences: list[TokenSequence] = self.family.prepare(tasks, Tokens(self.family.tokenizer)).sequences
+        sequences: Sequences = self.family.prepare(tasks, Tokens(self.family.tokenizer)).sequences
         batches = run_batches.plan(sequences, self.specification.execution.batch_tokens)
-        return [pack([sequences[index] for index in batch], self.device) for batch in batches]
+        return [pack(sequences.take(batch), self.device) for batch in batches]
 
     def score_tasks(self, tasks: Sequence[RankingTask], progress: Callable[[float, int], None] = no_progress) -> Scores:
         """Scores of all pairs with the ledger of what was cut and what failed.

@@ -17,13 +17,12 @@ import numpy as np
 from transforms.base.errors import UserError
 from transforms.scoring.ahead import one_ahead
 from transforms.scoring.families import embedding
-from transforms.scoring.families.embedding import Input, Side
+from transforms.scoring.families.embedding import Inputs, Side
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.hosted.endpoint import is_address
 from transforms.scoring.packed import execution, run_batches
 from transforms.scoring.packed.run_batches import Rows
 from transforms.scoring.reranker import Specification, specify_model
-from transforms.scoring.results import Failure
 from transforms.scoring.scorer import ScorerSpecification
 
 CHUNK_TEXTS = 4096  # tokenised and planned together
@@ -70,26 +69,25 @@ class Encoder:
         distinct = list(places)
         embedded = np.full((len(distinct), self.specification.settings.size), np.nan, dtype=np.float32)
         start = 0
-        for inputs in self._tokenised(distinct, side):
-            read = [place for place, one in enumerate(inputs, start=start) if not isinstance(one, Failure)]
+        for texts_read, inputs in self._tokenised(distinct, side):
             rows = run_batches.run(
-                [one.sequence for one in inputs if not isinstance(one, Failure)],
+                inputs.sequences,
                 self._embedder.forward,
                 budget=self.specification.execution.batch_tokens,
                 device=self._device,
                 counts=Counter(),
             )
-            for place, row in zip(read, rows, strict=True):
+            for text, row in zip(inputs.texts.tolist(), rows, strict=True):
                 if row is not None:
-                    embedded[place] = row[0]
-            start += len(inputs)
+                    embedded[start + text] = row[0]
+            start += texts_read
         return embedded[[places[text] for text in texts]]
 
-    def _tokenised(self, texts: Sequence[str], side: Side) -> Iterator[list[Input | Failure]]:
-        """The model's inputs, some at a time; while those are embedded the next ones are tokenised."""
+    def _tokenised(self, texts: Sequence[str], side: Side) -> Iterator[tuple[int, Inputs]]:
+        """The model's inputs for so many texts at a time; while those are embedded the next ones are tokenised."""
 
-        def tokenise(chunk: Sequence[str]) -> list[Input | Failure]:
-            return list(self._embedder.inputs([(side, text) for text in chunk], Tokens(self._embedder.tokenizer)))
+        def tokenise(chunk: Sequence[str]) -> tuple[int, Inputs]:
+            return len(chunk), self._embedder.inputs([(side, text) for text in chunk], Tokens(self._embedder.tokenizer))
 
         starts = range(0, len(texts), CHUNK_TEXTS)
         return one_ahead(tokenise, (texts[start : start + CHUNK_TEXTS] for start in starts))

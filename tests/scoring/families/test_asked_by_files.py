@@ -21,10 +21,9 @@ from transformers import (
 )
 
 from tests.support import tiny, tiny_causal, tiny_encoder
+from tests.support.readings import readings_of
 from transforms.base.errors import UserError
 from transforms.scoring import Encoder, RankingTask, Reranker
-from transforms.scoring.families.causal import Reading
-from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.families.yes_no import Reader, Settings
 from transforms.scoring.reranker import specify
 from transforms.scoring.weights import checkpoints
@@ -71,8 +70,8 @@ def test_windows_on_both_sides_of_a_language_model_are_refused(tmp_path: Path) -
 def prompts(folder: Path, tasks: list[RankingTask]) -> list[torch.Tensor]:
     """The token ids of each pair's prompt."""
     tokenizer = checkpoints.load_tokenizer(checkpoints.locate(str(folder)))
-    readings = Reader(Settings(max_length=1024), tokenizer)(tasks, Tokens(tokenizer))
-    return [torch.from_numpy(reading.ids)[None].long() for reading in readings if isinstance(reading, Reading)]
+    readings = readings_of(Reader(Settings(max_length=1024), tokenizer), tasks, tokenizer)
+    return [torch.from_numpy(reading.ids)[None].long() for reading in readings]
 
 
 TASKS = [RankingTask("a query", ["a document", "another, longer one", ""]), RankingTask("b", ["c" * 900])]

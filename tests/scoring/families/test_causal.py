@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,18 +15,23 @@ from transformers import PreTrainedTokenizerFast
 from tests.support import tiny_causal
 from transforms.base.errors import UserError
 from transforms.scoring import RankingTask
-from transforms.scoring.families.causal import CausalReranker, Reading, check_bare, check_seam
+from transforms.scoring.families.causal import CausalReranker, Readings, check_bare, check_seam
+from transforms.scoring.families.pairs import Pairs, documents_of
 from transforms.scoring.families.tokenise import Tokens
+from transforms.scoring.packed.ragged import ragged
 from transforms.scoring.results import Failure
 
 BAD = Failure("tokenizer_error", "ValueError: no")
 
 
-def read(tasks: Sequence[RankingTask], tokens: Tokens) -> Iterator[Reading | Failure]:
+def read(tasks: Sequence[RankingTask], tokens: Tokens) -> Readings:
     """A prompt of as many tokens as the document has characters; none for "bad"."""
-    for task in tasks:
-        for document in task.documents:
-            yield BAD if document == "bad" else Reading(np.arange(len(document), dtype=np.int32), 1, 2)
+    documents = list(documents_of(tasks))
+    good = np.array([pair for pair, document in enumerate(documents) if document != "bad"])
+    failures = {pair: BAD for pair, document in enumerate(documents) if document == "bad"}
+    ids = ragged([range(len(documents[pair])) for pair in good])
+    ones = np.ones(len(good), dtype=np.int64)
+    return Readings(ids, Pairs(ids, ids, good, good, len(documents), failures), ones, 2 * ones, 0 * ones)
 
 
 def family() -> CausalReranker:

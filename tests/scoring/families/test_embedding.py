@@ -19,7 +19,8 @@ from transforms.scoring import Encoder, RankingTask, Reranker
 from transforms.scoring.families import embedding
 from transforms.scoring.families.embedding import Settings, prompt_of
 from transforms.scoring.families.sentence_transformers_config import Layout
-from transforms.scoring.packed.packing import Filling, TokenSequence, pack
+from transforms.scoring.packed.packing import Filling, pack
+from transforms.scoring.packed.sequences import TokenSequence, sequences_of
 from transforms.scoring.reranker import specify
 
 DATA = Path(__file__).parents[2] / "data"
@@ -208,9 +209,9 @@ def test_some_of_the_packed_sequences() -> None:
         )
         for start, length, typed, part in ((10, 3, 3, 0), (20, 2, 0, 1), (30, 2, 0, 1), (40, 1, 1, 0))
     ]
-    packed = pack(sequences, torch.device("cpu"), Filling(64, 64))
+    packed = pack(sequences_of(sequences), torch.device("cpu"), Filling(64, 64))
     chosen = embedding.select(packed, packed.parts == 1)
-    expected = pack(sequences[1:3], torch.device("cpu"), Filling(64, 64))
+    expected = pack(sequences_of(sequences[1:3]), torch.device("cpu"), Filling(64, 64))
     for name in ("ids", "offsets", "reads", "types", "parts"):
         assert getattr(chosen, name).tolist() == getattr(expected, name).tolist(), name
         assert getattr(chosen, name).dtype == getattr(expected, name).dtype, name

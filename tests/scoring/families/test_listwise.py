@@ -23,6 +23,7 @@ from transforms.scoring import RankingTask
 from transforms.scoring.families.listwise import Context, Prepared, Settings, groups_of, merge
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.packing import Packed, pack
+from transforms.scoring.packed.sequences import sequences_of
 from transforms.scoring.results import Failure, Scores
 
 # --- Groups and their merging
@@ -56,7 +57,7 @@ def test_the_number_of_a_group_never_wraps(folder: Path) -> None:
     ledger = np.zeros((pairs, 5), dtype=np.int32)
     ledger[:, 3] = np.arange(pairs)
     contexts = [Context(0, [pair], ["d"], []) for pair in range(pairs)]
-    prepared = Prepared(ledger, contexts=contexts)
+    prepared = Prepared(sequences_of([]), contexts, {}, ledger)
     family = load(folder).family
     scores = family.finish(prepared, [np.ones((2, 2), dtype=np.float32)] * pairs)
     assert scores.group is not None

@@ -10,22 +10,19 @@ from safetensors.torch import save_file
 from transformers import Qwen2VLTextConfig, Qwen2VLTextModel
 
 from tests.support import tiny, tiny_causal
+from tests.support.readings import Reading, readings_of
 from tests.support.tiny_causal import text_of
 from tests.support.vendor import largest_difference, loader
 from transforms.base.errors import UserError
 from transforms.scoring import RankingTask, Reranker
-from transforms.scoring.families.causal import Reading
 from transforms.scoring.families.m0 import Reader, Settings
-from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.reranker import specify
 from transforms.scoring.weights import checkpoints
 
 
 def read(settings: Settings, *tasks: RankingTask) -> list[Reading]:
     tokenizer = tiny_causal.tokenizer()
-    readings = list(Reader(settings, tokenizer)(tasks, Tokens(tokenizer)))
-    assert all(isinstance(reading, Reading) for reading in readings)
-    return [reading for reading in readings if isinstance(reading, Reading)]
+    return readings_of(Reader(settings, tokenizer), tasks, tokenizer)
 
 
 def test_prompt_ends_with_the_query_and_the_score_token() -> None:
@@ -75,9 +72,8 @@ def test_scores_are_those_of_the_whole_model(tmp_path: Path) -> None:
     tasks = [RankingTask("a query", ["a document", "another, longer one", ""]), RankingTask("b", ["c" * 250])]
     scores = reranker.score_tasks(tasks)
     tokenizer = checkpoints.load_tokenizer(reranker.specification.checkpoint)
-    readings = [*Reader(Settings(max_length=256, max_query_length=64), tokenizer)(tasks, Tokens(tokenizer))]
+    readings = readings_of(Reader(Settings(max_length=256, max_query_length=64), tokenizer), tasks, tokenizer)
     for reading, score in zip(readings, scores.score, strict=True):
-        assert isinstance(reading, Reading)
         last = model(torch.from_numpy(reading.ids)[None].long()).last_hidden_state[0, -1].detach()
         middle = torch.relu(head["score.0.weight"] @ last + head["score.0.bias"])
         logit = head["score.2.weight"] @ middle + head["score.2.bias"]

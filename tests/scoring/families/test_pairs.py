@@ -15,15 +15,29 @@ from tokenizers.processors import TemplateProcessing
 from tests.support import tiny
 from transforms.base.errors import UserError
 from transforms.scoring.families.pairs import Template, longest_first, template_of, windows
-from transforms.scoring.packed.packing import Ids
+from transforms.scoring.packed.ragged import Ragged, ragged
 from transforms.scoring.weights import checkpoints
 
 BERT = Template(prefix=(2,), middle=(3,), suffix=(3,), typed_middle=1, alone=2)
 XLM_ROBERTA = Template(prefix=(0,), middle=(2, 2), suffix=(2,), typed_middle=None, alone=2)
 
 
-def ids(*values: int) -> Ids:
-    return np.array(values, dtype=np.int32)
+def ids(*values: int) -> Ragged:
+    return ragged([values])
+
+
+def windows_of(tokens: int, size: int, overlap: int) -> tuple[tuple[int, int], ...]:
+    """The ranges of one text's windows, which are the same beside those of another text."""
+    text, first, length = windows(np.array([7, tokens]), np.array([2, size]), overlap)
+    mine = text == 1
+    return tuple(
+        (start, start + count) for start, count in zip(first[mine].tolist(), length[mine].tolist(), strict=True)
+    )
+
+
+def kept_of(first: int, second: int, room: int) -> tuple[int, int]:
+    one, other = longest_first(np.array([first]), np.array([second]), room)
+    return int(one[0]), int(other[0])
 
 
 def tokenizer(pair: str) -> Any:
@@ -61,27 +75,27 @@ def test_template_of_refuses_forms_that_are_not_query_then_document(pair: str) -
 
 
 def test_join_of_a_bert_begins_the_second_segment_after_the_separator() -> None:
-    joined = BERT.join(ids(10, 11), ids(20, 21, 22))
+    [joined] = BERT.join(ids(10, 11), ids(20, 21, 22))
     assert joined.ids.tolist() == [2, 10, 11, 3, 20, 21, 22, 3]
     assert joined.reads.tolist() == [0]
     assert joined.second_segment == 4
 
 
 def test_join_of_an_xlm_roberta_has_one_segment() -> None:
-    joined = XLM_ROBERTA.join(ids(10), ids(20))
+    [joined] = XLM_ROBERTA.join(ids(10), ids(20))
     assert joined.ids.tolist() == [0, 10, 2, 2, 20, 2]
     assert joined.second_segment == 6
 
 
 def test_join_of_empty_texts() -> None:
-    joined = BERT.join(ids(), ids())
+    [joined] = BERT.join(ids(), ids())
     assert joined.ids.tolist() == [2, 3, 3]
     assert joined.second_segment == 2
 
 
 @pytest.mark.parametrize("template", [BERT, XLM_ROBERTA])
 def test_size_counts_the_special_tokens(template: Template) -> None:
-    assert template.size == len(template.join(ids(), ids()).ids)
+    assert [template.size] == template.join(ids(), ids()).lengths.tolist()
 
 
 @pytest.mark.parametrize(
@@ -101,14 +115,14 @@ def test_size_counts_the_special_tokens(template: Template) -> None:
     ],
 )
 def test_windows(tokens: int, size: int, overlap: int, ranges: tuple[tuple[int, int], ...]) -> None:
-    assert windows(tokens, size, overlap) == ranges
+    assert windows_of(tokens, size, overlap) == ranges
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 8, 17])
 @pytest.mark.parametrize("overlap", [0, 1, 3, 80])
 def test_windows_cover_every_token_and_are_full(size: int, overlap: int) -> None:
     for tokens in range(1, 60):
-        ranges = windows(tokens, size, overlap)
+        ranges = windows_of(tokens, size, overlap)
         assert {place for start, end in ranges for place in range(start, end)} == set(range(tokens))
         assert {end - start for start, end in ranges} == {min(tokens, size)}
 
@@ -127,7 +141,7 @@ def test_windows_cover_every_token_and_are_full(size: int, overlap: int) -> None
     ],
 )
 def test_longest_first(first: int, second: int, room: int, kept: tuple[int, int]) -> None:
-    assert longest_first(first, second, room) == kept
+    assert kept_of(first, second, room) == kept
 
 
 def test_longest_first_cuts_as_the_tokenizers_library_does() -> None:
@@ -140,4 +154,4 @@ def test_longest_first_cuts_as_the_tokenizers_library_does() -> None:
             for second in range(13):
                 sides = backend.encode("a " * first, "b " * second).sequence_ids
                 read = (min(first, room), min(second, room)) if shortened else (first, second)
-                assert longest_first(*read, room) == (sides.count(0), sides.count(1)), (first, second, room)
+                assert kept_of(*read, room) == (sides.count(0), sides.count(1)), (first, second, room)

@@ -42,7 +42,7 @@ def test_a_text_is_tokenised_once() -> None:
     tokens.add(["a", "b", "a"])
     first = tokens["a"]
     tokens.add(iter(["a", "a b"]))
-    assert tokens["a"] is first
+    assert np.shares_memory(tokens["a"], first)
     assert ids(tokens, "a b") == [10, 11]
 
 
@@ -98,3 +98,18 @@ def test_texts_are_tokenised_in_lists_of_bounded_size(monkeypatch: pytest.Monkey
         ["", "g"],
     ]
     assert list(tokenise.batches_of([])) == []
+
+
+def test_texts_are_read_together_wherever_they_were_tokenised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokenise, "BATCH_CHARACTERS", 3)
+    tokens = Tokens(tokenizer())
+    tokens.add(["a b", "c"])  # "c" fails
+    tokens.add(["b b a", "b"])
+    found = tokens.read(["b", "c", "a b", "b", "a", ""])
+    rows = [found.ids[row].tolist() for row in range(6)]
+    assert rows == [[11], [], [10, 11], [11], [10], []]
+    assert found.failures == {1: tokens["c"]}
+    again = tokens.read(["b b a", "b b a"])
+    assert [again.ids[row].tolist() for row in range(2)] == [[11, 11, 10]] * 2
+    assert np.shares_memory(again.ids.data, tokens["b b a"])  # of one segment nothing is copied
+    assert len(tokens.read([]).ids) == 0

@@ -5,28 +5,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
 from tests.support import tiny, tiny_causal
+from tests.support.readings import Reading, readings_of
 from tests.support.tiny_causal import text_of
 from tests.support.vendor import largest_difference, loader
 from transforms.base.errors import UserError
 from transforms.scoring import RankingTask, Reranker
 from transforms.scoring.families import yes_no
-from transforms.scoring.families.causal import Reading
-from transforms.scoring.families.tokenise import Tokens
-from transforms.scoring.families.yes_no import Cuts, Reader, Settings, cut
+from transforms.scoring.families.yes_no import Reader, Settings, cut
 from transforms.scoring.reranker import specify
 from transforms.scoring.weights import checkpoints
 
 
 def read(settings: Settings, *tasks: RankingTask, tokenizer: Any = None) -> list[Reading]:
     tokenizer = tokenizer or tiny_causal.tokenizer()
-    readings = list(Reader(settings, tokenizer)(tasks, Tokens(tokenizer)))
-    assert all(isinstance(reading, Reading) for reading in readings)
-    return [reading for reading in readings if isinstance(reading, Reading)]
+    return readings_of(Reader(settings, tokenizer), tasks, tokenizer)
 
 
 def test_prompt_of_qwen3() -> None:
@@ -89,17 +87,19 @@ def test_braces_in_texts_are_text() -> None:
 @pytest.mark.parametrize(
     ("lengths", "room", "longest_query", "cuts"),
     [
-        ((10, 20, 2), 40, 40, Cuts(10, 20, 2)),
-        ((10, 20, 2), 31, 40, Cuts(10, 20, 1)),
-        ((10, 20, 2), 30, 40, Cuts(10, 20, 0)),
-        ((10, 20, 2), 25, 40, Cuts(10, 15, 0)),
-        ((50, 20, 2), 40, 30, Cuts(30, 10, 0)),
-        ((50, 20, 2), 40, 60, Cuts(40, 0, 0)),
-        ((0, 0, 0), 5, 5, Cuts(0, 0, 0)),
+        ((10, 20, 2), 40, 40, (10, 20, 2)),
+        ((10, 20, 2), 31, 40, (10, 20, 1)),
+        ((10, 20, 2), 30, 40, (10, 20, 0)),
+        ((10, 20, 2), 25, 40, (10, 15, 0)),
+        ((50, 20, 2), 40, 30, (30, 10, 0)),
+        ((50, 20, 2), 40, 60, (40, 0, 0)),
+        ((0, 0, 0), 5, 5, (0, 0, 0)),
     ],
 )
-def test_cuts(lengths: tuple[int, int, int], room: int, longest_query: int, cuts: Cuts) -> None:
-    assert cut(*lengths, room, longest_query) == cuts
+def test_cuts(lengths: tuple[int, int, int], room: int, longest_query: int, cuts: tuple[int, int, int]) -> None:
+    query, document, closing = lengths
+    found = cut(np.array([query]), np.array([document]), closing, room, longest_query)
+    assert [column.tolist() for column in found] == [[tokens] for tokens in cuts]
 
 
 def test_ledger_of_a_cut_pair() -> None:
@@ -229,10 +229,11 @@ def test_vendors_token_ids(
     assert cases
     for case in cases:
         settings = Settings(**({"prompt": "mxbai"} | options_of(case)))
-        readings = Reader(settings, tokenizer)([RankingTask(case["query"], case["documents"])], Tokens(tokenizer))
+        task = RankingTask(case["query"], case["documents"])
+        readings = readings_of(Reader(settings, tokenizer), [task], tokenizer)
         rows = case["input_ids"] if isinstance(case["input_ids"][0], list) else [case["input_ids"]]
         masks = case.get("attention_mask") or [[1] * len(row) for row in rows]
         expected = [
             [i for i, kept in zip(row, mask, strict=True) if kept] for row, mask in zip(rows, masks, strict=True)
         ]
-        assert [reading.ids.tolist() for reading in readings if isinstance(reading, Reading)] == expected
+        assert [reading.ids.tolist() for reading in readings] == expected

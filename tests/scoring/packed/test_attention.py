@@ -21,7 +21,8 @@ from transforms.scoring.packed.attention import (
     implementation,
     lack,
 )
-from transforms.scoring.packed.packing import TokenSequence, pack
+from transforms.scoring.packed.packing import pack
+from transforms.scoring.packed.sequences import TokenSequence, sequences_of
 
 CPU = torch.device("cpu")
 LENGTHS = (7, 3, 3, 3, 1, 5, 16, 33)
@@ -47,7 +48,9 @@ def packed_attention(
     sequences = [TokenSequence(np.zeros(length, dtype=np.int32), NONE, length) for length in LENGTHS]
     attend = ALL_ATTENTION_FUNCTIONS[implementation("sdpa")]
     output: torch.Tensor
-    output, weights = attend(Layer(causal), query, key, value, None, packed=pack(sequences, CPU), scaling=scaling)
+    output, weights = attend(
+        Layer(causal), query, key, value, None, packed=pack(sequences_of(sequences), CPU), scaling=scaling
+    )
     assert weights is None
     return output
 
@@ -63,7 +66,7 @@ def test_lengths_are_rounded_so_that_few_sizes_are_met(monkeypatch: pytest.Monke
     monkeypatch.setattr(attention, "scaled_dot_product_attention", record)
     query = torch.zeros(1 + 15 + 16 + 17, 2, 4)
     sequences = [TokenSequence(np.zeros(length, dtype=np.int32), NONE, length) for length in (1, 15, 16, 17)]
-    assert attention.sdpa(query, query, query, pack(sequences, CPU), EVERYTHING, None).shape == (49, 2, 4)
+    assert attention.sdpa(query, query, query, pack(sequences_of(sequences), CPU), EVERYTHING, None).shape == (49, 2, 4)
     assert seen == [(16, 16), (16, 16), (16, 16), (32, 32)]
 
 
@@ -106,7 +109,7 @@ def test_a_window_is_what_a_mask_gives(reach: Reach, key_value_heads: int) -> No
         torch.randn((sum(lengths), heads, 8), generator=generator) for heads in (4, key_value_heads, key_value_heads)
     )
     sequences = [TokenSequence(np.zeros(length, dtype=np.int32), NONE, length) for length in lengths]
-    result = attention.sdpa(query, key, value, pack(sequences, CPU), reach, None)
+    result = attention.sdpa(query, key, value, pack(sequences_of(sequences), CPU), reach, None)
     shared = 4 // key_value_heads
     start = 0
     for length in lengths:
@@ -125,7 +128,9 @@ def test_transformers_window_counts_the_token_itself(causal: bool) -> None:
     query, key, value = states(2, 2)
     sequences = [TokenSequence(np.zeros(length, dtype=np.int32), NONE, length) for length in LENGTHS]
     attend = ALL_ATTENTION_FUNCTIONS[implementation("sdpa")]
-    result, _ = attend(Layer(causal), query, key, value, None, packed=pack(sequences, CPU), sliding_window=5)
+    result, _ = attend(
+        Layer(causal), query, key, value, None, packed=pack(sequences_of(sequences), CPU), sliding_window=5
+    )
     start = sum(LENGTHS[:-1])
     q, k, v = (tensor[0, :, start:] for tensor in (query, key, value))
     distance = torch.arange(33)[:, None] - torch.arange(33)[None]
@@ -136,7 +141,7 @@ def test_transformers_window_counts_the_token_itself(causal: bool) -> None:
 
 def test_a_keyword_that_would_change_the_result_is_refused() -> None:
     query, key, value = states(2, 2)
-    packed = pack([TokenSequence(np.zeros(sum(LENGTHS), dtype=np.int32), NONE, sum(LENGTHS))], CPU)
+    packed = pack(sequences_of([TokenSequence(np.zeros(sum(LENGTHS), dtype=np.int32), NONE, sum(LENGTHS))]), CPU)
     attend = ALL_ATTENTION_FUNCTIONS[implementation("sdpa")]
     attend(Layer(False), query, key, value, None, packed=packed, dropout=0.0, softcap=None)
     with pytest.raises(TypeError, match=r"^packed attention does not do softcap$"):
@@ -215,7 +220,9 @@ def test_every_kernel_gives_what_float32_gives(
     )
     sequences = [TokenSequence(np.zeros(length, dtype=np.int32), NONE, length) for length in lengths]
     reach = EARLIER if causal else EVERYTHING
-    result = KERNELS[name].attend(query, key, value, pack(sequences, torch.device(device)), reach, size**-0.5)
+    result = KERNELS[name].attend(
+        query, key, value, pack(sequences_of(sequences), torch.device(device)), reach, size**-0.5
+    )
     exact = [state.float().transpose(0, 1)[None] for state in (query, key, value)]
     expected = one_by_one(*exact, causal=causal, scaling=size**-0.5, lengths=lengths)[0]
     assert result.dtype == torch.bfloat16
@@ -333,7 +340,7 @@ def test_every_kernel_keeps_to_the_window(name: str, reach: Reach) -> None:
         torch.randn((sum(lengths), 4, 64), generator=generator).bfloat16().to(device) for _ in range(3)
     )
     sequences = [TokenSequence(np.zeros(length, dtype=np.int32), NONE, length) for length in lengths]
-    result = KERNELS[name].attend(query, key, value, pack(sequences, torch.device(device)), reach, None)
+    result = KERNELS[name].attend(query, key, value, pack(sequences_of(sequences), torch.device(device)), reach, None)
     start = 0
     for length in lengths:
         q, k, v = (state[start : start + length].float().cpu().transpose(0, 1) for state in (query, key, value))

@@ -8,19 +8,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.scoring.packed.packing import (
-    Filling,
-    Packed,
-    Prefix,
-    Run,
-    TokenSequence,
-    filled,
-    pack,
-    plan_batches,
-    runs_of,
-)
+from transforms.scoring.packed.packing import Filling, Packed, Run, filled, pack, plan_batches, runs_of
+from transforms.scoring.packed.sequences import NO_PREFIX, Prefix, TokenSequence, sequences_of
 
 CPU = torch.device("cpu")
+
+
+def planned(lengths: list[int], budget: int, prefixes: list[Prefix] | None = None) -> list[list[int]]:
+    groups, tokens = np.array(prefixes or [NO_PREFIX] * len(lengths), dtype=np.int64).reshape(-1, 2).T
+    return [batch.tolist() for batch in plan_batches(np.array(lengths, dtype=np.int64), budget, groups, tokens)]
 
 
 def sequence(ids: list[int], reads: list[int], second_segment: int) -> TokenSequence:
@@ -43,12 +39,12 @@ def sequence(ids: list[int], reads: list[int], second_segment: int) -> TokenSequ
     ],
 )
 def test_plan_batches(lengths: list[int], budget: int, batches: list[list[int]]) -> None:
-    assert [batch.tolist() for batch in plan_batches(lengths, budget)] == batches
+    assert planned(lengths, budget) == batches
 
 
 @given(st.lists(st.integers(1, 50)), st.integers(1, 100))
 def test_plan_batches_takes_each_sequence_once_and_keeps_to_the_budget(lengths: list[int], budget: int) -> None:
-    batches = plan_batches(lengths, budget)
+    batches = planned(lengths, budget)
     assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
     assert all(len(batch) == 1 or sum(lengths[i] for i in batch) <= budget for batch in batches)
     assert all(
@@ -69,7 +65,7 @@ def test_plan_batches_takes_each_sequence_once_and_keeps_to_the_budget(lengths: 
 )
 def test_plan_batches_by_prefix(lengths: list[int], groups: list[int], budget: int, batches: list[list[int]]) -> None:
     prefixes = [Prefix(group, 3) for group in groups]
-    assert [batch.tolist() for batch in plan_batches(lengths, budget, prefixes)] == batches
+    assert planned(lengths, budget, prefixes) == batches
 
 
 @pytest.mark.parametrize(
@@ -89,7 +85,8 @@ def test_runs_of(lengths: list[int], runs: tuple[Run, ...]) -> None:
 
 @pytest.fixture
 def packed() -> Packed:
-    return pack([sequence([11, 12, 13, 14], [0, 3], 2), sequence([21, 22], [1], 2), sequence([31, 32], [0], 1)], CPU)
+    sequences = [sequence([11, 12, 13, 14], [0, 3], 2), sequence([21, 22], [1], 2), sequence([31, 32], [0], 1)]
+    return pack(sequences_of(sequences), CPU)
 
 
 def test_pack_lays_sequences_end_to_end(packed: Packed) -> None:
@@ -111,12 +108,14 @@ def test_pack_marks_second_segments(packed: Packed) -> None:
 def test_pack_keeps_a_common_prefix_once() -> None:
     first, second = Prefix(0, 2), Prefix(1, 1)
     packed = pack(
-        [
-            TokenSequence(np.array([11, 12, 13, 14]), np.array([3]), 4, first),
-            TokenSequence(np.array([11, 12, 15]), np.array([2]), 3, first),
-            TokenSequence(np.array([21, 22]), np.array([1]), 2, second),
-            TokenSequence(np.array([21, 23]), np.array([1]), 2, second),
-        ],
+        sequences_of(
+            [
+                TokenSequence(np.array([11, 12, 13, 14]), np.array([3]), 4, first),
+                TokenSequence(np.array([11, 12, 15]), np.array([2]), 3, first),
+                TokenSequence(np.array([21, 22]), np.array([1]), 2, second),
+                TokenSequence(np.array([21, 23]), np.array([1]), 2, second),
+            ]
+        ),
         CPU,
     )
     assert packed.ids.tolist() == [11, 12, 13, 14, 15, 21, 22, 23]
@@ -146,7 +145,7 @@ def test_filled_adds_sequences_of_one_token_up_to_a_round_number(packed: Packed)
 def test_filled_counts_a_common_prefix_once() -> None:
     prefix = Prefix(0, 2)
     ids = [np.array([11, 12, last]) for last in (13, 14)]
-    full = pack([TokenSequence(one, np.array([2]), 3, prefix) for one in ids], CPU, Filling(1, 64))
+    full = pack(sequences_of([TokenSequence(one, np.array([2]), 3, prefix) for one in ids]), CPU, Filling(1, 64))
     assert (full.padding, full.unread) == (60, 62)
     assert full.ids.tolist() == [11, 12, 13, 14, *[0] * 60]
     assert full.runs == (Run(0, 2, 3), Run(6, 60, 1))
@@ -159,7 +158,7 @@ def test_filled_counts_a_common_prefix_once() -> None:
 def test_pack_of_sequences_without_a_common_prefix(packed: Packed) -> None:
     assert packed.shared is None
     lonely = [TokenSequence(np.array([1, 2]), np.array([1]), 2, Prefix(group, 1)) for group in (0, 1, 0)]
-    assert pack(lonely, CPU).shared is None
+    assert pack(sequences_of(lonely), CPU).shared is None
 
 
 def test_places_count_from_zero_in_each_sequence(packed: Packed) -> None:
@@ -169,4 +168,4 @@ def test_places_count_from_zero_in_each_sequence(packed: Packed) -> None:
 def test_plan_batches_bounds_what_attention_lays_out() -> None:
     prefixes = [Prefix(0, 9)] * 9
     # Each adds a token to the budget of 100, but ten to the 400 that attention may lay out.
-    assert [len(batch) for batch in plan_batches([10] * 90, 100, prefixes * 10)] == [40, 40, 10]
+    assert [len(batch) for batch in planned([10] * 90, 100, prefixes * 10)] == [40, 40, 10]

@@ -7,18 +7,21 @@ import pytest
 import torch
 
 from transforms.scoring.packed import run_batches
-from transforms.scoring.packed.packing import Packed, TokenSequence, pack
+from transforms.scoring.packed.packing import Packed, pack
 from transforms.scoring.packed.run_batches import Forward, Rows, is_out_of_memory, run
+from transforms.scoring.packed.sequences import Sequences, TokenSequence, sequences_of
 
 CPU = torch.device("cpu")
 
 
-def sequences(*lengths: int) -> list[TokenSequence]:
+def sequences(*lengths: int) -> Sequences:
     """Sequence i is its own number repeated, read at its first and last token."""
-    return [
-        TokenSequence(np.full(length, i, dtype=np.int32), np.array([0, length - 1], dtype=np.int32), length)
-        for i, length in enumerate(lengths)
-    ]
+    return sequences_of(
+        [
+            TokenSequence(np.full(length, i, dtype=np.int32), np.array([0, length - 1], dtype=np.int32), length)
+            for i, length in enumerate(lengths)
+        ]
+    )
 
 
 class Echo:

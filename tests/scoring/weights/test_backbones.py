@@ -12,7 +12,8 @@ from tests.support import tiny, tiny_causal
 from transforms.base.errors import UserError
 from transforms.scoring.packed.attention import implementation
 from transforms.scoring.packed.execution import Placement
-from transforms.scoring.packed.packing import NO_PREFIX, Filling, Packed, Prefix, Shared, TokenSequence, filled, pack
+from transforms.scoring.packed.packing import Filling, Packed, Shared, filled, pack
+from transforms.scoring.packed.sequences import NO_PREFIX, Prefix, TokenSequence, sequences_of
 from transforms.scoring.weights import backbones, checkpoints
 
 CPU = torch.device("cpu")
@@ -22,7 +23,7 @@ def packed(*sequences: list[int], everywhere: bool = False) -> Packed:
     """Sequences that are read at their first token, or at all."""
     reads = [np.arange(len(ids) if everywhere else 1, dtype=np.int32) for ids in sequences]
     inputs = [TokenSequence(np.array(ids), read, len(ids)) for ids, read in zip(sequences, reads, strict=True)]
-    return pack(inputs, CPU)
+    return pack(sequences_of(inputs), CPU)
 
 
 def test_roberta_counts_places_from_the_padding_on_and_skips_it() -> None:
@@ -75,10 +76,12 @@ def test_hidden_states_at_the_reads_are_those_of_the_whole_last_layer(
     tensors = checkpoints.read_tensors(checkpoint)
     kinds = tuple(backbones.ARCHITECTURES)
     inputs = pack(
-        [
-            TokenSequence(np.array(ids, dtype=np.int32), np.array(reads, dtype=np.int32), len(ids))
-            for ids, reads in (([1, 2, 3, 4], [1, 3]), ([5, 6], [0]), ([7, 8, 9], [2]))
-        ],
+        sequences_of(
+            [
+                TokenSequence(np.array(ids, dtype=np.int32), np.array(reads, dtype=np.int32), len(ids))
+                for ids, reads in (([1, 2, 3, 4], [1, 3]), ([5, 6], [0]), ([7, 8, 9], [2]))
+            ]
+        ),
         CPU,
     )
     at_reads = backbones.load(checkpoint, kinds, tensors, FLOAT32)(inputs)
@@ -112,7 +115,7 @@ def test_a_pass_asks_for_no_number_that_a_gpu_would_have_to_be_waited_for(tmp_pa
         backbone = backbones.Backbone(backbones.ARCHITECTURES[kind].model(config), kind)
     prefix = Prefix(0, 2) if kind.startswith("qwen") else NO_PREFIX
     sequence = TokenSequence(np.array([5, 6, 7], dtype=np.int32), np.array([0, 2], dtype=np.int32), 3, prefix)
-    here = pack([sequence] * 2, CPU)
+    here = pack(sequences_of([sequence] * 2), CPU)
     tensors: dict[str, Any] = {
         name: part.to("meta") for name, part in vars(here).items() if isinstance(part, torch.Tensor)
     }
@@ -126,7 +129,8 @@ def test_a_common_prefix_changes_no_hidden_state(tmp_path: Path) -> None:
 
     def states(prefix: Prefix) -> torch.Tensor:
         ids = ([1, 2, 3, 4], [1, 2, 5], [1, 2, 6, 7, 8])
-        inputs = pack([TokenSequence(np.array(one), np.array([len(one) - 1]), len(one), prefix) for one in ids], CPU)
+        sequences = [TokenSequence(np.array(one), np.array([len(one) - 1]), len(one), prefix) for one in ids]
+        inputs = pack(sequences_of(sequences), CPU)
         assert len(inputs.ids) == 12 - 2 * prefix.tokens
         return backbone(inputs)
 

@@ -5,7 +5,7 @@ What the prompt is and what is made of the hidden state is each family's own: `y
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from transforms.base.errors import UserError
+from transforms.scoring.families.pairs import Pairs
 from transforms.scoring.families.tokenise import Tokens
-from transforms.scoring.packed.packing import NO_PREFIX, Ids, Packed, Prefix, TokenSequence
+from transforms.scoring.packed.packing import Packed
+from transforms.scoring.packed.ragged import Counts, Ids, Ragged
 from transforms.scoring.packed.run_batches import Rows
+from transforms.scoring.packed.sequences import Sequences, read_once
 from transforms.scoring.results import Failure, RankingTask, Scores
 from transforms.scoring.weights.backbones import Backbone
 
@@ -29,25 +32,33 @@ SHARING_PAYS = 0.1
 EDGES = ("", "a", " a ", "\n", "\na\n", " \n a \n ", ".", "?!\n", "\r\n", "1", "'s", "\t", "　", "é", "<|im_end|>")
 
 
-class Reading(NamedTuple):
-    """One pair as the model reads it."""
+class Readings(NamedTuple):
+    """The pairs of some tasks as the model reads them; N of them can be read.
 
-    ids: Ids
-    truncated: int  # tokens cut of the document's part of the prompt
-    query_truncated: int  # tokens cut of the query's part
-    prefix: int = 0  # tokens before those of the document, the same for all documents of the query
+    Attributes:
+        ids: N prompts.
+        pairs: the texts of the prompts, and which pairs they are of.
+        truncated: tokens cut of the document's part of each prompt, shape [N].
+        query_truncated: tokens cut of the query's part, shape [N].
+        prefixes: tokens before those of the document, the same for all documents of the query, shape [N].
+    """
+
+    ids: Ragged
+    pairs: Pairs
+    truncated: Counts
+    query_truncated: Counts
+    prefixes: Counts
 
 
-# The readings of all pairs of some tasks in order; a Failure where a text cannot be tokenised.
-Read = Callable[[Sequence[RankingTask], Tokens], Iterable[Reading | Failure]]
+Read = Callable[[Sequence[RankingTask], Tokens], Readings]
 
 
 @dataclass
 class Prepared:
     """The prompts of some pairs, and what is known of the pairs before any is scored."""
 
-    sequences: list[TokenSequence]
-    owners: list[int]  # the pair of each sequence
+    sequences: Sequences
+    owners: Counts  # the pair of each sequence
     failures: dict[int, Failure]  # pair -> why it has no sequence
     ledger: NDArray[np.int32]  # shape [pairs, 3]: tokens, truncated tokens, the query's truncated tokens
 
@@ -81,20 +92,13 @@ class CausalReranker:
 
     def prepare(self, tasks: Sequence[RankingTask], tokens: Tokens) -> Prepared:
         """Tokenise, cut and join every pair; a text that cannot be tokenised fails its pairs."""
-        queries = np.repeat(np.arange(len(tasks)), [len(task.documents) for task in tasks]).tolist()
-        prepared = Prepared([], [], {}, np.zeros((len(queries), 3), dtype=np.int32))
-        for pair, (query, reading) in enumerate(zip(queries, self._read(tasks, tokens), strict=True)):
-            if isinstance(reading, Failure):
-                prepared.failures[pair] = reading
-                continue
-            length = len(reading.ids)
-            read = np.array([length - 1], dtype=np.int32)
-            prepared.sequences.append(TokenSequence(reading.ids, read, length, Prefix(query, reading.prefix)))
-            prepared.owners.append(pair)
-            prepared.ledger[pair] = (length, reading.truncated, reading.query_truncated)
-        if not self.backbone.causal or shareable(prepared.sequences) < SHARING_PAYS:
-            prepared.sequences = [sequence._replace(prefix=NO_PREFIX) for sequence in prepared.sequences]
-        return prepared
+        ids, read, truncated, query_truncated, prefixes = self._read(tasks, tokens)
+        sequences = read_once(ids, ids.sizes - 1, prefixes=(read.tasks, prefixes))
+        if not self.backbone.causal or shareable(sequences) < SHARING_PAYS:
+            sequences = read_once(ids, ids.sizes - 1)
+        ledger = np.zeros((read.total, 3), dtype=np.int32)
+        ledger[read.pairs] = np.stack([ids.sizes, truncated, query_truncated], axis=1)
+        return Prepared(sequences, read.pairs, read.failures, ledger)
 
     def forward(self, packed: Packed) -> torch.Tensor:
         """Scores of the packed pairs, float32, shape [N, 1]."""
@@ -104,7 +108,7 @@ class CausalReranker:
         """Each row is its pair's score."""
         score = np.full(len(prepared.ledger), np.nan, dtype=np.float32)
         failures = dict(prepared.failures)
-        for owner, row in zip(prepared.owners, rows, strict=True):
+        for owner, row in zip(prepared.owners.tolist(), rows, strict=True):
             if row is None:
                 failures[owner] = Failure("out_of_memory", "the pair does not fit into memory alone")
             else:
@@ -119,12 +123,11 @@ class CausalReranker:
         )
 
 
-def shareable(sequences: Sequence[TokenSequence]) -> float:
-    """The share of all tokens that need not be computed where common prefixes are computed once."""
-    tokens = sum(len(sequence.ids) for sequence in sequences)
-    first = {sequence.prefix for sequence in sequences}
-    repeated = sum(sequence.prefix.tokens for sequence in sequences) - sum(prefix.tokens for prefix in first)
-    return repeated / max(tokens, 1)
+def shareable(sequences: Sequences) -> float:
+    """The share of all tokens that need not be computed where common prefixes, one a group, are computed once."""
+    _, first = np.unique(sequences.groups, return_index=True)
+    repeated = sequences.prefixes.sum() - sequences.prefixes[first].sum()
+    return float(repeated / max(sequences.lengths.sum(), 1))
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, text: str) -> Ids:

@@ -7,7 +7,7 @@ head's logit for the first token, or for the mean of all, or that logit's sigmoi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Literal, NamedTuple
@@ -20,11 +20,21 @@ from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 from transforms.base.errors import UserError
 from transforms.scoring.families import sentence_transformers_config
 from transforms.scoring.families.classifier_head import CLASSIFIERS, modular
-from transforms.scoring.families.pairs import Template, longest_first, template_of, windows
+from transforms.scoring.families.pairs import (
+    Template,
+    Windows,
+    documents_of,
+    longest_first,
+    read_pairs,
+    template_of,
+    windows,
+)
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.execution import Placement
-from transforms.scoring.packed.packing import Packed, TokenSequence
+from transforms.scoring.packed.packing import Packed
+from transforms.scoring.packed.ragged import Counts
 from transforms.scoring.packed.run_batches import Rows
+from transforms.scoring.packed.sequences import Sequences
 from transforms.scoring.results import Failure, RankingTask, Scores
 from transforms.scoring.weights import backbones, checkpoints
 from transforms.scoring.weights.backbones import Backbone
@@ -63,14 +73,14 @@ class Settings:
 
 
 class Cuts(NamedTuple):
-    """How a pair is read: the query's first tokens, and one or more half-open ranges of the document's."""
+    """How N pairs are read: the first tokens of each query, shape [N], with W stretches of the documents."""
 
-    query: int
-    document: tuple[tuple[int, int], ...]
+    query: Counts
+    document: Windows
 
 
-def cut(query: int, document: int, settings: Settings, template: Template) -> Cuts:
-    """How much of a query and of a document of so many tokens the model reads.
+def cut(query: Counts, document: Counts, settings: Settings, template: Template) -> Cuts:
+    """How much of queries and of documents of so many tokens, shape [N], the model reads.
 
     Sources: windows, jina-reranker-v2's modeling_xlm_roberta.py, `rerank`; longest_first, the tokenizers library's
     truncation; only_document, FlagEmbedding's FlagReranker.
@@ -79,28 +89,33 @@ def cut(query: int, document: int, settings: Settings, template: Template) -> Cu
     room = settings.max_length - template.size
     if settings.long_documents == "window":
         limit = settings.max_length // 2 if settings.max_query_length is None else settings.max_query_length
-        query = min(query, limit - template.alone)
-        ranges = windows(document, room - query, settings.overlap_tokens)
-        return Cuts(query, ranges[:1] if settings.window_score == "first" else ranges)
+        query = np.minimum(query, limit - template.alone)
+        stretches = windows(document, room - query, settings.overlap_tokens)
+        if settings.window_score == "first":
+            firsts = np.flatnonzero(np.diff(stretches.text, prepend=-1))
+            stretches = Windows(*(each[firsts] for each in stretches))
+        return Cuts(query, stretches)
     if settings.truncation == "only_document":
         limit = settings.max_length * 3 // 4 if settings.max_query_length is None else settings.max_query_length
-        query = min(query, limit, room - 1)  # the document gets a token at least
-        return Cuts(query, ((0, min(document, room - query)),))
-    if settings.max_query_length is not None:
-        query = min(query, settings.max_query_length)
-    query, document = longest_first(query, document, room)
-    return Cuts(query, ((0, document),))
+        query = np.minimum(query, min(limit, room - 1))  # the document gets a token at least
+        document = np.minimum(document, room - query)
+    else:
+        if settings.max_query_length is not None:
+            query = np.minimum(query, settings.max_query_length)
+        query, document = longest_first(query, document, room)
+    pairs = np.arange(len(query))
+    return Cuts(query, Windows(pairs, np.zeros_like(pairs), document))
 
 
 @dataclass
 class Prepared:
     """The sequences of some pairs, and what is known of the pairs before any is scored."""
 
-    sequences: list[TokenSequence]
-    owners: list[int]  # the pair of each sequence
+    sequences: Sequences
+    owners: Counts  # the pair of each sequence
     failures: dict[int, Failure]  # pair -> why it has no sequence
     ledger: NDArray[np.int32]  # shape [pairs, 4]: tokens, truncated tokens, the query's truncated tokens, windows
-    starts: list[int] = field(default_factory=list)  # the document's token at which each sequence begins
+    starts: Counts  # the document's token at which each sequence begins
 
 
 class CrossEncoder:
@@ -135,35 +150,25 @@ class CrossEncoder:
 
     def prepare(self, tasks: Sequence[RankingTask], tokens: Tokens) -> Prepared:
         """Tokenise and cut every pair; a text that cannot be tokenised fails its pairs."""
-        pairs = [(self._prompt + task.query, document) for task in tasks for document in task.documents]
-        tokens.add(text for pair in pairs for text in pair)
-        prepared = Prepared([], [], {}, np.zeros((len(pairs), 4), dtype=np.int32))
-        for pair, (query_text, document_text) in enumerate(pairs):
-            query, document = tokens[query_text], tokens[document_text]
-            if isinstance(query, Failure):
-                prepared.failures[pair] = query
-            elif isinstance(document, Failure):
-                prepared.failures[pair] = document
-            else:
-                cuts = cut(len(query), len(document), self.settings, self._template)
-                if len(cuts.document) > MOST_WINDOWS:
-                    prepared.failures[pair] = Failure("too_long", f"{len(cuts.document):,} windows")
-                    continue
-                query_unseen, unseen = len(query) - cuts.query, len(document) - cuts.document[-1][1]
-                if self._loses_beginning:
-                    query = query[query_unseen:]
-                    document = document if self.settings.long_documents == "window" else document[unseen:]
-                chunks = [self._template.join(query[: cuts.query], document[start:end]) for start, end in cuts.document]
-                prepared.sequences += chunks
-                prepared.owners += [pair] * len(chunks)
-                prepared.starts += [start for start, _ in cuts.document]
-                prepared.ledger[pair] = (
-                    sum(len(chunk.ids) for chunk in chunks),
-                    unseen,
-                    query_unseen,
-                    len(chunks),
-                )
-        return prepared
+        queries = (self._prompt + task.query for task in tasks)
+        read = read_pairs(tasks, queries, documents_of(tasks), tokens)
+        query, document, _, pairs, total, failures = read
+        cuts = cut(query.sizes, document.sizes, self.settings, self._template)
+        many = np.bincount(cuts.document.text, minlength=len(pairs))
+        kept = many <= MOST_WINDOWS
+        failures |= {int(pairs[place]): _too_long(many[place]) for place in np.flatnonzero(~kept)}
+        last = np.cumsum(many) - 1
+        query_unseen = query.sizes - cuts.query
+        unseen = document.sizes - (cuts.document.first + cuts.document.tokens)[last]
+        of, first, length = (each[kept[cuts.document.text]] for each in cuts.document)
+        from_end = self._loses_beginning and self.settings.long_documents != "window"
+        query = query.cut(query_unseen if self._loses_beginning else 0, cuts.query)
+        document = document.take(of).cut(first + unseen[of] if from_end else first, length)
+        sequences = self._template.join(query.take(of), document)
+        ledger = np.zeros((total, 4), dtype=np.int32)
+        tokens_read = np.bincount(of, sequences.lengths, len(pairs))
+        ledger[pairs[kept]] = np.stack([tokens_read, unseen, query_unseen, many], axis=1)[kept]
+        return Prepared(sequences, pairs[of], failures, ledger, first)
 
     def forward(self, packed: Packed) -> torch.Tensor:
         """Scores of the packed pairs, float32, shape [N, 1]."""
@@ -175,7 +180,7 @@ class CrossEncoder:
         """The score of each pair is its best window's (jina-reranker-v2's `rerank`), or as window_score says."""
         score = np.full(len(prepared.ledger), -np.inf, dtype=np.float32)
         failures = dict(prepared.failures)
-        for owner, row in zip(prepared.owners, rows, strict=True):
+        for owner, row in zip(prepared.owners.tolist(), rows, strict=True):
             if row is None:
                 failures[owner] = Failure("out_of_memory", "a sequence of the pair does not fit into memory alone")
             else:
@@ -212,7 +217,7 @@ def best_windows(prepared: Prepared, rows: Sequence[Rows | None]) -> BestWindows
     """Which window of each pair has the highest score, the first of those alike; see `CrossEncoder.finish`."""
     pairs = len(prepared.ledger)
     best = BestWindows(np.zeros(pairs, np.int16), np.zeros(pairs, np.int32), np.zeros(pairs, np.float32))
-    scored = zip(prepared.owners, prepared.starts, rows, strict=True)
+    scored = zip(prepared.owners.tolist(), prepared.starts.tolist(), rows, strict=True)
     for owner, group in groupby(scored, key=itemgetter(0)):
         read = [(start, row[0, 0]) for _, start, row in group if row is not None]
         if read:
@@ -221,6 +226,10 @@ def best_windows(prepared: Prepared, rows: Sequence[Rows | None]) -> BestWindows
             best.number[owner], best.token[owner] = number, starts[number]
             best.mean[owner] = np.mean(values, dtype=np.float64)
     return best
+
+
+def _too_long(many: int) -> Failure:
+    return Failure("too_long", f"{many:,} windows")
 
 
 def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:

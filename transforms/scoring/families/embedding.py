@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count, repeat
 from typing import Literal, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn.functional import normalize
 from transformers import PreTrainedTokenizerBase
 
@@ -21,8 +23,10 @@ from transforms.scoring.families import sentence_transformers_config
 from transforms.scoring.families.sentence_transformers_config import Layout, Pooling, Similarity
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.execution import Placement
-from transforms.scoring.packed.packing import FILLINGS, Ids, Packed, TokenSequence, filled, runs_of
+from transforms.scoring.packed.packing import FILLINGS, Packed, filled, runs_of
+from transforms.scoring.packed.ragged import Counts, Ids, joined, ragged
 from transforms.scoring.packed.run_batches import Rows
+from transforms.scoring.packed.sequences import Sequences, read_once
 from transforms.scoring.results import Failure, RankingTask, Scores
 from transforms.scoring.weights import backbones, checkpoints, vendor_layouts
 from transforms.scoring.weights.backbones import Backbone
@@ -32,7 +36,9 @@ KINDS = ("bert", "roberta", "xlm-roberta", "modernbert", "qwen2", "qwen3", "jina
 SHORTEST = 16
 
 Side = Literal["query", "document"]
-SIDES: tuple[Side, Side] = ("query", "document")
+QUERY: Side = "query"
+DOCUMENT: Side = "document"
+SIDES = (QUERY, DOCUMENT)
 # How the prompts of a side are called in sentence-transformers' files, alone or after a task and one of the marks.
 PROMPT_NAMES: Mapping[Side, tuple[str, ...]] = {"query": ("query",), "document": ("document", "passage")}
 TASK_MARKS = ("_", ".")
@@ -67,11 +73,13 @@ class Settings:
     adapters: tuple[str, str] | None = None
 
 
-class Input(NamedTuple):
-    """A text as the model reads it."""
+class Inputs(NamedTuple):
+    """Some texts as the model reads them; N of them can be read."""
 
-    sequence: TokenSequence
-    truncated: int  # its tokens that the model never sees
+    sequences: Sequences
+    texts: Counts  # which text each sequence is, shape [N]
+    truncated: Counts  # its tokens that the model never sees, shape [N]
+    failures: dict[int, Failure]  # of the other texts
 
 
 @dataclass
@@ -80,9 +88,9 @@ class Store:
 
     places: dict[tuple[Side, str], int] = field(default_factory=dict)
     rows: list[Rows | Failure | None] = field(default_factory=list)  # None: not yet computed
-    lengths: list[tuple[int, int]] = field(default_factory=list)  # tokens read, and cut
+    lengths: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int32))  # tokens read, and cut
 
-    def found(self, places: tuple[int, int]) -> list[Rows | Failure]:
+    def found(self, places: Sequence[int]) -> list[Rows | Failure]:
         """The embeddings at some places, each computed by now."""
         return [row for place in places if (row := self.rows[place]) is not None]
 
@@ -91,9 +99,10 @@ class Store:
 class Prepared:
     """Some pairs, and the texts among theirs that no earlier pair had."""
 
-    sequences: list[TokenSequence]
-    places: list[int]  # of each sequence's embedding
-    pairs: list[tuple[int, int]]  # places of the query's and of the document's embedding
+    sequences: Sequences
+    places: Counts  # of each sequence's embedding
+    pairs: Counts  # places of the query's and of the document's embedding, shape [pairs, 2]
+    lengths: NDArray[np.int32]  # of these, tokens read and cut, shape [pairs, 2, 2]
     store: Store
 
 
@@ -109,8 +118,9 @@ class Embedder:
         self.tokenizer = tokenizer
         self._models = models
         self._prompts = {"query": settings.query_prompt or "", "document": settings.document_prompt or ""}
-        self._before, self._after = frame_of(tokenizer)
-        self._room = settings.max_length - len(self._before) - len(self._after)
+        before, after = frame_of(tokenizer)
+        self._before, self._after = ragged([before]), ragged([after])
+        self._room = settings.max_length - len(before) - len(after)
         self._loses_beginning = tokenizer.truncation_side == "left"
         self._stores: WeakKeyDictionary[Tokens, Store] = WeakKeyDictionary()
 
@@ -118,45 +128,44 @@ class Embedder:
         """Tokenise and cut the texts that are new to the shard, which is known by its `tokens`."""
         store = self._stores.setdefault(tokens, Store())
         first = len(store.places)
-        pairs = [
-            (
-                store.places.setdefault(("query", task.query), len(store.places)),
-                store.places.setdefault(("document", document), len(store.places)),
-            )
+        keys: list[tuple[Side, str]] = [
+            key
             for task in tasks
-            for document in task.documents
+            if task.documents
+            for key in (("query", task.query), *zip(repeat(DOCUMENT), task.documents))
         ]
-        new = list(store.places)[first:]
-        prepared = Prepared([], [], pairs, store)
-        for place, read in enumerate(self.inputs(new, tokens), start=first):
-            if isinstance(read, Failure):
-                store.rows.append(read)
-                store.lengths.append((0, 0))
-            else:
-                store.rows.append(None)
-                store.lengths.append((len(read.sequence.ids), read.truncated))
-                prepared.sequences.append(read.sequence)
-                prepared.places.append(place)
-        return prepared
+        new = [key for key in dict.fromkeys(keys) if key not in store.places]
+        store.places.update(zip(new, count(first)))
+        read = self.inputs(new, tokens)
+        rows: list[Failure | None] = [None] * len(new)
+        for text, failure in read.failures.items():
+            rows[text] = failure
+        store.rows += rows
+        lengths = np.zeros((len(new), 2), dtype=np.int32)
+        lengths[read.texts] = np.stack([read.sequences.lengths, read.truncated], axis=1)
+        store.lengths = np.concatenate([store.lengths, lengths])
 
-    def inputs(self, texts: Sequence[tuple[Side, str]], tokens: Tokens) -> Iterator[Input | Failure]:
-        """The model's input for each text, or why there is none."""
-        prompted = [self._prompts[side] + text for side, text in texts]
-        tokens.add(prompted)
-        for (side, _), text in zip(texts, prompted, strict=True):
-            ids = tokens[text]
-            yield ids if isinstance(ids, Failure) else self._input(side, ids)
+        places = np.fromiter(map(store.places.__getitem__, keys), np.int64, len(keys))
+        documents = np.array([len(task.documents) for task in tasks if task.documents], dtype=np.int64)
+        queries = np.cumsum(documents + 1) - documents - 1
+        pairs = np.stack([np.repeat(places[queries], documents), np.delete(places, queries)], axis=1)
+        return Prepared(read.sequences, first + read.texts, pairs, store.lengths[pairs], store)
 
-    def _input(self, side: Side, content: Ids) -> Input | Failure:
-        unseen = max(len(content) - self._room, 0)
-        content = content[unseen:] if self._loses_beginning else content[: self._room]
-        ids: Ids = np.concatenate([self._before, content, self._after])
-        if not len(ids):
-            return Failure("tokenizer_error", "the text has no tokens that could be embedded")
-        read = len(ids) - 1 if self.settings.pooling == "last" else 0
-        part = SIDES.index(side) if len(self._models) > 1 else 0
-        sequence = TokenSequence(ids, np.array([read], dtype=np.int32), len(ids), part=part)
-        return Input(sequence, unseen)
+    def inputs(self, texts: Sequence[tuple[Side, str]], tokens: Tokens) -> Inputs:
+        """The model's inputs for the texts, and why there is none for some."""
+        content, failures = tokens.read([self._prompts[side] + text for side, text in texts])
+        seen = np.minimum(content.sizes, self._room)
+        unseen = content.sizes - seen
+        ids = joined(self._before, content.cut(unseen if self._loses_beginning else 0, seen), self._after)
+        for text in np.flatnonzero(ids.sizes == 0).tolist():
+            failures.setdefault(text, Failure("tokenizer_error", "the text has no tokens that could be embedded"))
+        kept = np.setdiff1d(np.arange(len(texts)), list(failures)) if failures else np.arange(len(texts))
+        ids = ids.take(kept)
+        reads = ids.sizes - 1 if self.settings.pooling == "last" else np.zeros(len(ids), dtype=np.int64)
+        parts = None
+        if len(self._models) > 1:
+            parts = np.array([SIDES.index(side) for side, _ in texts], dtype=np.int64)[kept]
+        return Inputs(read_once(ids, reads, parts=parts), kept, unseen[kept], failures)
 
     def forward(self, packed: Packed) -> torch.Tensor:
         """Embeddings of the packed texts, float32, shape [R, size]."""
@@ -175,13 +184,13 @@ class Embedder:
     def finish(self, prepared: Prepared, rows: Sequence[Rows | None]) -> Scores:
         """Similarities of all pairs."""
         store = prepared.store
-        for place, row in zip(prepared.places, rows, strict=True):
+        for place, row in zip(prepared.places.tolist(), rows, strict=True):
             missing = Failure("out_of_memory", "the text does not fit into memory alone")
             store.rows[place] = missing if row is None else row[0]
         score = np.full(len(prepared.pairs), np.nan, dtype=np.float32)
         failures: dict[int, Failure] = {}
         scored: list[tuple[int, Rows, Rows]] = []
-        for pair, (query, document) in enumerate(store.found(places) for places in prepared.pairs):
+        for pair, (query, document) in enumerate(map(store.found, prepared.pairs.tolist())):
             if isinstance(query, Failure):
                 failures[pair] = query
             elif isinstance(document, Failure):
@@ -191,9 +200,7 @@ class Embedder:
         if scored:
             chosen, queries, documents = zip(*scored, strict=True)
             score[list(chosen)] = np.einsum("ij,ij->i", np.stack(queries), np.stack(documents))
-        lengths = np.array(store.lengths, dtype=np.int32).reshape(-1, 2)[
-            np.array(prepared.pairs, dtype=np.int64).reshape(-1, 2)
-        ]
+        lengths = prepared.lengths
         return Scores(
             score=score,
             tokens=lengths[:, :, 0].sum(1, dtype=np.int32),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import ClassVar, Literal, NamedTuple
 
@@ -23,10 +23,13 @@ from transforms.base.errors import UserError
 from transforms.scoring.choices import GROUP_SIZE
 from transforms.scoring.families import listwise_prompt
 from transforms.scoring.families.causal import check_bare, encode
+from transforms.scoring.families.pairs import Pairs, documents_of, read_pairs
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.execution import Placement
-from transforms.scoring.packed.packing import Ids, Packed, TokenSequence
+from transforms.scoring.packed.packing import Packed
+from transforms.scoring.packed.ragged import Ids, end_to_end, joined, ragged
 from transforms.scoring.packed.run_batches import Rows
+from transforms.scoring.packed.sequences import NO_PREFIX, Sequences
 from transforms.scoring.results import Failure, RankingTask, Scores
 from transforms.scoring.weights import backbones, checkpoints, requirements
 from transforms.scoring.weights.backbones import Backbone
@@ -73,31 +76,23 @@ class WindowedSettings(Settings):
     marks: ClassVar[int] = 2
 
 
-class Reading(NamedTuple):
-    """A query or a document as the model reads it."""
-
-    text: str
-    counted: int  # tokens after cutting, by which groups are closed; encoded again, the text can have others
-    unseen: int  # tokens that were cut
-
-
 class Context(NamedTuple):
     """Some documents of one query, and the prompt that they are read in."""
 
     task: int
     pairs: list[int]  # of each document
     documents: list[str]
-    stretches: list[tuple[str, ...]]  # before each document's token and before the query's: texts to tokenise apart
+    leads: list[str]  # the prompt's text before each document, and before the query's token
 
 
 @dataclass
 class Prepared:
     """The sequences of some tasks, and what is known of the pairs before any is scored."""
 
+    sequences: Sequences
+    contexts: list[Context]  # of each sequence
+    failures: dict[int, Failure]  # pair -> why it is in no sequence
     ledger: NDArray[np.int32]  # shape [pairs, 5]: tokens, truncated tokens, the query's truncated, group, position
-    sequences: list[TokenSequence] = field(default_factory=list)
-    contexts: list[Context] = field(default_factory=list)  # of each sequence
-    failures: dict[int, Failure] = field(default_factory=dict)  # pair -> why it is in no sequence
 
 
 def groups_of(lengths: Sequence[int], room: int, longest: int, size: int) -> list[range]:
@@ -162,8 +157,8 @@ class Listwise:
         self.backbone = model
         self._projector = projector
         backend = tokenizer.backend_tokenizer
-        self._document_end = encode(tokenizer, listwise_prompt.DOCUMENT_TOKEN)
-        self._query_end = encode(tokenizer, listwise_prompt.QUERY_TOKEN + listwise_prompt.CLOSING)
+        endings = (listwise_prompt.DOCUMENT_TOKEN, listwise_prompt.QUERY_TOKEN + listwise_prompt.CLOSING)
+        self._endings = ragged([encode(tokenizer, ending) for ending in endings])
         self._special = listwise_prompt.special_strings(
             token.content for token in backend.get_added_tokens_decoder().values()
         )
@@ -176,23 +171,14 @@ class Listwise:
         A document that cannot be tokenised fails and is left out of its group; a query that cannot fails its list.
         """
         tasks = [self._settled(task) for task in tasks]
-        tokens.add(text for task in tasks for text in (task.query, *task.documents))
-        prepared = Prepared(np.zeros((sum(len(task.documents) for task in tasks), 5), dtype=np.int32))
-        contexts: list[Context] = []
-        first = 0
-        for number, task in enumerate(tasks):
-            contexts += self._contexts(number, task, first, tokens, prepared)
-            first += len(task.documents)
-        tokens.add(text for context in contexts for texts in (context.documents, *context.stretches) for text in texts)
-        for context in contexts:
-            sequence = self._sequence(context, tokens)
-            if isinstance(sequence, Failure):
-                prepared.failures |= dict.fromkeys(context.pairs, sequence)
-            else:
-                prepared.sequences.append(sequence)
-                prepared.contexts.append(context)
-                prepared.ledger[context.pairs, 0] = [len(tokens[document]) for document in context.documents]
-        return prepared
+        pairs = read_pairs(tasks, (task.query for task in tasks), documents_of(tasks), tokens)
+        ledger = np.zeros((pairs.total, 5), dtype=np.int32)
+        contexts = list(self._contexts(tasks, pairs, ledger))
+        sequences, failures = self._sequences(contexts, tokens, ledger)
+        for number, failure in failures.items():
+            pairs.failures.update(dict.fromkeys(contexts[number].pairs, failure))
+        read = [context for number, context in enumerate(contexts) if number not in failures]
+        return Prepared(sequences, read, pairs.failures, ledger)
 
     def _settled(self, task: RankingTask) -> RankingTask:
         """The task with its instruction, and with its texts escaped where that is wanted."""
@@ -204,76 +190,87 @@ class Listwise:
         )
         return RankingTask(query, documents, shown)
 
-    def _contexts(
-        self, number: int, task: RankingTask, first: int, tokens: Tokens, prepared: Prepared
-    ) -> Iterator[Context]:
-        """The contexts of a task whose pairs begin at `first`; notes failures and, but for the tokens, the ledger."""
+    def _contexts(self, tasks: Sequence[RankingTask], pairs: Pairs, ledger: NDArray[np.int32]) -> Iterator[Context]:
+        """The contexts of the readable pairs; notes all but the tokens in the ledger."""
         settings = self.settings
         assert settings.max_length is not None
-        query = self._read(task.query, settings.max_query_length, tokens)
-        if isinstance(query, Failure):
-            prepared.failures |= dict.fromkeys(range(first, first + len(task.documents)), query)
-            return
-        readable: list[tuple[int, Reading]] = []
-        for pair, text in enumerate(task.documents, start=first):
-            reading = self._read(text, settings.max_doc_length, tokens)
-            if isinstance(reading, Failure):
-                prepared.failures[pair] = reading
-            else:
-                readable.append((pair, reading))
-        lengths = [reading.counted for _, reading in readable]
-        room = settings.max_length - 2 * query.counted
-        for group, places in enumerate(groups_of(lengths, room, settings.max_doc_length, settings.group_size)):
-            pairs, readings = zip(*(readable[place] for place in places), strict=True)
-            for position, (pair, reading) in enumerate(zip(pairs, readings, strict=True)):
-                prepared.ledger[pair, 1:] = reading.unseen, query.unseen, group, position
-            documents = [reading.text for reading in readings]
-            *leads, last = listwise_prompt.leads(query.text, len(documents), task.instruction, marks=settings.marks)
-            stretches = [self._apart(lead, document) for lead, document in zip(leads, documents, strict=True)]
-            yield Context(number, list(pairs), documents, [*stretches, (last,)])
+        texts = list(documents_of(tasks))
+        counted = np.minimum(pairs.document.sizes, settings.max_doc_length)
+        for place in np.flatnonzero(pairs.document.sizes >= settings.max_doc_length).tolist():
+            texts[int(pairs.pairs[place])] = self._shortened(pairs.document[place], settings.max_doc_length)
+        ledger[pairs.pairs, 1] = pairs.document.sizes - counted
+        ledger[pairs.pairs, 2] = np.maximum(pairs.query.sizes - settings.max_query_length, 0)
+        numbers, firsts = np.unique(pairs.tasks, return_index=True)
+        for number, first, end in zip(
+            numbers.tolist(), firsts.tolist(), [*firsts[1:].tolist(), len(pairs.tasks)], strict=False
+        ):
+            query = tasks[number].query
+            if pairs.query.sizes[first] >= settings.max_query_length:
+                query = self._shortened(pairs.query[first], settings.max_query_length)
+            query = listwise_prompt.sanitise(query)
+            room = settings.max_length - 2 * min(int(pairs.query.sizes[first]), settings.max_query_length)
+            lengths = counted[first:end].tolist()
+            for group, places in enumerate(groups_of(lengths, room, settings.max_doc_length, settings.group_size)):
+                members = pairs.pairs[first + places.start : first + places.stop]
+                ledger[members, 3], ledger[members, 4] = group, np.arange(len(members))
+                documents = [listwise_prompt.sanitise(texts[pair]) for pair in members.tolist()]
+                leads = listwise_prompt.leads(query, len(documents), tasks[number].instruction, marks=settings.marks)
+                yield Context(number, members.tolist(), documents, leads)
 
-    def _read(self, text: str, limit: int, tokens: Tokens) -> Reading | Failure:
-        """A text as the vendor puts it into the prompt: one that reaches the limit is cut there and decoded."""
-        ids = tokens[text]
-        if isinstance(ids, Failure):
-            return ids
-        if len(ids) >= limit:
-            text = str(self.tokenizer.decode(ids[:limit].tolist()))
-        return Reading(listwise_prompt.sanitise(text), min(len(ids), limit), max(len(ids) - limit, 0))
+    def _shortened(self, ids: Ids, limit: int) -> str:
+        """A text that reaches the limit as the vendor puts it into the prompt: cut there and decoded."""
+        return str(self.tokenizer.decode(ids[:limit].tolist()))
 
-    def _apart(self, lead: str, document: str) -> tuple[str, ...]:
-        """Lead and document as texts whose ids, one after the other, are those of both together.
+    def _sequences(
+        self, contexts: Sequence[Context], tokens: Tokens, ledger: NDArray[np.int32]
+    ) -> tuple[Sequences, dict[int, Failure]]:
+        """The contexts' ids, each read at the tokens placed after each document and after the query.
 
-        Apart where that is certain, so that a document is tokenised once for all the places that it stands in.
+        A special token splits text for the tokenizer, so that what stands between two of them can be encoded alone:
+        lead and document together, or apart where that gives the same ids for certain, so that a document is tokenised
+        once for all the places that it stands in. Notes the tokens of documents in the ledger.
+
+        Returns:
+            The sequences of all contexts but the failed ones, and these by their number.
         """
-        apart = self._separable and not document.startswith(("\r", "\n"))
-        return (lead, document) if apart else (lead + document,)
+        leads = [lead for context in contexts for lead in context.leads]
+        # In the place of the document that does not follow the last lead stands a text that is known anyway.
+        shown = [text for context in contexts for text in (*context.documents, context.leads[-1])]
+        counts = np.array([len(context.leads) for context in contexts], dtype=np.int64)
+        last = np.zeros(len(leads), dtype=np.bool_)
+        last[np.cumsum(counts) - 1] = True
+        apart = np.array([self._separable and not text.startswith(("\r", "\n")) for text in shown], dtype=np.bool_)
+        firsts = [
+            lead if alone else lead + text
+            for lead, text, alone in zip(leads, shown, (apart | last).tolist(), strict=True)
+        ]
+        ids, failed = tokens.read([*firsts, *shown])
+        first, second = ids.take(slice(len(leads))), ids.take(slice(len(leads), None))
 
-    def _sequence(self, context: Context, tokens: Tokens) -> TokenSequence | Failure:
-        """The context's ids, read at the tokens placed after each document and after the query.
-
-        A special token splits text for the tokenizer, so that what stands between two of them can be encoded alone.
-        """
-        endings = [*[self._document_end] * len(context.documents), self._query_end]
-        parts: list[Ids] = []
-        reads: list[int] = []
-        size = 0
-        for texts, ending in zip(context.stretches, endings, strict=True):
-            for text in texts:
-                ids = tokens[text]
-                if isinstance(ids, Failure):
-                    return ids
-                parts.append(ids)
-                size += len(ids)
-            reads.append(size)
-            parts.append(ending)
-            size += len(ending)
-        whole: Ids = np.concatenate(parts)
-        marks = np.count_nonzero(whole == self._query_end[0])
-        if self.settings.marks > 1 and marks != self.settings.marks:
-            detail = f"its prompt has {listwise_prompt.QUERY_TOKEN} {marks} times, not {self.settings.marks}"
-            return Failure("tokenizer_error", f"{detail}; --special_tokens escape makes plain text of it")
-        return TokenSequence(whole, np.array(reads, dtype=np.int32), size)
+        context_of = np.repeat(np.arange(len(contexts)), counts)
+        failures: dict[int, Failure] = {}
+        for text in sorted(failed, key=lambda text: text % len(leads)):
+            stretch = text % len(leads)
+            if text < len(leads) or (apart & ~last)[stretch]:
+                failures.setdefault(int(context_of[stretch]), failed[text])
+        endings = self._endings.take(last.astype(np.int64))
+        parts = joined(first, second.cut(0, np.where(apart & ~last, second.sizes, 0)), endings)
+        sizes = np.bincount(context_of, parts.sizes, len(contexts)).astype(np.int64)
+        whole = end_to_end(parts.flat(), sizes)
+        reads = np.cumsum(parts.sizes) - endings.sizes - whole.starts[context_of, 0]
+        for number in range(len(contexts)) if self.settings.marks > 1 else ():
+            marks = np.count_nonzero(whole[number] == self._endings[1][0])
+            if marks != self.settings.marks:
+                detail = f"its prompt has {listwise_prompt.QUERY_TOKEN} {marks} times, not {self.settings.marks}"
+                detail = f"{detail}; --special_tokens escape makes plain text of it"
+                failures.setdefault(number, Failure("tokenizer_error", detail))
+        good = np.array([number not in failures for number in range(len(contexts))], dtype=np.bool_)
+        pairs = [pair for context, kept in zip(contexts, good, strict=True) if kept for pair in context.pairs]
+        ledger[pairs, 0] = second.sizes[~last & good[context_of]]
+        none = np.zeros(len(contexts), dtype=np.int64)
+        read = end_to_end(reads.astype(np.int32), counts)
+        sequences = Sequences(whole, read, sizes, none + NO_PREFIX.group, none, none).take(np.flatnonzero(good))
+        return sequences, failures
 
     def forward(self, packed: Packed) -> torch.Tensor:
         """Embeddings at the reads of the packed contexts, float32, shape [R, width]."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 # A document's embedding is read at the first, the query's at the second.
 DOCUMENT_TOKEN, QUERY_TOKEN = "<|embed_token|>", "<|rerank_token|>"
@@ -38,12 +39,16 @@ def leads(query: str, documents: int, instruction: str | None, *, marks: int = 1
     """
     task = f"<instruct>\n{instruction}\n</instruct>\n" if instruction else ""
     first = f"{OPENING.format(documents=documents)}{query}{QUERY_TOKEN * (marks - 1)}\n{task}{_passage(0)}"
-    others = [f"\n</passage>\n{_passage(number)}" for number in range(1, documents)]
-    return [first, *others, f"\n</passage>\n<query>\n{query}"]
+    return [first, *map(_next_passage, range(1, documents)), f"\n</passage>\n<query>\n{query}"]
 
 
 def _passage(number: int) -> str:
     return f'<passage id="{number}">\n'
+
+
+@lru_cache(maxsize=1024)  # a prompt has some hundred, the same in each
+def _next_passage(number: int) -> str:
+    return f"\n</passage>\n{_passage(number)}"
 
 
 def sanitise(text: str) -> str:
@@ -51,6 +56,8 @@ def sanitise(text: str) -> str:
 
     What a removal joins together is not scanned again, so that a nested token can come through.
     """
+    if "|" not in text:  # as neither token can be then; one sign is found sooner than two words
+        return text
     return text.replace(QUERY_TOKEN, "").replace(DOCUMENT_TOKEN, "")
 
 

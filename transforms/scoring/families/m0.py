@@ -6,7 +6,7 @@ not loaded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +15,11 @@ from torch.nn.functional import linear
 from transformers import PreTrainedTokenizerBase
 
 from transforms.base.errors import UserError
-from transforms.scoring.families.causal import CausalReranker, Reading, check_bare, check_seam
+from transforms.scoring.families.causal import CausalReranker, Readings, check_bare, check_seam
+from transforms.scoring.families.pairs import documents_of, read_pairs
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.execution import Placement
-from transforms.scoring.packed.packing import Ids
+from transforms.scoring.packed.ragged import joined, ragged
 from transforms.scoring.results import Failure, RankingTask
 from transforms.scoring.weights import backbones, checkpoints, requirements
 from transforms.scoring.weights.checkpoints import Checkpoint, Tensors
@@ -26,7 +27,7 @@ from transforms.scoring.weights.checkpoints import Checkpoint, Tensors
 KINDS = ("qwen2_vl",)
 DOCUMENT = "**Document**:\n{}\n"
 QUERY = "**Query**:\n{}"
-SCORE_TOKEN = np.array([100], dtype=np.int32)  # a token of the vocabulary that the vendor appends to every prompt
+SCORE_TOKEN = ragged([[100]])  # a token of the vocabulary that the vendor appends to every prompt
 LOGIT_BIAS = 2.65  # taken from the logit before the sigmoid
 SHORTEST = 16
 
@@ -57,22 +58,20 @@ class Reader:
         self._settings = settings
         self._tokenizer = tokenizer
 
-    def __call__(self, tasks: Sequence[RankingTask], tokens: Tokens) -> Iterator[Reading | Failure]:
+    def __call__(self, tasks: Sequence[RankingTask], tokens: Tokens) -> Readings:
         """See `causal.Read`."""
-        tokens.add(QUERY.format(task.query) for task in tasks)
-        documents = {text: DOCUMENT.format(text) for task in tasks for text in task.documents}
-        tokens.add(documents.values())
-        cut = self._cut(documents, tokens)
-        for task in tasks:
-            query = tokens[QUERY.format(task.query)]
-            for text in task.documents:
-                document = tokens[documents[text]]
-                if isinstance(query, Failure):
-                    yield query
-                elif isinstance(document, Failure):
-                    yield document
-                else:
-                    yield self._join(query, document, cut.get(text, 0))
+        documents = {text: DOCUMENT.format(text) for text in documents_of(tasks)}
+        lost = self._cut(documents, tokens)
+        queries = (QUERY.format(task.query) for task in tasks)
+        pairs = read_pairs(tasks, queries, map(documents.__getitem__, documents_of(tasks)), tokens)
+        lost_of_pair = np.array([lost.get(text, 0) for text in documents_of(tasks)] if lost else [0] * pairs.total)
+        query, document = pairs.query.sizes, pairs.document.sizes
+        room = self._settings.max_length - len(SCORE_TOKEN.data)
+        shown = np.minimum(document, room)
+        asked = np.minimum(query, room - shown)
+        ids = joined(pairs.document.cut(0, shown), pairs.query.cut(0, asked), SCORE_TOKEN)
+        truncated = lost_of_pair[pairs.pairs] + document - shown
+        return Readings(ids, pairs, truncated, query - asked, np.zeros(len(ids), dtype=np.int64))
 
     def _cut(self, documents: dict[str, str], tokens: Tokens) -> dict[str, int]:
         """Shorten the parts of documents that are too long; returns how many tokens each of these lost.
@@ -81,23 +80,20 @@ class Reader:
         """
         limit = self._settings.document_limit
         # A part has more tokens than its document alone, which is so tokenised only where it may be too long.
-        suspects = [text for text, part in documents.items() if _length(tokens[part]) >= limit]
-        tokens.add(suspects)
+        texts = list(documents)
+        suspects = [texts[place] for place in self._reach(limit, list(documents.values()), tokens)]
         lost = {}
-        for text in suspects:
-            ids = tokens[text]
-            if not isinstance(ids, Failure) and len(ids) >= limit:
-                documents[text] = DOCUMENT.format(self._tokenizer.decode(ids[:limit]))
-                lost[text] = len(ids) - limit
-        tokens.add(documents[text] for text in lost)
+        for place in self._reach(limit, suspects, tokens):
+            ids = tokens[suspects[place]]
+            assert not isinstance(ids, Failure)
+            documents[suspects[place]] = DOCUMENT.format(self._tokenizer.decode(ids[:limit]))
+            lost[suspects[place]] = len(ids) - limit
         return lost
 
-    def _join(self, query: Ids, document: Ids, lost: int) -> Reading:
-        room = self._settings.max_length - len(SCORE_TOKEN)
-        prompt = np.concatenate([document, query])[:room]
-        ids: Ids = np.concatenate([prompt, SCORE_TOKEN])
-        unseen = len(document) + len(query) - len(prompt)
-        return Reading(ids, lost + max(unseen - len(query), 0), min(unseen, len(query)))
+    def _reach(self, limit: int, texts: Sequence[str], tokens: Tokens) -> list[int]:
+        """Which of the texts have at least so many tokens."""
+        places: list[int] = np.flatnonzero(tokens.read(texts).ids.sizes >= limit).tolist()
+        return places
 
 
 def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
@@ -154,7 +150,3 @@ def _head(checkpoint: Checkpoint, tensors: Tensors, size: int) -> list[torch.Ten
                 "model trained from it"
             )
     return [tensors[key] for key in shapes]
-
-
-def _length(ids: Ids | Failure) -> int:
-    return 0 if isinstance(ids, Failure) else len(ids)

@@ -2,16 +2,68 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+from collections.abc import Iterable, Sequence
+from itertools import chain, groupby
 from typing import NamedTuple
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from transforms.base.errors import UserError
-from transforms.scoring.packed.packing import Ids, TokenSequence
+from transforms.scoring.families.tokenise import Tokens
+from transforms.scoring.packed.ragged import Counts, Ragged, joined, ragged, ranges
+from transforms.scoring.packed.sequences import Sequences, read_once
+from transforms.scoring.results import Failure, RankingTask
 
-FIRST_TOKEN = np.zeros(1, dtype=np.int32)
+
+class Pairs(NamedTuple):
+    """The texts of all pairs of some tasks as token ids.
+
+    Attributes:
+        query: of each pair whose texts can both be tokenised, N rows.
+        document: likewise.
+        tasks: which task each of these is of, shape [N].
+        pairs: which of all pairs each is, shape [N].
+        total: how many pairs there are.
+        failures: of the other pairs, the query's where both of its texts failed.
+    """
+
+    query: Ragged
+    document: Ragged
+    tasks: Counts
+    pairs: Counts
+    total: int
+    failures: dict[int, Failure]
+
+
+def read_pairs(tasks: Sequence[RankingTask], queries: Iterable[str], documents: Iterable[str], tokens: Tokens) -> Pairs:
+    """Tokenise the texts of some tasks.
+
+    Args:
+        tasks: the tasks.
+        queries: the text of each task's query, as it is to be tokenised.
+        documents: likewise those of all documents, task by task.
+        tokens: of the shard.
+    """
+    texts = tokens.read([*queries, *documents])
+    of_task = np.repeat(np.arange(len(tasks)), [len(task.documents) for task in tasks])
+    query, document = of_task, len(tasks) + np.arange(len(of_task))
+    kept = np.arange(len(of_task))
+    failures: dict[int, Failure] = {}
+    if texts.failures:
+        bad = np.array(list(texts.failures))
+        bad_query = np.isin(query, bad)
+        for pair in np.flatnonzero(bad_query | np.isin(document, bad)).tolist():
+            failures[pair] = texts.failures[int(query[pair] if bad_query[pair] else document[pair])]
+        kept = np.setdiff1d(kept, list(failures))
+    return Pairs(
+        texts.ids.take(query[kept]), texts.ids.take(document[kept]), of_task[kept], kept, len(of_task), failures
+    )
+
+
+def documents_of(tasks: Sequence[RankingTask]) -> Iterable[str]:
+    """The documents of all pairs."""
+    return chain.from_iterable(task.documents for task in tasks)
 
 
 class Template(NamedTuple):
@@ -27,11 +79,12 @@ class Template(NamedTuple):
     def size(self) -> int:
         return len(self.prefix) + len(self.middle) + len(self.suffix)
 
-    def join(self, query: Ids, document: Ids) -> TokenSequence:
-        """The pair as one sequence that is read at its first token."""
-        ids = np.concatenate([self.prefix, query, self.middle, document, self.suffix], dtype=np.int32, casting="unsafe")
-        first = len(ids) if self.typed_middle is None else len(self.prefix) + len(query) + self.typed_middle
-        return TokenSequence(ids, FIRST_TOKEN, first)
+    def join(self, query: Ragged, document: Ragged) -> Sequences:
+        """Pairs of N queries and N documents, each one sequence that is read at its first token."""
+        prefix, middle, suffix = (ragged([words]) for words in (self.prefix, self.middle, self.suffix))
+        ids = joined(prefix, query, middle, document, suffix)
+        second = None if self.typed_middle is None else len(self.prefix) + query.sizes + self.typed_middle
+        return read_once(ids, np.zeros(len(ids), dtype=np.int64), second_segments=second)
 
 
 def template_of(tokenizer: PreTrainedTokenizerBase) -> Template:
@@ -62,21 +115,35 @@ def template_of(tokenizer: PreTrainedTokenizerBase) -> Template:
     )
 
 
-def windows(tokens: int, size: int, overlap: int) -> tuple[tuple[int, int], ...]:
-    """Half-open ranges of at most `size` tokens that cover 0..tokens; the last one is as full as the others.
+class Windows(NamedTuple):
+    """Stretches of several texts, W in all, those of a text in a row; each array has shape [W]."""
+
+    text: Counts  # which text
+    first: Counts  # its first token
+    tokens: Counts
+
+
+def windows(tokens: Counts, size: Counts, overlap: int) -> Windows:
+    """Stretches of at most so many tokens that cover each text; its last one is as full as the others.
 
     Neighbours overlap by `overlap`, at most by a quarter of a window, the last two possibly by more.
+
+    Args:
+        tokens: of each text, shape [N].
+        size: of its windows, at most, shape [N].
+        overlap: in tokens.
     """
-    step = size - min(overlap, size // 4)
-    starts = range(0, max(tokens - size, 0), step)
-    return (*((start, start + size) for start in starts), (max(tokens - size, 0), tokens))
+    step, beyond = size - np.minimum(overlap, size // 4), np.maximum(tokens - size, 0)
+    counts = -(-beyond // step) + 1
+    text = np.repeat(np.arange(len(tokens)), counts)
+    number = ranges(np.zeros_like(counts), counts)
+    return Windows(text, np.minimum(number * step[text], beyond[text]), np.minimum(tokens, size)[text])
 
 
-def longest_first(first: int, second: int, room: int) -> tuple[int, int]:
-    """Lengths of two texts after cutting the longer one to the room, or both to half of it."""
-    short, long = sorted((first, second))
-    if short + long > room:
-        long = max(short, room - short)
-    if short + long > room:
-        short, long = room // 2, room - room // 2
-    return (short, long) if first <= second else (long, short)
+def longest_first(first: Counts, second: Counts, room: int) -> tuple[Counts, Counts]:
+    """Lengths of two texts, each shape [N], after cutting the longer one to the room, or both to half of it."""
+    short, long = np.minimum(first, second), np.maximum(first, second)
+    long = np.where(short + long > room, np.maximum(short, room - short), long)
+    both = short + long > room
+    short, long = np.where(both, room // 2, short), np.where(both, room - room // 2, long)
+    return np.where(first <= second, short, long), np.where(first <= second, long, short)

@@ -8,7 +8,7 @@ token alone is scored by that token's logit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -18,11 +18,12 @@ from transformers import PreTrainedTokenizerBase
 
 from transforms.base.errors import UserError
 from transforms.scoring.families import sentence_transformers_config
-from transforms.scoring.families.causal import EDGES, CausalReranker, Reading, check_bare, check_seam, encode
+from transforms.scoring.families.causal import EDGES, CausalReranker, Readings, check_bare, check_seam, encode
+from transforms.scoring.families.pairs import documents_of, read_pairs
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.execution import Placement
-from transforms.scoring.packed.packing import Ids
-from transforms.scoring.results import Failure, RankingTask
+from transforms.scoring.packed.ragged import Counts, joined, ragged
+from transforms.scoring.results import RankingTask
 from transforms.scoring.weights import backbones, checkpoints, requirements
 from transforms.scoring.weights.checkpoints import Checkpoint, Tensors
 
@@ -83,9 +84,10 @@ class Prompt:
             return self.bare_query.format(query=query)
         return self.query.format(query=query, instruction=instruction)
 
-    def show(self, document: str) -> str:
-        """The document's part of the prompt."""
-        return self.document.format(document=self.text(document))
+    def show(self, documents: Iterable[str]) -> list[str]:
+        """The documents' parts of their prompts."""
+        before, after = self.document.split("{document}")
+        return [before + self.text(document) + after for document in documents]
 
     def text(self, text: str) -> str:
         """A user's text as it stands in the prompt."""
@@ -183,18 +185,18 @@ class Settings:
 
 
 class Cuts(NamedTuple):
-    """How many tokens of each part are read."""
+    """How many tokens of each part are read, each shape [N]."""
 
-    query: int
-    document: int
-    closing: int
+    query: Counts
+    document: Counts
+    closing: Counts
 
 
-def cut(query: int, document: int, closing: int, room: int, longest_query: int) -> Cuts:
-    """What is read of parts of so many tokens: the query's limit first, then the room, from the right."""
-    query = min(query, longest_query, room)
-    document = min(document, room - query)
-    return Cuts(query, document, min(closing, room - query - document))
+def cut(query: Counts, document: Counts, closing: int, room: int, longest_query: int) -> Cuts:
+    """What is read of parts of so many tokens, N of each: the query's limit first, then the room, from the right."""
+    query = np.minimum(query, min(longest_query, room))
+    document = np.minimum(document, room - query)
+    return Cuts(query, document, np.minimum(closing, room - query - document))
 
 
 class Reader:
@@ -203,52 +205,39 @@ class Reader:
     def __init__(self, settings: Settings, tokenizer: PreTrainedTokenizerBase) -> None:
         self._prompt = PROMPTS[settings.prompt]
         self._instruction = settings.instruction
-        self._opening: Ids = encode(tokenizer, self._prompt.opening)
-        self._between: Ids = encode(tokenizer, self._prompt.between)
-        self._document_end: Ids = encode(tokenizer, self._prompt.document_end)
-        self._closing: Ids = encode(tokenizer, self._prompt.closing)
-        self._suffix: Ids = encode(tokenizer, self._prompt.suffix)
-        words = {"opening": len(self._opening), "suffix": len(self._suffix)}
-        self._room = settings.max_length - len(self._between) - sum(words[part] for part in self._prompt.counted)
+        self._opening = ragged([encode(tokenizer, self._prompt.opening)])
+        self._between = ragged([encode(tokenizer, self._prompt.between)])
+        self._document_end = ragged([encode(tokenizer, self._prompt.document_end)])
+        self._closing = ragged([encode(tokenizer, self._prompt.closing)])
+        self._suffix = ragged([encode(tokenizer, self._prompt.suffix)])
+        words = {"opening": self._opening, "suffix": self._suffix}
+        uncut = [self._between, *(words[part] for part in self._prompt.counted)]
+        self._room = settings.max_length - sum(len(part.data) for part in uncut)
         self._longest_query = int(settings.max_length * self._prompt.query_share)
 
-    def __call__(self, tasks: Sequence[RankingTask], tokens: Tokens) -> Iterator[Reading | Failure]:
+    def __call__(self, tasks: Sequence[RankingTask], tokens: Tokens) -> Readings:
         """See `causal.Read`."""
-        queries = [self._ask(task) for task in tasks]
-        tokens.add(queries)
-        tokens.add(self._prompt.show(text) for task in tasks for text in task.documents)
-        for task, asked in zip(tasks, queries, strict=True):
-            query = tokens[asked]
-            for text in task.documents:
-                document = tokens[self._prompt.show(text)]
-                if isinstance(query, Failure):
-                    yield query
-                elif isinstance(document, Failure):
-                    yield document
-                else:
-                    yield self._join(query, document)
+        pairs = read_pairs(tasks, map(self._ask, tasks), self._prompt.show(documents_of(tasks)), tokens)
+        query, document = pairs.query.sizes, pairs.document.sizes
+        cuts = cut(query, document, len(self._closing.data), self._room, self._longest_query)
+        # A document that is cut keeps its end.
+        whole = cuts.document == document
+        shown = np.where(whole, document, np.maximum(cuts.document - len(self._document_end.data), 0))
+        asked = (pairs.query.cut(0, cuts.query), self._between)
+        before = (self._opening, *(() if self._prompt.document_first else asked))
+        after = (*(asked if self._prompt.document_first else ()), self._suffix)
+        ids = joined(
+            *before,
+            pairs.document.cut(0, shown),
+            self._document_end.cut(0, cuts.document - shown),
+            self._closing.cut(0, cuts.closing),
+            *after,
+        )
+        prefixes = np.zeros(len(ids), dtype=np.int64) + sum(part.sizes for part in before)
+        return Readings(ids, pairs, document - cuts.document, query - cuts.query, prefixes)
 
     def _ask(self, task: RankingTask) -> str:
         return self._prompt.ask(task.query, self._instruction if task.instruction is None else task.instruction)
-
-    def _join(self, query: Ids, document: Ids) -> Reading:
-        cuts = cut(len(query), len(document), len(self._closing), self._room, self._longest_query)
-        asked: tuple[Ids, ...] = (query[: cuts.query], self._between)
-        shown = (self._shorten(document, cuts.document), self._closing[: cuts.closing])
-        before = (self._opening, *(() if self._prompt.document_first else asked))
-        after = (*(asked if self._prompt.document_first else ()), self._suffix)
-        ids: Ids = np.concatenate([*before, *shown, *after])
-        return Reading(
-            ids, len(document) - cuts.document, len(query) - cuts.query, prefix=sum(len(part) for part in before)
-        )
-
-    def _shorten(self, document: Ids, tokens: int) -> Ids:
-        """The document's first tokens, so many together with its end."""
-        if tokens == len(document):
-            return document
-        kept = max(tokens - len(self._document_end), 0)
-        shortened: Ids = np.concatenate([document[:kept], self._document_end])[:tokens]
-        return shortened
 
 
 def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:

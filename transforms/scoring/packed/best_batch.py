@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from transforms.scoring.packed.packing import TokenSequence, pack
+from transforms.scoring.packed.packing import pack
 from transforms.scoring.packed.run_batches import Forward, is_out_of_memory
+from transforms.scoring.packed.sequences import TokenSequence, sequences_of
 
 BUDGETS = tuple(1 << power for power in range(13, 19))  # 8,192 to 262,144 tokens
 SEQUENCE_TOKENS = 512
@@ -50,7 +51,7 @@ def measure(
     """
     sequence = TokenSequence(np.ones(tokens, np.int32), np.array([tokens - 1], np.int32), tokens)
     for budget in budgets:
-        packed = pack([sequence] * (budget // tokens), device)
+        packed = pack(sequences_of([sequence] * (budget // tokens)), device)
         try:
             seconds = []
             with torch.inference_mode():

@@ -11,20 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import pad
 
-Ids = NDArray[np.int32]
+from transforms.scoring.packed.ragged import Counts, ranges
+from transforms.scoring.packed.sequences import Sequences
 
-
-class Prefix(NamedTuple):
-    """The first tokens of several sequences, the same in all of them.
-
-    In a causal model their hidden states are the same too, so that they need be computed only once.
-    """
-
-    group: int  # a number of the sequences that have it
-    tokens: int
-
-
-NO_PREFIX = Prefix(-1, 0)
 ATTENDED = 4  # times the budget
 
 
@@ -41,24 +30,6 @@ class Filling(NamedTuple):
 # of a small model's pass; it keeps what it used last, see `execution.KEPT_BY_ONEDNN`.
 FILLINGS: Mapping[str, Filling] = {"cpu": Filling(64, 64), "cuda": Filling(1024, 1)}  # by type of device
 UNFILLED = Filling(0, 1)
-
-
-class TokenSequence(NamedTuple):
-    """One input of the model.
-
-    Attributes:
-        ids: token ids, shape [tokens].
-        reads: the places in `ids` whose hidden states the head reads, ascending, none in the prefix, shape [reads].
-        second_segment: place of the first token of type 1 (BERT's second segment); len(ids) where there is none.
-        prefix: what it shares with other sequences.
-        part: number of the model that reads it, in a family with several.
-    """
-
-    ids: Ids
-    reads: Ids
-    second_segment: int
-    prefix: Prefix = NO_PREFIX
-    part: int = 0
 
 
 class Run(NamedTuple):
@@ -118,9 +89,7 @@ class Packed:
         return places if self.shared is None else places[self.shared.kept]
 
 
-def plan_batches(
-    lengths: Sequence[int] | NDArray[np.int64], budget: int, prefixes: Sequence[Prefix] | None = None
-) -> list[NDArray[np.int64]]:
+def plan_batches(lengths: Counts, budget: int, groups: Counts, prefixes: Counts) -> list[Counts]:
     """Which sequences share a forward pass.
 
     Sequences with a common prefix stand together. Else longest first, so that the largest batch in memory comes first
@@ -128,73 +97,75 @@ def plan_batches(
     sequence would take it over the budget; a sequence longer than the budget is a batch alone.
 
     Args:
-        lengths: tokens of each sequence.
+        lengths: tokens of each sequence, shape [N].
         budget: tokens of a batch, at most; a common prefix counts once. Counted in each sequence, there are at most
             ATTENDED times as many, since attention lays them all out.
-        prefixes: of each sequence; None where no two have a common one.
+        groups: a number of the sequences that have a prefix in common, shape [N].
+        prefixes: its tokens, shape [N]; 0 for none.
 
     Returns:
         Indices into `lengths`, each once; one array a batch.
     """
-    prefixes = [NO_PREFIX] * len(lengths) if prefixes is None else prefixes
-    groups = np.array([prefix.group for prefix in prefixes], dtype=np.int64)
-    order = np.lexsort((-np.asarray(lengths, dtype=np.int64), groups))
-    batches: list[NDArray[np.int64]] = []
-    start = total = attended = 0
-    for place, index in enumerate(order):
-        length = int(lengths[index])
-        known = prefixes[index].tokens if place > start and prefixes[index] == prefixes[order[place - 1]] else 0
-        if place > start and (total + length - known > budget or attended + length > ATTENDED * budget):
-            batches.append(order[start:place])
-            start, total, attended, known = place, 0, 0, 0
-        total += length - known
-        attended += length
-    if len(order):
-        batches.append(order[start:])
+    order = np.lexsort((-lengths, groups))
+    taken = lengths[order]
+    attended = np.cumsum(taken)
+    total = np.cumsum(taken - np.where(alike(groups[order], prefixes[order]), prefixes[order], 0))
+    batches: list[Counts] = []
+    start = 0
+    while start < len(order):
+        # The first of a batch counts in full.
+        within = np.searchsorted(total, total[start] - taken[start] + budget, "right")
+        laid_out = np.searchsorted(attended, attended[start] - taken[start] + ATTENDED * budget, "right")
+        end = max(start + 1, int(min(within, laid_out)))
+        batches.append(order[start:end])
+        start = end
     return batches
 
 
-def runs_of(lengths: Sequence[int]) -> tuple[Run, ...]:
+def alike(groups: Counts, prefixes: Counts) -> NDArray[np.bool_]:
+    """Whether each has the prefix of the one before it, shape [N]."""
+    same = np.zeros(len(groups), dtype=np.bool_)
+    same[1:] = (groups[1:] == groups[:-1]) & (prefixes[1:] == prefixes[:-1])
+    return same
+
+
+def runs_of(lengths: Sequence[int] | Counts) -> tuple[Run, ...]:
     """Group neighbours of equal length; empty sequences give no run."""
-    runs: list[Run] = []
-    start = 0
-    for length in lengths:
-        if runs and runs[-1].length == length:
-            runs[-1] = runs[-1]._replace(sequences=runs[-1].sequences + 1)
-        elif length:
-            runs.append(Run(start, 1, length))
-        start += length
-    return tuple(runs)
+    whole = np.asarray(lengths, dtype=np.int64)
+    whole = whole[whole > 0]
+    first = np.flatnonzero(np.diff(whole, prepend=0))
+    starts, counts = (np.cumsum(whole) - whole)[first], np.diff(first, append=len(whole))
+    return tuple(map(Run, starts.tolist(), counts.tolist(), whole[first].tolist()))
 
 
-def pack(sequences: Sequence[TokenSequence], device: torch.device, filling: Filling = UNFILLED) -> Packed:
+def pack(sequences: Sequences, device: torch.device, filling: Filling = UNFILLED) -> Packed:
     """Lay the sequences end to end on the device, and fill them up."""
-    lengths = tuple(len(sequence.ids) for sequence in sequences)
+    lengths = sequences.lengths
     offsets = np.concatenate([[0], np.cumsum(lengths)])
-    ids = np.concatenate([sequence.ids for sequence in sequences])
-    types = np.zeros(len(ids), dtype=np.int64)
-    for start, end, sequence in zip(offsets[:-1], offsets[1:], sequences, strict=True):
-        types[start + sequence.second_segment : end] = 1
-    reads = np.concatenate([start + sequence.reads for start, sequence in zip(offsets[:-1], sequences, strict=True)])
+    ids = sequences.ids.flat()
+    of_type = np.stack([sequences.second_segments, lengths - sequences.second_segments], axis=1)
+    types = np.repeat(np.tile([0, 1], len(lengths)), of_type.ravel())
+    reads = sequences.reads.flat() + np.repeat(offsets[:-1], sequences.reads.sizes)
 
     def place(array: NDArray[np.generic], dtype: torch.dtype) -> torch.Tensor:
         tensor = torch.from_numpy(array).to(dtype)
         # Only from pinned memory does a copy overlap with what the device computes.
         return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
 
-    kept, sources = common_prefixes(sequences, offsets)
+    common = common_prefixes(sequences.groups, sequences.prefixes, offsets)
     shared = None
-    if len(kept) < len(ids):
+    if common is not None:
+        kept, sources = common
         ids, types, reads = ids[kept], types[kept], sources[reads]
         shared = Shared(place(kept, torch.int64), place(sources, torch.int64))
     packed = Packed(
         ids=place(ids, torch.int64),
-        lengths=lengths,
+        lengths=tuple(lengths.tolist()),
         offsets=place(offsets, torch.int32),
         reads=place(reads, torch.int64),
         types=place(types, torch.int64),
         runs=runs_of(lengths),
-        parts=place(np.array([sequence.part for sequence in sequences], dtype=np.int64), torch.int64),
+        parts=place(sequences.parts, torch.int64),
         shared=shared,
     )
     return filled(packed, filling)
@@ -230,26 +201,24 @@ def _missing(there: int, filling: Filling) -> int:
     return wanted + -wanted % filling.multiple - there
 
 
-def common_prefixes(
-    sequences: Sequence[TokenSequence], offsets: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def common_prefixes(groups: Counts, prefixes: Counts, offsets: Counts) -> tuple[Counts, Counts] | None:
     """What need be computed where neighbouring sequences have a common prefix: the first one's stands for all.
 
     Args:
-        sequences: N of them.
+        groups: a number of the sequences that have a prefix in common, shape [N].
+        prefixes: its tokens, shape [N].
         offsets: where each begins when they are laid end to end, and the end, shape [N + 1].
 
     Returns:
-        The places that are kept; and for each place the number of the one among them that has its token.
+        The places that are kept; and for each place the number of the one among them that has its token. None where
+        no two neighbours have a common prefix.
     """
-    kept = np.ones(offsets[-1], dtype=bool)
-    sources = np.arange(offsets[-1])
-    first = 0
-    for number, sequence in enumerate(sequences):
-        if number == 0 or sequence.prefix != sequences[number - 1].prefix:
-            first = number
-        elif sequence.prefix.tokens:
-            mine = slice(offsets[number], offsets[number] + sequence.prefix.tokens)
-            kept[mine] = False
-            sources[mine] = np.arange(offsets[first], offsets[first] + sequence.prefix.tokens)
-    return np.flatnonzero(kept), (np.cumsum(kept) - 1)[sources]
+    repeated = alike(groups, prefixes) & (prefixes > 0)
+    if not repeated.any():
+        return None
+    left_out = np.where(repeated, prefixes, 0)
+    own = np.diff(offsets) - left_out
+    begins = np.cumsum(own) - own
+    first = np.maximum.accumulate(np.where(repeated, 0, np.arange(len(groups))))
+    sources = np.stack([begins[first], begins], axis=1), np.stack([left_out, own], axis=1)
+    return ranges(offsets[:-1] + left_out, own), ranges(*(each.ravel() for each in sources))

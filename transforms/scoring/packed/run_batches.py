@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from transforms.scoring.packed.packing import FILLINGS, Packed, TokenSequence, pack, plan_batches
+from transforms.scoring.packed.packing import FILLINGS, Packed, pack, plan_batches
+from transforms.scoring.packed.sequences import Sequences
 
 Rows = NDArray[np.float32]
 
@@ -22,7 +23,7 @@ class Forward(Protocol):
 
 
 def run(
-    sequences: Sequence[TokenSequence],
+    sequences: Sequences,
     forward: Forward,
     *,
     budget: int,
@@ -56,8 +57,8 @@ def run(
             batch, rows, ready, padding = running
             if ready is not None:
                 ready.synchronize()
-            tokens = sum(len(sequences[index].ids) for index in batch)
-            ends = np.cumsum([len(sequences[index].reads) for index in batch])
+            tokens = int(sequences.lengths[batch].sum())
+            ends = np.cumsum(sequences.reads.sizes[batch])
             for index, part in zip(batch, np.split(rows.numpy(), ends[:-1]), strict=True):
                 outputs[index] = part
             counts["forward_passes"] += 1
@@ -68,10 +69,9 @@ def run(
     return outputs
 
 
-def plan(sequences: Sequence[TokenSequence], budget: int) -> list[NDArray[np.int64]]:
+def plan(sequences: Sequences, budget: int) -> list[NDArray[np.int64]]:
     """Which sequences share a forward pass: indices, one array a batch; see `packing.plan_batches`."""
-    prefixes = [sequence.prefix for sequence in sequences]
-    return plan_batches([len(sequence.ids) for sequence in sequences], budget, prefixes)
+    return plan_batches(sequences.lengths, budget, sequences.groups, sequences.prefixes)
 
 
 class Launched(NamedTuple):
@@ -85,7 +85,7 @@ class Launched(NamedTuple):
 
 def _launch(
     todo: list[NDArray[np.int64]],
-    sequences: Sequence[TokenSequence],
+    sequences: Sequences,
     forward: Forward,
     device: torch.device,
     counts: Counter[str],
@@ -94,7 +94,7 @@ def _launch(
     batch = todo.pop()
     try:
         with torch.inference_mode():
-            packed = pack([sequences[index] for index in batch], device, FILLINGS[device.type])
+            packed = pack(sequences.take(batch), device, FILLINGS[device.type])
             # The copy is asked for here: one that is asked for later would wait for the batch after this one too.
             rows = forward(packed)[: len(packed.reads) - packed.unread].to("cpu", non_blocking=True)
             ready = torch.cuda.current_stream(device).record_event() if device.type == "cuda" else None

@@ -14,7 +14,7 @@ from unicodedata import is_normalized
 import numpy as np
 
 from transforms.base.versions import version
-from transforms.scoring.packed.packing import Ids
+from transforms.scoring.packed.ragged import Ids
 from transforms.scoring.packed.threads import tokenising_threads
 from transforms.scoring.tokenising.added import alternatives
 from transforms.scoring.tokenising.long_texts import BEFORE_BLANKS_AND_STOPS, LONGEST

@@ -9,7 +9,7 @@ import numpy as np
 
 from transforms.base.errors import one_line
 from transforms.base.versions import version
-from transforms.scoring.packed.packing import Ids
+from transforms.scoring.packed.ragged import Ids
 from transforms.scoring.results import Failure
 from transforms.scoring.weights.checkpoints import is_tokenizers
 

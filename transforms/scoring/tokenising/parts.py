@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms.base.versions import version
-from transforms.scoring.packed.packing import Ids
+from transforms.scoring.packed.ragged import Ids
 from transforms.scoring.weights.checkpoints import is_tokenizers
 
 Codes = NDArray[np.uint32]  # of the characters of a text

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from transforms.scoring.packed.packing import Ids
+from transforms.scoring.packed.ragged import Ids
 from transforms.scoring.results import Failure
 from transforms.scoring.tokenising.byte_pairs import byte_pairs
 from transforms.scoring.tokenising.library import Library
