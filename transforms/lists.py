@@ -9,22 +9,25 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import repeat
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from transforms.input.cleaning import clean
 from transforms.input.columns import Columns
 from transforms.input.reader import assembled
-from transforms.input.rows import nested_rows
-from transforms.schema import Shard
+from transforms.input.rows import KEEP, nested_rows
+from transforms.schema import REJECTED, Shard
 
 # Characters of text that are scored together, some 130,000 tokens of English at four each: enough to sort by length and
 # to fill forward passes, and seconds of a CPU's work.
 BATCH_CHARACTERS = 1 << 19
-MALFORMED = "malformed"  # the reason of a request whose parts are not of the types below
+# The reason of a request whose parts are not of the types below, or that the model cannot read.
+MALFORMED = "malformed"
 
 
 class Candidate(NamedTuple):
@@ -211,6 +214,26 @@ def _strings(values: Iterable[str | int | None]) -> pa.StringArray:
     """Texts as they are, half characters too, which are not valid UTF-8."""
     given = [None if value is None else str(value).encode("utf-8", "surrogatepass") for value in values]
     return pa.array(given, pa.binary()).cast(pa.string(), safe=False)
+
+
+def instructions_rejected(shard: ListShard, detail: str) -> ListShard:
+    """The shard for a model that takes no instruction: queries that have one are rejected with that detail."""
+    has = pc.fill_null(pc.not_equal(shard.queries["instruction"], ""), False).to_numpy()
+    with_one = shard.queries.filter(has)
+    rejected = {
+        "query_id": with_one["query_id"],
+        "n_candidates": with_one["n_pairs"],
+        "reason": pa.repeat(MALFORMED, len(with_one)),
+        "detail": pa.repeat(detail, len(with_one)),
+        "source_row": with_one[KEEP + _PLACE],
+    }
+    columns = [rejected.get(field.name, pa.nulls(len(with_one), field.type)) for field in REJECTED]
+    return replace(
+        shard,
+        queries=shard.queries.filter(~has),
+        pairs=shard.pairs.filter(~np.repeat(has, shard.queries["n_pairs"].to_numpy())),
+        rejected=pa.concat_tables([shard.rejected.cast(REJECTED), pa.table(columns, schema=REJECTED)]),
+    )
 
 
 def outcomes(shard: ListShard, scored: pa.Table, rejected: pa.Table) -> list[Outcome]:

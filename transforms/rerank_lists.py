@@ -10,7 +10,7 @@ choice. Nothing is regrouped, so that every list keeps its request's window and 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from inspect import signature
 from typing import Any, NamedTuple
@@ -32,13 +32,16 @@ from transforms.lists import (
     RankingRequest,
     Rejected,
     characters,
+    instructions_rejected,
     outcomes,
     problem,
     shard_of,
 )
 from transforms.output.commit import count, results
 from transforms.rerank import count_in_beam
+from transforms.schema import Shard
 from transforms.scoring.reranker import specify
+from transforms.scoring.scorer import NO_INSTRUCTION, Scorer
 
 __all__ = ["Candidate", "RankedList", "RankingRequest", "Rejected", "RerankLists", "Reranked"]
 
@@ -76,6 +79,18 @@ class Gather(beam.DoFn):
             requests, times = zip(*held, strict=True)
             yield WindowedValue([shard_of(requests, times)], Timestamp(micros=min(times)), (window,))
         self.start_bundle()
+
+
+class ListsHandler(RerankerHandler):
+    """Scores shards of requests; an instruction that the model does not take is its request's fault alone."""
+
+    def run_inference(
+        self, batch: Sequence[Shard], model: Scorer, inference_args: dict[str, Any] | None = None
+    ) -> list[ScoredShard]:
+        """As `RerankerHandler`, of shards without the requests that the model cannot read."""
+        if not model.takes_instruction:
+            batch = [instructions_rejected(shard, NO_INSTRUCTION) for shard in batch if isinstance(shard, ListShard)]
+        return super().run_inference(batch, model, inference_args)
 
 
 class Split(beam.DoFn):
@@ -149,7 +164,7 @@ class RerankLists(beam.PTransform):  # type: ignore[type-arg]  # its parameters 
         gathered = requests | "Gather" >> beam.ParDo(Gather()).with_outputs(REJECTED, main="shards")
         split = (
             gathered.shards
-            | "Score" >> RunInference(RerankerHandler(self._specification, self._order))
+            | "Score" >> RunInference(ListsHandler(self._specification, self._order))
             | "Split" >> beam.ParDo(Split(self._top_k)).with_outputs(REJECTED, main=RANKED)
         )
         rejected = (gathered[REJECTED], split[REJECTED]) | "Rejected" >> beam.Flatten()

@@ -132,6 +132,17 @@ def test_what_cannot_be_scored_is_rejected_with_the_reason_of_the_job(reranker: 
         assert_that(found.rejected, equals(wanted), "rejected")
 
 
+def test_an_instruction_that_the_model_does_not_take_is_its_requests_fault_alone(
+    reranker: Reranker, folder: Path
+) -> None:
+    asked = [request(3), request(2)._replace(instruction="be kind"), request(4)._replace(instruction="")]
+    with beam.Pipeline("FnApiRunner") as pipeline:
+        found = pipeline | beam.Create(asked) | RerankLists(str(folder), **RUN)
+        assert_that(found.ranked | beam.Map(names), equals(expected(reranker, [3, 4])))
+        detail = "instruction: this model takes none; leave it out, or write it into the query"
+        assert_that(found.rejected, equals([Rejected("q2", None, "malformed", detail)]), "rejected")
+
+
 @pytest.mark.parametrize("windows", [FixedWindows(10), Sessions(4)])
 def test_lists_of_a_stream_keep_their_windows_and_times(reranker: Reranker, folder: Path, windows: Any) -> None:
     times = {1: 1, 2: 3, 3: 12, 4: 14, 5: 25}
