@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import ast
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import MISSING, fields, replace
 from pathlib import Path
@@ -168,9 +166,3 @@ def test_no_namespace_is_handed_on_below_the_parsing() -> None:
         ("pipelines/running/options.py", "split"),
         ("transforms/base/arguments.py", "request_of"),
     }
-
-
-def test_the_face_is_imported_without_what_takes_long() -> None:
-    code = "import sys, pipelines.rerank; print({'torch', 'apache_beam', 'transformers'} & {*sys.modules})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "set()\n"

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import doctest
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -202,11 +199,3 @@ def test_frames_that_cannot_be_scored(reranker: Reranker, frame: Any, choices: d
 def test_examples_in_docstrings_are_true() -> None:
     result = doctest.testmod(scorer)
     assert (result.failed, result.attempted > 5) == (0, True)
-
-
-def test_the_packages_face_is_imported_without_torch() -> None:
-    code = "import sys, transforms.scoring; print('torch' in sys.modules)"
-    start = time.monotonic()
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"
-    assert time.monotonic() - start < 20  # far from the seconds that torch takes here, on a busy machine too
