@@ -34,6 +34,7 @@ format: .venv/.installed
 
 docs: .venv/.installed
 	@.venv/bin/python -m scripts.write_options
+	@.venv/bin/python -m scripts.write_cards
 
 .venv/.installed: setup.py pyproject.toml constraints.txt
 	@if [ -z "$(PYTHON)" ]; then \

@@ -18,6 +18,7 @@ setup(
     license_files=["LICENSE"],
     packages=find_packages(include=["pipelines", "pipelines.*", "transforms", "transforms.*", "eval", "eval.*"]),
     package_data={
+        "pipelines.rerank": ["cards.json"],
         "transforms.scoring": ["models/*/*"],
         "eval.published": ["table.json"],
         "eval.ranking": ["templates/*"],

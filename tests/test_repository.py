@@ -18,7 +18,7 @@ from eval.published import training_data, verification
 from eval.published.scores import ROWS
 from eval.throughput import random_models
 from pipelines.benchmark.entrants import CODE_MODEL, PROTOCOL
-from scripts import write_options
+from scripts import write_cards, write_options
 from scripts.measure import peers
 from transforms.schema import REASONS, REJECTED, SCORED, InputReason, ScoringReason
 from transforms.scoring import catalogue
@@ -39,6 +39,10 @@ def table(first_header: str, text: str = DATA) -> list[list[str]]:
 
 def test_page_of_options_is_what_the_parsers_say() -> None:
     assert write_options.PAGE.read_text(encoding="utf-8") == write_options.page(), "run make docs"
+
+
+def test_page_of_speed_shows_the_table_of_cards() -> None:
+    assert write_cards.PAGE.read_text(encoding="utf-8") == write_cards.page(), "run make docs"
 
 
 def test_page_of_options_has_every_option_of_every_command() -> None:

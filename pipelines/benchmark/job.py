@@ -15,6 +15,7 @@ from dataclasses import asdict, replace
 
 from eval.ranking.summary import HEADINGS
 from eval.table.cells import Cell, Failure, cell_path
+from pipelines import rerank
 from pipelines.benchmark.candidates import Candidates, candidates_of
 from pipelines.benchmark.cell import Machine, Work, make_cell, priced, settled
 from pipelines.benchmark.entrants import DataSet, Entrant
@@ -22,7 +23,6 @@ from pipelines.benchmark.plan import known_cell, plan
 from pipelines.benchmark.prepared import Prepared, prepare
 from pipelines.benchmark.request import BenchmarkRequest
 from pipelines.benchmark.subprocess_job import ApartError, run_apart
-from pipelines.rerank import job
 from transforms.base import files
 from transforms.base.errors import UserError, one_line
 from transforms.base.hub import from_cache_alone
@@ -142,7 +142,7 @@ def do_cell(work: Work, prepared: Prepared) -> tuple[Cell, bool]:
     if isinstance(earlier, Cell):
         write_cell(path, replace(earlier, outdated=NOT_FINISHED))
     if not files.exists(files.join(work.job_directory(output), SUCCESS)):
-        code = run_apart(job.do_job, work.request(output), work.beam)
+        code = run_apart(rerank.do_job, work.request(output), work.beam)
         if code:
             raise ApartError(f"its job ended with exit code {code}, see above")
     cell = make_cell(work, output, price_per_hour)

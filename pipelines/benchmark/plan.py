@@ -12,7 +12,7 @@ from eval.table.cells import Cell, Failure, cell_files, read_cell
 from pipelines.benchmark.cell import Machine, settled
 from pipelines.benchmark.entrants import DataSet, Entrant
 from pipelines.benchmark.prepared import Prepared
-from pipelines.rerank.dry_run import duration
+from pipelines.rerank.plan_lines import duration
 from transforms.base import files
 from transforms.base.errors import UserError
 from transforms.job.record import read_job

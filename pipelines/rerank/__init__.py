@@ -43,11 +43,29 @@ def rerank(request: RerankRequest, beam: Sequence[str] = ()) -> Finished:
         UserError: a field has a value that its option does not take, or another mistake that can be fixed.
         KeyboardInterrupt: it was stopped, after the shard in hand.
     """
-    from pipelines.rerank import job  # takes seconds
     from pipelines.rerank.options import build_parser
+    from pipelines.running.command import check
     from pipelines.running.options import split, words_of
     from transforms.base.arguments import request_of
 
     parser = build_parser()
     options, _ = split(parser, words_of(parser, request))  # each value is checked as the command line's is
-    return job.rerank(request_of(RerankRequest, options), beam)
+    wanted = request_of(RerankRequest, options)
+    check(wanted)
+    return _finish(wanted, beam)
+
+
+def do_job(request: RerankRequest, words: Sequence[str]) -> int:
+    """Do what a command line asks for, as `rerank` does; returns the exit code."""
+    return int(not _finish(request, words).complete)
+
+
+def _finish(request: RerankRequest, words: Sequence[str]) -> Finished:
+    if request.gpu is not None:
+        from pipelines.rerank import cards
+
+        print(cards.plan(request, words))
+        return Finished(request.output, {}, True)
+    from pipelines.rerank import job  # takes seconds
+
+    return job.rerank(request, words)

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pipelines.rerank.plan_lines import cost_line, duration
+from transforms.base.cost import cost_of, three_digits
 from transforms.base.errors import UserError
 from transforms.handler import tasks_of
 from transforms.input.inputs import InputFile, total_pairs
@@ -20,7 +22,6 @@ from transforms.scoring.scorer import ScorerSpecification
 
 SAMPLED_UNITS = 8
 SECONDS_OF_SCORING = 10.0
-HOSTED_PRICE = 0.008  # dollars for 1,000 documents: jina-reranker-v2 on its provider's page
 
 
 class Wanted(NamedTuple):
@@ -152,22 +153,5 @@ def describe(sample: Estimate, *, rows: int, pairs: int | None, units: int | Non
         few = "" if busy == wanted.workers else f", with work for {busy:,}, one for each row group of the input"
         lines.append(f"workers   {wanted.workers:,}{few}: {duration(seconds / busy)}")
     if wanted.price_per_hour is not None:
-        cost = seconds / 3600 * wanted.price_per_hour
-        lines.append(
-            f"cost      {cost:,.2f} at {wanted.price_per_hour:,.2f} an hour; a hosted API at ${HOSTED_PRICE} for "
-            f"1,000 documents: ${pairs / 1000 * HOSTED_PRICE:,.2f}"
-        )
+        lines.append(cost_line(three_digits(cost_of(seconds, wanted.price_per_hour)), wanted.price_per_hour, pairs))
     return "\n".join(lines)
-
-
-def duration(seconds: float) -> str:
-    """Seconds in the two largest units that fit: "2 h 05 min"; from a hundred hours on in days."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    if seconds >= 100 * 3600:
-        return f"{seconds / 86_400:,.1f} days"
-    minutes, seconds = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {seconds:02d} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min"

@@ -90,11 +90,6 @@ class Prepared:
         return self.begun is None and not is_given(self.request, "batch_tokens")
 
 
-def do_job(request: RerankRequest, words: Sequence[str]) -> int:
-    """Do the job, or what is missing of it, as `rerank` does; returns the exit code."""
-    return int(not rerank(request, words).complete)
-
-
 def rerank(request: RerankRequest, words: Sequence[str]) -> Finished:
     """Do the job, or what is missing of it.
 

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from pipelines.running.options import RUN_OPTIONS, Parser, add_model_options, add_options, add_own_files
-from transforms.base.arguments import given, names, positive, price, share, speed
+from transforms.base.arguments import amount, given, names, positive, price, share, speed
 from transforms.input.names import ACCEPTED
 from transforms.schema import REASONS
 
@@ -18,6 +18,17 @@ PLAN_OPTIONS: dict[str, dict[str, Any]] = {
         "type": speed,
         "metavar": "PAIRS",
         "help": "of a dry run: pairs per second of one machine (default: measured)",
+    },
+    "gpu": {
+        "type": given,
+        "metavar": "CARD",
+        "help": "of a dry run: plan from what was measured on this GPU, such as h200, without input or weights",
+    },
+    "pairs": {"type": amount, "metavar": "N", "help": "of a dry run with --gpu: pairs to score, such as 1e8"},
+    "tokens_per_pair": {
+        "type": amount,
+        "metavar": "N",
+        "help": "of a dry run with --gpu: tokens that the model reads for a pair",
     },
 }
 
@@ -39,7 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="files, directories or globs: Parquet, CSV, TSV or JSON lines, the last three also .gz",
     )
-    ends.add_argument("--output", required=True, type=given, metavar="DIR", help="the job's own directory")
+    ends.add_argument("--output", default="", metavar="DIR", help="the job's own directory (required but for --gpu)")
     ends.add_argument(
         "--dataset",
         type=given,

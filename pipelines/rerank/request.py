@@ -14,7 +14,9 @@ from transforms.input.template import parse_template
 from transforms.schema import Reason
 
 # What a dry run plans for, and the job itself does not know.
-PLAN_FIELDS = ("workers", "throughput")
+PLAN_FIELDS = ("workers", "throughput", "gpu", "pairs", "tokens_per_pair")
+# What a plan by GPU is made of, and the sample of an input is not.
+CARD_FIELDS = ("pairs", "tokens_per_pair")
 # What decides a part file's bytes, besides the model and how it runs.
 OUTPUT_FIELDS = ("keep_columns", "text_template", "candidate_order", "top_k", "shard_pairs")
 
@@ -29,6 +31,7 @@ class RerankRequest(ScoringRequest, JobRequest):
         True
     """
 
+    output: str = ""
     input: tuple[str, ...] = ()
     dataset: str | None = None
     corpus: tuple[str, ...] = ()
@@ -45,6 +48,9 @@ class RerankRequest(ScoringRequest, JobRequest):
     dry_run: bool = False
     workers: int | None = None
     throughput: float | None = None
+    gpu: str | None = None
+    pairs: float | None = None
+    tokens_per_pair: float | None = None
     price_per_hour: float | None = None
 
     def output_options(self) -> dict[str, Any]:
@@ -63,8 +69,14 @@ class RerankRequest(ScoringRequest, JobRequest):
             parse_columns(self.columns, ACCEPTED)
         except UserError as error:
             yield str(error)
-        if bool(self.input) == bool(self.dataset):
-            yield "give either --input or --dataset"
+        if self.dry_run and self.gpu is not None:
+            yield from self._complaints_by_gpu()
+        else:
+            if not self.output:
+                yield "--output: it is empty or not given; give the job's own directory"
+            if bool(self.input) == bool(self.dataset):
+                yield "give either --input or --dataset"
+            yield from (f"--{name}: it is for --gpu alone; leave it out" for name in CARD_FIELDS if getattr(self, name))
         if self.dataset:
             try:
                 parse_data_set(self.dataset)
@@ -77,6 +89,11 @@ class RerankRequest(ScoringRequest, JobRequest):
         for name in PLAN_FIELDS:
             if getattr(self, name) is not None and not self.dry_run:
                 yield f"--{name}: it is for --dry_run alone; leave it out"
+
+    def _complaints_by_gpu(self) -> Iterator[str]:
+        yield from (f"--gpu: give --{name} too" for name in CARD_FIELDS if getattr(self, name) is None)
+        if needless := [f"--{name}" for name in ("input", "dataset", "throughput") if getattr(self, name)]:
+            yield f"--gpu plans without {', '.join(needless)}; leave them out"
 
     def scorer(self) -> str:
         """The model, or the address of an API."""

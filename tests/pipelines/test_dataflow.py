@@ -27,9 +27,9 @@ from pipelines.benchmark.entrants import entrant
 from pipelines.candidates import __main__ as candidates
 from pipelines.candidates.job import do_job as do_candidates
 from pipelines.candidates.request import CandidatesRequest
-from pipelines.rerank import RerankRequest
+from pipelines.rerank import RerankRequest, do_job
 from pipelines.rerank.__main__ import main
-from pipelines.rerank.job import build, do_job
+from pipelines.rerank.job import build
 from pipelines.rerank.options import build_parser
 from pipelines.running import dataflow
 from pipelines.running.runner import run_to_end

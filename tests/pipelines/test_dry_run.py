@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.rerank import __main__ as rerank
-from pipelines.rerank.dry_run import Estimate, Wanted, describe, duration, report
+from pipelines.rerank.dry_run import Estimate, Wanted, describe, report
+from pipelines.rerank.plan_lines import duration
 from tests.support.input_files import flat_table, write
 from transforms.input.inputs import inspect
 from transforms.rerank import Reading
@@ -33,7 +34,7 @@ def test_workers_and_what_they_cost_beside_a_hosted_api() -> None:
     assert lines_of(Wanted(workers=8, throughput=500.0, price_per_hour=1.5))[3:] == [
         "job       180,000,000 tokens, 2 h 00 min at 500.0 pairs/s",
         "workers   8: 15 min 00 s",
-        "cost      3.00 at 1.50 an hour; a hosted API at $0.008 for 1,000 documents: $28.80",
+        "cost      3.00 in the currency of --price_per_hour 1.5; a hosted API at $0.008 for 1,000 documents: $28.8",
     ]
 
 
@@ -65,7 +66,7 @@ def test_duration(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
-@pytest.mark.parametrize("option", ["--workers=2", "--throughput=10"])
+@pytest.mark.parametrize("option", ["--workers=2", "--throughput=10", "--gpu=h200"])
 def test_plans_are_for_dry_runs(option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = [f"--input={tmp_path}", f"--output={tmp_path / 'out'}", "--model=small-cross-encoder", option]
     assert rerank.main(words) == 2

@@ -60,15 +60,17 @@ def price(text: str) -> float:
     return value
 
 
+def amount(text: str, what: str = "") -> float:
+    """A positive number, such as 1e8."""
+    value = _number(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number{what}")
+    return value
+
+
 def speed(text: str) -> float:
     """A positive number of pairs a second."""
-    try:
-        value = price(text)
-    except argparse.ArgumentTypeError:
-        value = 0.0
-    if not value:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of pairs a second")
-    return value
+    return amount(text, " of pairs a second")
 
 
 def _number(text: str) -> float:
