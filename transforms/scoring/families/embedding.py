@@ -23,7 +23,7 @@ from transforms.scoring.families import sentence_transformers_config
 from transforms.scoring.families.sentence_transformers_config import Layout, Pooling, Similarity
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.execution import Placement
-from transforms.scoring.packed.packing import FILLINGS, Packed, filled, runs_of
+from transforms.scoring.packed.packing import FILLINGS, Packed, filled
 from transforms.scoring.packed.ragged import Counts, Ids, joined, ragged
 from transforms.scoring.packed.run_batches import Rows
 from transforms.scoring.packed.sequences import Sequences, read_once
@@ -221,14 +221,12 @@ def select(packed: Packed, chosen: torch.Tensor) -> Packed:
     kept = chosen.repeat_interleave(lengths).nonzero()[:, 0]
     starts = packed.offsets[: len(chosen)][chosen]
     offsets = torch.nn.functional.pad(lengths[chosen].cumsum(0, dtype=torch.int32), (1, 0))
-    counts = tuple(lengths[chosen].tolist())
     part = Packed(
         ids=packed.ids[kept],
-        lengths=counts,
+        lengths=tuple(lengths[chosen].tolist()),
         offsets=offsets,
         reads=packed.reads[: len(chosen)][chosen] - starts + offsets[:-1],
         types=packed.types[kept],
-        runs=runs_of(counts),
         parts=packed.parts[chosen],
     )
     return filled(part, FILLINGS[packed.ids.device.type])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -63,7 +64,6 @@ class Packed:
             attention kernels).
         reads: int64, shape [R], places in 0..T-1; each sequence's together, in order.
         types: int64, shape [T]: 0 before a sequence's second segment, 1 from there on.
-        runs: the same lengths as rectangles.
         parts: int64, shape [N - padding]: each sequence's part.
         shared: how the T tokens make up the E; None where no prefix is shared.
         padding: how many of the tokens, and of the sequences, are there to fill up the batch.
@@ -75,11 +75,16 @@ class Packed:
     offsets: torch.Tensor
     reads: torch.Tensor
     types: torch.Tensor
-    runs: tuple[Run, ...]
     parts: torch.Tensor
     shared: Shared | None = None
     padding: int = 0
     unread: int = 0
+
+    @cached_property
+    def runs(self) -> tuple[Run, ...]:
+        """The lengths as rectangles, apart those that fill up the batch; only some kernels need them."""
+        runs = runs_of(self.lengths[: len(self.lengths) - self.padding])
+        return (*runs, Run(sum(self.lengths) - self.padding, self.padding, 1)) if self.padding else runs
 
     def places(self) -> torch.Tensor:
         """Place of each token in its own sequence, from 0: int64, shape [T]."""
@@ -129,7 +134,7 @@ def alike(groups: Counts, prefixes: Counts) -> NDArray[np.bool_]:
     return same
 
 
-def runs_of(lengths: Sequence[int] | Counts) -> tuple[Run, ...]:
+def runs_of(lengths: Sequence[int]) -> tuple[Run, ...]:
     """Group neighbours of equal length; empty sequences give no run."""
     whole = np.asarray(lengths, dtype=np.int64)
     whole = whole[whole > 0]
@@ -164,7 +169,6 @@ def pack(sequences: Sequences, device: torch.device, filling: Filling = UNFILLED
         offsets=place(offsets, torch.int32),
         reads=place(reads, torch.int64),
         types=place(types, torch.int64),
-        runs=runs_of(lengths),
         parts=place(sequences.parts, torch.int64),
         shared=shared,
     )
@@ -189,7 +193,6 @@ def filled(packed: Packed, filling: Filling) -> Packed:
         offsets=torch.cat([packed.offsets, (end + 1 + more).int()]),
         reads=pad(packed.reads, (0, unread)),
         types=pad(packed.types, (0, extra)),
-        runs=(*packed.runs, Run(end, extra, 1)) if extra else packed.runs,
         shared=shared,
         padding=extra,
         unread=unread,
