@@ -11,6 +11,7 @@ from pathlib import Path
 
 from transforms.base.errors import UserError, is_one_line, one_line
 from transforms.base.files import FAILURES, absolute, inside, is_local, join, match, resolved
+from transforms.base.text import TABLES
 
 _GLOB_CHARACTERS = frozenset("*?[")
 
@@ -18,10 +19,11 @@ _GLOB_CHARACTERS = frozenset("*?[")
 def expand(patterns: Sequence[str], output: str | None = None) -> list[str]:
     """All input files that `patterns` name, as sorted absolute paths, each file once.
 
-    A pattern is a file, a directory (its own `*.parquet`, not those of the directories in it) or a glob (`**` reaches
-    into directories). A directory that a glob names, and that is called `*.parquet` as Spark and Dask call a data set,
-    stands for its own files. Names that start with "." or "_", of files and of directories, are skipped, as Spark and
-    Hive do (`_temporary`, `_delta_log`), unless the pattern's part starts so too; a partition such as `_day=1` is read.
+    A pattern is a file, a directory (its own `*.parquet`, not those of the directories in it; where it has none, its
+    own `text.TABLES`) or a glob (`**` reaches into directories). A directory that a glob names, and that is called
+    `*.parquet` as Spark and Dask call a data set, stands for its own files. Names that start with "." or "_", of files
+    and of directories, are skipped, as Spark and Hive do (`_temporary`, `_delta_log`), unless the pattern's part starts
+    so too; a partition such as `_day=1` is read.
     Of a file that has several names because of links one counts, its own before that of a link.
 
     Args:
@@ -57,8 +59,8 @@ def _expand_one(pattern: str, output: str | None) -> list[str]:
     if not paths:
         only = " but the job's own" if matches else ""
         raise UserError(
-            f"input {pattern!r} matches no file{only}; give a Parquet file, a directory that holds *.parquet itself, "
-            "or a glob in quotes such as 'candidates/**/*.parquet'"
+            f"input {pattern!r} matches no file{only}; give a file, a directory that itself holds *.parquet or "
+            f"*{', *'.join(TABLES)}, or a glob in quotes such as 'candidates/**/*.parquet'"
         )
     return paths
 
@@ -72,12 +74,20 @@ def _expand_local(pattern: str) -> Iterator[str]:
     if is_glob(pattern):
         matches: Iterable[str] = chain.from_iterable(map(_of_match, _glob(pattern)))
     else:
-        matches = _own_files(pattern) if Path(pattern).is_dir() else [pattern]
+        matches = (_own_files(pattern) or _own_tables(pattern)) if Path(pattern).is_dir() else [pattern]
     return (absolute(match) for match in matches if Path(match).is_file() or _is_data_set(match))
 
 
 def _own_files(directory: str) -> list[str]:
     return [path for path in _glob(join(directory, "*.parquet")) if Path(path).is_file()]
+
+
+def _own_tables(directory: str) -> list[str]:
+    return [path for path in _glob(join(directory, "*")) if _is_table(path)]
+
+
+def _is_table(path: str) -> bool:
+    return path.lower().removesuffix(".gz").endswith(TABLES)
 
 
 def _is_data_set(path: str) -> bool:
@@ -131,17 +141,22 @@ def _is_hidden(name: str, asked: str = "") -> bool:
 
 
 def _expand_remote(pattern: str) -> Iterator[str]:
-    if not is_glob(pattern):
+    if is_glob(pattern):
+        found = _matching_remote(pattern)
+    else:
         # A directory of HDFS has length 0, which no Parquet file has, and is left out. Beam takes "name/" for "name/*".
-        found = match(pattern.rstrip("/"))
-        if found:
-            return iter(found)
-        pattern = join(pattern, "*.parquet")
+        found = match(pattern.rstrip("/")) or _matching_remote(join(pattern, "*.parquet"))
+        found = found or [path for path in _matching_remote(join(pattern, "*")) if _is_table(path)]
+    return iter(found)
+
+
+def _matching_remote(pattern: str) -> list[str]:
+    """What a glob names that is not hidden."""
     asked = [part for part in pattern.split("/") if part]
     found = match(pattern)
     if pattern.endswith(".parquet"):
         found += match(join(pattern, "*.parquet"))  # of data sets, see `expand`
-    return (path for path in found if not _is_hidden_in(path, asked))
+    return [path for path in found if not _is_hidden_in(path, asked)]
 
 
 def _is_hidden_in(path: str, asked: Sequence[str]) -> bool:

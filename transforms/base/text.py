@@ -12,6 +12,9 @@ from typing import BinaryIO, cast
 from transforms.base.errors import UserError, is_one_line, one_line
 from transforms.base.files import FAILURES, open_input
 
+# How the names of tables in text end, each also with .gz after it.
+JSON_LINES = (".jsonl", ".ndjson", ".json")
+TABLES = (".csv", ".tsv", *JSON_LINES)
 _GZIP_MAGIC = b"\x1f\x8b"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 
+from transforms.base.text import TABLES
+
 HEAD_BYTES = 4096
 _RUN_FIELDS, _QREL_FIELDS = 6, 4
 _BEIR_QRELS = ["query-id", "corpus-id", "score"]
 # How the names of files that other commands read end -> what such a file is, and which command.
 _CANDIDATES = "python -m pipelines.candidates"
 _OF_OTHERS = {
-    (".jsonl", ".json", ".csv", ".tsv"): f"documents or queries are for `{_CANDIDATES} --corpus FILE --queries FILE`",
+    TABLES: f"documents or queries are for `{_CANDIDATES} --corpus FILE --queries FILE`",
     (
         ".trec",
         ".run",

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from transforms.base import files
 from transforms.base.errors import UserError, one_line
 from transforms.base.json_lines import read_objects, whole
-from transforms.base.text import reading
+from transforms.base.text import JSON_LINES, reading
 from transforms.base.trec import MAX_GRADE
 from transforms.input.names import DOCUMENT_IDS, QUERY_IDS, TEXTS
 from transforms.input.names import QUERIES as QUERY_TEXTS
@@ -211,7 +211,7 @@ def _raw_rows(
     name = path.removesuffix(".gz")
     if name.endswith(".parquet"):
         return _parquet_rows(path)
-    if name.endswith((".jsonl", ".json")):
+    if name.endswith(JSON_LINES):
         return read_objects(path)
     return tables.rows(path, unnamed, _KNOWN, _IDENTIFYING, columns.values())
 

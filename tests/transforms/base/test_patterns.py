@@ -35,6 +35,13 @@ def test_paths_are_sorted_and_unique_over_all_patterns(root: str) -> None:
     assert found(root, "in", "b.parquet", "", "a.parquet") == ["a.parquet", "b.parquet", "in/c.parquet"]
 
 
+def test_directory_without_parquet_gives_its_own_tables_of_text(root: str) -> None:
+    put(root, "b.jsonl", "a.CSV.gz", "c.tsv", "d.ndjson.gz", "e.json", "_f.jsonl", ".g.csv", "notes.txt", "in/h.jsonl")
+    assert found(root, "") == ["a.CSV.gz", "b.jsonl", "c.tsv", "d.ndjson.gz", "e.json"]
+    put(root, "z.parquet")
+    assert found(root, "") == ["z.parquet"]
+
+
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [
@@ -129,7 +136,7 @@ def test_a_glob_finds_nothing_of_the_job_that_it_is_the_input_of(root: str) -> N
     put(root, "in/a.parquet", "in/out/scored/part-00000-00000-00000.parquet")
     pattern, output = files.join(root, "**/*.parquet"), files.join(root, "in/out")
     assert expand([pattern], output) == [files.join(root, "in/a.parquet")]
-    with pytest.raises(UserError, match=r"out/\*\*' matches no file but the job's own; give a Parquet file, "):
+    with pytest.raises(UserError, match=r"out/\*\*' matches no file but the job's own; give a file, "):
         expand([files.join(output, "**")], output)
     own = files.join(output, "scored/part-00000-00000-00000.parquet")
     assert expand([own], output) == [own]  # who names it learns that it is the job's own

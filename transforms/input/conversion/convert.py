@@ -23,7 +23,7 @@ from transforms.base.files import (
     write_atomically,
 )
 from transforms.base.json_text import sha256
-from transforms.base.text import reading
+from transforms.base.text import JSON_LINES, reading
 from transforms.input.conversion import arrow, delimited, json_lines
 from transforms.input.names import Names
 from transforms.input.other_files import HEAD_BYTES, unpacked
@@ -36,9 +36,7 @@ _TSV: Reader = partial(delimited.read, delimiter="\t")
 READERS: dict[str, Reader] = {
     ".csv": partial(delimited.read, delimiter=","),
     ".tsv": _TSV,
-    ".jsonl": json_lines.read,
-    ".ndjson": json_lines.read,
-    ".json": json_lines.read,
+    **dict.fromkeys(JSON_LINES, json_lines.read),
 }
 # A row group is read by one reader in sequence.
 _ROW_GROUP_BYTES = 32 << 20
