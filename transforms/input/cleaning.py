@@ -161,7 +161,7 @@ def _first_stage(
     parent: NDArray[np.int64],
     doc_id: pa.StringArray,
     score: pa.DoubleArray,
-    rank: pa.Int32Array,
+    rank: pa.Int64Array,
     ok: NDArray[np.bool_],
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.bool_]]:
     """Places of the entries that are fine, list by list in first-stage order; their places in it, from 1; and whether

@@ -158,8 +158,9 @@ def _read_bucket(row_groups: Mapping[str, Sequence[int]]) -> pa.RecordBatch:
         with open_input(spill) as stream:
             parquet = pq.ParquetFile(stream, pre_buffer=False)
             tables.append(parquet.read_row_groups(numbers, use_threads=False).drop_columns(_BUCKET))
-    empty = pa.RecordBatch.from_pylist([], schema=tables[0].schema)
-    return pa.concat_batches([empty, *(batch for table in tables for batch in table.to_batches())])
+    # Ranks are int32 in the spill files of earlier versions.
+    table = pa.concat_tables(tables, promote_options="permissive")
+    return pa.concat_batches([pa.RecordBatch.from_pylist([], table.schema), *table.to_batches()])
 
 
 def _write_nested(stream: BinaryIO, flat: pa.RecordBatch) -> None:

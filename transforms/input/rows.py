@@ -34,7 +34,7 @@ ENTRY_FIELDS = {
     "text": pa.string(),
     "title": pa.string(),
     "score": pa.float64(),
-    "rank": pa.int32(),
+    "rank": pa.int64(),
     "missing": pa.bool_(),
     **_ORIGIN,
 }

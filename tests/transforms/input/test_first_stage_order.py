@@ -96,13 +96,20 @@ def test_nan_scores_are_null_and_counted(tmp_path: Path) -> None:
 
 
 def test_number_types(tmp_path: Path) -> None:
-    table = flat_table(
-        [pair("q", "a", score=2, rank=2**40), pair("q", "b", score=3, rank=1)], score=pa.int64(), rank=pa.uint64()
-    )
-    shards = read(write(tmp_path / "a.parquet", table))
+    rows = [pair("q", "a", score=3, rank=2**64 - 1), pair("q", "b", score=2, rank=2**40), pair("q", "c", rank=2**31)]
+    shards = read(write(tmp_path / "a.parquet", flat_table(rows, score=pa.int64(), rank=pa.uint64())))
     assert shards[0].pairs.schema.field("first_stage_score").type == pa.float64()
-    # No rank is made up for one that the column cannot hold: the scores decide.
-    assert pairs(shards, "first_stage_rank", "first_stage_score") == [("q", "b", 1, 3.0), ("q", "a", 2, 2.0)]
+    assert pairs(shards, "first_stage_rank", "first_stage_score") == [
+        ("q", "c", 1, None),
+        ("q", "b", 2, 2.0),
+        ("q", "a", 3, 3.0),
+    ]
+
+
+def test_a_null_among_unsigned_ranks_is_none(tmp_path: Path) -> None:
+    rows = [pair("q", "a", score=2.0, rank=1), pair("q", "b", score=3.0, rank=None)]
+    shards = read(write(tmp_path / "a.parquet", flat_table(rows, rank=pa.uint64())))
+    assert pairs(shards, "first_stage_rank") == [("q", "b", 1), ("q", "a", 2)]
 
 
 def test_ranks_that_repeat_or_leave_gaps_are_counted_anew_in_each_list(tmp_path: Path) -> None:
