@@ -120,7 +120,7 @@ REASONS: dict[Reason, str] = {
     "duplicate_doc_id": "an earlier candidate of this query has this document id",
     "null_text": "the document's text is null",
     "invalid_utf8": "a text or an id is not valid UTF-8",
-    "unreadable": "the input's row group is damaged and cannot be decoded",
+    "unreadable": "the input's row group is damaged, or the query and its documents hold more than 2 GiB",
     "too_long": "the document takes more than 32,767 windows",
     "tokenizer_error": "the tokenizer failed on this text",
     "out_of_memory": "the pair alone, or its listwise group, does not fit into the device's memory",

@@ -7,6 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+# What the 32-bit offsets of strings and lists count. Beyond, pyarrow's `take` (25.0.1) gives wrong ones silently.
+MOST_BYTES = 2**31 - 1
+
 # What `str.strip` removes; Arrow's own notion of white space is another.
 _WHITESPACE = "".join(chr(code) for code in range(0x110000) if chr(code).isspace())
 
@@ -24,7 +27,7 @@ def is_text(data_type: pa.DataType) -> bool:
 def as_type(array: pa.Array, data_type: pa.DataType) -> pa.Array:
     """`array` in one of the types that the job computes with.
 
-    Integers become decimal strings. An integer beyond what int32 holds becomes null.
+    Integers become decimal strings. One of uint64 that int64 does not hold becomes the largest that it does.
     """
     if array.type == data_type:
         return array
@@ -32,8 +35,8 @@ def as_type(array: pa.Array, data_type: pa.DataType) -> pa.Array:
         return as_type(array.dictionary_decode(), data_type)
     if isinstance(array, pa.ExtensionArray):
         return as_type(array.storage, data_type)
-    if data_type == pa.int32():
-        array = pc.if_else(pc.less(pc.abs(array.cast(pa.float64(), safe=False)), 2.0**31), array, None)
+    if pa.types.is_uint64(array.type) and data_type == pa.int64():
+        array = pc.min_element_wise(array, pa.scalar(2**63 - 1, pa.uint64()), skip_nulls=False)
     return array.cast(data_type, safe=False)
 
 

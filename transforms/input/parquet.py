@@ -22,6 +22,9 @@ _BATCH_BYTES = 8 << 20
 _BATCH_VALUES = 4096
 
 
+# Of a query that pyarrow cannot hold; of one row it says "Nested data conversions not implemented for chunked array".
+TOO_LARGE = "the query and its documents hold more than 2 GiB; shorten them, or keep fewer columns"
+
 # The key under which writers note Arrow's types; the other one is as long and means nothing.
 _NOTE, _NO_NOTE = b"ARROW:schema", b"ARROW-schema"
 # Metadata key of files that are made of a user's file in another form: that file's path.
@@ -183,7 +186,8 @@ def batches(
             if not _may_be_damage(error):
                 raise
             if is_plain:
-                raise DamagedError(one_line(error)) from error
+                is_large = isinstance(error, pa.ArrowNotImplementedError) and "chunked array" in str(error)
+                raise DamagedError(TOO_LARGE if is_large else one_line(error)) from error
 
 
 def _batch_rows(row_group: pq.RowGroupMetaData, columns: Sequence[str]) -> int:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
+from transforms.input import arrays
 from transforms.input.arrays import run_starts
 from transforms.input.cleaning import COUNTS, Clean, clean
 from transforms.input.columns import Columns, resolve
 from transforms.input.inputs import count_pairs
-from transforms.input.parquet import DamagedError, ParquetInput, batches, open_parquet
+from transforms.input.parquet import TOO_LARGE, DamagedError, ParquetInput, batches, open_parquet
 from transforms.input.plan import Unit
 from transforms.input.rows import Rows, flat_batch, group, lost, lost_rows, nested_rows, with_fault
 from transforms.input.template import Template
@@ -30,11 +35,12 @@ def read_shards(
 ) -> Iterator[Shard]:
     """Reads a unit from its first row to its last, in bounded memory, as shards of whole queries.
 
-    A shard has at most `shard_pairs` rows of pairs and rejections together, and `shard_bytes` bytes of text in UTF-8; a
-    query larger than that is a shard by itself. What the shards are depends on the data and these bounds alone. The
-    shards named in `skip` are skipped.
+    A shard has at most `shard_pairs` rows of pairs and rejections together, `shard_bytes` bytes of text in UTF-8, and
+    less than 2 GiB of each column; a query larger than that is a shard by itself. What the shards are depends on the
+    data and these bounds alone. The shards named in `skip` are skipped.
 
-    A row group that turns out to be damaged is read as far as it goes; one rejected row stands for the rest.
+    A row group that turns out to be damaged is read as far as it goes; one rejected row stands for the rest, and one
+    for a query of more than 2 GiB.
 
     Raises:
         UserError: the file is another one than when the job started.
@@ -50,17 +56,38 @@ def read_shards(
 def _slices(pieces: Iterable[Clean], max_pairs: int, max_bytes: int) -> Iterator[tuple[list[Clean], bool]]:
     """Cuts `pieces` between queries, each slice as long as the bounds allow. The flag marks the last slice."""
     held: list[Clean] = []
-    pairs = size = 0
+    bounds = np.array([max_pairs, max_bytes, arrays.MOST_BYTES])
+    sizes = np.zeros(len(bounds), np.int64)
     for piece in pieces:
         start = 0
-        more = zip(piece.sizes[:, 1:].sum(axis=1).tolist(), piece.text_bytes.tolist(), strict=True)
-        for place, (new_pairs, new_bytes) in enumerate(more):
-            if pairs and new_pairs and (pairs + new_pairs > max_pairs or size + new_bytes > max_bytes):
+        more = np.stack([piece.sizes[:, 1:].sum(axis=1), piece.text_bytes, _most_bytes(piece)], axis=1)
+        for place, new in enumerate(more):
+            if sizes[0] and new[0] and (sizes + new > bounds).any():
                 yield [*held, piece.slice(start, place)], False
-                held, pairs, size, start = [], 0, 0, place
-            pairs, size = pairs + new_pairs, size + new_bytes
+                held, sizes, start = [], np.zeros_like(sizes), place
+            sizes = sizes + new
         held.append(piece.slice(start, len(piece.text_bytes)))
     yield held, True
+
+
+def _most_bytes(piece: Clean) -> NDArray[np.int64]:
+    """For each query that was read, bytes of the column that takes most, int64 [read]."""
+    most = np.zeros(len(piece.sizes), np.int64)
+    for place, batch in enumerate((piece.queries, piece.pairs)):
+        ends = np.concatenate([[0], np.cumsum(piece.sizes[:, place])])
+        for column in batch.columns:
+            most = np.maximum(most, np.diff(_bytes_before(column, ends)))
+    return most
+
+
+def _bytes_before(column: pa.Array, places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Bytes of a column's values before each of these places; 0 where they have no offsets."""
+    if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
+        lengths = pc.binary_length(column).fill_null(0).to_numpy(zero_copy_only=False)
+        return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])[places]
+    if pa.types.is_nested(column.type):
+        return np.array([column.slice(0, place).nbytes for place in places.tolist()])
+    return np.zeros(len(places), np.int64)
 
 
 def assembled(name: str, last: bool, parts: Sequence[Clean]) -> Shard:
@@ -88,7 +115,7 @@ def _read(unit: Unit, keep_columns: Sequence[str]) -> Iterator[Rows]:
             yield from _read_nested(parquet, unit, columns)
         else:
             flat = read_flat(parquet, path, columns, unit.row_group, unit.row_group_start, unit.start, unit.stop)
-            yield from map(group, _whole_runs(flat))
+            yield from map(group, _whole_runs(flat, partial(lost, columns, path)))
 
 
 def _pairs(parquet: ParquetInput, unit: Unit, columns: Columns) -> int:
@@ -101,12 +128,25 @@ def _read_nested(parquet: ParquetInput, unit: Unit, columns: Columns) -> Iterato
     duplicates = np.array(unit.duplicates, np.int64)
     try:
         for batch in batches(parquet, unit.row_group, columns.paths(), columns.plain):
-            rows = nested_rows(batch, columns, path, row)
-            here = duplicates[(duplicates >= row) & (duplicates < row + batch.num_rows)]
-            yield with_fault(rows, here - row, "duplicate_query_id")
-            row, seen = row + batch.num_rows, seen + rows.entries.num_rows
+            for part in _fitting(batch):
+                if part.nbytes > arrays.MOST_BYTES:
+                    entries = len(part.column("candidates").flatten())
+                    yield lost_rows(columns, path, row, entries, TOO_LARGE)
+                else:
+                    rows = nested_rows(part, columns, path, row)
+                    entries = rows.entries.num_rows
+                    here = duplicates[(duplicates >= row) & (duplicates < row + part.num_rows)]
+                    yield with_fault(rows, here - row, "duplicate_query_id")
+                row, seen = row + part.num_rows, seen + entries
     except DamagedError as error:
         yield lost_rows(columns, path, row, max(0, _pairs(parquet, unit, columns) - seen), str(error))
+
+
+def _fitting(batch: pa.RecordBatch) -> list[pa.RecordBatch]:
+    """A batch of whole queries, each by itself where they are too large together."""
+    if batch.nbytes <= arrays.MOST_BYTES:
+        return [batch]
+    return [batch.slice(row, 1) for row in range(batch.num_rows)]
 
 
 def read_flat(
@@ -134,8 +174,18 @@ def read_flat(
         row, row_group = end, row_group + 1
 
 
-def _whole_runs(flat: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The same rows, cut between queries alone."""
+def _whole_runs(
+    flat: Iterable[pa.RecordBatch], lost_run: Callable[[int, int, str], pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """The same rows, cut between queries alone; what `lost_run` makes of a row, a number of pairs and a reason stands
+    for a query that is too large."""
+
+    def whole(held: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+        if _bytes(held) <= arrays.MOST_BYTES:
+            return pa.concat_batches(held)
+        pairs = sum(batch.num_rows for batch in held)
+        return lost_run(held[0].column("source_row")[0].as_py(), pairs, TOO_LARGE)
+
     held: list[pa.RecordBatch] = []
     previous = None
     for batch in flat:
@@ -143,9 +193,15 @@ def _whole_runs(flat: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         starts = np.flatnonzero(run_starts(ids, previous))
         previous = ids[-1]
         if len(starts):
-            held.append(batch.slice(0, starts[-1]))
-            yield pa.concat_batches(held)
-            held = []
-            batch = batch.slice(starts[-1])
+            pieces = [[*held, batch.slice(0, starts[-1])]]
+            if _bytes(pieces[0]) > arrays.MOST_BYTES:  # a query alone may still be as large as that
+                runs = pairwise(starts)
+                pieces = [[*held, batch.slice(0, starts[0])], *([batch.slice(a, b - a)] for a, b in runs)]
+            yield from map(whole, pieces)
+            held, batch = [], batch.slice(starts[-1])
         held.append(batch)
-    yield pa.concat_batches(held)
+    yield whole(held)
+
+
+def _bytes(held: Iterable[pa.RecordBatch]) -> int:
+    return sum(batch.nbytes for batch in held)

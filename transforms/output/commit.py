@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from transforms.base import files
 from transforms.base.json_text import sha256
+from transforms.input import arrays
 from transforms.input.rows import KEEP
 from transforms.layout import REJECTED_DIRECTORY, SCORED_DIRECTORY
 from transforms.output.parts import part_path
@@ -129,7 +130,7 @@ def results(
         order, ranks = order[ranks <= top_k], ranks[ranks <= top_k]
     rows = kept[order]
 
-    query_columns = shard.queries.take(query[rows])
+    query_columns = _repeated(shard.queries, query[rows])
     pair_columns = shard.pairs.take(rows)
     columns: dict[str, pa.Array | pa.ChunkedArray] = {
         "query_id": query_columns["query_id"],
@@ -166,6 +167,13 @@ def _usable(scores: Scores) -> NDArray[np.bool_]:
 def _query_of_pairs(shard: Shard) -> NDArray[np.int64]:
     """[pairs] the row in `shard.queries` of each pair's query."""
     return np.repeat(np.arange(shard.queries.num_rows), shard.queries["n_pairs"].to_numpy())
+
+
+def _repeated(queries: pa.Table, rows: NDArray[np.int64]) -> pa.Table:
+    """Rows of the queries, each as often as it is named, in chunks that are not too large."""
+    most = max(1, arrays.MOST_BYTES // max(1, queries.nbytes))
+    starts = range(0, max(1, len(rows)), most)
+    return pa.concat_tables([queries.take(rows[start : start + most]) for start in starts])
 
 
 def _ledger_column(scores: Scores, field: pa.Field, rows: NDArray[np.int64]) -> pa.Array:

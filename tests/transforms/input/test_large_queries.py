@@ -1,0 +1,62 @@
+"""Queries, and columns of a shard, that are larger than the offsets of Arrow's strings count: with a smaller limit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from tests.support.input_files import candidate, flat_table, nested_table, pair, pairs, query, read, rejected, write
+from tests.support.shards import make_scores
+from transforms.input import arrays
+from transforms.output.commit import results
+
+LIMIT = 4000
+DETAIL = "the query and its documents hold more than 2 GiB; shorten them, or keep fewer columns"
+
+
+@pytest.fixture(autouse=True)
+def limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrays, "MOST_BYTES", LIMIT)
+
+
+def documents(query_id: str) -> list[tuple[str, str]]:
+    return [(f"{query_id}.{number}", ("x" if query_id == "large" else "y") * 1500) for number in range(3)]
+
+
+@pytest.mark.parametrize("layout", ["nested", "flat", "flat in one row group"])
+def test_a_query_beyond_the_limit_is_rejected_and_its_neighbours_are_read(layout: str, tmp_path: Path) -> None:
+    small = {"a": [("a.0", "text"), ("a.1", "text")], "b": [("b.0", "text")], "c": [("c.0", "text")]}
+    lists = {"a": small["a"], "large": documents("large"), "b": small["b"], "c": small["c"]}
+    if layout == "nested":
+        table = nested_table([query(name, [candidate(*row) for row in found]) for name, found in lists.items()])
+    else:
+        table = flat_table([pair(name, *row) for name, found in lists.items() for row in found])
+    path = write(tmp_path / "a.parquet", table, row_group_size=2 if layout == "flat" else None)
+    shards = read(path)
+    assert pairs(shards) == [(name, doc_id) for name, found in small.items() for doc_id, _ in found]
+    (row,) = rejected(shards, "n_candidates", "detail", "source_row")
+    assert row == ("unreadable", 3, DETAIL, 1 if layout == "nested" else 2)
+
+
+def test_a_shard_ends_before_a_kept_column_is_beyond_the_limit(tmp_path: Path) -> None:
+    table = flat_table([pair(f"q{n}", "d", kept="k" * 900) for n in range(9)], kept=pa.string())
+    shards = read(write(tmp_path / "a.parquet", table, row_group_size=9), keep_columns=["kept"])
+    assert [shard.pairs.num_rows for shard in shards] == [4, 4, 1]
+
+
+@pytest.mark.parametrize("kept", [b"k" * 900, ["k" * 900], {"a": "k" * 900}], ids=["binary", "list", "struct"])
+def test_bytes_of_every_type_with_offsets_count(kept: object, tmp_path: Path) -> None:
+    column = pa.array([kept] * 9)
+    table = flat_table([pair(f"q{n}", "d") for n in range(9)]).append_column("kept", column)
+    shards = read(write(tmp_path / "a.parquet", table), keep_columns=["kept"])
+    assert [shard.pairs.num_rows for shard in shards] == [4, 4, 1]
+
+
+def test_a_query_s_kept_column_is_written_for_each_of_its_pairs_in_chunks(tmp_path: Path) -> None:
+    rows = [query(name, [candidate(f"{name}{n}") for n in range(4)], kept=name * 400) for name in "ab"]
+    (shard,) = read(write(tmp_path / "a.parquet", nested_table(rows, kept=pa.string())), keep_columns=["kept"])
+    scored, _ = results(shard, make_scores(*range(8)))
+    assert scored["kept"].to_pylist() == ["a" * 400] * 4 + ["b" * 400] * 4
+    assert max(chunk.nbytes for chunk in scored["kept"].chunks) <= LIMIT
