@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -24,8 +25,6 @@ from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.sequences import TokenSequence
 from transforms.scoring.weights.checkpoints import quiet
 
-PEER_BATCH = 32  # sentence-transformers' default
-
 
 class Work(NamedTuple):
     """What an arm did."""
@@ -37,6 +36,7 @@ class Work(NamedTuple):
 
 
 Arm = Callable[[Sequence[RankingTask]], Work]
+Batched = Callable[[int], Arm]  # how many inputs it pads together -> the arm
 
 
 def core(reranker: Reranker) -> Arm:
@@ -112,14 +112,16 @@ def write_candidates(tasks: Sequence[RankingTask], path: Path) -> None:
     pq.write_table(pa.Table.from_pylist(lists), path, row_group_size=max(1, len(lists) // 8))
 
 
-def sentence_transformers(folder: Path, device: str, dtype: torch.dtype) -> Arm | None:
-    """sentence-transformers' CrossEncoder with its own defaults but the dtype; None where it is not installed."""
+def sentence_transformers(
+    folder: Path, device: str, dtype: torch.dtype, max_length: int | None = None
+) -> Batched | None:
+    """sentence-transformers' CrossEncoder with its own defaults but these; None where it is not installed."""
     try:
         from sentence_transformers import CrossEncoder
     except ImportError:
         return None
     with quiet():
-        encoder = CrossEncoder(str(folder), device=device, model_kwargs={"dtype": dtype})
+        encoder = CrossEncoder(str(folder), device=device, max_length=max_length, model_kwargs={"dtype": dtype})
     batches: list[tuple[torch.Tensor, int]] = []  # tokens, left on the device so as not to wait for it, and padding too
     padding = encoder.tokenizer.pad_token_id
 
@@ -128,13 +130,13 @@ def sentence_transformers(folder: Path, device: str, dtype: torch.dtype) -> Arm 
 
     encoder.model.get_input_embeddings().register_forward_pre_hook(count)
 
-    def run(tasks: Sequence[RankingTask]) -> Work:
+    def run(size: int, tasks: Sequence[RankingTask]) -> Work:
         batches.clear()
         pairs = [(task.query, document) for task in tasks for document in task.documents]
-        encoder.predict(pairs, batch_size=PEER_BATCH, show_progress_bar=False)
+        encoder.predict(pairs, batch_size=size, show_progress_bar=False)
         return Work(int(sum(tokens for tokens, _ in batches)), sum(computed for _, computed in batches))
 
-    return run
+    return lambda size: partial(run, size)
 
 
 def sequences_of(reranker: Reranker, tasks: Sequence[RankingTask]) -> list[TokenSequence]:
@@ -149,7 +151,7 @@ def _plain(kind: Any, folder: Path, reranker: Reranker, dtype: torch.dtype) -> t
     return model.to(reranker.device), reranker.device
 
 
-def padded_language_model(folder: Path, reranker: Reranker, dtype: torch.dtype) -> Arm:
+def padded_language_model(folder: Path, reranker: Reranker, dtype: torch.dtype) -> Batched:
     """The plain way to score prompts: batches padded on the left, logits of the last token.
 
     The prompts are made as by the core.
@@ -157,9 +159,10 @@ def padded_language_model(folder: Path, reranker: Reranker, dtype: torch.dtype) 
     model, device = _plain(AutoModelForCausalLM, folder, reranker, dtype)
 
     @torch.inference_mode()
-    def run(tasks: Sequence[RankingTask]) -> Work:
+    def run(size: int, tasks: Sequence[RankingTask]) -> Work:
         tokens = computed = 0
-        for batch in _batches(sequences_of(reranker, tasks)):
+        sequences = sequences_of(reranker, tasks)
+        for batch in (sequences[start : start + size] for start in range(0, len(sequences), size)):
             longest = max(len(sequence.ids) for sequence in batch)
             ids = np.zeros((len(batch), longest), dtype=np.int64)
             mask = np.zeros_like(ids)
@@ -175,12 +178,7 @@ def padded_language_model(folder: Path, reranker: Reranker, dtype: torch.dtype) 
             computed += mask.size
         return Work(tokens, computed)
 
-    return run
-
-
-def _batches(sequences: Sequence[TokenSequence]) -> Iterator[Sequence[TokenSequence]]:
-    for start in range(0, len(sequences), PEER_BATCH):
-        yield sequences[start : start + PEER_BATCH]
+    return lambda size: partial(run, size)
 
 
 def one_query_at_a_time(folder: Path, reranker: Reranker, dtype: torch.dtype) -> Arm:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Mapping, Sequence
-from itertools import cycle
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +14,7 @@ import torch
 from eval.ranking.summary import align
 from eval.throughput import random_models, rounds
 from eval.throughput.request import ThroughputRequest
-from eval.throughput.tasks import take
+from eval.throughput.tasks import of_length, take
 from transforms.scoring import RankingTask
 from transforms.scoring.families import cross_encoder, embedding, listwise, m0, yes_no
 from transforms.scoring.families.causal import CausalReranker
@@ -35,13 +34,14 @@ def measure(request: ThroughputRequest, lists: Sequence[RankingTask], folder: Pa
 
     Args:
         request: what to measure.
-        lists: what to make inputs of, cut or filled to PAIR_TOKENS a pair.
+        lists: what to make inputs of, cut or filled to the length that is asked for, else PAIR_TOKENS a pair.
         folder: for a checkpoint.
 
     Raises:
         UserError: the model is unavailable.
     """
-    tasks = of_length(take(lists, request.pairs[0]), PAIR_TOKENS)
+    each = request.tokens_per_pair or PAIR_TOKENS
+    tasks = of_length(take(lists, request.pairs[0]), each, random_models.tokenizer(512))
     pairs = sum(len(task.documents) for task in tasks)
     budget = request.batch_tokens or execution.BATCH_TOKENS["cuda"]
     taken: dict[str, list[dict[str, float]]] = {}
@@ -80,32 +80,6 @@ def families_of(request: ThroughputRequest, folder: Path) -> dict[str, Family]:
         "m0": CausalReranker(prompts, m0.Reader(m0.Settings(), prompts), backbone, head),
         "listwise": listwise.Listwise(listwise.Settings(131_072), backbone, (), prompts),
     }
-
-
-def of_length(tasks: Sequence[RankingTask], tokens: int) -> list[RankingTask]:
-    """The tasks with documents cut, or begun again, so that each pair has so many tokens by the embedded tokenizer."""
-    tokenizer = random_models.tokenizer(512)
-    known = Tokens(tokenizer)
-    known.add(word for task in tasks for text in (task.query, *task.documents) for word in text.split())
-
-    def size(word: str) -> int:
-        return len(known[word])
-
-    def sized(document: str, room: int) -> str:
-        words: list[str] = []
-        for word in cycle(document.split() or ["a"]):
-            if size(word) > room:
-                return " ".join([*words, *["a"] * room])
-            words.append(word)
-            room -= size(word)
-        raise AssertionError
-
-    special = tokenizer.backend_tokenizer.num_special_tokens_to_add(True)
-    rooms = [max(tokens - special - sum(map(size, task.query.split())), 1) for task in tasks]
-    return [
-        task._replace(documents=[sized(document, room) for document in task.documents])
-        for task, room in zip(tasks, rooms, strict=True)
-    ]
 
 
 def seconds_of(family: Family, tasks: Sequence[RankingTask], budget: int) -> dict[str, float]:

@@ -11,6 +11,9 @@ CORE, CEILING = "core", "ceiling"
 APART, JOB, PLAIN = "core, prefixes apart", "whole job", "plain forward"
 DEFAULT, SAME_DTYPE = "sentence-transformers", "sentence-transformers, same dtype"
 OTHERS = (DEFAULT, SAME_DTYPE, PLAIN, APART, JOB, CEILING)
+# What sentence-transformers takes by default, and what else it is measured at.
+PEER_BATCH, PEER_BATCHES = 32, (32, 128, 512)
+JOB_PAIRS = 40_960  # ten of the core's chunks, so that starting and ending a job on a GPU matter little
 SAMPLE = Path(__file__).parents[2] / "demo" / "dbpedia_entity_40x50.parquet"
 
 
@@ -24,15 +27,28 @@ def throughput(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model_like", help="the model of the catalogue that a directory holds, if it cannot be recognised"
     )
+    parser.add_argument(
+        "--tokenizer",
+        metavar="NAME",
+        help="of a hub id's random weights: directory or hub id of the tokenizer (default: the embedded model's)",
+    )
     parser.add_argument("--candidates", help="Parquet with candidate lists; by default the demo's")
     parser.add_argument(
         "--pairs",
         type=positive,
         nargs="+",
         default=[1000],
-        help="pairs to score; with several numbers core and job are measured at each, others at the first",
+        help="pairs to score; with several numbers core and job are measured at each, others at the first; on a GPU "
+        f"the job at {JOB_PAIRS:,} at least",
     )
     parser.add_argument("--list_size", type=positive, help="documents of a query; by default as in the candidate lists")
+    parser.add_argument(
+        "--tokens_per_pair",
+        type=positive,
+        metavar="N",
+        help="cut documents, or begin them again, so that query, document and special tokens are so many",
+    )
+    parser.add_argument("--max_length", type=positive, metavar="TOKENS", help="tokens that all read at once, at most")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 or float16")
     parser.add_argument("--attention", default="auto", help="kernel that computes attention")

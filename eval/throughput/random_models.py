@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,11 +16,13 @@ from transformers import AutoModelForSequenceClassification as Classifier
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.models.auto.configuration_auto import AutoConfig
 
+from transforms.base import hub
 from transforms.base.errors import UserError
 from transforms.scoring.families.listwise_prompt import DOCUMENT_TOKEN, QUERY_TOKEN
 from transforms.scoring.weights import checkpoints
 
-TOKENIZER = "small-cross-encoder"  # texts are tokenised by the embedded model's, and never by the model's own
+TOKENIZER = "small-cross-encoder"  # whose texts are tokenised by, where no other tokenizer is named
+TOKENIZER_FILES = ("tokenizer*.json", "special_tokens_map.json", "added_tokens.json")
 SPECIAL = ("<|im_start|>", "<|im_end|>", "<think>", "</think>", DOCUMENT_TOKEN, QUERY_TOKEN)  # of Qwen's tokenizers
 STANDARD_DEVIATION = 0.02
 
@@ -106,11 +109,16 @@ SIZES: Mapping[str, Sizes] = {
 }
 
 
-def make(name: str, folder: Path) -> Sizes:
+def make(name: str, folder: Path, tokenizer_name: str | None = None) -> Sizes:
     """Write a checkpoint of this model's sizes into a folder.
 
+    Args:
+        name: a key of SIZES.
+        folder: for the checkpoint.
+        tokenizer_name: directory or hub id of its tokenizer; None for the embedded model's.
+
     Raises:
-        UserError: the sizes of the model are not known here.
+        UserError: the sizes of the model are not known here, or the tokenizer is unavailable.
     """
     if name not in SIZES:
         raise UserError(f"--model {name}: give the directory of a checkpoint, an embedded model, or {', '.join(SIZES)}")
@@ -132,8 +140,30 @@ def make(name: str, folder: Path) -> Sizes:
     # RoBERTa's first two rows of positions belong to padding.
     longest = config.max_position_embeddings - (2 if config.model_type == "xlm-roberta" else 0)
     typed = getattr(config, "type_vocab_size", 1) > 1
-    tokenizer(longest, typed=typed, prompts=sizes.head is CausalLM).save_pretrained(folder)
+    if tokenizer_name is None:
+        tokenizer(longest, typed=typed, prompts=sizes.head is CausalLM).save_pretrained(folder)
+    else:
+        copy_tokenizer(tokenizer_name, folder)
     return sizes
+
+
+def copy_tokenizer(name: str, folder: Path) -> None:
+    """Copy the files of a tokenizer into a folder.
+
+    Args:
+        name: a directory or a hub id.
+        folder: where to.
+
+    Raises:
+        UserError: it is unavailable.
+    """
+    if not (source := Path(name)).is_dir():
+        source, _ = hub.fetch(name, None, TOKENIZER_FILES)
+    if not (source / "tokenizer.json").is_file():
+        raise UserError(f"--tokenizer {name}: no tokenizer.json in it; give a directory or hub id that has one")
+    for pattern in TOKENIZER_FILES:
+        for file in source.glob(pattern):
+            shutil.copyfile(file, folder / file.name)
 
 
 def tokenizer(longest: int, *, typed: bool = True, prompts: bool = False) -> PreTrainedTokenizerFast:

@@ -11,7 +11,10 @@ class ThroughputRequest:
 
     model: str | None
     model_like: str | None
+    tokenizer: str | None
     pairs: tuple[int, ...]
+    tokens_per_pair: int | None
+    max_length: int | None
     device: str
     dtype: str
     attention: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -13,10 +13,21 @@ import torch
 
 from eval.ranking.summary import align
 from eval.throughput import arms, least_time, random_models
-from eval.throughput.arms import Arm
-from eval.throughput.options import APART, CEILING, CORE, DEFAULT, JOB, PLAIN, SAME_DTYPE
+from eval.throughput.arms import Arm, Batched
+from eval.throughput.options import (
+    APART,
+    CEILING,
+    CORE,
+    DEFAULT,
+    JOB,
+    JOB_PAIRS,
+    PEER_BATCH,
+    PLAIN,
+    SAME_DTYPE,
+)
+from eval.throughput.peers import at_batch, batches_for, best_batches
 from eval.throughput.request import ThroughputRequest
-from eval.throughput.tasks import take
+from eval.throughput.tasks import of_length, take
 from transforms.base.cost import cost_of
 from transforms.base.errors import UserError
 from transforms.base.versions import version
@@ -41,15 +52,24 @@ def measure(request: ThroughputRequest, lists: Sequence[RankingTask], folder: Pa
     """
     reranker, place = load(request, folder)
     specification = reranker.specification
-    chosen = {
-        name: arm for name, arm in all_arms(request, reranker, place, folder).items() if name not in request.without
-    }
+    chosen = all_arms(request, reranker, place, folder)
     device = reranker.device
-    first, *further = request.pairs
-    tasks = take(lists, first)
-    rows = rounds(chosen, tasks, request.repeats, device)
+
+    def some(pairs: int) -> list[RankingTask]:
+        taken, each = take(lists, pairs), request.tokens_per_pair
+        return taken if each is None else of_length(taken, each, reranker.family.tokenizer)
+
+    least = JOB_PAIRS if device.type == "cuda" and JOB in chosen else 0
+    first, *further = request.pairs if max(request.pairs) >= least else (*request.pairs, least)
+
+    def at(pairs: int, names: Collection[str]) -> dict[str, Arm]:
+        """The arms of these names that are measured at so many pairs."""
+        return {name: arm for name, arm in chosen.items() if name in names and (name != JOB or pairs >= least)}
+
+    tasks = some(first)
+    rows = rounds(at(first, chosen), tasks, request.repeats, device)
     for pairs in further:
-        more = rounds({name: chosen[name] for name in (CORE, JOB) if name in chosen}, take(lists, pairs), 1, device)
+        more = rounds(at(pairs, (CORE, JOB)), some(pairs), 1, device)
         rows |= {f"{name}, {pairs:,} pairs": row for name, row in more.items()}
     for row in rows.values():
         row["cost_per_1000"] = (
@@ -64,6 +84,7 @@ def measure(request: ThroughputRequest, lists: Sequence[RankingTask], folder: Pa
         "settings": {"group_size": getattr(specification.settings, "group_size", None)},
         "machine": machine(device),
         "arms": rows,
+        "peers": best_batches(rows),
     }
 
 
@@ -71,7 +92,7 @@ def load(request: ThroughputRequest, folder: Path) -> tuple[Reranker, str]:
     """The model, and the directory or name that it was loaded from."""
     assert request.model is not None  # without one only the host is measured
     choices = {name: getattr(request, name) for name in ("device", "dtype", "attention", "batch_tokens")}
-    options = {"group_size": request.group_size}
+    options = {"group_size": request.group_size, "max_length": request.max_length}
     entry = catalogue.named(request.model)
     place, like = request.model, request.model_like
     if (
@@ -82,7 +103,7 @@ def load(request: ThroughputRequest, folder: Path) -> tuple[Reranker, str]:
             raise UserError(
                 f"--model {request.model}: {entry.parameters}B parameters on a CPU; say --large to wait for it"
             )
-        like = random_models.make(request.model, folder / "model").like
+        like = random_models.make(request.model, folder / "model", request.tokenizer).like
         place = str(folder / "model")
     specification = specify_model(place, resolve(**choices), like=like, options=options)
     if specification.model.family == "embedding":
@@ -93,17 +114,27 @@ def load(request: ThroughputRequest, folder: Path) -> tuple[Reranker, str]:
 
 
 def all_arms(request: ThroughputRequest, reranker: Reranker, place: str, folder: Path) -> dict[str, Arm]:
-    """What can be measured of a model, by name; the first is the core."""
+    """What is to be measured of a model, by name; the first is the core."""
     specification, run = reranker.specification, reranker.specification.execution
     directory, dtype, device = specification.checkpoint.directory, DTYPES[run.dtype], str(reranker.device)
-    arms_here: dict[str, Arm | None] = {CORE: arms.core(reranker), CEILING: arms.ceiling(reranker)}
+    arms_here: dict[str, Arm] = {CORE: arms.core(reranker), CEILING: arms.ceiling(reranker)}
+    batches = batches_for(request.pairs[0])
+    others: list[tuple[str, Batched | None, list[int]]] = []
     if specification.model.family == "cross_encoder":
-        arms_here[DEFAULT] = arms.sentence_transformers(directory, device, torch.float32)
-        if dtype != torch.float32:
-            arms_here[SAME_DTYPE] = arms.sentence_transformers(directory, device, dtype)
+        kinds = {DEFAULT: (torch.float32, [PEER_BATCH]), SAME_DTYPE: (dtype, batches)}
+        if dtype == torch.float32:
+            kinds = {DEFAULT: (dtype, batches)}
+        others += [
+            (name, arms.sentence_transformers(directory, device, kind, request.max_length), sizes)
+            for name, (kind, sizes) in kinds.items()
+            if name not in request.without
+        ]
     if specification.model.family == "yes_no":
         arms_here[APART] = arms.core_apart(reranker)
-        arms_here[PLAIN] = arms.padded_language_model(directory, reranker, dtype)
+        if PLAIN not in request.without:
+            others.append((PLAIN, arms.padded_language_model(directory, reranker, dtype), batches))
+    for name, peer, sizes in others:
+        arms_here |= {at_batch(name, size): peer(size) for size in sizes} if peer is not None else {}
     if specification.model.family == "listwise":
         arms_here[PLAIN] = arms.one_query_at_a_time(directory, reranker, dtype)
     options = {
@@ -112,11 +143,12 @@ def all_arms(request: ThroughputRequest, reranker: Reranker, place: str, folder:
         "attention": run.attention,
         "batch_tokens": run.batch_tokens,
         "group_size": request.group_size,
+        "max_length": request.max_length,
         "model_like": specification.model.name if place != specification.model.name else None,
     }
     given = [f"--{name}={value}" for name, value in options.items() if value]
     arms_here[JOB] = arms.job(place, given, folder)
-    return {name: arm for name, arm in arms_here.items() if arm is not None}
+    return {name: arm for name, arm in arms_here.items() if name not in request.without}
 
 
 def rounds(
@@ -213,6 +245,11 @@ def table(report: Mapping[str, Any]) -> str:
         cost = [f"{row['cost_per_1000']:.5f}"] if priced else []
         cells.append([name, *figures, f"{row['core_is_faster']:.2f}", *cost])
     lines += align(cells)
+    if report["peers"]:
+        lines.append("")
+    for peer, best in report["peers"].items():
+        times, batch = best["core_is_faster"], best["batch"]
+        lines.append(f"the core is {times:.2f} times as fast as {peer} at its best batch, {batch}")
     if ceiling is None:
         return "\n".join(lines)
     lines += [

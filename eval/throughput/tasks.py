@@ -7,10 +7,12 @@ from itertools import chain, cycle, islice
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from transformers import PreTrainedTokenizerBase
 
 from transforms.base.errors import UserError, one_line
 from transforms.base.files import FAILURES, open_input
 from transforms.scoring import RankingTask
+from transforms.scoring.families.tokenise import Tokens
 
 
 def read(location: str, list_size: int | None) -> list[RankingTask]:
@@ -96,3 +98,31 @@ def take(lists: Sequence[RankingTask], pairs: int) -> list[RankingTask]:
                 break
         turn += 1
     return taken
+
+
+def of_length(tasks: Sequence[RankingTask], tokens: int, tokenizer: PreTrainedTokenizerBase) -> list[RankingTask]:
+    """The tasks with documents cut, or begun again, so that each pair has so many tokens, special ones included.
+
+    A word counts as it does behind a blank; byte pairs at a text's begin may be one more or one less.
+    """
+    known = Tokens(tokenizer)
+    known.add(f" {word}" for task in tasks for text in (task.query, *task.documents) for word in text.split())
+
+    def size(word: str) -> int:
+        return len(known[f" {word}"])
+
+    def sized(document: str, room: int) -> str:
+        words: list[str] = []
+        for word in cycle(document.split() or ["a"]):
+            if size(word) > room:
+                return " ".join([*words, *["a"] * room])
+            words.append(word)
+            room -= size(word)
+        raise AssertionError
+
+    special = tokenizer.backend_tokenizer.num_special_tokens_to_add(True)
+    rooms = [max(tokens - special - sum(map(size, task.query.split())), 1) for task in tasks]
+    return [
+        task._replace(documents=[sized(document, room) for document in task.documents])
+        for task, room in zip(tasks, rooms, strict=True)
+    ]

@@ -88,16 +88,19 @@ def test_sentence_transformers_reads_the_same_tokens_with_padding(tmp_path: Path
     assert arms.core(reranker)(TASKS) == Work(1983, 1984)  # longest 64, of which 4 are special
     peer = arms.sentence_transformers(tmp_path, "cpu", torch.float32)
     assert peer is not None
-    assert peer(TASKS) == Work(1983, 2244)
+    assert peer(32)(TASKS) == Work(1983, 2244)
+    assert peer(128)(TASKS) == Work(1983, 39 * 64)
 
 
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize(("name", "computed"), [("yes/no", 6699), ("listwise", 2984)])
 def test_plain_forward_reads_the_same_tokens(name: str, computed: int, tmp_path: Path) -> None:
     reranker = made(name, tmp_path)
-    peer = arms.padded_language_model if name == "yes/no" else arms.one_query_at_a_time
-    done = peer(tmp_path, reranker, torch.float32)(TASKS)
-    assert done == Work(arms.core(reranker)(TASKS).tokens, computed)
+    if name == "yes/no":
+        peer = arms.padded_language_model(tmp_path, reranker, torch.float32)(32)
+    else:
+        peer = arms.one_query_at_a_time(tmp_path, reranker, torch.float32)
+    assert peer(TASKS) == Work(arms.core(reranker)(TASKS).tokens, computed)
 
 
 @pytest.mark.usefixtures("small")

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from eval.__main__ import main
-from eval.throughput.host import of_length
+from eval.throughput.random_models import tokenizer
+from eval.throughput.tasks import of_length
 from transforms.scoring import RankingTask
 
 
@@ -39,7 +40,7 @@ def test_host_only_measures_the_family_of_a_model(tmp_path: Path) -> None:
 
 
 def test_documents_are_cut_or_begun_again_to_make_pairs_of_one_length() -> None:
-    [task] = of_length([RankingTask("a b", ["c d", "e f g h i j"])], 9)  # three special tokens
+    [task] = of_length([RankingTask("a b", ["c d", "e f g h i j"])], 9, tokenizer(512))  # three special tokens
     assert task.documents == ["c d c d", "e f g h"]
 
 
