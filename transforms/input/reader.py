@@ -56,16 +56,18 @@ def read_shards(
 def _slices(pieces: Iterable[Clean], max_pairs: int, max_bytes: int) -> Iterator[tuple[list[Clean], bool]]:
     """Cuts `pieces` between queries, each slice as long as the bounds allow. The flag marks the last slice."""
     held: list[Clean] = []
-    bounds = np.array([max_pairs, max_bytes, arrays.MOST_BYTES])
-    sizes = np.zeros(len(bounds), np.int64)
+    pairs = size = most = 0
     for piece in pieces:
         start = 0
-        more = np.stack([piece.sizes[:, 1:].sum(axis=1), piece.text_bytes, _most_bytes(piece)], axis=1)
-        for place, new in enumerate(more):
-            if sizes[0] and new[0] and (sizes + new > bounds).any():
+        more = zip(
+            piece.sizes[:, 1:].sum(axis=1).tolist(), piece.text_bytes.tolist(), _most_bytes(piece).tolist(), strict=True
+        )
+        for place, (new_pairs, new_bytes, new_most) in enumerate(more):
+            full = pairs + new_pairs > max_pairs or size + new_bytes > max_bytes or most + new_most > arrays.MOST_BYTES
+            if full and pairs and new_pairs:
                 yield [*held, piece.slice(start, place)], False
-                held, sizes, start = [], np.zeros_like(sizes), place
-            sizes = sizes + new
+                held, pairs, size, most, start = [], 0, 0, 0, place
+            pairs, size, most = pairs + new_pairs, size + new_bytes, most + new_most
         held.append(piece.slice(start, len(piece.text_bytes)))
     yield held, True
 
