@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from pipelines.rerank.request import RerankRequest
 from transforms.base import files
 from transforms.base.text import reading
+from transforms.base.words import number_of
 from transforms.input.conversion.convert import convert, place, reader_of
 from transforms.input.conversion.data_set import convert_data_set
 from transforms.input.data_sets import parse_data_set
@@ -61,7 +62,7 @@ def say_read(made: str) -> None:
     """What a converted file is made of, and how many rows."""
     with files.open_input(made) as stream:
         metadata = pq.read_metadata(stream)
-    print(f"read {metadata.metadata[SOURCE].decode()}: {metadata.num_rows:,} rows", file=sys.stderr)
+    print(f"read {metadata.metadata[SOURCE].decode()}: {number_of(metadata.num_rows, 'row', 'rows')}", file=sys.stderr)
 
 
 def joined(request: RerankRequest, output: str, runs: Sequence[str], folder: str) -> list[str]:
