@@ -63,8 +63,10 @@ def set_proxies(monkeypatch: pytest.MonkeyPatch, proxy: RerankServer) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def test_an_answer_in_gzip_is_read() -> None:
-    with RerankServer([status(200, gzip.compress(GOOD), Content_Encoding="gzip")]) as server:
+@pytest.mark.parametrize("members", [(GOOD,), (GOOD[:20], b"", GOOD[20:])], ids=["one member", "three members"])
+def test_an_answer_in_gzip_is_read(members: tuple[bytes, ...]) -> None:
+    content = b"".join(map(gzip.compress, members))
+    with RerankServer([status(200, content, Content_Encoding="gzip")]) as server:
         assert load(server.address).score("q", ["0.5"]) == [0.5]
 
 
@@ -77,9 +79,11 @@ def test_an_answer_in_gzip_is_read() -> None:
             "gzip, gzip",
             "the answer is compressed as gzip, gzip; only gzip was",
         ),
+        (gzip.compress(b" " * (32 << 20), 9, mtime=0) * 3, "gzip", "the answer is larger than 64 MiB"),
         (GOOD, "gzip", "the answer is said to be gzip and is not"),
+        (gzip.compress(GOOD)[:-4], "gzip", "the answer is said to be gzip and is not"),
     ],
-    ids=["large when expanded", "compressed twice", "not compressed"],
+    ids=["large when expanded", "compressed twice", "large in three members", "not compressed", "cut short"],
 )
 def test_an_answer_that_expands_beyond_bounds_is_none(content: bytes, encoding: str, message: str) -> None:
     with (
