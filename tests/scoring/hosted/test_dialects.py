@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 
 from pipelines.rerank.__main__ import main
@@ -140,6 +141,19 @@ def test_requests_and_answers(name: str) -> None:
 def test_scores_without_places_that_are_not_one_for_each_document(answer: Any, reason: str) -> None:
     with pytest.raises(WrongAnswerError, match=reason):
         read_scores(APIS["deepinfra"], {"scores": answer}, 2)
+
+
+# Half of float32's unit there, 2^104, below 2^128 the nearest float32 is its largest, from there on it is infinity.
+@pytest.mark.parametrize("text", ["3.4028235e38", "-3.4028235e38", "3.4028235677973362e38", str(2**128 - 2**104)])
+def test_scores_up_to_the_largest_of_float32_are_taken_as_printed(text: str) -> None:
+    (score,) = np.array(read_scores(APIS["deepinfra"], json.loads(f'{{"scores": [{text}]}}'), 1), np.float32)
+    assert abs(score) == np.float32(2**128 - 2**104)
+
+
+@pytest.mark.parametrize("text", ["3.4028235677973366e38", str(2**128 - 2**103 - 1), "1e400", "9" * 400])
+def test_scores_that_float32_cannot_hold_are_refused(text: str) -> None:
+    with pytest.raises(WrongAnswerError, match=r"^the result of index 0 has the score "):
+        read_scores(APIS["deepinfra"], json.loads(f'{{"scores": [{text}]}}'), 1)
 
 
 @pytest.mark.parametrize(("api", "code"), [("common", 2), ("sglang", 0)])

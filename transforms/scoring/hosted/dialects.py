@@ -10,11 +10,14 @@ DeepInfra's instruction and of a query for each document are those of LiteLLM's 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
+# The largest number that is finite as float32. Its own largest is 2^128 - 2^104; halfway from there to 2^128 and beyond
+# numbers are rounded to infinity.
+LARGEST = math.nextafter(2.0**128 - 2.0**103, 0)
 
 
 class Query(NamedTuple):
@@ -131,7 +134,7 @@ def read_scores(api: Api, answer: Any, documents: int) -> list[float]:
 
 
 def _is_float32(value: Any) -> bool:
-    return type(value) in (int, float) and abs(value) <= float(np.finfo(np.float32).max)
+    return type(value) in (int, float) and abs(value) <= LARGEST
 
 
 def read_tokens(api: Api, answer: Any) -> int:
