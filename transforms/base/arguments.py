@@ -5,7 +5,11 @@ from __future__ import annotations
 import argparse
 from dataclasses import fields
 from math import isfinite
-from typing import TypeVar
+from numbers import Integral, Real
+from types import UnionType
+from typing import Any, TypeVar, get_args
+
+from transforms.base.errors import UserError
 
 Request = TypeVar("Request")
 
@@ -79,6 +83,19 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         return float("nan")
+
+
+def check_number(name: str, value: object, hint: Any) -> None:
+    """Refuse a setting's value that is not whole, or not finite, where its type is such a number, or None.
+
+    Raises:
+        UserError: it is not. Bounds are another matter.
+    """
+    kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    if int in kinds and (isinstance(value, bool) or not isinstance(value, Integral)):
+        raise UserError(f"--{name} {value}: give a whole number")
+    if float in kinds and not (isinstance(value, Real) and isfinite(value)):
+        raise UserError(f"--{name} {value}: give a finite number")
 
 
 def request_of(kind: type[Request], options: argparse.Namespace) -> Request:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from transforms.base.arguments import check_number
 from transforms.base.errors import UserError
 from transforms.scoring.families import cross_encoder, embedding, listwise, m0, sentence_transformers_config, yes_no
 from transforms.scoring.families.classifier_head import CLASSIFIERS
@@ -350,7 +351,8 @@ def with_options(model: Model, options: Mapping[str, Any]) -> Any:
     """The model's settings with the user's own in place of the vendor's; options that are None are left out.
 
     Raises:
-        UserError: an option does not apply to the model's family, or is none of the values to choose from.
+        UserError: an option does not apply to the model's family, is none of the values to choose from, or no number
+            where one belongs.
     """
     given = {name: value for name, value in options.items() if value is not None}
     known = {field.name for field in dataclasses.fields(model.settings)}
@@ -364,6 +366,8 @@ def with_options(model: Model, options: Mapping[str, Any]) -> Any:
         choices = get_args(hint) if get_origin(hint) is Literal else ()
         if choices and given.get(name, choices[0]) not in choices:
             raise UserError(f"--{name} {given[name]}: give {' or '.join(choices)}")
+        if name in given:
+            check_number(name, given[name], hint)
     return replace(model.settings, **given)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -160,6 +161,11 @@ def test_a_key_that_cannot_stand_in_a_header_is_not_shown(monkeypatch: pytest.Mo
         ),
         ({"endpoint_batch": 0}, "--endpoint_batch 0: give a positive number"),
         ({"endpoint_timeout": -1.0}, "--endpoint_timeout -1.0: give a positive number"),
+        ({"endpoint_timeout": math.nan}, "--endpoint_timeout nan: give a finite number"),
+        ({"endpoint_patience": math.inf}, "--endpoint_patience inf: give a finite number"),
+        ({"endpoint_connect_timeout": "3"}, "--endpoint_connect_timeout 3: give a finite number"),
+        ({"endpoint_batch": 2.5}, "--endpoint_batch 2.5: give a whole number"),
+        ({"endpoint_concurrency": True}, "--endpoint_concurrency True: give a whole number"),
         (
             {"max_length": 512},
             "--max_length: does not apply to an endpoint, a model that runs elsewhere; leave it out",
@@ -208,6 +214,13 @@ def test_fingerprint_has_what_decides_a_score_and_not_how_hard_it_is_tried() -> 
     }
     for options in ({}, eager):
         assert specify_any(address, options={"endpoint_model": "m", **options}).fingerprint() == expected
+
+
+@pytest.mark.parametrize("name", ["endpoint_timeout", "endpoint_connect_timeout", "endpoint_patience"])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_settings_that_are_no_time_are_refused_without_options_too(name: str, value: float) -> None:
+    with pytest.raises(UserError, match=f"^--{name} {value}: give a positive number$"):
+        specify("https://host.example/v1/rerank", Settings(**{name: value}))  # type: ignore[arg-type]
 
 
 def test_an_address_is_not_loaded_as_a_model() -> None:

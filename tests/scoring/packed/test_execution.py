@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -108,6 +109,9 @@ def test_auto_on_cuda_goes_by_the_device_that_is_used(
         ({"dtype": "fp16"}, "--dtype fp16: give auto, float32, bfloat16, float16"),
         ({"batch_tokens": 0}, "--batch_tokens 0: give a positive number"),
         ({"batch_tokens": -1}, "--batch_tokens -1: give a positive number"),
+        ({"batch_tokens": math.nan}, "--batch_tokens nan: give a positive number"),
+        ({"batch_tokens": math.inf}, "--batch_tokens inf: give a positive number"),
+        ({"threads": 0}, "--threads 0: give a positive number"),
     ],
 )
 def test_errors(arguments: dict[str, object], message: str) -> None:

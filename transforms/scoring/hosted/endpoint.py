@@ -136,7 +136,7 @@ def specify(url: str, settings: Settings) -> EndpointSpecification:
     if settings.endpoint_model is not None and not APIS[settings.endpoint_api].takes_model:
         raise UserError(f"--endpoint_model: the API {settings.endpoint_api} serves one model, unnamed; leave it out")
     for name in ("endpoint_batch", *_TRYING):
-        if getattr(settings, name) <= 0:
+        if not 0 < getattr(settings, name) < float("inf"):
             raise UserError(f"--{name} {getattr(settings, name)}: give a positive number")
     return EndpointSpecification(url, settings)
 

@@ -100,8 +100,9 @@ def resolve(
         dtype = "bfloat16" if _multiplies_bfloat16(device) else "float32"
     if dtype not in DTYPES:
         raise UserError(f"--dtype {dtype}: give auto, {', '.join(DTYPES)}")
-    if batch_tokens is not None and batch_tokens < 1:
-        raise UserError(f"--batch_tokens {batch_tokens}: give a positive number")
+    for name, value in (("batch_tokens", batch_tokens), ("threads", threads)):
+        if value is not None and not (isinstance(value, int) and value > 0):
+            raise UserError(f"--{name} {value}: give a positive number")
     return Execution(device, dtype, threads or torch.get_num_threads(), batch_tokens or BATCH_TOKENS[kind], attention)
 
 
