@@ -147,10 +147,10 @@ def test_a_stop_in_the_exchange_of_a_part_is_made_good(
     """Stopped before the scored part took its place, when the rejected rows had; or before these did."""
     rename = files.rename
 
-    def stop(source: str, target: str) -> None:
+    def stop(source: str, target: str, **how: bool) -> None:
         if source.endswith(f".{kind}.parquet"):
             raise OSError("stopped here")
-        rename(source, target)
+        rename(source, target, **how)
 
     monkeypatch.setattr(files, "rename", stop)
     assert again(tmp_path, server, refusing("0.32"), *RETRIED) == 1

@@ -207,11 +207,17 @@ def delete_tree(directory: str) -> None:
     _remote().delete(walk(directory))
 
 
-def write_atomically(path: str, write: Callable[[BinaryIO], None]) -> None:
+def write_atomically(path: str, write: Callable[[BinaryIO], None], *, flush_name: bool = True) -> None:
     """Lets `write` fill a file that appears under `path` whole or not at all, replacing one that is there.
 
     The bytes go to a temporary beside it first, whose name is unique because a runner may run an element twice at once.
     Local files are flushed to the disk before they get their name, so a power cut leaves no hollow ones.
+
+    Args:
+        path: of the file.
+        write: fills it.
+        flush_name: flush the directory too, so that a power cut leaves the file under its name; without it
+            `flush_names` is to be called before anything relies on it.
 
     Raises:
         UnavailableError: the filesystem does not take it; the disk is full, say, or read-only by now.
@@ -220,7 +226,7 @@ def write_atomically(path: str, write: Callable[[BinaryIO], None]) -> None:
     temporary = f"{directory}{slash}.{name}.{uuid.uuid4().hex}.tmp"
     try:
         write_temporary(temporary, write)
-        rename(temporary, path)
+        rename(temporary, path, flush_name=flush_name)
     except BaseException as error:
         with suppress(OSError):
             delete([temporary])
@@ -251,7 +257,7 @@ def write_temporary(path: str, write: Callable[[BinaryIO], None]) -> None:
         os.fsync(stream.fileno())
 
 
-def rename(source: str, target: str) -> None:
+def rename(source: str, target: str, *, flush_name: bool = True) -> None:
     """Second half of `write_atomically`: gives the temporary its name, replacing what has it."""
     if not is_local(target):
         if _scheme(target) in _SCHEMES_THAT_NEVER_OVERWRITE:
@@ -259,8 +265,16 @@ def rename(source: str, target: str) -> None:
         _remote().rename([source], [target])
         return
     Path(source).replace(target)
+    if flush_name:
+        flush_names(str(Path(target).parent))
+
+
+def flush_names(directory: str) -> None:
+    """Flushes a local directory to the disk: which names are in it, and of what."""
+    if not is_local(directory):
+        return
     with suppress(OSError):  # some network filesystems cannot flush a directory
-        descriptor = os.open(Path(target).parent, os.O_RDONLY)
+        descriptor = os.open(directory, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:

@@ -4,6 +4,9 @@ The protocol. A shard's rejected part is replaced (or removed, if it would be em
 is always written, second; each appears whole or not at all. The scored part is the commit mark: until it is there,
 readers ignore the rejected part and the job does the shard again. What was counted travels in the scored part's footer,
 so that a report can be summed up from the parts alone after any number of restarts.
+
+A part's content is on the disk before it has its name. The names are flushed once, before the job is marked as
+finished: a power cut may take the last ones, whose shards are scored again, but leaves no part that is not whole.
 """
 
 from __future__ import annotations
@@ -52,8 +55,9 @@ def commit(
     """Writes the shard's part files and returns what `count` counted. The same arguments give the same bytes."""
     scored, rejected = results(shard, scores, top_k, stamp.columns)
     counts = count(shard, scores, rejected)
-    write_rejected(part_path(output, REJECTED_DIRECTORY, shard.name), rejected, stamp)
-    write_scored(part_path(output, SCORED_DIRECTORY, shard.name), scored, record_of(shard, counts, stamp), stamp)
+    path = part_path(output, SCORED_DIRECTORY, shard.name)
+    write_rejected(part_path(output, REJECTED_DIRECTORY, shard.name), rejected, stamp, flush_name=False)
+    write_scored(path, scored, record_of(shard, counts, stamp), stamp, flush_name=False)
     return counts
 
 
@@ -66,15 +70,17 @@ def record_of(shard: Shard, counts: Mapping[str, int], stamp: Stamp, **further: 
     return record
 
 
-def write_scored(path: str, table: pa.Table, record: Mapping[str, Any], stamp: Stamp) -> None:
+def write_scored(
+    path: str, table: pa.Table, record: Mapping[str, Any], stamp: Stamp, *, flush_name: bool = True
+) -> None:
     metadata = {RECORD_KEY: json.dumps(record, sort_keys=True)}
-    files.write_atomically(path, lambda stream: _write_parquet(stream, table, metadata, stamp))
+    files.write_atomically(path, lambda stream: _write_parquet(stream, table, metadata, stamp), flush_name=flush_name)
 
 
-def write_rejected(path: str, table: pa.Table, stamp: Stamp) -> None:
+def write_rejected(path: str, table: pa.Table, stamp: Stamp, *, flush_name: bool = True) -> None:
     """Replaces a rejected part; one that would be empty is not there."""
     if table.num_rows:
-        files.write_atomically(path, lambda stream: _write_parquet(stream, table, {}, stamp))
+        files.write_atomically(path, lambda stream: _write_parquet(stream, table, {}, stamp), flush_name=flush_name)
     else:
         files.delete([path])
 

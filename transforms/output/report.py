@@ -20,7 +20,7 @@ from transforms.base.cost import cost_of
 from transforms.base.errors import UserError
 from transforms.base.json_text import indented
 from transforms.base.words import number_of
-from transforms.layout import REJECTED_DIRECTORY, REPORT, SCORED_DIRECTORY, SUCCESS
+from transforms.layout import REJECTED_DIRECTORY, REPORT, RERANKING, SCORED_DIRECTORY, SUCCESS
 from transforms.output.parts import Part, read_scored
 
 # What str.split() takes for white space, with which readers of runs split lines: RE2's \s is ASCII alone.
@@ -125,7 +125,9 @@ def write_report(output: str, report: Mapping[str, Any]) -> None:
 
 
 def write_success(output: str) -> None:
-    """The mark of a finished job; to be written after everything else."""
+    """The mark of a finished job; to be written after everything else, of which it says that it is on the disk."""
+    for directory in RERANKING.parts:
+        files.flush_names(files.join(output, directory))
     files.write_text_atomically(files.join(output, SUCCESS), "")
 
 

@@ -111,9 +111,9 @@ def kill_at(step: str, folder: str, when: str) -> None:
     def die() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    def deadly(path: str, argument: Any) -> None:
+    def deadly(path: str, argument: Any, **how: bool) -> None:
         if f"/{folder}/" not in path or when == "before":
-            return die() if f"/{folder}/" in path else original(path, argument)
+            return die() if f"/{folder}/" in path else original(path, argument, **how)
 
         def write_half(stream: BinaryIO) -> None:
             argument(stream)
@@ -121,7 +121,7 @@ def kill_at(step: str, folder: str, when: str) -> None:
             stream.truncate(stream.tell() // 2)
             die()
 
-        original(path, write_half if when == "half" else argument)
+        original(path, write_half if when == "half" else argument, **how)
         return die()
 
     setattr(files, step, deadly)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,34 @@ def make_report(**changes: Any) -> dict[str, Any]:
         "stage_seconds": {"write": 0.25, "forward": 9.12345},
     }
     return summarise(parts, **given | changes)
+
+
+@pytest.fixture
+def flushed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files and directories that are flushed to the disk, in their order."""
+    names: list[str] = []
+    flush = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        flush(descriptor)
+        names.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return names
+
+
+def test_each_part_is_flushed_and_their_names_once_before_the_job_is_marked_as_finished(
+    tmp_path: Path, flushed: list[str]
+) -> None:
+    output = str(tmp_path / "out")
+    for number in range(3):
+        commit(output, make_shard([("q", ["a", "b"])], name=f"part-00000-00000-0000{number}"), make_scores(1.0, NAN))
+    parts = [f".part-00000-00000-0000{number}.parquet" for number in (0, 0, 1, 1, 2, 2)]
+    assert [name[: name.index(".parquet") + len(".parquet")] for name in flushed] == parts
+    flushed.clear()
+    write_success(output)
+    *folders, mark, last = flushed
+    assert (sorted(folders), mark.startswith("._SUCCESS."), last) == (["rejected", "scored"], True, "out")
 
 
 def test_report_counts_the_job_and_times_the_last_run() -> None:
