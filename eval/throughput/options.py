@@ -10,7 +10,8 @@ from transforms.base.arguments import positive, price
 CORE, CEILING = "core", "ceiling"
 APART, JOB, PLAIN = "core, prefixes apart", "whole job", "plain forward"
 DEFAULT, SAME_DTYPE = "sentence-transformers", "sentence-transformers, same dtype"
-OTHERS = (DEFAULT, SAME_DTYPE, PLAIN, APART, JOB, CEILING)
+UNFUSED = "core, plain layers"
+OTHERS = (DEFAULT, SAME_DTYPE, PLAIN, APART, UNFUSED, JOB, CEILING)
 # What sentence-transformers takes by default, and what else it is measured at.
 PEER_BATCH, PEER_BATCHES = 32, (32, 128, 512)
 JOB_PAIRS = 40_960  # ten of the core's chunks, so that starting and ending a job on a GPU matter little

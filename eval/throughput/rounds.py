@@ -24,6 +24,7 @@ from eval.throughput.options import (
     PEER_BATCH,
     PLAIN,
     SAME_DTYPE,
+    UNFUSED,
 )
 from eval.throughput.peers import at_batch, batches_for, best_batches
 from eval.throughput.request import ThroughputRequest
@@ -34,6 +35,7 @@ from transforms.base.versions import version
 from transforms.scoring import RankingTask, Reranker, catalogue
 from transforms.scoring.packed.execution import DTYPES, resolve
 from transforms.scoring.reranker import specify_model
+from transforms.scoring.weights import gpu_layers
 
 WARM_UP = 8  # documents
 LARGE = 0.7  # billions of parameters, above which a CPU is asked for by --large
@@ -118,6 +120,10 @@ def all_arms(request: ThroughputRequest, reranker: Reranker, place: str, folder:
     specification, run = reranker.specification, reranker.specification.execution
     directory, dtype, device = specification.checkpoint.directory, DTYPES[run.dtype], str(reranker.device)
     arms_here: dict[str, Arm] = {CORE: arms.core(reranker), CEILING: arms.ceiling(reranker)}
+    if reranker.device.type == "cuda" and UNFUSED not in request.without:
+        other = Reranker(specification)
+        if gpu_layers.restore(other.family.backbone.model):  # type: ignore[attr-defined] # as of `arms.ceiling`
+            arms_here[UNFUSED] = arms.core(other)
     batches = batches_for(request.pairs[0])
     others: list[tuple[str, Batched | None, list[int]]] = []
     if specification.model.family == "cross_encoder":

@@ -21,8 +21,8 @@ from transforms.scoring.weights.cpu_layers import (
     EXACT_GELU,
     Fusable,
     FusedLinear,
+    Rotary,
     SlicedNorm,
-    SlicedRotary,
     replace,
     rotated,
     usable,
@@ -104,7 +104,7 @@ def test_layers_without_bias_or_activation_stay() -> None:
     assert fused_layers(qwen) == [*projections, ("mlp.gate_proj", "swish")]
     assert isinstance(qwen.layers[1].mlp.act_fn, torch.nn.Identity)
     assert isinstance(qwen.norm, SlicedNorm)
-    assert isinstance(qwen.layers[1].self_attn, SlicedRotary)
+    assert isinstance(qwen.layers[1].self_attn, Rotary)
 
 
 def test_modernbert_has_its_positions_in_slices() -> None:
@@ -116,7 +116,7 @@ def test_modernbert_has_its_positions_in_slices() -> None:
         ("mlp.Wi", "none"),
         ("mlp.Wo", "none"),
     ]
-    assert isinstance(model.layers[1].attn, SlicedRotary)
+    assert isinstance(model.layers[1].attn, Rotary)
 
 
 def test_norms_of_heads_are_sliced_once() -> None:

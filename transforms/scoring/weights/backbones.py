@@ -29,7 +29,7 @@ from transformers import (
 from transforms.base.errors import UserError, one_line
 from transforms.scoring.packed.execution import Placement
 from transforms.scoring.packed.packing import Packed
-from transforms.scoring.weights import checkpoints, cpu_layers, requirements, vendor_layouts
+from transforms.scoring.weights import checkpoints, cpu_layers, gpu_layers, requirements, vendor_layouts
 from transforms.scoring.weights.checkpoints import Checkpoint, Tensors
 from transforms.scoring.weights.last_layer import LastModernBert, LastPostNorm, LastPreNorm
 
@@ -219,6 +219,8 @@ class Backbone:
         weight = next(model.parameters())
         if cpu_layers.usable(weight.device, weight.dtype):
             cpu_layers.replace(model)
+        elif gpu_layers.usable(weight.device, weight.dtype):
+            gpu_layers.replace(model)
         self.size = int(model.config.hidden_size)
         self.causal = getattr(model.config, "is_causal", None) is not False
 

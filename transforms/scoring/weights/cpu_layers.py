@@ -11,7 +11,7 @@ times. In slices that stay in the processor's cache the same arithmetic takes ha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -25,6 +25,7 @@ from transformers.models.qwen3.modeling_qwen3 import Qwen3Attention
 ACTIVATED = (("dense", "intermediate_act_fn"), ("fc1", "activation_fn"), ("gate_proj", "act_fn"))
 # transformers' attention with rotary positions, after a norm of each head (Qwen3) or without.
 ROTARY = (ModernBertAttention, Qwen2Attention, Qwen3Attention)
+Rotate = Callable[[torch.Tensor, torch.nn.Module | None, torch.Tensor, torch.Tensor], torch.Tensor]
 SLICE_NUMBERS = 1 << 18  # a megabyte in float32
 
 
@@ -77,12 +78,18 @@ class SlicedNorm(torch.nn.Module):
         return output
 
 
-class SlicedRotary(torch.nn.Module):
+class Rotary(torch.nn.Module):
     """Takes the place of an attention layer with rotary positions, of which it uses all parts."""
 
-    def __init__(self, attention: Any) -> None:
+    def __init__(self, attention: Any, rotate: Rotate) -> None:
+        """Take the layer's parts.
+
+        Args:
+            attention: one of ROTARY.
+            rotate: what puts the positions into heads, as `rotated` does.
+        """
         super().__init__()
-        self.attention = attention
+        self.attention, self.rotate = attention, rotate
 
     def forward(
         self,
@@ -102,8 +109,8 @@ class SlicedRotary(torch.nn.Module):
                 for project in (own.q_proj, own.k_proj, own.v_proj)
             )
             scaling, project = own.scaling, own.o_proj
-        query = rotated(query, getattr(own, "q_norm", None), *position_embeddings)
-        key = rotated(key, getattr(own, "k_norm", None), *position_embeddings)
+        query = self.rotate(query, getattr(own, "q_norm", None), *position_embeddings)
+        key = self.rotate(key, getattr(own, "k_norm", None), *position_embeddings)
         attend = ALL_ATTENTION_FUNCTIONS[own.config._attn_implementation]
         states = (state.transpose(1, 2) for state in (query, key, value))
         attended, _weights = attend(
@@ -166,7 +173,7 @@ def replace(model: torch.nn.Module) -> None:
             if type(child) is torch.nn.Linear and child.bias is not None:
                 setattr(module, name, FusedLinear(child))
             elif isinstance(child, ROTARY):
-                setattr(module, name, SlicedRotary(child))
+                setattr(module, name, Rotary(child, rotated))
             elif type(child).__name__.endswith("RMSNorm") and not isinstance(module, ROTARY):
                 setattr(module, name, SlicedNorm(child))
 
