@@ -11,17 +11,19 @@ end with 0, and this must hold:
 - the API answered no document again but those of the shards that were in hand, or damaged, when a fault struck;
 - the API's key is in no file of the output and in nothing that was printed.
 
-Jobs are forked from this process, which has imported all that is large, so that one starts in a fraction of a second.
+Jobs are forked from this process, which has imported all that is large, so that one starts in a fraction of a second;
+but not those with two processes, which speak over gRPC, and whose clock is left right.
 """
 
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import os
 import random
-import resource
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -34,6 +36,7 @@ import pyarrow.parquet as pq
 
 import pipelines.rerank.job  # noqa: F401 - what takes long to import
 from pipelines.rerank.__main__ import main as rerank
+from scripts.stress.faults import FAULTS, NONE
 from scripts.stress.kill_and_resume import parts
 from tests.support.input_files import candidate, nested_table, query, write
 from tests.support.stub_endpoint import Exchange, RerankServer, answer, cut, cut_short, status
@@ -43,90 +46,67 @@ from transforms.scoring.hosted.key import KEY_VARIABLE
 KEY = "chaos-key-0123456789"
 SHARDS, DOCUMENTS = 12, 2  # documents of each shard
 SECONDS_TO_END = 180.0  # a job that takes longer hangs
+STACKS_AFTER = 0.9 * SECONDS_TO_END  # a job that takes so long writes to its log where it stands
+# A job that is not forked: the command itself, in a process where the fault is prepared.
+ANEW = (
+    "import faulthandler, runpy; faulthandler.dump_traceback_later({limit}); "
+    "from scripts.stress.faults import FAULTS; FAULTS[{fault!r}].prepare(); "
+    "runpy.run_module('pipelines.rerank', run_name='__main__', alter_sys=True)"
+)
+FAULTS_FORKED = [name for name in FAULTS if name != NONE]
+# A clock that is wrong for Python alone is no fault but a riddle to gRPC, whose deadlines are by the system's.
+FAULTS_ANEW = [name for name in FAULTS_FORKED if not name.startswith("clock")]
 TWO_PROCESSES = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
 MISBEHAVIOUR = (status(500), status(429, Retry_After="0"), cut, cut_short)
 
 
 class Kind(NamedTuple):
-    """A job: its name, its options, and the seconds that its undisturbed run takes."""
+    """A job: its name, its options, the seconds that its undisturbed run takes, and whether it is forked from here."""
 
     name: str
     options: tuple[str, ...]
     seconds: float
+    forked: bool = True
 
 
-class Struck(NamedTuple):
-    """What a fault did: the exit codes that may follow, how long the job may run first, and what is set up in it."""
-
-    codes: frozenset[int]
-    signals: tuple[int, ...] = ()
-    prepare: Callable[[], None] = lambda: None
-
-
-def full_disk() -> None:
-    """In the job: no file may grow beyond a few bytes, which the system reports as it does a full disk."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (300, resource.RLIM_INFINITY))
-
-
-def clock_jumps(days: int) -> Callable[[], None]:
-    """In the job: the clock is wrong by so many days."""
-    now = time.time
-
-    def prepare() -> None:
-        time.time = lambda: now() + days * 86_400
-
-    return prepare
-
-
-# Fault -> what it does to the job while that runs.
-FAULTS: dict[str, Struck] = {
-    "KILL": Struck(frozenset({-signal.SIGKILL}), (signal.SIGKILL,)),
-    "TERM": Struck(frozenset({143, -signal.SIGTERM}), (signal.SIGTERM,)),
-    "TERM twice": Struck(frozenset({143, -signal.SIGTERM}), (signal.SIGTERM, signal.SIGTERM)),
-    "INT": Struck(frozenset({130}), (signal.SIGINT,)),
-    "STOP and CONT": Struck(frozenset(), (signal.SIGSTOP, signal.SIGCONT)),
-    "full disk": Struck(frozenset({1, 2}), prepare=full_disk),
-    "clock a year ahead": Struck(frozenset(), prepare=clock_jumps(365)),
-    "clock a year behind": Struck(frozenset(), prepare=clock_jumps(-365)),
-    "damaged part": Struck(frozenset()),
-    "part cut short": Struck(frozenset()),
-    "removed part": Struck(frozenset()),
-    "removed input": Struck(frozenset({2})),
-}
-
-
-def start(folder: Path, output: Path, kind: Kind, prepare: Callable[[], None]) -> int:
-    """Forks a job in a process group of its own; returns its process id."""
-    if pid := os.fork():
-        return pid
-    code = 1
-    try:
-        os.setpgid(0, 0)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        log = os.open(folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        for number in (1, 2):
-            os.dup2(log, number)
-        prepare()
-        words = ["--input", str(folder / "in.parquet"), "--output", str(output), "--runner", "DirectRunner"]
-        code = rerank([*words, *kind.options])
-    except KeyboardInterrupt:  # before the command could take it
-        code = 130
-    finally:
-        os._exit(code)
+def start(folder: Path, output: Path, kind: Kind, fault: str) -> int:
+    """Starts a job in a process group of its own; returns its process id."""
+    words = ["--input", str(folder / "in.parquet"), "--output", str(output), "--runner", "DirectRunner", *kind.options]
+    with (folder / "log").open("a") as log:
+        print(f"--- {kind.name}: {fault}", file=log, flush=True)
+        if not kind.forked:
+            command = [sys.executable, "-c", ANEW.format(fault=fault, limit=STACKS_AFTER), *words]
+            return subprocess.Popen(command, stdout=log, stderr=log, process_group=0).pid
+        if pid := os.fork():
+            return pid
+        code = 1
+        try:
+            os.setpgid(0, 0)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            for number in (1, 2):
+                os.dup2(log.fileno(), number)
+            faulthandler.dump_traceback_later(STACKS_AFTER, file=log)
+            FAULTS[fault].prepare()
+            code = rerank(words)
+        except KeyboardInterrupt:  # before the command could take it
+            code = 130
+        finally:
+            os._exit(code)
     raise AssertionError
 
 
-def end(pid: int) -> int:
-    """The exit code of a job; what is left of its process group is killed.
+def end(pid: int, log: Path | None = None) -> int:
+    """The exit code of a job; one that does not end is killed with its process group.
 
     Raises:
-        SystemExit: it does not end.
+        SystemExit: it does not end; with what its log says.
     """
     limit = time.monotonic() + SECONDS_TO_END
     while not (ended := os.waitpid(pid, os.WNOHANG))[0]:
         if time.monotonic() > limit:
             os.killpg(pid, signal.SIGKILL)
-            raise SystemExit(f"a job did not end within {SECONDS_TO_END:.0f} s")
+            said = log.read_text(errors="replace")[-6000:] if log else ""
+            raise SystemExit(f"a job did not end within {SECONDS_TO_END:.0f} s:\n{said}")
         time.sleep(0.01)
     return os.waitstatus_to_exitcode(ended[1])
 
@@ -161,12 +141,12 @@ def strike(name: str, folder: Path, output: Path, kind: Kind, chance: random.Ran
     fault = FAULTS[name]
     if ("part" in name or "input" in name) and not harm(name, folder, output, chance):
         return None
-    pid = start(folder, output, kind, fault.prepare)
+    pid = start(folder, output, kind, name)
     everybody = chance.random() < 0.5 and signal.SIGKILL not in fault.signals
     for place, number in enumerate(fault.signals):
         time.sleep(0.2 if place else chance.uniform(0, kind.seconds))
         (os.killpg if everybody else os.kill)(pid, number)
-    code = end(pid)
+    code = end(pid, folder / "log")
     if (folder / "away").exists():
         (folder / "away").rename(folder / "in.parquet")
     if code != 0 and code not in fault.codes:
@@ -250,15 +230,17 @@ def check(folder: Path, output: Path, expected: dict[str, str], before: Counter[
             raise SystemExit(f"{path.name} holds the key")
 
 
-def undisturbed(folder: Path, name: str, options: tuple[str, ...]) -> tuple[Kind, dict[str, str]]:
+def undisturbed(folder: Path, name: str, options: tuple[str, ...], forked: bool = True) -> tuple[Kind, dict[str, str]]:
     """A kind of job, and the part files of its undisturbed run.
 
     Raises:
         SystemExit: that fails.
     """
-    kind = Kind(name, options, 0.0)
+    kind = Kind(name, options, 0.0, forked)
     begin = time.monotonic()
-    if end(start(folder, folder / name, kind, lambda: None)) or end(apart(lambda: every_pair_once(folder / name))):
+    if end(start(folder, folder / name, kind, NONE), folder / "log") or end(
+        apart(lambda: every_pair_once(folder / name))
+    ):
         raise SystemExit(f"{name}: the undisturbed run failed:\n{(folder / 'log').read_text()}")
     kind = kind._replace(seconds=time.monotonic() - begin)
     print(f"{name}: {kind.seconds:.1f} s undisturbed", flush=True)
@@ -290,16 +272,18 @@ def main() -> int:
                 undisturbed(folder, "one process", model),
                 undisturbed(folder, "hosted API", ("--model", (folder / "address").read_text())),
             ]
-            two = undisturbed(folder, "two processes", (*model, *TWO_PROCESSES)) if arguments.two else None
+            two = (
+                undisturbed(folder, "two processes", (*model, *TWO_PROCESSES), forked=False) if arguments.two else None
+            )
             while done.total() < arguments.faults and time.monotonic() - begin < arguments.seconds:
                 kind, expected = two if two and chance.random() < arguments.two else chance.choice(kinds)
                 output, before, struck = folder / "out", answered(folder), 0
                 for _ in range(chance.randint(1, 10)):
-                    fault = chance.choice(list(FAULTS))
+                    fault = chance.choice(FAULTS_FORKED if kind.forked else FAULTS_ANEW)
                     if strike(fault, folder, output, kind, chance) is not None:
                         done[fault] += 1
                         struck += 1
-                if code := end(start(folder, output, kind, lambda: None)):
+                if code := end(start(folder, output, kind, NONE), folder / "log"):
                     raise SystemExit(f"{kind.name}: ended with {code}:\n{(folder / 'log').read_text()[-2000:]}")
                 check(folder, output, expected, before, struck, kind)
                 jobs[kind.name] += 1
