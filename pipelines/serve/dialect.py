@@ -51,6 +51,8 @@ def read(body: bytes, scorer: Scorer, max_documents: int) -> Asked:
         raise RefusedError(400, f"the body is not JSON ({error})") from None
     if not isinstance(fields, dict):
         raise RefusedError(422, f"the body is a {type(fields).__name__}; give an object with query and documents")
+    if missing := [name for name in ("query", "documents") if fields.get(name) is None]:
+        raise RefusedError(422, f"{' and '.join(missing)}: missing; give a text as query and a list as documents")
     top_n, return_documents = fields.get("top_n"), fields.get("return_documents") or False
     if top_n is not None and (type(top_n) is not int or top_n < 1):
         raise RefusedError(422, f"top_n: {top_n!r}; give a positive whole number, or leave it out")

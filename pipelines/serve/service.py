@@ -18,10 +18,11 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -39,6 +40,19 @@ SECONDS_TO_SEND = 60.0  # that a client has for its request, so that slow ones d
 LONGEST_WAIT = 60  # seconds that a client is asked to wait, at most
 # Characters of a batch for each token of a forward pass: some four passes at four characters a token of English.
 CHARACTERS = 16
+
+
+def error_of(status: int, message: str) -> dict[str, Any]:
+    """The body of an answer that is not the one asked for."""
+    return {"error": {"message": message, "code": status}}
+
+
+async def not_a_request(request: Request, error: Exception) -> Response:
+    """The answer to another path (404) or method (405) than the service has."""
+    assert isinstance(error, HTTPException)
+    message = f"{request.url.path}: POST to {', '.join(PATHS)}; GET /health or /metrics"
+    body = json.dumps(error_of(error.status_code, message))
+    return Response(body, error.status_code, error.headers, "application/json")
 
 
 class Limits(NamedTuple):
@@ -63,6 +77,7 @@ class Service:
                 Route("/health", self.health),
                 Route("/metrics", self.metrics),
             ],
+            exception_handlers={HTTPException: not_a_request},
             lifespan=self._scoring,
         )
 
@@ -90,10 +105,10 @@ class Service:
             content, status = answer(asked, scores, self._model), 200
             self._metrics.count(len(asked.task.documents), content["usage"]["total_tokens"])
         except RefusedError as refusal:
-            content, status = {"error": {"message": one_line(refusal), "code": refusal.status}}, refusal.status
+            content, status = error_of(refusal.status, one_line(refusal)), refusal.status
         except Exception:
             logging.getLogger(__name__).exception("a request failed")
-            content, status = {"error": {"message": "the service failed on it; its log says why", "code": 500}}, 500
+            content, status = error_of(500, "the service failed on it; its log says why"), 500
         finally:
             self._in_hand -= 1
             self._metrics.in_hand.set(self._in_hand)

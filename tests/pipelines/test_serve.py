@@ -146,9 +146,9 @@ def test_fifty_clients_at_once_each_get_their_own_scores(address: str, reranker:
     [
         (b"{", 400, "the body is not JSON (Expecting property name enclosed in double quotes: line 1"),
         ([], 422, "the body is a list; give an object with query and documents"),
-        ({"documents": ["b"]}, 422, "query: a NoneType; give a text"),
+        ({"documents": ["b"]}, 422, "query: missing; give a text as query and a list as documents"),
         ({"query": "a", "documents": "b"}, 422, "documents: a str; give a list of texts, also for one document"),
-        ({"query": "a"}, 422, "documents: a NoneType; give a list of texts, also for one document"),
+        ({"query": "a"}, 422, "documents: missing; give a text as query and a list as documents"),
         ({"query": "a", "documents": ["b", None]}, 422, "documents[1]: a NoneType in it; give a text, or"),
         ({"query": "a", "documents": ["b"] * 41}, 422, "documents: 41 of them; give 40 at most"),
         ({"query": "a", "documents": ["b"], "top_n": 0}, 422, "top_n: 0; give a positive whole number, or"),
@@ -178,8 +178,13 @@ def test_an_instruction_goes_to_a_model_that_takes_one(tmp_path: Path) -> None:
 
 
 def test_other_ways_to_ask(address: str) -> None:
-    assert post(address, {}, "/v1/score").status_code == 404
-    assert httpx.get(f"{address}/v1/rerank", trust_env=False).status_code == 405
+    ways = "POST to /rerank, /v1/rerank, /v2/rerank; GET /health or /metrics"
+    for answer, status in (
+        (post(address, {}, "/v1/score"), 404),
+        (httpx.get(f"{address}/v1/rerank", trust_env=False), 405),
+    ):
+        assert answer.status_code == status
+        assert answer.json() == {"error": {"message": f"{answer.url.path}: {ways}", "code": status}}
     assert post(address, b"", headers={"Content-Encoding": "gzip"}).status_code == 415
 
 
