@@ -67,7 +67,7 @@ def measure(request: ThroughputRequest, lists: Sequence[RankingTask], folder: Pa
 def families_of(request: ThroughputRequest, folder: Path) -> dict[str, Family]:
     """That of the model, as it is loaded; without one each family, without weights, with the embedded tokenizer."""
     if request.model is not None:
-        reranker, _ = rounds.load(request, folder)
+        reranker, _ = rounds.load(request, (), folder)
         return {reranker.specification.model.family: reranker.family}
     backbone: Any = SimpleNamespace(causal=True)
     head: Any = None

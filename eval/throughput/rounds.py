@@ -52,7 +52,7 @@ def measure(request: ThroughputRequest, lists: Sequence[RankingTask], folder: Pa
     Raises:
         UserError: the model is unavailable, or cannot be run so.
     """
-    reranker, place = load(request, folder)
+    reranker, place = load(request, take(lists, request.pairs[0]), folder)
     specification = reranker.specification
     chosen = all_arms(request, reranker, place, folder)
     device = reranker.device
@@ -90,8 +90,8 @@ def measure(request: ThroughputRequest, lists: Sequence[RankingTask], folder: Pa
     }
 
 
-def load(request: ThroughputRequest, folder: Path) -> tuple[Reranker, str]:
-    """The model, and the directory or name that it was loaded from."""
+def load(request: ThroughputRequest, tasks: Sequence[RankingTask], folder: Path) -> tuple[Reranker, str]:
+    """The model for such tasks, and the directory or name that it was loaded from."""
     assert request.model is not None  # without one only the host is measured
     choices = {name: getattr(request, name) for name in ("device", "dtype", "attention", "batch_tokens")}
     options = {"group_size": request.group_size, "max_length": request.max_length}
@@ -111,8 +111,8 @@ def load(request: ThroughputRequest, folder: Path) -> tuple[Reranker, str]:
     if specification.model.family == "embedding":
         raise UserError(f"--model {request.model}: give a reranker that is loaded here")
     if request.batch_tokens is None:
-        specification = specification.with_best_batch()  # as the job does
-    return Reranker(specification), place
+        specification = specification.with_best_batch(tasks, keep=True)  # as the job does
+    return specification.load(), place
 
 
 def all_arms(request: ThroughputRequest, reranker: Reranker, place: str, folder: Path) -> dict[str, Arm]:

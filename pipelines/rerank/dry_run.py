@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -71,10 +71,8 @@ def report(
     if specification.hosted:
         raise UserError("--dry_run: asking the endpoint would cost; give a model that runs here")
     made = plan(inputs)
-    # Scattered rows are not regrouped for an estimate: the beginning of each file will do.
-    units = (
-        made.units if made.contiguous else [Unit(file, 0, 0, 0, min(file.rows, 1024)) for file in inputs if file.rows]
-    )
+    # Scattered rows are not regrouped for an estimate.
+    units = made.units if made.contiguous else beginnings(inputs)
     return describe(
         estimate(specification, units, reading),
         rows=sum(file.rows for file in inputs),
@@ -84,8 +82,13 @@ def report(
     )
 
 
-def sample_tasks(units: Sequence[Unit], reading: Reading) -> list[list[RankingTask]]:
-    """The tasks of the first shard of some units that are spread evenly over the input."""
+def beginnings(inputs: Sequence[InputFile]) -> list[Unit]:
+    """The beginning of each file, for a sample that needs no plan."""
+    return [Unit(file, 0, 0, 0, min(file.rows, 1024)) for file in inputs if file.rows]
+
+
+def sample_tasks(units: Sequence[Unit], reading: Reading) -> Iterator[RankingTask]:
+    """The tasks of the first shard of some units that are spread evenly over the input, one of each in turn."""
     places = sorted({int(place) for place in np.linspace(0, len(units) - 1, min(SAMPLED_UNITS, len(units)))})
     tasks: list[list[RankingTask]] = []
     for place in places:
@@ -96,13 +99,13 @@ def sample_tasks(units: Sequence[Unit], reading: Reading) -> list[list[RankingTa
             shard_pairs=1024,
         )
         tasks.append(tasks_of(next(shards))[0])
-    return tasks
+    for turn in range(max(map(len, tasks), default=0)):
+        yield from (of_unit[turn] for of_unit in tasks if turn < len(of_unit))
 
 
 def estimate(specification: ScorerSpecification, units: Sequence[Unit], reading: Reading) -> Estimate:
-    """Score sampled lists for some seconds, taking one from each sampled place in turn."""
-    places = sample_tasks(units, reading)
-    turns = [place[turn] for turn in range(max(map(len, places), default=0)) for place in places if turn < len(place)]
+    """Score sampled lists for some seconds."""
+    turns = list(sample_tasks(units, reading))
     reranker = specification.load()
     reranker.score("warm up", ["the first pass is slower"])
     parts: list[Scores] = []

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -143,7 +143,7 @@ def estimate(prepared: Prepared) -> Finished:
     """Say what the job would take, from a sample; nothing is written."""
     request, specification = prepared.request, prepared.specification
     if prepared.batch_is_open:
-        specification = specification.with_best_batch()
+        specification = specification.with_best_batch(sample(prepared), keep=True)
     planned = dry_run.Wanted(request.workers or 1, request.throughput, request.price_per_hour)
     print(dry_run.report(specification, prepared.inputs, prepared.reading, planned))
     return Finished(prepared.output, {}, True)
@@ -158,9 +158,10 @@ def run(prepared: Prepared) -> Finished:
     """
     request, output, inputs, reading = prepared.request, prepared.output, prepared.inputs, prepared.reading
     specification, runner = prepared.specification, prepared.runner
+    use_all_gpus(specification, runner.options)
     if runner.local and prepared.batch_is_open:
         record.check_free(output, request.overwrite)
-        specification = specification.with_best_batch()
+        specification = specification.with_best_batch(sample(prepared), keep=scores_here(runner.options))
     wanted = record.new_job(
         inputs,
         kind=RERANKING.kind,
@@ -210,7 +211,6 @@ def run(prepared: Prepared) -> Finished:
                     retry=retry,
                     retried=retried,
                 )
-                use_all_gpus(specification, runner.options)
                 graph = partial(build, work=work, rerank=rerank)
                 metrics = run_graph(graph, runner, NAMESPACE)
             record.record_versions(output, current, "tokenising", tokenised_by(metrics))
@@ -219,6 +219,11 @@ def run(prepared: Prepared) -> Finished:
                 raise RuntimeError(f"the run ended without an error, but {lost[0].unit.name} was not committed")
         retrying.end(output)
         return finish(output, parts, before, metrics, time.monotonic() - start, request)
+
+
+def sample(prepared: Prepared) -> Iterator[RankingTask]:
+    """Some of the job's tasks, read when they are asked for."""
+    return dry_run.sample_tasks(dry_run.beginnings(prepared.inputs), prepared.reading)
 
 
 def check_extension(output: str, begun: record.Job, inputs: Sequence[InputFile]) -> None:
@@ -264,6 +269,11 @@ def use_all_gpus(specification: ScorerSpecification, options: PipelineOptions) -
     unsaid = (direct.direct_running_mode, direct.direct_num_workers) == ("in_memory", 1)
     if unsaid and (gpus := specification.gpus()) > 1:
         direct.direct_running_mode, direct.direct_num_workers = "multi_processing", gpus
+
+
+def scores_here(options: PipelineOptions) -> bool:
+    """Whether Beam's own engine scores in this process."""
+    return bool(options.view_as(DirectOptions).direct_running_mode == "in_memory")
 
 
 def plan_units(output: str, inputs: Sequence[InputFile], keep_columns: Sequence[str]) -> tuple[Unit, ...]:

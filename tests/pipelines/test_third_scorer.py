@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +34,7 @@ class ConstantSpecification:
     model: Model = UNLISTED
     execution: NoExecution = field(default_factory=NoExecution)
     hosted: bool = False
+    leaves_cpu_free: bool = False
 
     def fingerprint(self) -> dict[str, Any]:
         return {"model": "constant"}
@@ -43,7 +44,7 @@ class ConstantSpecification:
     def gpus(self) -> int:
         return 0
 
-    def with_best_batch(self) -> ConstantSpecification:
+    def with_best_batch(self, tasks: Iterable[RankingTask], *, keep: bool) -> ConstantSpecification:
         return self
 
     def load(self) -> Constant:

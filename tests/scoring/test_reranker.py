@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pickle
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,13 +9,19 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from tests.support import tiny
 from transforms.base.errors import UserError
 from transforms.scoring import RankingTask, Reranker
 from transforms.scoring import reranker as reranker_module
 from transforms.scoring.catalogue import UNLISTED
+from transforms.scoring.families import cross_encoder
+from transforms.scoring.packed import best_batch
+from transforms.scoring.packed.execution import Execution, Placement
+from transforms.scoring.packed.sequences import Sequences
 from transforms.scoring.reranker import Specification, chunks_of, specify
+from transforms.scoring.weights.checkpoints import Checkpoint
 
 DATA = Path(__file__).parents[1] / "data"
 CAPITALS = [
@@ -38,24 +46,41 @@ def pairs_of(file: str, queries: int, documents: int) -> list[tuple[str, str]]:
     return [(row["query"], doc["text"]) for row in rows for doc in row["candidates"][:documents]]
 
 
-def test_the_batch_size_is_measured_on_a_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded: list[str] = []
+def test_on_a_cpu_no_batch_size_is_measured() -> None:
+    def tasks() -> Iterator[RankingTask]:
+        raise AssertionError("a task was looked at")
+        yield
 
-    class Loaded:
-        def best_batch_tokens(self) -> int:
-            return 16_384
-
-    def load(specification: Specification) -> Loaded:
-        loaded.append(specification.execution.device)
-        return Loaded()
-
-    monkeypatch.setattr(Specification, "load", load)
     on_cpu = specify("small-cross-encoder", device="cpu")
-    assert isinstance(on_cpu, Specification)
-    assert on_cpu.with_best_batch() is on_cpu
-    on_gpu = replace(on_cpu, execution=replace(on_cpu.execution, device="cuda:1", batch_tokens=65_536))
-    assert on_gpu.with_best_batch() == replace(on_gpu, execution=replace(on_gpu.execution, batch_tokens=16_384))
-    assert loaded == ["cuda:1"]
+    assert on_cpu.with_best_batch(tasks(), keep=True) is on_cpu
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_the_model_that_was_measured_is_loaded_once_where_it_is_kept(
+    keep: bool, tiny_bert: Reranker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Execution, "begin", lambda execution: Placement(torch.device("cpu"), torch.float32))
+    load, loads, measured = cross_encoder.load, list[Placement](), list[Sequences]()
+
+    def counted(checkpoint: Checkpoint, settings: Any, placement: Placement) -> Any:
+        loads.append(placement)
+        return load(checkpoint, settings, placement)
+
+    def best_budget(sequences: Sequences, *_: object) -> int:
+        measured.append(sequences)
+        return 16_384
+
+    monkeypatch.setattr(cross_encoder, "load", counted)
+    monkeypatch.setattr(best_batch, "best_budget", best_budget)
+    execution = replace(tiny_bert.specification.execution, device="cuda:1", batch_tokens=65_536)
+    on_gpu = replace(tiny_bert.specification, execution=execution)
+    best = on_gpu.with_best_batch(iter([RankingTask("a", ["b c", "d"])]), keep=keep)
+    assert best == replace(on_gpu, execution=replace(execution, batch_tokens=16_384))
+    assert [one.lengths.tolist() for one in measured] == [[6, 5]], "of the input's own tasks"
+    assert pickle.loads(pickle.dumps(best)).load().specification == best
+    assert len(loads) == (1 if keep else 2)
+    assert best.load().specification == best, "a second one is a model of its own"
+    assert len(loads) == (2 if keep else 3)
 
 
 def test_the_embedded_model_gives_the_scores_of_its_readme(small: Reranker) -> None:

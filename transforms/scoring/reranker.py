@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from itertools import count
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -89,6 +90,9 @@ FAMILIES: dict[str, FamilyModule] = {
 }
 
 
+_numbers = count()
+_measured: dict[int, Reranker] = {}  # by number; the last one alone, until it is loaded
+
 # Settings that the first jobs began without: in a fingerprint only where they are given.
 LATER = frozenset({"window_score"})
 
@@ -102,6 +106,7 @@ class Specification:
         checkpoint: its files.
         settings: of its family, complete.
         execution: where and how it runs.
+        measured: number of the loaded model that this process has kept for it since its batch size was measured.
     """
 
     model: Model
@@ -109,6 +114,12 @@ class Specification:
     settings: Any
     execution: Execution
     hosted: bool = False
+    measured: int | None = field(default=None, compare=False)
+
+    @property
+    def leaves_cpu_free(self) -> bool:
+        """Where a GPU computes."""
+        return self.execution.device != "cpu"
 
     def fingerprint(self) -> dict[str, Any]:
         """What decides the scores besides the execution: identity of the weights, family, settings."""
@@ -129,20 +140,36 @@ class Specification:
         """GPUs of this machine that worker processes can share out; none where one of them was chosen."""
         return torch.cuda.device_count() if self.execution.device == "cuda" else 0
 
-    def with_best_batch(self) -> Specification:
+    def with_best_batch(self, tasks: Iterable[RankingTask], *, keep: bool) -> Specification:
         """The same with the batch size that serves the model best on its GPU, measured; see `best_batch.best_budget`.
 
-        On a CPU the same: the speed there hardly depends on it, and what hardly matters should not differ from one job
-        to the next.
+        On a CPU the same, and no task is looked at: the speed there hardly depends on it, and what hardly matters
+        should not differ from one job to the next.
+
+        Args:
+            tasks: some of the input.
+            keep: whether the model stays in this process until `load` asks for it; else its memory is given back, since
+                the device may be left to workers.
         """
         if self.execution.device == "cpu":
             return self
-        best = self.load().best_batch_tokens()
-        torch.cuda.empty_cache()  # the model's memory too, since the device may be left to workers
-        return replace(self, execution=replace(self.execution, batch_tokens=best))
+        _measured.clear()
+        reranker = self.load()
+        execution = replace(self.execution, batch_tokens=reranker.best_batch_tokens(list(tasks)))
+        reranker.specification = replace(reranker.specification, execution=execution)
+        if not keep:
+            del reranker
+            torch.cuda.empty_cache()
+            return replace(self, execution=execution)
+        number = next(_numbers)
+        _measured[number] = reranker
+        return replace(self, execution=execution, measured=number)
 
     def load(self) -> Reranker:
-        """The loaded model; on another machine than the one that specified it, its files are fetched first."""
+        """The loaded model: the one that was measured, or else from its files, which are fetched first where this is
+        another machine than the one that specified it."""
+        if self.measured is not None and (measured := _measured.pop(self.measured, None)) is not None:
+            return measured
         return Reranker(replace(self, checkpoint=checkpoints.locate(self.checkpoint.name, self.checkpoint.revision)))
 
 
@@ -246,9 +273,10 @@ class Reranker(Scorer):
         run = execution.resolve(device, dtype, batch_tokens, attention=attention)
         return cls(specify_model(name, run, revision=revision, like=like, options=options))
 
-    def best_batch_tokens(self) -> int:
-        """The batch size that serves this model best on its device, measured; see `best_batch.best_budget`."""
-        return best_batch.best_budget(self.family.forward, self.device, self.specification.settings.max_length)
+    def best_batch_tokens(self, tasks: Sequence[RankingTask]) -> int:
+        """The batch size that serves this model best on its device for such tasks; see `best_batch.best_budget`."""
+        sequences = self.family.prepare(tasks, Tokens(self.family.tokenizer)).sequences
+        return best_batch.best_budget(sequences, self.family.forward, self.device)
 
     def batches(self, tasks: Sequence[RankingTask]) -> list[Packed]:
         """What the model is given for the tasks, tokenised together: its forward passes in turn, not filled up."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -192,6 +192,10 @@ class ScorerSpecification(Protocol):
     def hosted(self) -> bool:
         """Whether somebody else computes the scores, and may charge for them."""
 
+    @property
+    def leaves_cpu_free(self) -> bool:
+        """Whether this machine's processor waits while scores are computed, so that other work costs no time."""
+
     def fingerprint(self) -> dict[str, Any]:
         """What decides the scores besides the execution."""
 
@@ -201,8 +205,8 @@ class ScorerSpecification(Protocol):
     def gpus(self) -> int:
         """GPUs of this machine that worker processes can share out."""
 
-    def with_best_batch(self) -> ScorerSpecification:
-        """The same with the batch size that serves it best here."""
+    def with_best_batch(self, tasks: Iterable[RankingTask], *, keep: bool) -> ScorerSpecification:
+        """The same with the batch size that serves it best here for such tasks; `keep` what is loaded for `load`."""
 
     def load(self) -> Scorer:
         """The scorer, ready to score."""

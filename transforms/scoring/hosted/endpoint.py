@@ -23,7 +23,7 @@ import random
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, NoReturn
@@ -96,6 +96,7 @@ class EndpointSpecification:
     execution: NoExecution = NoExecution()
     model: Model = MODEL
     hosted: bool = True
+    leaves_cpu_free: bool = True
 
     def fingerprint(self) -> dict[str, Any]:
         """What decides the scores, as far as can be known from here."""
@@ -109,7 +110,7 @@ class EndpointSpecification:
         """None is used."""
         return 0
 
-    def with_best_batch(self) -> EndpointSpecification:
+    def with_best_batch(self, tasks: Iterable[RankingTask], *, keep: bool) -> EndpointSpecification:
         """The same: what goes together in a pass is the host's affair."""
         return self
 
