@@ -3,7 +3,8 @@
     work | Rerank(output, specification, reading)
 
 Between its steps travel shard descriptions and Arrow tables, never single pairs, and nothing is regrouped or
-reshuffled on the way.
+reshuffled on the way. Where scoring leaves the processor free, the next shard is read and the last one committed beside
+it.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import apache_beam as beam
 from apache_beam.metrics.metric import Metrics
 from apache_beam.ml.inference.base import RunInference
+from apache_beam.transforms.window import GlobalWindows
+from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.handler import RerankerHandler, ScoredShard
 from transforms.input.plan import Unit
@@ -25,10 +29,13 @@ from transforms.input.template import Template
 from transforms.job.progress import stop_requested
 from transforms.output.commit import UNSTAMPED, Stamp, commit
 from transforms.output.retry import Retry, only_rejected, replace
+from transforms.read_ahead import ReadAhead
 from transforms.schema import Shard
+from transforms.scoring.results import Scores
 from transforms.scoring.scorer import ScorerSpecification
 
 NAMESPACE = "rerank"
+AHEAD = 1  # shards that are read before their turn
 _MICROSECONDS = "_microseconds"
 
 
@@ -61,18 +68,49 @@ class Work(NamedTuple):
     retried: frozenset[str] = frozenset()
 
 
+class Read(NamedTuple):
+    """A shard, and the seconds that it took to read."""
+
+    shard: Shard
+    seconds: float
+
+
 class ReadShards(beam.DoFn):
     """A unit's shards that are not committed yet, each alone in a list: that is a batch for RunInference."""
 
     def __init__(
-        self, reading: Reading, progress_folder: str | None, output: str = "", retry: Retry | None = None
+        self,
+        reading: Reading,
+        progress_folder: str | None,
+        output: str = "",
+        retry: Retry | None = None,
+        ahead: int = 0,
     ) -> None:
         self._reading = reading
         self._progress_folder = progress_folder
         self._output = output
         self._retry = retry
+        self._ahead = ahead
+
+    def start_bundle(self) -> None:
+        self._read_ahead = ReadAhead(self._read, self._ahead)
 
     def process(self, work: Work) -> Iterator[list[Shard]]:
+        yield from self._until_stopped(self._read_ahead.add(work))
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        yield from map(GlobalWindows.windowed_value, self._until_stopped(self._read_ahead.rest()))
+        self._read_ahead.close()
+
+    def _until_stopped(self, shards: Iterator[Read]) -> Iterator[list[Shard]]:
+        while not stop_requested(self._progress_folder):
+            read = next(shards, None)
+            if read is None:
+                return
+            count_seconds("read", read.seconds)
+            yield [read.shard]
+
+    def _read(self, work: Work) -> Iterator[Read]:
         reading = self._reading
         shards = read_shards(
             work.unit,
@@ -81,10 +119,9 @@ class ReadShards(beam.DoFn):
             shard_pairs=reading.shard_pairs,
             skip=work.committed,
         )
-        while not stop_requested(self._progress_folder):
+        while True:
             start = time.perf_counter()
             shard = next(shards, None)
-            count_seconds("read", time.perf_counter() - start)
             if shard is None:
                 return
             if self._retry is not None and shard.name in work.retried:
@@ -92,11 +129,18 @@ class ReadShards(beam.DoFn):
                 if not rejected.pairs.num_rows:  # they were rejected for what the input has
                     continue
                 shard = rejected if self._retry.alone else shard
-            yield [shard]
+            yield Read(shard, time.perf_counter() - start)
+
+
+class Committed(NamedTuple):
+    """What was counted of a shard, and the seconds that writing its part files took."""
+
+    counts: Counter[str]
+    seconds: float
 
 
 class CommitShard(beam.DoFn):
-    """A scored shard to its part files; emits the shard's counts."""
+    """A scored shard to its part files; emits the shard's counts, if need be when the next one is there."""
 
     def __init__(
         self,
@@ -105,25 +149,53 @@ class CommitShard(beam.DoFn):
         stamp: Stamp,
         retry: Retry | None = None,
         retried: frozenset[str] = frozenset(),
+        beside: bool = False,
     ) -> None:
         self._output = output
         self._top_k = top_k
         self._stamp = stamp
         self._retry = retry
         self._retried = retried
+        self._beside = beside
+
+    def setup(self) -> None:
+        self._pool = ThreadPoolExecutor(1, "commit") if self._beside else None
+
+    def start_bundle(self) -> None:
+        self._running: Future[Committed] | None = None
 
     def process(self, scored: ScoredShard) -> Iterator[Counter[str]]:
         shard, scores = scored
+        for stage, seconds in scores.seconds.items():
+            count_seconds(stage, seconds)
+        if self._pool is None:
+            yield self._counted(self._commit(shard, scores))
+            return
+        before, self._running = self._running, self._pool.submit(self._commit, shard, scores)
+        if before is not None:
+            yield self._counted(before.result())
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        if self._running is not None:
+            yield GlobalWindows.windowed_value(self._counted(self._running.result()))
+
+    def teardown(self) -> None:
+        if self._pool is not None:  # what is scored is committed, whatever became of the shard after it
+            self._pool.shutdown()
+
+    def _commit(self, shard: Shard, scores: Scores) -> Committed:
         start = time.perf_counter()
         if self._retry is not None and shard.name in self._retried:
             counts = replace(self._output, shard, scores, self._top_k, self._stamp, self._retry)
         else:
             counts = commit(self._output, shard, scores, self._top_k, self._stamp)
-        count_seconds("write", time.perf_counter() - start)
-        for stage, seconds in scores.seconds.items():
-            count_seconds(stage, seconds)
-        count_in_beam(counts)
-        yield counts
+        return Committed(counts, time.perf_counter() - start)
+
+    def _counted(self, committed: Committed) -> Counter[str]:
+        # Beam's counters hear of a bundle's own thread alone.
+        count_seconds("write", committed.seconds)
+        count_in_beam(committed.counts)
+        return committed.counts
 
 
 class Rerank(beam.PTransform):  # type: ignore[type-arg]  # its parameters are not element types in Beam's own hints
@@ -171,12 +243,14 @@ class Rerank(beam.PTransform):  # type: ignore[type-arg]  # its parameters are n
         self._retried = retried
 
     def expand(self, work: beam.pvalue.PCollection[Work]) -> beam.pvalue.PCollection[Counter[str]]:
+        beside = self._specification.leaves_cpu_free
+        reading = ReadShards(self._reading, self._progress_folder, self._output, self._retry, AHEAD if beside else 0)
+        committing = CommitShard(self._output, self._top_k, self._stamp, self._retry, self._retried, beside)
         committed: beam.pvalue.PCollection[Counter[str]] = (
             work
-            | "ReadShards" >> beam.ParDo(ReadShards(self._reading, self._progress_folder, self._output, self._retry))
+            | "ReadShards" >> beam.ParDo(reading)
             | "Score" >> RunInference(RerankerHandler(self._specification, self._order, self._progress_folder))
-            | "CommitShard"
-            >> beam.ParDo(CommitShard(self._output, self._top_k, self._stamp, self._retry, self._retried))
+            | "CommitShard" >> beam.ParDo(committing)
         )
         return committed
 

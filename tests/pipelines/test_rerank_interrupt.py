@@ -107,6 +107,12 @@ def read_until(stream: IO[str] | None, text: str) -> None:
     assert any(text in line for line in iter(stream.readline, "")), f"never printed: {text}"
 
 
+def wait_for_parts(folder: Path, number: int) -> None:
+    """What is answered is committed beside the next requests."""
+    while len(parts(folder / "out")) < number:
+        time.sleep(0.05)
+
+
 def check_that_nothing_is_left(folder: Path) -> None:
     assert {path.name for path in folder.iterdir()} <= {"in.parquet", "out", "undisturbed"}
 
@@ -160,6 +166,7 @@ def test_a_second_signal_does_not_wait_for_the_shard_in_hand(
 ) -> None:
     with started(tmp_path, *arguments(tmp_path, server, "out")) as process:
         hold.wait_for(1)
+        wait_for_parts(tmp_path, ANSWERS)
         send_to_all(process, number)
         read_until(process.stderr, FINISHING)
         send_to_all(process, number)
@@ -174,6 +181,7 @@ def test_a_second_signal_does_not_wait_for_the_shard_in_hand(
 def test_a_killed_worker_ends_the_job(tmp_path: Path, hold: Hold, server: RerankServer) -> None:
     with started(tmp_path, *arguments(tmp_path, server, "out", *TWO_PROCESSES)) as process:
         hold.wait_for(2)
+        wait_for_parts(tmp_path, ANSWERS)
         killed, other = workers(process)
         killed.kill()
         _, errors = process.communicate(timeout=300)
@@ -198,6 +206,7 @@ def test_a_killed_job_leaves_no_workers(
     with started(tmp_path, *arguments(tmp_path, server, "out", *TWO_PROCESSES)) as process:
         hold.wait_for(requests)
         there = workers(process)
+        wait_for_parts(tmp_path, ANSWERS if requests else 0)
         process.kill()
         _, alive = psutil.wait_procs(there, timeout=60)
     assert not alive
