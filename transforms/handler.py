@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
 import numpy as np
 from apache_beam.metrics.metric import Metrics
@@ -14,10 +17,23 @@ from transforms.input.candidate_order import candidate_order
 from transforms.job.progress import progress_writer
 from transforms.schema import Shard
 from transforms.scoring.results import RankingTask, Scores, take
-from transforms.scoring.scorer import Scorer, ScorerSpecification
+from transforms.scoring.scorer import Progress, Scorer, ScorerSpecification
 
 ScoredShard = tuple[Shard, Scores]
+_loaded: WeakValueDictionary[str, Scorer] = WeakValueDictionary()  # in this process, by the handler's key
 _TOKENISED_BY = "shards tokenised by "  # of counters' names
+
+
+class Begun(NamedTuple):
+    """The scoring of a shard that was begun before its turn.
+
+    Attributes:
+        rows: as `tasks_of` gives them.
+        score: gives the scores of its tasks.
+    """
+
+    rows: NDArray[np.int64]
+    score: Callable[[Progress], Scores]
 
 
 class RerankerHandler(ModelHandler[Shard, ScoredShard, Scorer]):
@@ -40,26 +56,37 @@ class RerankerHandler(ModelHandler[Shard, ScoredShard, Scorer]):
             progress_folder: where to account for progress, see `transforms.job.progress`.
         """
         super().__init__()
+        self._key = uuid.uuid4().hex
         self._specification = specification
         self._order = order
         self._progress_folder = progress_folder
 
     def load_model(self) -> Scorer:
         """The loaded model, or the endpoint to ask."""
-        return self._specification.load()
+        scorer = _loaded[self._key] = self._specification.load()
+        return scorer
+
+    def begin(self, shard: Shard) -> Shard:
+        """The shard before its turn, with its scoring begun where this process has the model."""
+        scorer = _loaded.get(self._key)
+        return shard if scorer is None else replace(shard, begun=self._begun(shard, scorer))
 
     def run_inference(
         self, batch: Sequence[Shard], model: Scorer, inference_args: dict[str, Any] | None = None
     ) -> list[ScoredShard]:
         """Each shard with the scores of its pairs, in the order of `shard.pairs`."""
-        return [(shard, self._score(shard, model)) for shard in batch]
+        return [(replace(shard, begun=None), self._score(shard, model)) for shard in batch]
 
     def _score(self, shard: Shard, model: Scorer) -> Scores:
-        tasks, rows = tasks_of(shard, self._order)
-        scores = model.score_tasks(tasks, progress_writer(self._progress_folder).add)
+        rows, score = shard.begun or self._begun(shard, model)
+        scores = score(progress_writer(self._progress_folder).add)
         if model.tokenised_by:
             Metrics.counter(self.get_metrics_namespace(), f"{_TOKENISED_BY}{model.tokenised_by}").inc()
         return take(scores, np.argsort(rows))
+
+    def _begun(self, shard: Shard, model: Scorer) -> Begun:
+        tasks, rows = tasks_of(shard, self._order)
+        return Begun(rows, model.begin(tasks))
 
     def should_skip_batching(self) -> bool:
         """Always: what comes is a batch."""

@@ -84,8 +84,9 @@ class ReadShards(beam.DoFn):
         progress_folder: str | None,
         output: str = "",
         retry: Retry | None = None,
-        ahead: int = 0,
+        ahead: RerankerHandler | None = None,
     ) -> None:
+        """Take how to read; `ahead` is what scores the shards, where they are read and begun before their turn."""
         self._reading = reading
         self._progress_folder = progress_folder
         self._output = output
@@ -93,7 +94,7 @@ class ReadShards(beam.DoFn):
         self._ahead = ahead
 
     def start_bundle(self) -> None:
-        self._read_ahead = ReadAhead(self._read, self._ahead)
+        self._read_ahead = ReadAhead(self._read, AHEAD if self._ahead else 0)
 
     def process(self, work: Work) -> Iterator[list[Shard]]:
         yield from self._until_stopped(self._read_ahead.add(work))
@@ -129,7 +130,8 @@ class ReadShards(beam.DoFn):
                 if not rejected.pairs.num_rows:  # they were rejected for what the input has
                     continue
                 shard = rejected if self._retry.alone else shard
-            yield Read(shard, time.perf_counter() - start)
+            seconds = time.perf_counter() - start
+            yield Read(self._ahead.begin(shard) if self._ahead else shard, seconds)
 
 
 class Committed(NamedTuple):
@@ -244,12 +246,14 @@ class Rerank(beam.PTransform):  # type: ignore[type-arg]  # its parameters are n
 
     def expand(self, work: beam.pvalue.PCollection[Work]) -> beam.pvalue.PCollection[Counter[str]]:
         beside = self._specification.leaves_cpu_free
-        reading = ReadShards(self._reading, self._progress_folder, self._output, self._retry, AHEAD if beside else 0)
+        handler = RerankerHandler(self._specification, self._order, self._progress_folder)
+        ahead = handler if beside else None
+        reading = ReadShards(self._reading, self._progress_folder, self._output, self._retry, ahead)
         committing = CommitShard(self._output, self._top_k, self._stamp, self._retry, self._retried, beside)
         committed: beam.pvalue.PCollection[Counter[str]] = (
             work
             | "ReadShards" >> beam.ParDo(reading)
-            | "Score" >> RunInference(RerankerHandler(self._specification, self._order, self._progress_folder))
+            | "Score" >> RunInference(handler)
             | "CommitShard" >> beam.ParDo(committing)
         )
         return committed

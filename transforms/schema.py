@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Container
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -144,6 +144,7 @@ class Shard:
             and IN_INPUT_ORDER where no list of the shard has ranks or scores.
         retried: where this shard holds only those pairs of a committed one that are scored again, the queries of all of
             that one, in order; else None.
+        begun: what its scoring has begun with before its turn, in this process; it does not travel to another.
     """
 
     name: str
@@ -153,3 +154,7 @@ class Shard:
     rejected: pa.Table
     counts: Counter[str] = field(default_factory=Counter)
     retried: tuple[str, ...] | None = None
+    begun: Any = field(default=None, compare=False, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "begun": None}

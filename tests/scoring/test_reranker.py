@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,12 @@ from transforms.scoring import RankingTask, Reranker
 from transforms.scoring import reranker as reranker_module
 from transforms.scoring.catalogue import UNLISTED
 from transforms.scoring.families import cross_encoder
+from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed import best_batch
 from transforms.scoring.packed.execution import Execution, Placement
 from transforms.scoring.packed.sequences import Sequences
 from transforms.scoring.reranker import Specification, chunks_of, specify
+from transforms.scoring.scorer import no_progress
 from transforms.scoring.weights.checkpoints import Checkpoint
 
 DATA = Path(__file__).parents[1] / "data"
@@ -213,3 +216,20 @@ def test_a_model_listed_without_its_size_is_counted() -> None:
     counted = replace(specification, model=UNLISTED).parameters()
     assert round(counted, 3) == 0.019
     assert counted != 0.019
+
+
+def test_what_is_begun_is_tokenised_before_its_scores_are_asked_for(
+    tiny_bert: Reranker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared, prepare = threading.Event(), tiny_bert.family.prepare
+
+    def noticed(tasks: Sequence[RankingTask], tokens: Tokens) -> Any:
+        made = prepare(tasks, tokens)
+        prepared.set()
+        return made
+
+    monkeypatch.setattr(tiny_bert.family, "prepare", noticed)
+    tasks = [RankingTask("a b", ["c", "d e"]), RankingTask("f", ["g"])]
+    score = tiny_bert.begin(tasks)
+    assert prepared.wait(60)
+    assert score(no_progress).score.tolist() == tiny_bert.score_tasks(tasks).score.tolist()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from pipelines.running.runner import Runner, run_graph
 from tests.support.job_run import parts, write_letters
 from transforms import rerank
 from transforms.base.errors import UserError
+from transforms.handler import RerankerHandler
 from transforms.input.inputs import inspect
 from transforms.input.plan import plan
 from transforms.input.reader import read_shards
@@ -31,7 +34,7 @@ from transforms.scoring.catalogue import UNLISTED
 from transforms.scoring.hosted.endpoint import NoExecution
 from transforms.scoring.model import Model
 from transforms.scoring.results import RankingTask, Scores
-from transforms.scoring.scorer import Scorer, no_progress
+from transforms.scoring.scorer import Progress, Scorer, no_progress
 
 SHARDS = 8
 PATIENCE = 60.0
@@ -220,3 +223,29 @@ def test_who_stops_a_job_waits_for_the_shard_that_is_scored_alone(job: Job, tmp_
     job.scoring = scoring
     job.run(progress_folder=str(tmp_path))
     assert job.done() == [0, 1, 2, 3]
+
+
+def test_the_next_shard_is_tokenised_while_one_is_scored(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    def begin(self: Constant, tasks: Sequence[RankingTask]) -> Callable[[Progress], Scores]:
+        happened.add("begun")
+        return partial(self.score_tasks, tasks)
+
+    monkeypatch.setattr(Constant, "begin", begin)
+    job.scoring = lambda number: happened.wait_for("begun", min(number + 2, SHARDS))
+    job.run()
+    assert job.done() == [*range(SHARDS)]
+
+
+def test_what_was_begun_stays_in_its_process(tmp_path: Path) -> None:
+    unit = plan(inspect([str(write_letters(tmp_path / "in.parquet", 2, 2))])).units[0]
+    (shard,) = read_shards(unit)
+    handler = RerankerHandler(ConstantSpecification(True))
+    assert handler.begin(shard) is shard, "no model is loaded"
+    scorer = handler.load_model()
+    begun = pickle.loads(pickle.dumps(handler)).begin(shard)
+    assert begun.begun is not None
+    assert pickle.loads(pickle.dumps(begun)) == shard
+    assert pickle.loads(pickle.dumps(begun)).begun is None
+    ((scored, scores),) = handler.run_inference([begun], scorer)
+    assert scored.begun is None, "nothing is held on to"
+    assert scores.score.tolist() == [0.5] * 4

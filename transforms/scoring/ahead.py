@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import TypeVar
 
 Chunk = TypeVar("Chunk")
@@ -12,11 +13,20 @@ Made = TypeVar("Made")
 
 
 def one_ahead(work: Callable[[Chunk], Made], chunks: Iterable[Chunk]) -> Iterator[Made]:
-    """What `work` makes of each chunk, in their order; a thread makes the next one while the caller uses the last."""
-    with ThreadPoolExecutor(1, "tokenise") as pool:
-        waiting: deque[Future[Made]] = deque()
-        for chunk in chunks:
-            waiting.append(pool.submit(work, chunk))
-            if len(waiting) > 1:
-                yield waiting.popleft().result()
-        yield from (future.result() for future in waiting)
+    """What `work` makes of each chunk, in their order.
+
+    A thread makes the first one from now on, and the next one while the caller uses the last.
+    """
+    pool, rest = ThreadPoolExecutor(1, "tokenise"), iter(chunks)
+    begun = deque(pool.submit(work, chunk) for chunk in islice(rest, 1))
+    return _made(pool, work, begun, rest)
+
+
+def _made(
+    pool: ThreadPoolExecutor, work: Callable[[Chunk], Made], begun: deque[Future[Made]], rest: Iterator[Chunk]
+) -> Iterator[Made]:
+    with pool:
+        for chunk in rest:
+            begun.append(pool.submit(work, chunk))
+            yield begun.popleft().result()
+        yield from (future.result() for future in begun)

@@ -31,7 +31,7 @@ from transforms.scoring.packed.packing import Packed, pack
 from transforms.scoring.packed.run_batches import Rows
 from transforms.scoring.packed.sequences import Sequences
 from transforms.scoring.results import Failure, RankingTask, Scores, concatenate
-from transforms.scoring.scorer import Scorer, ScorerSpecification, no_progress
+from transforms.scoring.scorer import Progress, Scorer, ScorerSpecification, no_progress
 from transforms.scoring.tokenising.tokeniser import tokeniser_of
 from transforms.scoring.weights import backbones, checkpoints
 from transforms.scoring.weights.checkpoints import Checkpoint
@@ -298,10 +298,18 @@ class Reranker(Scorer):
         Raises:
             UserError: see `check_instructions`.
         """
+        return self.begin(tasks)(progress)
+
+    def begin(self, tasks: Sequence[RankingTask]) -> Callable[[Progress], Scores]:
+        """Begin to tokenise, in a thread; what is returned scores the tasks, as `score_tasks` would.
+
+        Raises:
+            UserError: see `check_instructions`.
+        """
         self.check_instructions(tasks)
         prepare = partial(self._prepare, tokens=Tokens(self.family.tokenizer))
         tokenised = one_ahead(prepare, chunks_of(tasks, CHUNK_PAIRS))
-        return concatenate([self._run(chunk, progress) for chunk in tokenised])
+        return lambda progress: concatenate([self._run(chunk, progress) for chunk in tokenised])
 
     def _prepare(self, tasks: Sequence[RankingTask], tokens: Tokens) -> Tokenised:
         start = time.perf_counter()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
@@ -16,6 +17,10 @@ from transforms.scoring.results import RankingTask, Scores
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+
+# Called with pairs and tokens that were done.
+Progress = Callable[[float, int], None]
 
 
 def no_progress(pairs: float, tokens: int) -> None:
@@ -64,6 +69,14 @@ class Scorer(ABC):
         Raises:
             UserError: see `check_instructions`.
         """
+
+    def begin(self, tasks: Sequence[RankingTask]) -> Callable[[Progress], Scores]:
+        """Begin what needs no model: what is returned scores the tasks, as `score_tasks` would.
+
+        Raises:
+            UserError: see `check_instructions`.
+        """
+        return partial(self.score_tasks, tasks)
 
     def check_instructions(self, tasks: Sequence[RankingTask]) -> None:
         """Make sure that no task has an instruction which the model would not read.
