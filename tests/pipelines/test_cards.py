@@ -11,6 +11,7 @@ from pipelines.rerank import Finished, RerankRequest, rerank
 from pipelines.rerank.__main__ import main
 from pipelines.rerank.cards import Measured, measured, speed_of
 from transforms.base.cost import three_digits
+from transforms.scoring import catalogue
 
 V2 = "jinaai/jina-reranker-v2-base-multilingual"
 PLAN = ["--dry_run", "--gpu=h200", "--pairs=1e8", "--tokens_per_pair=155", f"--model={V2}"]
@@ -119,3 +120,7 @@ def test_three_significant_digits(value: float, text: str) -> None:
 def test_each_card_has_a_job_to_plan_by() -> None:
     table = measured()
     assert {one.card for one in table if one.job} == {one.card for one in table}
+
+
+def test_models_of_the_table_are_those_of_the_catalogue() -> None:
+    assert [one.model for one in measured() if catalogue.named(one.model) is None] == []
