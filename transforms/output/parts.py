@@ -136,8 +136,26 @@ def read_part(output: str, name: str, fingerprint: str | None, rejected: Collect
     if end_to_end:
         read_pages(path)
         if has_rejected:
-            read_pages(part_path(output, REJECTED_DIRECTORY, name))
+            _check_rejected(part_path(output, REJECTED_DIRECTORY, name), part.counts)
     return part
+
+
+def _check_rejected(path: str, counts: Mapping[str, int]) -> None:
+    """Read a part of rejected rows from end to end.
+
+    Args:
+        path: of the part.
+        counts: of its scored part.
+
+    Raises:
+        DamagedPartError: as `read_pages`; or the rows are not those that were counted.
+    """
+    read_pages(path)
+    with files.open_input(path) as stream:
+        rows = pq.ParquetFile(stream).read(["query_id", "doc_id", "reason"], use_threads=False)
+    counted = {name.partition(".")[2]: n for name, n in counts.items() if name.startswith("rejected_rows.")}
+    if rows.num_columns < 3 or Counter(rows["reason"].to_pylist()) != counted:
+        raise DamagedPartError(f"{path} has not the rows that its scored part counts")
 
 
 def read_pages(path: str) -> None:
