@@ -231,10 +231,14 @@ def write_atomically(path: str, write: Callable[[BinaryIO], None], *, flush_name
         with suppress(OSError):
             delete([temporary])
         if isinstance(error, OSError):
-            raise UnavailableError(
-                f"{path} cannot be written: {one_line(error)}; what is done is kept, the same command continues"
-            ) from error
+            raise _not_written(path, error) from error
         raise
+
+
+def _not_written(path: str, error: OSError) -> UnavailableError:
+    return UnavailableError(
+        f"{path} cannot be written: {one_line(error)}; what is done is kept, the same command continues"
+    )
 
 
 def write_text_atomically(path: str, text: str) -> None:
@@ -258,14 +262,21 @@ def write_temporary(path: str, write: Callable[[BinaryIO], None]) -> None:
 
 
 def rename(source: str, target: str, *, flush_name: bool = True) -> None:
-    """Second half of `write_atomically`: gives the temporary its name, replacing what has it."""
-    if not is_local(target):
-        if _scheme(target) in _SCHEMES_THAT_NEVER_OVERWRITE:
-            delete([target])
-        _remote().rename([source], [target])
-        return
-    Path(source).replace(target)
-    if flush_name:
+    """Second half of `write_atomically`: gives the temporary its name, replacing what has it.
+
+    Raises:
+        UnavailableError: as there.
+    """
+    try:
+        if is_local(target):
+            Path(source).replace(target)
+        else:
+            if _scheme(target) in _SCHEMES_THAT_NEVER_OVERWRITE:
+                delete([target])
+            _remote().rename([source], [target])
+    except OSError as error:
+        raise _not_written(target, error) from error
+    if flush_name and is_local(target):
         flush_names(str(Path(target).parent))
 
 
