@@ -56,7 +56,7 @@ def card(job: Job, form: str, about: str, data: Mapping[str, Table], options: Ma
     }
     lines += ["| what | value |", "|---|---|"]
     lines += [f"| {name} | `{value}` |" for name, value in facts.items() if value is not None]
-    lines += ["", "| count | rows |", "|---|---|", *(f"| {name} | {count:,} |" for name, count in counts.items())]
+    lines += ["", "| what | number |", "|---|---|", *(f"| {name} | {count:,} |" for name, count in counts.items())]
     lines += ["", "| input file | bytes | SHA-256 of its footer |", "|---|---|---|"]
     lines += [
         f"| {base_name(file.path)} | {file.size:,} | `{file.footer_hash}` |" for file in job.inputs[:INPUTS_LISTED]

@@ -22,8 +22,10 @@ from eval.export.texts import TABLES, Texts, collected
 from eval.ranking.qrels import read_qrels
 from transforms.base import files
 from transforms.base.errors import UserError
+from transforms.base.words import number_of
 
 CARD = "README.md"
+SINGULAR = {"rows": "row", "lists": "list", "documents": "document", "queries": "query"}
 Scores = NDArray[np.float32]
 
 
@@ -168,8 +170,13 @@ def export(request: Request) -> str:
     opened = {name: Table(data[name], typed(of, types)) for name, of in kinds.items()}
     text = card(job, request.form, form.about, opened, options, counts)
     files.write_text_atomically(files.join(to, CARD), text)
-    listed = ", ".join(f"{count:,} {name}" for name, count in counts.items())
-    return f"{listed}\nwritten to {request.to}: {', '.join([*data.values(), CARD])}"
+    return f"{in_words(counts)}\nwritten to {request.to}: {', '.join([*data.values(), CARD])}"
+
+
+def in_words(counts: Mapping[str, int]) -> str:
+    """Counts by what is counted, whose first word is a plural of SINGULAR: "1 row, 2 lists left out: ..."."""
+    firsts = ((count, *name.partition(" ")) for name, count in counts.items())
+    return ", ".join(number_of(count, SINGULAR[word], word) + space + rest for count, word, space, rest in firsts)
 
 
 def _earlier(request: Request, to: str) -> list[str]:

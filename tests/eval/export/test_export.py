@@ -18,7 +18,7 @@ from sentence_transformers.cross_encoder import losses
 from sentence_transformers.util import resolve_ids
 
 from eval.__main__ import main
-from eval.export.job import TRANSFORMS
+from eval.export.job import TRANSFORMS, in_words
 from eval.export.lists import ScoredList
 from eval.export.options import NAMES
 from eval.export.texts import collected
@@ -304,3 +304,8 @@ def test_card_says_what_was_exported_and_left_out(job: Path, tmp_path: Path, qre
     assert "| lists left out: the query is not in the qrels | 1 |" in text
     assert "in.parquet" in text
     assert str(job) not in text
+
+
+def test_a_count_of_one_is_in_the_singular() -> None:
+    counts = {"rows": 1, "lists": 1_000, "documents": 2, "lists left out: too few negatives": 1}
+    assert in_words(counts) == "1 row, 1,000 lists, 2 documents, 1 list left out: too few negatives"
