@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from eval.ranking.comparison import TEXT_UNKNOWN, interval, p_value
+from eval.ranking.rendering import environment
 from transforms.base.errors import shown
 
 LONGEST = 2_000  # characters shown of a text
@@ -19,17 +18,11 @@ def html(report: Mapping[str, Any]) -> str:
     Args:
         report: of `compare`, with what `eval.commands.moved.add_moved` adds.
     """
-    environment = Environment(
-        loader=PackageLoader("eval.ranking", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        finalize=lambda value: shown(value) if isinstance(value, str) else value,
+    templates = environment(
+        "eval.ranking", autoescape=True, finalize=lambda value: shown(value) if isinstance(value, str) else value
     )
-    environment.filters |= {"p": p_value, "interval": interval, "begin": _begin}
-    return environment.get_template("compare.html.jinja").render(report)
+    templates.filters |= {"p": p_value, "interval": interval, "begin": _begin}
+    return templates.get_template("compare.html.jinja").render(report)
 
 
 def _begin(text: str | None) -> str:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from eval.ranking.rendering import environment
 from eval.ranking.summary import align
-from eval.table.plots import Plot
 from transforms.base.errors import shown
+
+if TYPE_CHECKING:
+    from eval.table.plots import Plot
 
 NONE = "–"  # noqa: RUF001
 CAPTIONS = {
@@ -43,16 +45,21 @@ def html(content: Mapping[str, Any], plots: Mapping[str, Plot]) -> str:
         content: see `eval.table.content.contents`; with title and made.
         plots: see `eval.table.plots.draw`.
     """
-    template = _environment(autoescape=True).get_template("table.html.jinja")
+    templates = environment("eval.table", autoescape=True)
+    templates.filters |= FILTERS
     drawn = {name: plot._replace(svg=Markup(plot.svg)) for name, plot in plots.items()}
-    return template.render(content, plots=drawn, captions=CAPTIONS, facts=facts, anchor=anchor)
+    return templates.get_template("table.html.jinja").render(
+        content, plots=drawn, captions=CAPTIONS, facts=facts, anchor=anchor
+    )
 
 
 def markdown(content: Mapping[str, Any]) -> str:
     """The tables without plots, for a README."""
-    environment = _environment(autoescape=False)
-    environment.finalize = lambda value: _plain(value) if isinstance(value, str) else value
-    return re.sub(r"\n{3,}", "\n\n", environment.get_template("table.md.jinja").render(content)).strip() + "\n"
+    templates = environment(
+        "eval.table", autoescape=False, finalize=lambda value: _plain(value) if isinstance(value, str) else value
+    )
+    templates.filters |= FILTERS
+    return re.sub(r"\n{3,}", "\n\n", templates.get_template("table.md.jinja").render(content)).strip() + "\n"
 
 
 def headline(content: Mapping[str, Any]) -> str:
@@ -115,19 +122,15 @@ def _flat(name: str, value: Any) -> list[tuple[str, str]]:
     return [] if value is None else [(name, value if isinstance(value, str) else json.dumps(value))]
 
 
-def _environment(autoescape: bool) -> Environment:
-    environment = Environment(
-        loader=PackageLoader("eval.table", "templates"),
-        autoescape=autoescape,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"score": score, "signed": signed, "speed": speed, "interval": interval, "cost": cost}
-    return environment
-
-
 def _plain(text: str) -> str:
     """A text from elsewhere in a Markdown table: no markup, no line breaks, no control characters."""
     return re.sub(r"([\\`*_\[\]|])", r"\\\1", escape(shown(text), quote=False))
+
+
+FILTERS: Mapping[str, Callable[..., str]] = {
+    "score": score,
+    "signed": signed,
+    "speed": speed,
+    "interval": interval,
+    "cost": cost,
+}
