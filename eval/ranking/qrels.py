@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from transforms.base.errors import UserError
 from transforms.base.text import read_lines
-from transforms.base.trec import MAX_GRADE, split_csv, split_fields
+from transforms.base.trec import MAX_GRADE, split_csv, split_fields, unseparated
 
 
 class Layout(NamedTuple):
@@ -83,7 +83,7 @@ def _parse(line: bytes, layout: Layout, where: str) -> tuple[str, str, int]:
         expected = f"{len(layout.fields)} fields, '{' '.join(layout.fields)}'"
         raise UserError(f"{where}: expected {expected}, found {len(fields)}; fix the line or give a qrels file")
     try:
-        grade = int(fields[layout.grade])
+        grade = int(unseparated(fields[layout.grade]))
         query, document = fields[layout.query].decode(), fields[layout.document].decode()
     except UnicodeDecodeError:
         raise UserError(f"{where}: not UTF-8; convert the file") from None

@@ -64,6 +64,7 @@ MALFORMED = {
     "BEIR with a short line": (b"query-id\tcorpus-id\tscore\nq\ta\n", "line 2: expected 3 fields"),
     "an unknown header": (b"qid\tpid\tlabel\nq\ta\t1\n", "line 1: the grade 'label' is not a whole number"),
     "a grade in words": (b"q 0 a 1\n\nq 0 b yes\n", "line 3: the grade 'yes' is not a whole number"),
+    "separators": (b"q 0 a 1_0\n", "line 1: the grade '1_0' is not a whole number"),
     "a fraction": (b"q 0 a 0.5\n", "line 1: the grade '0.5' is not a whole number"),
     "columns in another order": (b"q 0 1 8182161\n", "line 1: the grade 8182161 is beyond 1000"),
     "Latin-1": (b"q 0 caf\xe9 1\n", "line 1: not UTF-8"),

@@ -123,6 +123,7 @@ def test_real_questions(fixtures: Path) -> None:
         (records.documents, "c.tsv", b"a\n", ": line 1: expected 2 or 3 columns between tabs, found 1; fix"),
         (records.documents, "c.tsv", b"1\t\xff\n", ": line 1: not UTF-8; convert the file"),
         (records.queries, "q.jsonl", b'{"_id": "1", "text": null}\n', ": line 1: the query's text is null; fix"),
+        (records.judgements, "q.tsv", b"1\td\t1_0\n", ": line 1: the grade '1_0' is not a whole number up to 1000; "),
         (
             records.judgements,
             "q.tsv",

@@ -27,6 +27,17 @@ def split_csv(line: str) -> list[str]:
         return line.split("\t")
 
 
+def unseparated(field: bytes) -> bytes:
+    """A number's field itself; Python alone reads 1_0 as ten.
+
+    Raises:
+        ValueError: it has such a separator.
+    """
+    if b"_" in field:
+        raise ValueError(field)
+    return field
+
+
 def parse_run_line(line: bytes, where: str) -> tuple[str, str, float]:
     """Query id, document id and score of a run's line. As for trec_eval the score alone counts, not the rank.
 
@@ -42,7 +53,7 @@ def parse_run_line(line: bytes, where: str) -> tuple[str, str, float]:
         expected = f"{len(RUN_FIELDS)} fields, '{' '.join(RUN_FIELDS)}'"
         raise UserError(f"{where}: expected {expected}, found {len(fields)}; fix the line or give a TREC run")
     try:
-        query_id, doc_id, score = fields[0].decode(), fields[2].decode(), float(fields[4])
+        query_id, doc_id, score = fields[0].decode(), fields[2].decode(), float(unseparated(fields[4]))
     except UnicodeDecodeError:
         raise UserError(f"{where}: not UTF-8; convert the file") from None
     except ValueError:

@@ -141,7 +141,7 @@ def judgements(path: str, columns: Mapping[str, str] = _AS_KNOWN) -> Iterator[Ju
     for where, row in _rows(path, _with(JUDGEMENTS, columns, also_known=True), columns):
         try:
             grade = int(row["grade"])
-            if grade != float(row["grade"]) or abs(grade) > MAX_GRADE:
+            if grade != float(row["grade"]) or "_" in str(row["grade"]) or abs(grade) > MAX_GRADE:
                 raise ValueError
         except (TypeError, ValueError, OverflowError):
             raise UserError(
