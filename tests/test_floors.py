@@ -66,7 +66,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     ),
     "transforms": ("transforms.*",),
     "eval.published": ("transforms.base",),
-    "eval.ranking": ("transforms.base", "transforms:contract", "transforms.input"),
+    "eval.ranking": ("transforms.base", "transforms:contract", "transforms.input", "transforms.output"),
     "eval.table": ("transforms.base", "eval.published", "eval.ranking"),
     "eval.export": (
         "transforms.base",

@@ -21,7 +21,8 @@ from transforms.base.errors import UserError, one_line
 from transforms.base.json_text import parse
 from transforms.base.text import read_lines, reading
 from transforms.base.trec import parse_run_line
-from transforms.layout import JOB, PART_PATTERN, REJECTED_DIRECTORY, SCORED_DIRECTORY, SUCCESS
+from transforms.layout import JOB, PART_PATTERN, REJECTED_DIRECTORY, REPORT, SCORED_DIRECTORY, SUCCESS
+from transforms.output.verification import shards_said
 from transforms.schema import IN_INPUT_ORDER, RECORD_KEY
 
 # The order in which a job was given the candidates is a first stage's where they have ranks or scores.
@@ -85,6 +86,12 @@ def _open_job(location: str) -> Source:
         raise UserError(
             f"{location}: no {SCORED_DIRECTORY}/{PART_PATTERN} in it; give the directory that the job's --output named"
         )
+    finished = files.exists(files.join(location, SUCCESS))
+    if finished and len(scored) < (shards_said(location) or 0):
+        raise UserError(
+            f"{location}: {len(scored)} of the {shards_said(location)} parts that {REPORT} counts are there; give the "
+            "job's command again"
+        )
     # A rejected part without its scored part is not yet committed.
     parts = _parts(files.join(location, REJECTED_DIRECTORY))
     rejected = {name: part for name, part in parts.items() if name in scored}
@@ -95,7 +102,7 @@ def _open_job(location: str) -> Source:
     top_k = job.get("options", {}).get("top_k")
 
     notes = []
-    if not files.exists(files.join(location, SUCCESS)):
+    if not finished:
         notes.append("the job has not finished (no _SUCCESS): queries not yet scored count as without candidates")
     if rejected_rows:
         notes.append(

@@ -66,6 +66,19 @@ def test_rejected_candidates_stay_in_the_first_stage_alone(tmp_path: Path) -> No
     ]
 
 
+def test_a_finished_job_that_lacks_a_part_is_refused(tmp_path: Path) -> None:
+    write_scored(tmp_path, [("q", "a", 1.0, 1)])
+    finish(tmp_path)
+    (tmp_path / "report.json").write_text('{"shards": 2}')
+    with pytest.raises(UserError) as refused:
+        open_source(str(tmp_path))
+    assert str(refused.value) == (
+        f"{tmp_path}: 1 of the 2 parts that report.json counts are there; give the job's command again"
+    )
+    write_scored(tmp_path, [("r", "a", 1.0, 1)], part="part-00000-00001-00000")
+    assert read(open_source(str(tmp_path))).keys() == {"q", "r"}
+
+
 def test_an_unfinished_job_is_said_to_be_one(tmp_path: Path) -> None:
     write_scored(tmp_path, [("q", "a", 1.0, 1)])
     assert open_source(str(tmp_path)).notes == [
@@ -103,6 +116,7 @@ def test_a_run_is_read_in_any_order_of_lines_and_in_double_precision(tmp_path: P
 BAD_RUNS = {
     "qrels": (b"q 0 a 1\n", "line 1: expected 6 fields, 'query Q0 document rank score tag', found 4"),
     "a space in an id": (b"q Q0 a 1 2 t\nq Q0 an id 2 1 t\n", "line 2: expected 6 fields"),
+    "separators": (b"q Q0 a 1 1_0 t\n", "line 1: the score '1_0' is not finite"),
     "words": (b"q Q0 a 1 high t\n", "line 1: the score 'high' is not finite"),
     "infinity": (b"q Q0 a 1 -inf t\n", "line 1: the score '-inf' is not finite"),
     "nan": (b"q Q0 a 1 2 t\nq Q0 b 2 nan t\n", "line 2: the score 'nan' is not finite"),

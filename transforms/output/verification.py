@@ -50,11 +50,11 @@ def gaps(output: str, parts: Mapping[str, Part]) -> Iterator[str]:
         yield f"{output}: part {name} is of no shard of this job; move it out"
     for file, row_group in sorted(known - complete_row_groups(parts)):
         yield f"{output}: parts of row group {row_group} of input file {file} are missing; give the job's command again"
-    if files.exists(files.join(output, SUCCESS)) and (said := _shards_said(output)) not in (None, len(parts)):
+    if files.exists(files.join(output, SUCCESS)) and (said := shards_said(output)) not in (None, len(parts)):
         yield f"{output}: {len(parts)} of the {said} parts that {REPORT} counts are whole"
 
 
-def _shards_said(output: str) -> int | None:
+def shards_said(output: str) -> int | None:
     """The number of shards in report.json; None where there is no such figure."""
     path = files.join(output, REPORT)
     try:
