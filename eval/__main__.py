@@ -9,34 +9,39 @@ from importlib import import_module
 from inspect import getdoc
 from typing import NamedTuple, NoReturn
 
-from eval.commands import options
+from eval.commands import options, requests
 from eval.export.options import export
-from eval.table.options import table
+from eval.export.request import ExportRequest
+from eval.table.options import TableRequest, table
 from eval.throughput.options import throughput
+from eval.throughput.request import ThroughputRequest
 from transforms.base.command import run_command
 from transforms.base.console import outlive_readers
 from transforms.base.errors import UserError, one_line
+from transforms.base.request import Request, check, request_of
 
 
 class Command(NamedTuple):
-    """A command: what declares its arguments, with its help as docstring, and the module whose `run` does it.
+    """A command: what declares its arguments, with its help as docstring, what they ask for, and the module whose `run`
+    does it.
 
     The module is imported when its command runs, since some take seconds: neither --help nor a mistake waits for that.
     """
 
     declare: Callable[[argparse.ArgumentParser], None]
+    request: type[Request]
     module: str
 
 
 COMMANDS: Mapping[str, Command] = {
-    "compare": Command(options.compare, "eval.commands.compare"),
-    "export": Command(export, "eval.export.command"),
-    "measure": Command(options.measure, "eval.commands.measure"),
-    "order": Command(options.order, "eval.commands.order"),
-    "table": Command(table, "eval.table.command"),
-    "throughput": Command(throughput, "eval.throughput.command"),
-    "verify": Command(options.verify, "eval.commands.verify"),
-    "verify-output": Command(options.verify_output, "eval.commands.verify_output"),
+    "compare": Command(options.compare, requests.CompareRequest, "eval.commands.compare"),
+    "export": Command(export, ExportRequest, "eval.export.command"),
+    "measure": Command(options.measure, requests.MeasureRequest, "eval.commands.measure"),
+    "order": Command(options.order, requests.OrderRequest, "eval.commands.order"),
+    "table": Command(table, TableRequest, "eval.table.command"),
+    "throughput": Command(throughput, ThroughputRequest, "eval.throughput.command"),
+    "verify": Command(options.verify, requests.VerifyRequest, "eval.commands.verify"),
+    "verify-output": Command(options.verify_output, requests.VerifyOutputRequest, "eval.commands.verify_output"),
 }
 
 
@@ -68,7 +73,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             args, unknown = parser().parse_known_args(argv)
             if unknown:
                 args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")  # names the command's own --help
-            code: int | None = import_module(COMMANDS[args.command].module).run(args)
+            command = COMMANDS[args.command]
+            request = request_of(command.request, args)
+            check(request)
+            code: int | None = import_module(command.module).run(request)
         except OSError as problem:
             raise UserError(one_line(problem)) from problem
         return code or 0

@@ -2,66 +2,64 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from statistics import fmean
 
-from eval.commands.measure import RelevanceRequest, check_outputs, evaluate_source, files_read, read_relevance
+from eval.commands.measure import check_outputs, evaluate_source, files_read, read_relevance
 from eval.commands.moved import add_moved, jobs_of
 from eval.commands.options import COMPARED_MEASURES
+from eval.commands.requests import CompareRequest
 from eval.ranking import comparison
 from eval.ranking.comparison_page import html
 from eval.ranking.files import write_json, write_table, writing
 from eval.ranking.report import grade_notes
 from eval.ranking.runs import open_source
-from transforms.base.arguments import request_of
 from transforms.base.errors import UserError
 from transforms.base.versions import versions
 
 PACKAGES = ("ir_measures", "pytrec-eval-terrier", "scipy", "statsmodels")
 
 
-def run(args: argparse.Namespace) -> None:
+def run(request: CompareRequest) -> None:
     """Compares, prints the summary, and writes the files asked for.
 
     Raises:
         UserError: an argument or an input is wrong.
         OSError: a file cannot be read or written.
     """
-    names = comparison.labels(args.inputs)
-    if len({os.path.normpath(location) for location in args.inputs}) < max(2, len(names)):
-        raise UserError(f"{' '.join(args.inputs)}: give a baseline and others to compare with it, each once")
-    if args.per_query and (taken := {"query_id", "measure"}.intersection(names)):
+    names = comparison.labels(request.inputs)
+    if len({os.path.normpath(location) for location in request.inputs}) < max(2, len(names)):
+        raise UserError(f"{' '.join(request.inputs)}: give a baseline and others to compare with it, each once")
+    if request.per_query and (taken := {"query_id", "measure"}.intersection(names)):
         raise UserError(f"--per_query has a column {taken.pop()} beside those of the runs; rename the run")
-    sources = [open_source(location) for location in args.inputs]
-    request = request_of(RelevanceRequest, args)
-    outputs = {"--per_query": args.per_query, "--json": args.json, "--html": args.html}
-    check_outputs(outputs, files_read(request, args.inputs, sources))
-    jobs = jobs_of(args.inputs) if args.texts or args.html else {}
+    sources = [open_source(location) for location in request.inputs]
+    outputs = {"--per_query": request.per_query, "--json": request.json, "--html": request.html}
+    check_outputs(outputs, files_read(request, request.inputs, sources))
+    jobs = jobs_of(request.inputs) if request.texts or request.html else {}
     inputs = [entry for source in sources for entry in source.job.get("inputs", [])]
     relevance = read_relevance(request, COMPARED_MEASURES, {"inputs": inputs})
     evaluations = [
-        evaluate_source(location, source, source.stages[-1:], relevance, args.exclude_identical_ids)
-        for location, source in zip(args.inputs, sources, strict=True)
+        evaluate_source(location, source, source.stages[-1:], relevance, request.exclude_identical_ids)
+        for location, source in zip(request.inputs, sources, strict=True)
     ]
     answered = set().union(*(evaluation.answered for evaluation in evaluations))
-    queries = [query for query in relevance.judgements.grades if query in answered or not args.only_run_queries]
+    queries = [query for query in relevance.judgements.grades if query in answered or not request.only_run_queries]
     runs = {
         name: {measure: evaluation.values[source.stages[-1]][key] for measure, key in relevance.measures.items()}
         for name, source, evaluation in zip(names, sources, evaluations, strict=True)
     }
     # What depends on the candidates and not on their order is shown, and tested if nothing else is asked for.
     measures = [name for name in relevance.measures if name != relevance.whole_list] or [relevance.whole_list]
-    rows = comparison.comparison_rows(measures, runs, queries, args.show)
+    rows = comparison.comparison_rows(measures, runs, queries, request.show)
     if jobs:
         first = [row for row in rows if row["measure"] == measures[0]]
-        locations = dict(zip(names, args.inputs, strict=True))
-        add_moved(first, locations, jobs, relevance.judgements.grades, args.exclude_identical_ids)
+        locations = dict(zip(names, request.inputs, strict=True))
+        add_moved(first, locations, jobs, relevance.judgements.grades, request.exclude_identical_ids)
     report = {
         "baseline": names[0],
         **relevance.provenance,
-        "only_run_queries": args.only_run_queries,
-        "exclude_identical_ids": args.exclude_identical_ids,
+        "only_run_queries": request.only_run_queries,
+        "exclude_identical_ids": request.exclude_identical_ids,
         "queries": len(queries),
         "runs": [
             {
@@ -73,7 +71,7 @@ def run(args: argparse.Namespace) -> None:
                 "notes": source.notes,
                 "job": source.job,
             }
-            for name, location, source, evaluation in zip(names, args.inputs, sources, evaluations, strict=True)
+            for name, location, source, evaluation in zip(names, request.inputs, sources, evaluations, strict=True)
         ],
         "comparisons": rows,
         "tests": comparison.tests(len(rows)),
@@ -81,10 +79,10 @@ def run(args: argparse.Namespace) -> None:
         "versions": versions(PACKAGES),
     }
     print(comparison.render_comparison(report))
-    if args.per_query:
-        write_table(args.per_query, comparison.query_rows(measures, runs, queries))
-    if args.html:
-        with writing(args.html):
-            args.html.write_text(html(report), encoding="utf-8")
-    if args.json:
-        write_json(args.json, report)
+    if request.per_query:
+        write_table(request.per_query, comparison.query_rows(measures, runs, queries))
+    if request.html:
+        with writing(request.html):
+            request.html.write_text(html(report), encoding="utf-8")
+    if request.json:
+        write_json(request.json, report)

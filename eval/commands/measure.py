@@ -2,58 +2,48 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from eval.commands.requests import MeasureRequest, RelevanceRequest
 from eval.ranking.evaluation import EXAMPLES, Evaluation, evaluate
 from eval.ranking.files import TABLE_WRITERS, write_json, write_table
 from eval.ranking.relevance import DEFAULT_MEASURES, Relevance, by_answers, by_qrels
 from eval.ranking.report import count, count_notes, grade_notes, mean_rows, query_rows
 from eval.ranking.runs import Candidates, Source, open_source
 from eval.ranking.summary import render
-from transforms.base.arguments import request_of
 from transforms.base.errors import UserError
 from transforms.base.versions import versions
 from transforms.input.named import input_files
 from transforms.layout import JOB, RERANKING
 
 
-@dataclass(frozen=True, kw_only=True)
-class RelevanceRequest:
-    """What to measure by; each field is the argument of its name."""
-
-    qrels: str | None
-    answers: str | None
-    candidates: tuple[str, ...] | None
-    measures: tuple[str, ...] | None
-
-
-def run(args: argparse.Namespace) -> None:
+def run(request: MeasureRequest) -> None:
     """Measures, prints the summary, and writes the files asked for.
 
     Raises:
         UserError: an argument or an input is wrong.
         OSError: a file cannot be read or written.
     """
-    request, source = request_of(RelevanceRequest, args), open_source(args.input)
-    check_outputs({"--per_query": args.per_query, "--json": args.json}, files_read(request, [args.input], [source]))
+    source = open_source(request.input)
+    check_outputs(
+        {"--per_query": request.per_query, "--json": request.json}, files_read(request, [request.input], [source])
+    )
     relevance = read_relevance(request, DEFAULT_MEASURES, source.job)
     measures = relevance.measures
-    evaluation = evaluate_source(args.input, source, source.stages, relevance, args.exclude_identical_ids)
+    evaluation = evaluate_source(request.input, source, source.stages, relevance, request.exclude_identical_ids)
 
     queries = [
-        query for query in relevance.judgements.grades if query in evaluation.answered or not args.only_run_queries
+        query for query in relevance.judgements.grades if query in evaluation.answered or not request.only_run_queries
     ]
     counts = count(evaluation, relevance.judgements) | relevance.counts
     report = {
-        "input": args.input,
+        "input": request.input,
         **relevance.provenance,
-        "only_run_queries": args.only_run_queries,
-        "exclude_identical_ids": args.exclude_identical_ids,
+        "only_run_queries": request.only_run_queries,
+        "exclude_identical_ids": request.exclude_identical_ids,
         "measures": mean_rows(evaluation, measures, queries),
         "counts": counts,
         "notes": source.notes + count_notes(counts, relevance.kind) + grade_notes(relevance.judgements),
@@ -61,10 +51,10 @@ def run(args: argparse.Namespace) -> None:
         "job": source.job,
     }
     print(render(report))
-    if args.per_query:
-        write_table(args.per_query, query_rows(evaluation, measures, queries))
-    if args.json:
-        write_json(args.json, report)
+    if request.per_query:
+        write_table(request.per_query, query_rows(evaluation, measures, queries))
+    if request.json:
+        write_json(request.json, report)
 
 
 def read_relevance(request: RelevanceRequest, measures: Sequence[str], job: Mapping[str, Any]) -> Relevance:
@@ -75,8 +65,6 @@ def read_relevance(request: RelevanceRequest, measures: Sequence[str], job: Mapp
     """
     if request.answers:
         return by_answers(request.answers, request.measures, request.candidates, job)
-    if request.candidates:
-        raise UserError("--candidates: is of use with --answers alone; leave it out")
     assert request.qrels is not None  # the parser asks for either
     return by_qrels(request.qrels, request.measures or measures)
 

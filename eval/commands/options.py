@@ -6,14 +6,13 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from eval.commands.requests import DEFAULT_ORDERS
 from eval.ranking.files import TABLE_WRITERS
 from eval.ranking.relevance import ANSWERS_MEASURES, DEFAULT_MEASURES
 from transforms.base.arguments import positive
 
 # One measure, since each one more makes it harder for all comparisons to stand the correction for their number.
 COMPARED_MEASURES = ("nDCG@10",)
-# The orders for which the vendor of jina-reranker-v3 reports nDCG@10 on BEIR.
-DEFAULT_ORDERS = ("best_first", "worst_first", "random:1")
 
 
 def measure(parser: argparse.ArgumentParser) -> None:

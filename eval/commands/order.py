@@ -5,37 +5,29 @@ Reads the outputs of jobs that differ in --candidate_order alone, or runs these 
 
 from __future__ import annotations
 
-import argparse
-import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from scipy.stats import kendalltau
-
 from eval.commands.measure import check_outputs
-from eval.commands.options import DEFAULT_ORDERS
+from eval.commands.requests import DEFAULT_ORDERS, OrderRequest
 from eval.ranking.evaluation import evaluate
 from eval.ranking.files import write_json
 from eval.ranking.measures import mean, parse_measures, trec_order
 from eval.ranking.qrels import read_qrels
 from eval.ranking.runs import Candidates, open_source
 from eval.ranking.summary import align
-from transforms.base.arguments import request_of
-from transforms.base.errors import UnavailableError, UserError, one_line
+from transforms.base.errors import UnavailableError, UserError
 from transforms.base.files import sha256
-from transforms.input.candidate_order import check_order
 from transforms.input.named import input_files
 
 MEASURE = "nDCG@10"
 DEPTHS = (1, 5, 10)
 JOB = (sys.executable, "-m", "pipelines.rerank")
-OWN_OPTIONS = ("--input", "--model", "--output", "--candidate_order")
 INTERRUPTED = 130  # the exit code of a job that was
 
 Rankings = Mapping[str, Sequence[str]]  # query id -> document ids, best first
@@ -59,20 +51,6 @@ class Comparison(NamedTuple):
     changed: dict[int, float]
 
 
-@dataclass(frozen=True, kw_only=True)
-class OrderRequest:
-    """What to compare, and the jobs to run before; each field is the argument of its name."""
-
-    outputs: tuple[str, ...]
-    qrels: str
-    input: tuple[str, ...] | None
-    model: str | None
-    output: str | None
-    orders: tuple[str, ...] | None
-    job_options: str
-    json: Path | None
-
-
 @dataclass(frozen=True)
 class Outcome:
     """What one order led to."""
@@ -85,15 +63,15 @@ class Outcome:
     job: Mapping[str, Any]
 
 
-def run(args: argparse.Namespace) -> None:
+def run(request: OrderRequest) -> None:
     """Runs jobs if asked to, compares each two orders, prints the summary, and writes the report if asked to.
 
     Raises:
         UserError: an argument or an output is wrong, or a job did not end well.
         OSError: a file cannot be read or written.
     """
-    request = request_of(OrderRequest, args)
-    _check(request)
+    inputs = input_files(request.input or ())
+    check_outputs({"--json": request.json}, [request.qrels, *request.outputs, *inputs])
     grades = read_qrels(request.qrels).grades
     locations = _run_jobs(request) if request.input else request.outputs
     outcomes = [read_outcome(location, grades) for location in locations]
@@ -116,36 +94,6 @@ def run(args: argparse.Namespace) -> None:
         write_json(request.json, report)
 
 
-def _check(request: OrderRequest) -> None:
-    """Finds before the work what would stop it."""
-    if request.input:
-        if request.outputs or not (request.model and request.output):
-            raise UserError("--input runs the jobs first: give --model and --output with it, and no other outputs")
-        orders = [check_order(order) for order in request.orders or DEFAULT_ORDERS]
-        if len(set(orders)) < max(2, len(orders)):
-            raise UserError(f"--orders {' '.join(orders)}: give two or more different ones")
-    elif request.model or request.output or request.orders or request.job_options:
-        raise UserError("--model, --output, --orders and --job_options are for jobs to run: give --input with them")
-    elif len(request.outputs) < 2:
-        raise UserError("nothing to compare: give two or more output directories, or --input to run the jobs first")
-    _job_options(request.job_options)
-    inputs = []
-    if request.input:
-        inputs = input_files(request.input)
-    check_outputs({"--json": request.json}, [request.qrels, *request.outputs, *inputs])
-
-
-def _job_options(text: str) -> list[str]:
-    """The words of --job_options."""
-    try:
-        words = shlex.split(text)
-    except ValueError as problem:
-        raise UserError(f"--job_options {text}: {one_line(problem)}; fix the quotation marks") from None
-    if own := [word for word in words if word.partition("=")[0] in OWN_OPTIONS]:
-        raise UserError(f"--job_options: {own[0]} is given by this command; leave it out")
-    return words
-
-
 def _check_comparable(first: Outcome, second: Outcome) -> None:
     """Finds what would make a difference that the order has no part in."""
     where = f"{first.location} and {second.location}"
@@ -163,14 +111,14 @@ def _run_jobs(request: OrderRequest) -> list[str]:
 
     best_first comes last: a model that has no order, to which every other one is a mistake, is found before any work.
     """
-    assert request.input is not None  # as is the rest, see `_check`
+    assert request.input is not None  # as is the rest, see `OrderRequest.complaints`
     assert request.output is not None
     assert request.model is not None
     orders = request.orders or DEFAULT_ORDERS
     locations = {order: f"{request.output.rstrip('/')}/{order.replace(':', '_')}" for order in orders}
     for order in sorted(orders, key=lambda order: order == "best_first"):
         options = ["--model", request.model, "--output", locations[order], "--candidate_order", order]
-        command = [*JOB, "--input", *request.input, *options, *_job_options(request.job_options)]
+        command = [*JOB, "--input", *request.input, *options, *request.job_words()]
         code = subprocess.run(command, check=False).returncode
         if code == INTERRUPTED:
             raise KeyboardInterrupt
@@ -209,6 +157,8 @@ def read_outcome(location: str, grades: Mapping[str, Mapping[str, int]]) -> Outc
 
 def compare(first: Rankings, second: Rankings) -> Comparison:
     """How two rankings of the same candidates differ; they must have a query in common."""
+    from scipy.stats import kendalltau  # takes seconds
+
     common = [query_id for query_id in first if query_id in second]
     correlations, one_sided = [], 0
     for query_id in common:

@@ -5,10 +5,10 @@ Exit code 0: they agree; 1: they do not; 2: the weights are not available, or no
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from eval.commands.requests import VerifyRequest
 from eval.published.verification import PUBLISHED, Published
 from eval.ranking.summary import align
 from transforms.base.errors import UserError
@@ -18,35 +18,35 @@ from transforms.scoring.weights import checkpoints
 SHOWN = 50  # characters of a document
 
 
-def run(args: argparse.Namespace) -> int:
+def run(request: VerifyRequest) -> int:
     """Scores what is published of the model; returns the exit code.
 
     Raises:
         UserError: nothing is published, or an option does not fit.
     """
-    known = catalogue.named(args.model_like or args.model)
+    known = catalogue.named(request.model_like or request.model)
     if known is not None:
         published_of(known.name)  # before a download that may take long
-    own = None if Path(args.model).is_dir() else catalogue.named(args.model)
-    revision = args.revision or (own.revision if own else None)
+    own = None if Path(request.model).is_dir() else catalogue.named(request.model)
+    revision = request.revision or (own.revision if own else None)
     try:
-        weights = checkpoints.locate(args.model, revision)
+        weights = checkpoints.locate(request.model, revision)
     except UserError as problem:
         raise UserError(f"weights not available: {problem}") from None
     agree = True
-    for published in published_of(catalogue.recognise(weights, args.model_like).name):
+    for published in published_of(catalogue.recognise(weights, request.model_like).name):
         reranker = Reranker.load(
-            args.model,
+            request.model,
             revision=revision,
-            like=args.model_like,
-            device=args.device,
-            dtype=args.dtype,
+            like=request.model_like,
+            device=request.device,
+            dtype=request.dtype,
             **published.options,
         )
         scores = [reranker.score(query, [document])[0] for query, document, _ in published.pairs]
         lines, agrees = compare(published, scores)
         print("\n".join(lines))
-        print(f"{'pass' if agrees else 'FAIL'}: {args.model} against {published.source}")
+        print(f"{'pass' if agrees else 'FAIL'}: {request.model} against {published.source}")
         agree = agree and agrees
     return 0 if agree else 1
 

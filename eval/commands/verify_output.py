@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
-
+from eval.commands.requests import VerifyOutputRequest
 from transforms.base.words import number_of
 from transforms.output.parts import Part
 from transforms.output.verification import problems
 
 
-def run(args: argparse.Namespace) -> int:
+def run(request: VerifyOutputRequest) -> int:
     """Prints what is wrong, or that nothing is; returns the exit code.
 
     Raises:
@@ -17,8 +16,8 @@ def run(args: argparse.Namespace) -> int:
         OSError: a file cannot be read.
     """
     parts: dict[str, Part] = {}
-    lines = list(problems(args.output, parts))
-    print("\n".join(lines) if lines else f"{args.output} is whole: {_counted(parts)}")
+    lines = list(problems(request.output, parts))
+    print("\n".join(lines) if lines else f"{request.output} is whole: {_counted(parts)}")
     return int(bool(lines))
 
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from eval.export.card import Table, card
 from eval.export.formats import FORMATS, Example, Row, writer_of
 from eval.export.id_types import ID_COLUMNS, id_types, typed
 from eval.export.lists import ScoredList, finished_job, read_lists
-from eval.export.negatives import Miner, Mining
+from eval.export.negatives import Miner
+from eval.export.request import ExportRequest
 from eval.export.texts import TABLES, Texts, collected
 from eval.ranking.qrels import read_qrels
 from transforms.base import files
@@ -35,6 +35,8 @@ def _minmax(scores: Scores) -> Scores:
 
 
 def _sigmoid(scores: Scores) -> Scores:
+    from scipy.special import expit  # takes seconds
+
     between: Scores = expit(scores.astype(np.float64)).astype(np.float32)
     return between
 
@@ -46,38 +48,13 @@ TRANSFORMS: Mapping[str, Callable[[Scores], Scores]] = {
 }
 
 
-@dataclass(frozen=True)
-class Request:
-    """What to export.
-
-    Attributes:
-        output: directory of a finished reranking job.
-        to: a new or an empty directory.
-        form: a name in FORMATS.
-        qrels: file of judgements; None to take each list's best document as its positive.
-        score_transform: a name in TRANSFORMS.
-        mining: how negatives are chosen.
-        overwrite: whether an earlier export in the directory is replaced.
-        keep_id_types: whether ids that are integers in the job's input are written as such.
-    """
-
-    output: str
-    to: str
-    form: str
-    qrels: str | None = None
-    score_transform: str = "none"
-    mining: Mining = field(default_factory=Mining)
-    overwrite: bool = False
-    keep_id_types: bool = False
-
-
 class Selection:
     """Turns lists into examples, and counts what it leaves out."""
 
-    def __init__(self, request: Request) -> None:
-        self._form = FORMATS[request.form]
+    def __init__(self, request: ExportRequest) -> None:
+        self._form = FORMATS[request.format]
         self._transform = TRANSFORMS[request.score_transform]
-        self._needs = request.mining.num_negatives if request.form == "n-tuple" else 1
+        self._needs = request.mining.num_negatives if request.format == "n-tuple" else 1
         self._relevant: dict[str, set[str]] | None = None
         if request.qrels is not None:
             grades = read_qrels(request.qrels).grades
@@ -121,25 +98,25 @@ class Selection:
         return {f"documents skipped by {rule}": count for rule, count in self._miner.skipped.items()}
 
 
-def export(request: Request) -> str:
+def export(request: ExportRequest) -> str:
     """Write the files; returns what is in them, in words.
 
     Raises:
         UserError: the job has not finished, its input or the qrels are wrong, or there is something in the directory.
         OSError: a file cannot be read or written.
     """
-    form = FORMATS[request.form]
+    form = FORMATS[request.format]
     if request.qrels is not None and form.positives == "never":
-        raise UserError(f"--qrels: format {request.form} has all documents of a list; leave it out")
+        raise UserError(f"--qrels: format {request.format} has all documents of a list; leave it out")
     columns = {} if form.columns is None else form.columns(request.mining.num_negatives)
     if request.keep_id_types and (form.write or not ID_COLUMNS.keys() & columns):
-        raise UserError(f"--keep_id_types: format {request.form} has no ids, or has them as text; leave it out")
+        raise UserError(f"--keep_id_types: format {request.format} has no ids, or has them as text; leave it out")
     job = finished_job(request.output)
     types = id_types(job) if request.keep_id_types else {}
     to = files.absolute(request.to)
     earlier = _earlier(request, to)
     selection = Selection(request)
-    with_ids = request.form == "ids"
+    with_ids = request.format == "ids"
     with collected() if with_ids else nullcontext() as texts:
         lists = read_lists(request.output, job, texts=form.texts)
         rows = (row for example in selection.examples(_noted(lists, texts)) for row in form.rows(example))
@@ -168,7 +145,7 @@ def export(request: Request) -> str:
     kinds = {"train": columns} if columns else {}
     kinds |= {name: {TABLES[name][1]: pa.string(), "text": pa.string()} for name in tables}
     opened = {name: Table(data[name], typed(of, types)) for name, of in kinds.items()}
-    text = card(job, request.form, form.about, opened, options, counts)
+    text = card(job, request.format, form.about, opened, options, counts)
     files.write_text_atomically(files.join(to, CARD), text)
     return f"{in_words(counts)}\nwritten to {request.to}: {', '.join([*data.values(), CARD])}"
 
@@ -179,7 +156,7 @@ def in_words(counts: Mapping[str, int]) -> str:
     return ", ".join(number_of(count, SINGULAR[word], word) + space + rest for count, word, space, rest in firsts)
 
 
-def _earlier(request: Request, to: str) -> list[str]:
+def _earlier(request: ExportRequest, to: str) -> list[str]:
     """The files of an earlier export that are to be replaced; errors as of `export`."""
     names = [name for name in files.list_names(to) if not name.startswith(".")]
     own = {CARD, *(form.file for form in FORMATS.values()), *(file for file, _ in TABLES.values())}

@@ -8,41 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from random import Random
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eval.export.request import Mining
+
 Scores = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Mining:
-    """How negatives are chosen; scores as they are exported.
-
-    Attributes:
-        num_negatives: of each query, at most.
-        absolute_margin: how far below the positive's score a negative's must be at least; None for no such rule.
-        relative_margin: the same as a share of the positive score's magnitude. Of several positives the lowest counts.
-        max_score: highest score of a negative.
-        min_score: lowest score of a negative.
-        range_min: how many of the best negatives that are left by the other rules are skipped.
-        range_max: how many of a list's best documents are inspected, besides its positives; None for all.
-        sampling: "top" takes the best ones, "random" any.
-        seed: of the random choice.
-    """
-
-    num_negatives: int = 3
-    absolute_margin: float | None = None
-    relative_margin: float | None = None
-    max_score: float | None = None
-    min_score: float | None = None
-    range_min: int = 0
-    range_max: int | None = None
-    sampling: Literal["top", "random"] = "top"
-    seed: int = 0
 
 
 # Rule -> which scores break it, given the lowest positive's and the rule's number; in float32, as there.

@@ -7,8 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import permutation_test, ttest_1samp, ttest_rel
-from statsmodels.stats.multitest import multipletests
 
 RESAMPLES = 9_999
 SEED = 0
@@ -42,6 +40,8 @@ class Difference(NamedTuple):
 
 def compare(baseline: Sequence[float], system: Sequence[float]) -> Difference:
     """Compares two systems by their values for the same queries, in the same order, at least one."""
+    from scipy.stats import ttest_rel  # takes seconds
+
     before, after = np.array(baseline, np.float64), np.array(system, np.float64)
     units = np.rint((after - before) / UNIT)
     low = high = p_t = None
@@ -55,6 +55,8 @@ def compare(baseline: Sequence[float], system: Sequence[float]) -> Difference:
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
     """The 95 % confidence interval of a mean, by Student's t; None where the values do not vary."""
+    from scipy.stats import ttest_1samp  # takes seconds
+
     if len(values) < 2 or min(values) == max(values):
         return None
     low, high = ttest_1samp(values, 0.0).confidence_interval(CONFIDENCE)
@@ -70,6 +72,8 @@ def sign_flip_p(differences: NDArray[np.float64]) -> float:
     Args:
         differences: whole numbers, so that sums are exact; shape [queries].
     """
+    from scipy.stats import permutation_test  # takes seconds
+
     # Equal values change places without effect, so the queries that tie need not be drawn. With one query left, both
     # assignments differ as much; scipy wants two.
     differences = differences[differences != 0]
@@ -89,6 +93,8 @@ def sign_flip_p(differences: NDArray[np.float64]) -> float:
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """p-values corrected for their number (Holm 1979); one that is None counts among them and stays None."""
+    from statsmodels.stats.multitest import multipletests  # takes seconds
+
     if not p_values:
         return []
     corrected = multipletests([1.0 if p is None else p for p in p_values], method="holm")[1]

@@ -3,9 +3,29 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+from transforms.base.request import Request
+
 TITLE = "Comparison of rerankers"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableRequest(Request):
+    """What to make a table of, and where."""
+
+    results: str
+    output: Path | None
+    measures: tuple[str, ...]
+    only_run_queries: bool
+    title: str
+
+    def complaints(self) -> Iterator[str]:
+        """Remote results without a place for the table."""
+        if self.output is None and "://" in self.results:
+            yield "--output: name a local directory for the table of remote results"
 
 
 def table(parser: argparse.ArgumentParser) -> None:

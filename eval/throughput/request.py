@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+
+from eval.throughput.options import SAMPLE
+from transforms.base.request import Request
 
 
 @dataclass(frozen=True, kw_only=True)
-class ThroughputRequest:
-    """What to measure, and how; each field is the argument of its name."""
+class ThroughputRequest(Request):
+    """What to measure, and how."""
 
     model: str | None
     model_like: str | None
     tokenizer: str | None
+    candidates: str | None
     pairs: tuple[int, ...]
+    list_size: int | None
     tokens_per_pair: int | None
     max_length: int | None
     device: str
@@ -22,5 +29,14 @@ class ThroughputRequest:
     group_size: int | None
     repeats: int
     without: tuple[str, ...]
+    host_only: bool
     price_per_hour: float | None
     large: bool
+    json: Path | None
+
+    def complaints(self) -> Iterator[str]:
+        """No model, or no candidates."""
+        if self.model is None and not self.host_only:
+            yield "--model: none is given; give one, or --host_only"
+        if self.candidates is None and not SAMPLE.is_file():
+            yield "--candidates: the demo's are not at hand, as they are in a checkout; give a Parquet file"

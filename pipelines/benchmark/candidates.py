@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 
 from eval.ranking.job_output import judged_queries
 from eval.table.cells import safe_name
-from pipelines.benchmark.entrants import CODE_MODEL, DataSet, FirstStage, code_task, first_stage
+from pipelines.benchmark.data_sets import DataSet
+from pipelines.benchmark.entrants import CODE_MODEL, FirstStage, code_task, first_stage
 from pipelines.benchmark.request import BenchmarkRequest
 from pipelines.benchmark.subprocess_job import ApartError, run_apart
 from pipelines.candidates import job

@@ -1,18 +1,15 @@
-"""What names on the benchmark's command line mean, and the published comparison's protocol as data."""
+"""What names of models on the benchmark's command line mean, and the published comparison's protocol as data."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from eval.published.scores import BENCHMARKS, PARTS
-from transforms.base import files
-from transforms.base.errors import UserError
-from transforms.retrieval import datasets
+from eval.published.scores import BENCHMARKS
+from pipelines.benchmark.data_sets import DataSet
 from transforms.scoring import catalogue
-from transforms.scoring.hosted.endpoint import is_address
+from transforms.scoring.choices import is_address
 from transforms.scoring.model import Model
 
 # A list of the best 100 fits into one group of 125 whole; documents are cut, not windowed. So the vendor evaluates.
@@ -48,35 +45,6 @@ class Entrant(NamedTuple):
     like: str | None
 
 
-class DataSet(NamedTuple):
-    """A data set of the comparison.
-
-    Attributes:
-        name: what the table calls it.
-        source: name or directory of which candidates are to be made; None where they are there.
-        candidates: path or glob of candidates that are there.
-        judgements: path of their judgements.
-        copies: directory of the source's copies in the hub's layout; None where it is elsewhere.
-    """
-
-    name: str
-    source: str | None = None
-    candidates: str = ""
-    judgements: str = ""
-    copies: str | None = None
-
-    @property
-    def known(self) -> datasets.Dataset | None:
-        """What is known of it by its name."""
-        return datasets.DATASETS.get(self.name)
-
-    @property
-    def benchmark(self) -> str | None:
-        """The benchmark of the published comparison that has it, if one has."""
-        name = self.name.partition("/")[0]
-        return name if name in BENCHMARKS and "/" in self.name else None
-
-
 class FirstStage(NamedTuple):
     """What finds the candidates.
 
@@ -99,53 +67,6 @@ def entrant(text: str) -> Entrant:
     name, where = match.groups()
     known = catalogue.named(name) is not None and where != name and not is_address(where)
     return Entrant(name, where, name if known else None)
-
-
-def data_sets(text: str) -> list[DataSet]:
-    """What `data_set` makes of a text; of the name of a data set in parts, coir/codesearchnet, all of them.
-
-    Raises:
-        UserError: as `data_set`.
-    """
-    name, equals, value = text.partition("=")
-    parts = PARTS.get(name.lower(), ())
-    copied = any(Path(value, datasets.DATASETS[part].corpus.repository).is_dir() for part in parts)
-    if parts and (copied or not equals):
-        return [data_set(f"{part}{equals}{value}") for part in parts]
-    return [data_set(text)]
-
-
-def data_set(text: str) -> DataSet:
-    """A data set from "NAME", "NAME=DIRECTORY" or "NAME=CANDIDATES,QRELS".
-
-    Raises:
-        UserError: it is none of them, or there is no such data set or directory.
-    """
-    name, equals, value = text.partition("=")
-    if not equals and Path(text).is_file():
-        raise UserError(f"--datasets {text}: is a file; give its judgements too, NAME={text},QRELS")
-    if not equals:
-        dataset = datasets.in_directory(text) if files.exists(text) else datasets.named(text)
-        return DataSet(dataset.name, source=text)
-    known = datasets.DATASETS.get(name.lower())
-    name = name.lower() if known is not None or name.lower() in PARTS else name
-    candidates, comma, judgements = value.rpartition(",")
-    if not name or not value or (comma and not (candidates and judgements)):
-        raise UserError(f"--datasets {text}: give NAME, NAME=DIRECTORY or NAME=CANDIDATES,QRELS")
-    if comma:
-        return DataSet(name, None, candidates, judgements)
-    if Path(value).is_file():
-        raise UserError(f"--datasets {text}: {value} is a file; give its judgements too, NAME={value},QRELS")
-    if not Path(value).is_dir():
-        raise UserError(f"--datasets {text}: there is no directory {value}; check the path")
-    if known is not None and Path(value, known.corpus.repository).is_dir():
-        return DataSet(known.name, source=known.name, copies=files.absolute(value))
-    if name.lower().startswith("mkqa/"):
-        raise UserError(
-            f"--datasets {text}: MKQA is measured by answers, which BEIR's layout has not; give mkqa/de, say, with a "
-            "directory of copies in the hub's layout (apple/mkqa and BeIR/nq), or NAME=CANDIDATES,ANSWERS.jsonl"
-        )
-    return DataSet(name, source=files.absolute(value))
 
 
 def first_stage(data: DataSet, retriever: str | None) -> FirstStage:

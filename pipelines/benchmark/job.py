@@ -18,7 +18,8 @@ from eval.table.cells import Cell, Failure, cell_path
 from pipelines import rerank
 from pipelines.benchmark.candidates import Candidates, candidates_of
 from pipelines.benchmark.cell import Machine, Work, make_cell, priced, settled
-from pipelines.benchmark.entrants import DataSet, Entrant
+from pipelines.benchmark.data_sets import DataSet
+from pipelines.benchmark.entrants import Entrant
 from pipelines.benchmark.plan import known_cell, plan
 from pipelines.benchmark.prepared import Prepared, prepare
 from pipelines.benchmark.request import BenchmarkRequest

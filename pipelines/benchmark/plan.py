@@ -10,7 +10,8 @@ from typing import NamedTuple
 from eval.ranking.summary import align
 from eval.table.cells import Cell, Failure, cell_files, read_cell
 from pipelines.benchmark.cell import Machine, settled
-from pipelines.benchmark.entrants import DataSet, Entrant
+from pipelines.benchmark.data_sets import DataSet
+from pipelines.benchmark.entrants import Entrant
 from pipelines.benchmark.prepared import Prepared
 from pipelines.rerank.plan_lines import duration
 from transforms.base import files

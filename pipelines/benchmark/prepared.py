@@ -11,7 +11,8 @@ from apache_beam.io.filesystems import FileSystems
 
 from pipelines.benchmark.candidates import Candidates, ready
 from pipelines.benchmark.cell import Machine, Work, asked_of_models, check_asked, work_of
-from pipelines.benchmark.entrants import DataSet, Entrant, data_sets, entrant
+from pipelines.benchmark.data_sets import DataSet, data_sets
+from pipelines.benchmark.entrants import Entrant, entrant
 from pipelines.benchmark.options import build_parser
 from pipelines.benchmark.request import BenchmarkRequest
 from pipelines.running.beam_options import parse

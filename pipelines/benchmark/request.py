@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from eval.published.scores import DEPTH
+from pipelines.benchmark.data_sets import data_sets
 from pipelines.running.request import ScoringRequest
+from transforms.base.patterns import local
+from transforms.base.request import refusals
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,5 +28,5 @@ class BenchmarkRequest(ScoringRequest):
     price_per_hour: float | None = None
 
     def complaints(self) -> Iterator[str]:
-        """Nothing: every combination of its options has a meaning."""
-        return iter(())
+        """Data sets that there are not."""
+        return refusals(*(partial(data_sets, text) for text in local(self.datasets)))

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 from eval.published.scores import DEPTH
 from pipelines.running.options import RUN_OPTIONS, is_given
 from pipelines.running.request import JobRequest
-from transforms.base.errors import UserError
+from transforms.base.patterns import expand, local
+from transforms.base.request import refusals
 from transforms.input.names import OF_FILES, parse_columns
+from transforms.retrieval.datasets import named
 
 # Of a dense first stage: how its model reads a text.
 DENSE_FIELDS = ("max_length", "task", "size")
@@ -37,20 +41,20 @@ class CandidatesRequest(JobRequest):
     shard_documents: int = 16_384
 
     def complaints(self) -> Iterator[str]:
-        """What of it does not go together, a part of a line each."""
+        """What of it cannot be or does not go together, a part of a line each."""
         own = [name for name in ("queries", "corpus") if getattr(self, name)]
         if bool(self.dataset) == bool(own or self.qrels):
             yield "give either --dataset or your own --queries and --corpus, with --qrels if there are any"
         elif not self.dataset and len(own) < 2:
             yield f"--{own[0] if own else 'qrels'} alone: give --queries and --corpus both"
-        try:
-            parse_columns(self.columns, OF_FILES)
-        except UserError as error:
-            yield str(error)
+        yield from refusals(lambda: parse_columns(self.columns, OF_FILES))
         if self.dataset and self.columns:
             yield "--columns applies to your own --queries and --corpus; leave it out"
         if not self.dataset and (self.split or self.data_dir):
             yield "--split and --data_dir apply to --dataset; leave them out"
+        yield from refusals(*(partial(expand, local(getattr(self, name))) for name in ("corpus", "queries", "qrels")))
+        if self.dataset and not Path(self.dataset).is_dir():
+            yield from refusals(partial(named, self.dataset))
         kind, _ = self.retriever
         unused = [name for name in ("revision", "model_like", "embeddings", *DENSE_FIELDS) if getattr(self, name)]
         unused += [name for name in RUN_OPTIONS if is_given(self, name)]

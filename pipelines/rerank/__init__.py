@@ -44,9 +44,8 @@ def rerank(request: RerankRequest, beam: Sequence[str] = ()) -> Finished:
         KeyboardInterrupt: it was stopped, after the shard in hand.
     """
     from pipelines.rerank.options import build_parser
-    from pipelines.running.command import check
     from pipelines.running.options import split, words_of
-    from transforms.base.arguments import request_of
+    from transforms.base.request import check, request_of
 
     parser = build_parser()
     options, _ = split(parser, words_of(parser, request))  # each value is checked as the command line's is

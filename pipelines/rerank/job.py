@@ -33,7 +33,6 @@ from transforms.base import files
 from transforms.base.errors import UserError
 from transforms.base.temporary import temporary_folder
 from transforms.handler import tokenised_by
-from transforms.input.candidate_order import check_order
 from transforms.input.conversion.convert import sweep
 from transforms.input.inputs import InputFile, inspect, total_pairs
 from transforms.input.named import input_files
@@ -257,7 +256,7 @@ def specify_model(request: RerankRequest, begun: record.Job | None, elsewhere: b
         UserError: the model is unavailable, cannot run so, or scores each document alone where an order is given.
     """
     specification = specify_for_job(request.model, request, MODEL_OPTIONS, begun, elsewhere)
-    order = check_order(request.candidate_order)
+    order = request.candidate_order
     if order != "best_first" and not specification.model.reads_lists:
         raise UserError(f"--candidate_order {order}: {request.model} scores each document alone; leave it out")
     return specification

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from pipelines.running.options import RUN_OPTIONS, Parser, add_model_options, add_options, add_own_files
+from pipelines.running.options import ORDER_OPTIONS, RUN_OPTIONS, Parser, add_model_options, add_options, add_own_files
 from transforms.base.arguments import amount, given, names, positive, price, share, speed
 from transforms.input.names import ACCEPTED
 from transforms.schema import REASONS
@@ -73,7 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
     ends.add_argument("--top_k", type=positive, metavar="K", help="keep each query's best K only; all are ranked")
     ends.add_argument("--run_file", type=given, metavar="FILE", help="also write the ranking as a TREC run")
 
-    add_model_options(parser)
+    add_options(add_model_options(parser), ORDER_OPTIONS)
 
     running = parser.add_argument_group("running")
     add_options(running, RUN_OPTIONS)

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.running.request import JobRequest, ScoringRequest
-from transforms.base.errors import UserError
+from pipelines.running.request import JobRequest, ScoringRequest, address_refusals
+from transforms.base.patterns import expand, local
+from transforms.base.request import refusals
+from transforms.input.candidate_order import check_order
 from transforms.input.data_sets import parse_data_set
+from transforms.input.named import input_files
 from transforms.input.names import ACCEPTED, parse_columns
 from transforms.input.template import parse_template
 from transforms.schema import Reason
@@ -59,16 +62,14 @@ class RerankRequest(ScoringRequest, JobRequest):
         return {name: getattr(self, name) for name in OUTPUT_FIELDS} | named
 
     def complaints(self) -> Iterator[str]:
-        """What of it does not go together, a part of a line each."""
-        if self.text_template is not None:
-            try:
-                parse_template(self.text_template)
-            except UserError as error:
-                yield str(error)
-        try:
-            parse_columns(self.columns, ACCEPTED)
-        except UserError as error:
-            yield str(error)
+        """What of it cannot be or does not go together, a part of a line each."""
+        yield from refusals(
+            lambda: self.text_template is None or parse_template(self.text_template),
+            lambda: parse_columns(self.columns, ACCEPTED),
+            lambda: self.dataset is None or parse_data_set(self.dataset),
+            lambda: check_order(self.candidate_order),
+        )
+        yield from address_refusals(self.model)
         if self.dry_run and self.gpu is not None:
             yield from self._complaints_by_gpu()
         else:
@@ -77,18 +78,18 @@ class RerankRequest(ScoringRequest, JobRequest):
             if bool(self.input) == bool(self.dataset):
                 yield "give either --input or --dataset"
             yield from (f"--{name}: it is for --gpu alone; leave it out" for name in CARD_FIELDS if getattr(self, name))
-        if self.dataset:
-            try:
-                parse_data_set(self.dataset)
-            except UserError as error:
-                yield str(error)
-            if self.corpus:
-                yield "--corpus and --queries apply to --input; leave them out"
+        if self.dataset and self.corpus:
+            yield "--corpus and --queries apply to --input; leave them out"
         if bool(self.corpus) != bool(self.queries):
             yield "--corpus and --queries go together: they add the texts to a TREC run"
         for name in PLAN_FIELDS:
             if getattr(self, name) is not None and not self.dry_run:
                 yield f"--{name}: it is for --dry_run alone; leave it out"
+        yield from refusals(
+            lambda: input_files(local(self.input)),
+            lambda: expand(local(self.corpus)),
+            lambda: expand(local(self.queries)),
+        )
 
     def _complaints_by_gpu(self) -> Iterator[str]:
         yield from (f"--gpu: give --{name} too" for name in CARD_FIELDS if getattr(self, name) is None)

@@ -1,34 +1,16 @@
-"""How a job's command begins: its options are checked before what takes long is imported."""
+"""How a command begins: its options are checked before what takes long is imported."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
-from typing import Protocol
 
 from pipelines.running.options import split
-from transforms.base.arguments import request_of
 from transforms.base.command import run_command
 from transforms.base.errors import UserError
-
-
-class Request(Protocol):
-    """What a job's options ask for."""
-
-    def complaints(self) -> Iterable[str]:
-        """What of it does not go together, a part of a line each."""
-
-
-def check(request: Request) -> None:
-    """Refuse a request with all that does not go together in it.
-
-    Raises:
-        UserError: something does not.
-    """
-    if complaints := [*request.complaints()]:
-        raise UserError("; ".join(complaints))
+from transforms.base.request import Request, check, request_of
 
 
 def run_job(parser: argparse.ArgumentParser, kind: type[Request], job: str, arguments: Sequence[str] | None) -> int:
@@ -55,3 +37,38 @@ def run_job(parser: argparse.ArgumentParser, kind: type[Request], job: str, argu
 
     again = "without --overwrite " if "--overwrite" in words else ""
     return run_command(work, f"the same command {again}continues")
+
+
+def run_here(
+    parser: argparse.ArgumentParser,
+    kind: type[Request],
+    module: str,
+    arguments: Sequence[str] | None,
+    extra: str | None = None,
+) -> int:
+    """Run the command line of what is done in this process and leaves nothing to continue.
+
+    Args:
+        parser: of all options.
+        kind: the dataclass of what they ask for.
+        module: whose `run` does the work, with the request, and returns the exit code; it takes seconds to import.
+        arguments: the command line; None for the process' own.
+        extra: of this package, with which what the module imports is installed; None where that always is.
+
+    Returns:
+        The exit code.
+    """
+
+    def work() -> int:
+        request = request_of(kind, parser.parse_args(arguments))
+        check(request)
+        try:
+            run = import_module(module).run
+        except ModuleNotFoundError as error:
+            if extra is None:
+                raise
+            raise UserError(f"{error.name} is not installed; install this package with its extra {extra}") from None
+        code: int = run(request)
+        return code
+
+    return run_command(work)

@@ -24,7 +24,7 @@ from pipelines.running.options import is_given
 from pipelines.running.request import JobRequest
 from transforms.base import files
 from transforms.base.errors import UserError, one_line
-from transforms.scoring.hosted import endpoint
+from transforms.scoring.choices import is_address
 from transforms.scoring.hosted.key import KEY_VARIABLE
 from transforms.scoring.weights.checkpoints import EMBEDDED
 
@@ -136,7 +136,7 @@ def _model(request: JobRequest, options: PipelineOptions) -> Iterator[str]:
     """What is wrong with the model and where it is to run: machines that do not exist yet cannot be inspected."""
     name = request.scorer()
     accelerator = "accelerator" in _hints(options)
-    if name is None or endpoint.is_address(name):
+    if name is None or is_address(name):
         if accelerator:
             yield "an accelerator, and no model that runs on it; leave it out"
         return

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pipelines.running.options import MODEL_OPTIONS, RUN_OPTIONS, is_given
-from pipelines.running.request import JobRequest
+from pipelines.running.request import JobRequest, ModelRequest
 from transforms.base.errors import UserError
 from transforms.job.record import Job
-from transforms.scoring.hosted.endpoint import is_address
+from transforms.scoring.choices import is_address
 from transforms.scoring.reranker import specify
 from transforms.scoring.scorer import ScorerSpecification
 
@@ -44,18 +43,18 @@ def specify_for_job(
         raise _not_here(error, request, before) from error
 
 
-def specify_here(options: argparse.Namespace) -> ScorerSpecification:
-    """The model that the options of `options.add_model_options` name, to run on this machine.
+def specify_here(request: ModelRequest) -> ScorerSpecification:
+    """The model that a request names, to run on this machine.
 
     Raises:
         UserError: the model is unavailable, or cannot run so.
     """
     return specify(
-        options.model,
-        revision=options.revision,
-        like=options.model_like,
-        options={name: getattr(options, name) for name in MODEL_OPTIONS},
-        **{name: getattr(options, name) for name in RUN_OPTIONS},
+        request.model,
+        revision=request.revision,
+        like=request.model_like,
+        options={name: getattr(request, name) for name in MODEL_OPTIONS},
+        **{name: getattr(request, name) for name in RUN_OPTIONS},
     )
 
 

@@ -169,8 +169,18 @@ class ListModels(argparse.Action):
         parser.exit()
 
 
-def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Add what chooses a model that scores, and how it is used."""
+# Of the commands whose lists have an order.
+ORDER_OPTIONS: dict[str, dict[str, Any]] = {
+    "candidate_order": {
+        "default": "best_first",
+        "metavar": "ORDER",
+        "help": "order in which a listwise model reads a list: given, best_first, worst_first or random:SEED",
+    }
+}
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Add what chooses a model that scores, and how it is used; returns the group of these options."""
     model = parser.add_argument_group("model")
     model.add_argument(
         "--model", required=True, type=given, help="embedded model, hub id, checkpoint directory or URL of a rerank API"
@@ -183,12 +193,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     )
     model.add_argument("--revision", help="commit, tag or branch on the hub (default: the catalogue's)")
     add_options(model, MODEL_OPTIONS)
-    model.add_argument(
-        "--candidate_order",
-        default="best_first",
-        metavar="ORDER",
-        help="order in which a listwise model reads a list: given, best_first, worst_first or random:SEED",
-    )
+    return model
 
 
 def add_own_files(group: argparse._ArgumentGroup, files: Mapping[str, str], columns: str) -> None:

@@ -6,11 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from transforms.base.request import Request, refusals
 from transforms.schema import PART_PAIRS
+from transforms.scoring.choices import is_address
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunRequest:
+class RunRequest(Request):
     """How a model's arithmetic runs, see `options.RUN_OPTIONS`."""
 
     device: str = "auto"
@@ -21,8 +23,8 @@ class RunRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoringRequest(RunRequest):
-    """Models' own settings, None where the model's default holds, and how their scores are written."""
+class SettingsRequest(RunRequest):
+    """Models' own settings, None where the model's default holds; see `options.MODEL_OPTIONS`."""
 
     max_length: int | None = None
     max_query_length: int | None = None
@@ -40,8 +42,35 @@ class ScoringRequest(RunRequest):
     endpoint_api: str | None = None
     endpoint_batch: int | None = None
     endpoint_concurrency: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoringRequest(SettingsRequest):
+    """Models' own settings, and how a job writes their scores."""
+
     shard_pairs: int = PART_PAIRS
     max_rejected: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRequest(SettingsRequest):
+    """One model that scores in this process, see `options.add_model_options`."""
+
+    model: str
+    model_like: str | None = None
+    revision: str | None = None
+
+    def complaints(self) -> Iterator[str]:
+        """An address that is none, or that has a secret in it."""
+        return address_refusals(self.model)
+
+
+def address_refusals(model: str) -> Iterator[str]:
+    """What is wrong with a model's name where it is an address; of others it is known when they are looked for."""
+    if is_address(model):
+        from transforms.scoring.hosted.key import check_address  # takes a while
+
+        yield from refusals(lambda: check_address(model))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +81,6 @@ class JobRequest(RunRequest, ABC):
     model_like: str | None = None
     revision: str | None = None
     overwrite: bool = False
-
-    @abstractmethod
-    def complaints(self) -> Iterator[str]:
-        """What of it does not go together, a part of a line each."""
 
     def complaints_elsewhere(self) -> Iterator[str]:
         """What of it works only where this process and the workers share a disk, a part of a line each."""

@@ -29,11 +29,11 @@ from apache_beam.transforms.resources import resource_hints_from_options
 
 from pipelines.running import dataflow, worker
 from pipelines.running.beam_options import parse
-from pipelines.running.command import check
 from pipelines.running.options import names_of
 from pipelines.running.request import JobRequest
 from transforms.base.command import WorkerDiedError
 from transforms.base.errors import UnavailableError, UserError, one_line
+from transforms.base.request import check
 from transforms.base.temporary import temporary_folder
 
 LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner")

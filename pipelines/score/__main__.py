@@ -3,21 +3,15 @@
 import sys
 from collections.abc import Sequence
 
+from pipelines.running.command import run_here
 from pipelines.score.options import build_parser
-from transforms.base.command import run_command
+from pipelines.score.request import ScoreRequest
 from transforms.base.console import outlive_readers
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-
-    def work() -> int:
-        options = build_parser().parse_args(arguments)
-        from pipelines.score.job import score  # takes seconds
-
-        return score(options)
-
-    return run_command(work)
+    return run_here(build_parser(), ScoreRequest, "pipelines.score.job", arguments)
 
 
 if __name__ == "__main__":

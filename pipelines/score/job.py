@@ -8,7 +8,6 @@ together, so that their pairs fill forward passes; none waits for the next one.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import signal
@@ -18,10 +17,10 @@ from typing import Any, NamedTuple
 
 from pipelines.running.model import specify_here
 from pipelines.score.lines import LONGEST_LINE, lines_at_hand
+from pipelines.score.request import ScoreRequest
 from transforms.base.errors import UserError, one_line
 from transforms.base.json_text import parse
 from transforms.handler import tasks_of
-from transforms.input.candidate_order import check_order
 from transforms.lists import (
     BATCH_CHARACTERS,
     Outcome,
@@ -56,18 +55,17 @@ Line = dict[str, Any]
 WORDS: Mapping[str, str] = {str(reason): words for reason, words in REASONS.items()}
 
 
-def score(options: argparse.Namespace) -> int:
+def run(request: ScoreRequest) -> int:
     """Score standard input; returns the exit code: 1 where something has no score.
 
     Raises:
         UserError: the model is unavailable or cannot run so, or standard input or output fails.
     """
-    check_order(options.candidate_order)
-    scorer = specify_here(options).load()
+    scorer = specify_here(request).load()
     complete, number = True, 0
     try:
         for lines in lines_at_hand(sys.__stdin__.fileno() if sys.__stdin__ else -1, BATCH_CHARACTERS):
-            made = scored(scorer, lines, number, options.candidate_order, options.top_k)
+            made = scored(scorer, lines, number, request.candidate_order, request.top_k)
             complete = complete and not any("error" in line or "rejected" in line for line in made)
             number += len(lines)
             write("".join(json.dumps(line) + "\n" for line in made).encode())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from pipelines.running.options import RUN_OPTIONS, Parser, add_model_options, add_options
+from pipelines.running.options import ORDER_OPTIONS, RUN_OPTIONS, Parser, add_model_options, add_options
 from transforms.base.arguments import positive
 
 
@@ -17,6 +17,6 @@ def build_parser() -> argparse.ArgumentParser:
         "where a line, a candidate or a pair has no score.",
     )
     parser.add_argument("--top_k", type=positive, metavar="K", help="give each list's best K only; all are ranked")
-    add_model_options(parser)
+    add_options(add_model_options(parser), ORDER_OPTIONS)
     add_options(parser.add_argument_group("running"), RUN_OPTIONS)
     return parser

@@ -8,7 +8,6 @@ what waits is bounded by requests and by their size, whatever clients send.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import logging
@@ -31,8 +30,8 @@ from pipelines.running.model import specify_here
 from pipelines.serve.batching import Batches
 from pipelines.serve.dialect import RefusedError, answer, read
 from pipelines.serve.metrics import Metrics
+from pipelines.serve.request import ServeRequest
 from transforms.base.errors import UserError, one_line
-from transforms.scoring.hosted.endpoint import is_address
 from transforms.scoring.scorer import Scorer
 
 PATHS = ("/rerank", "/v1/rerank", "/v2/rerank")
@@ -147,23 +146,20 @@ class Service:
         return Response(self._metrics.text(), media_type=self._metrics.media_type)
 
 
-def serve(options: argparse.Namespace) -> int:
+def run(request: ServeRequest) -> int:
     """Serve until a signal comes; returns the exit code.
 
     Raises:
         UserError: the model is unavailable or cannot run so, or the port is.
     """
-    if is_address(options.model):
-        raise UserError(f"--model {options.model}: is served already; give a model to load")
-    bound = _bound(options.host, options.port)
-    specification = specify_here(options)
-    limits = Limits(*(getattr(options, name) for name in Limits._fields))
-    batch_characters = CHARACTERS * specification.execution.batch_tokens  # type: ignore[attr-defined]  # it is loaded here
-    service = Service(specification.load(), options.model, limits, batch_characters)
+    bound = _bound(request.host, request.port)
+    scorer = specify_here(request).load()
+    limits = Limits(request.max_requests, request.max_documents, request.max_body_bytes)
+    service = Service(scorer, request.model, limits, CHARACTERS * scorer.batch_tokens)
     config = uvicorn.Config(service.application, log_config=None, access_log=False, server_header=False, lifespan="on")
     bound.listen(config.backlog)
     host, port = bound.getsockname()[:2]
-    print(f"serving {options.model} on http://{host}:{port}/v1/rerank", file=sys.stderr, flush=True)
+    print(f"serving {request.model} on http://{host}:{port}/v1/rerank", file=sys.stderr, flush=True)
     try:
         uvicorn.Server(config).run([bound])
     except KeyboardInterrupt:  # raised once more by uvicorn, after what was in hand is answered

@@ -16,15 +16,16 @@ from eval.table.values import read_values
 from pipelines.benchmark import job as benchmark
 from pipelines.benchmark.__main__ import main
 from pipelines.benchmark.candidates import candidates_directory, candidates_request
-from pipelines.benchmark.entrants import CODE_MODEL, DataSet
+from pipelines.benchmark.data_sets import DataSet
+from pipelines.benchmark.entrants import CODE_MODEL
 from pipelines.benchmark.options import build_parser
 from pipelines.benchmark.request import BenchmarkRequest
 from tests.support import copies, tiny, tiny_encoder
 from tests.support.benchmark_cells import RUNNER, cells_of, complain
 from tests.support.job_run import write_letters
 from transforms.base import hub
-from transforms.base.arguments import request_of
 from transforms.base.errors import UnavailableError
+from transforms.base.request import request_of
 from transforms.scoring.weights.checkpoints import EMBEDDED
 
 

@@ -8,18 +8,8 @@ from typing import Any
 import pytest
 
 from eval.published.scores import BENCHMARKS
-from pipelines.benchmark.entrants import (
-    CODE_MODEL,
-    CODE_TASKS,
-    DataSet,
-    Entrant,
-    code_task,
-    data_set,
-    data_sets,
-    entrant,
-    first_stage,
-    model_options,
-)
+from pipelines.benchmark.data_sets import DataSet, data_set, data_sets
+from pipelines.benchmark.entrants import CODE_MODEL, CODE_TASKS, Entrant, code_task, entrant, first_stage, model_options
 from pipelines.benchmark.options import build_parser
 from transforms.base.errors import UserError
 from transforms.scoring import catalogue

@@ -35,8 +35,8 @@ from pipelines.running import dataflow
 from pipelines.running.runner import run_to_end
 from tests.support.google_cloud import PROJECT, REGION, GoogleCloud, google_cloud
 from tests.support.job_run import letters, parts, rerank, write_letters
-from transforms.base.arguments import request_of
 from transforms.base.errors import UserError
+from transforms.base.request import request_of
 from transforms.input.inputs import inspect
 from transforms.input.plan import plan
 from transforms.rerank import Reading, Rerank, Work

@@ -32,30 +32,53 @@ LARGE = ("torch", "apache_beam", "transformers", "scipy", "datasets", "matplotli
 FACE = "import sys, time, {face}; print(time.process_time(), [name for name in {large} if name in sys.modules])"
 # Of the processor, the interpreter's start included: some 0.4 on two cores of an AMD EPYC, where torch alone takes 3.
 FACE_SECONDS = 1.5
-RERANK = ["--input=in", "--output=out", "--model=small-cross-encoder"]
+RERANK = [f"--input={ROOT / 'demo' / 'dbpedia_entity_40x50.parquet'}", "--output=out", "--model=small-cross-encoder"]
 CANDIDATES = ["--dataset=beir/scifact", "--output=out"]
+BM25 = ["--output=out", "--retriever=bm25"]
 BENCHMARK = ["--models=small-cross-encoder", "--datasets=beir/scifact", "--output=out"]
 MODULES = (*(f"pipelines.{name}" for name in ("rerank", "candidates", "benchmark", "score", "serve")), "eval")
-ERRORS = {
-    "pipelines.rerank": (
-        [*RERANK, "--max_lenght=8"],
-        "--max_lenght=8: neither this command nor Beam has",
+DEMO = f"--corpus={ROOT / 'demo'}"
+ERRORS: list[tuple[str, list[str], str]] = [
+    ("pipelines.rerank", [*RERANK, "--max_lenght=8"], "--max_lenght=8: neither this command nor Beam has"),
+    ("pipelines.rerank", [*RERANK, "--top_k=0"], "argument --top_k: '0' is not a positive whole number; see --help"),
+    ("pipelines.rerank", [*RERANK, "--workers=2"], "--workers: it is for --dry_run alone; leave it out"),
+    ("pipelines.rerank", [*RERANK, "--candidate_order=x"], "--candidate_order x: give given, best_first, worst_first"),
+    ("pipelines.rerank", [*RERANK, "--model=ftp://a/b"], "--model: this address is not valid; give one like https://"),
+    (
+        "pipelines.rerank",
+        [*RERANK, "--input=absent"],
+        "input 'absent' matches no file; give a file, a directory",
     ),
-    "pipelines.rerank ": ([*RERANK, "--workers=2"], "--workers: it is for --dry_run alone; leave it out"),
-    "pipelines.rerank  ": ([*RERANK, "--top_k=0"], "argument --top_k: '0' is not a positive whole number; see --help"),
-    "pipelines.candidates": ([*CANDIDATES, "--retriever=bm25", "--size=8"], "--size applies to a dense first stage;"),
-    "pipelines.benchmark": (
-        [*BENCHMARK, "--modles=x"],
-        "--modles=x: neither this command nor Beam has",
+    ("pipelines.candidates", [*CANDIDATES, "--retriever=bm25", "--size=8"], "--size applies to a dense first stage;"),
+    ("pipelines.candidates", [*BM25, "--dataset=beir/no"], "data set beir/no: neither a directory nor a data set that"),
+    (
+        "pipelines.candidates",
+        [*BM25, "--queries=absent", DEMO],
+        "input 'absent' matches no file; give a file, a directory",
     ),
-    "pipelines.score": (["--model=x", "--top_k=no"], "argument --top_k: 'no' is not a positive whole number; see"),
-    "pipelines.serve": (["--model=x", "--port=70000"], "argument --port: '70000' is not a port: give 0 to 65535; see"),
-    "eval": (["measur"], "argument COMMAND: invalid choice: 'measur'"),
-}
+    ("pipelines.benchmark", [*BENCHMARK, "--modles=x"], "--modles=x: neither this command nor Beam has"),
+    ("pipelines.benchmark", [*BENCHMARK, "--datasets=no"], "data set no: neither a directory nor a data set that is"),
+    ("pipelines.score", ["--model=x", "--top_k=no"], "argument --top_k: 'no' is not a positive whole number; see"),
+    ("pipelines.score", ["--model=x", "--candidate_order=no"], "--candidate_order no: give given, best_first, worst_"),
+    ("pipelines.serve", ["--model=x", "--port=70000"], "argument --port: '70000' is not a port: give 0 to 65535; see"),
+    ("pipelines.serve", ["--model=https://x"], "--model https://x: is served already; give a model to load"),
+    ("eval", ["measur"], "argument COMMAND: invalid choice: 'measur'"),
+    ("eval", ["measure", "absent", "--qrels=absent"], "absent: not found; give a job's output"),
+    (
+        "eval",
+        ["compare", "absent", "b", "--qrels=absent"],
+        "absent: not found; give a job's output directory or a TREC",
+    ),
+    ("eval", ["order", "absent", "--qrels=absent"], "nothing to compare: give two or more output directories, or"),
+    ("eval", ["table", "absent"], "absent: no cells/*/*.json in it; give the --output of pipelines.benchmark"),
+    ("eval", ["export", "absent", "--to=to", "--format=ids"], "absent: no job.json in it; give the directory that a"),
+    ("eval", ["throughput"], "--model: none is given; give one, or --host_only"),
+    ("eval", ["verify-output", "absent"], "absent: no job.json in it; give the directory that a reranking job's"),
+]
 
 
 def answer(module: str, words: list[str]) -> tuple[str, str]:
-    command = [sys.executable, "-c", PROGRAM.format(module=module.strip(), large=LARGE), *words]
+    command = [sys.executable, "-c", PROGRAM.format(module=module, large=LARGE), *words]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return done.stdout.splitlines()[-1], done.stderr
 
@@ -82,9 +105,8 @@ def test_a_command_of_the_evaluation_answers_before_it_is_imported(command: str)
     assert error.endswith(f"; see python -m eval {command} --help\n")
 
 
-@pytest.mark.parametrize("module", ERRORS)
-def test_a_mistake_in_our_options_is_reported_before_anything_large_is_imported(module: str) -> None:
-    words, message = ERRORS[module]
+@pytest.mark.parametrize(("module", "words", "message"), ERRORS)
+def test_a_mistake_is_reported_before_anything_large_is_imported(module: str, words: list[str], message: str) -> None:
     end, error = answer(module, words)
     assert end == "exit code 2 []"
     assert error.startswith(f"error: {message}")

@@ -1,17 +1,14 @@
-"""Arguments on a command line: their types, each a function for argparse's `type`, and what they become together."""
+"""Arguments on a command line: their types, each a function for argparse's `type`."""
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import fields
 from math import isfinite
 from numbers import Integral, Real
 from types import UnionType
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
 from transforms.base.errors import UserError
-
-Request = TypeVar("Request")
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -96,9 +93,3 @@ def check_number(name: str, value: object, hint: Any) -> None:
         raise UserError(f"--{name} {value}: give a whole number")
     if float in kinds and not (isinstance(value, Real) and isfinite(value)):
         raise UserError(f"--{name} {value}: give a finite number")
-
-
-def request_of(kind: type[Request], options: argparse.Namespace) -> Request:
-    """What the options ask for, as the dataclass that has a field for each of them; lists become tuples."""
-    asked = {field.name: getattr(options, field.name) for field in fields(kind)}  # type: ignore[arg-type]
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in asked.items()})

@@ -42,6 +42,11 @@ def expand(patterns: Sequence[str], output: str | None = None) -> list[str]:
     return paths
 
 
+def local(patterns: Iterable[str]) -> list[str]:
+    """Those of the patterns that are of this machine's disks."""
+    return [pattern for pattern in patterns if is_local(pattern)]
+
+
 def _expand_one(pattern: str, output: str | None) -> list[str]:
     try:
         matches = list(_expand_local(pattern) if is_local(pattern) else _expand_remote(pattern))

@@ -9,7 +9,6 @@ from functools import partial
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from apache_beam.io.filesystem import BeamIOError
 
 from transforms.base.errors import UserError, one_line
 from transforms.input.columns import Columns, Layout, resolve
@@ -68,7 +67,7 @@ def total_pairs(inputs: Sequence[InputFile]) -> int | None:
 def _inspect_one(path: str, index: int, *, keep_columns: Sequence[str]) -> tuple[InputFile, Columns | None]:
     try:
         footer = read_footer(path)
-    except (OSError, BeamIOError) as error:
+    except OSError as error:
         raise UserError(f"{path}: cannot be read: {one_line(error)}") from error
     metadata = footer.metadata
     if metadata.num_rows == 0:

@@ -40,3 +40,8 @@ class Model:
     def reads_lists(self) -> bool:
         """Whether it reads documents together, so that their order matters."""
         return self.family == "listwise"
+
+    @property
+    def embeds(self) -> bool:
+        """Whether it gives embeddings of texts."""
+        return self.family == "embedding"

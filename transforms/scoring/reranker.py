@@ -21,6 +21,7 @@ from transformers import PreTrainedTokenizerBase
 from transforms.base.errors import UserError
 from transforms.scoring import catalogue
 from transforms.scoring.ahead import one_ahead
+from transforms.scoring.choices import is_address
 from transforms.scoring.families import cross_encoder, embedding, listwise, m0, yes_no
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.hosted import endpoint
@@ -203,7 +204,7 @@ def specify(
     Raises:
         UserError: the model is unavailable, or an option does not apply or does not fit.
     """
-    if endpoint.is_address(name):
+    if is_address(name):
         local = {"revision": revision, "model_like": like, "batch_tokens": batch_tokens, "threads": threads}
         choices = {"device": device, "dtype": dtype, "attention": attention}
         local |= {name: value for name, value in choices.items() if value != "auto"}
@@ -252,6 +253,7 @@ class Reranker(Scorer):
             specification.checkpoint, specification.settings, placement
         )
         self.takes_instruction = self.family.takes_instruction
+        self.batch_tokens = specification.execution.batch_tokens
         self.tokenised_by = tokeniser_of(self.family.tokenizer.backend_tokenizer).name
 
     @classmethod
@@ -264,13 +266,14 @@ class Reranker(Scorer):
         device: str = "auto",
         dtype: str = "auto",
         batch_tokens: int | None = None,
+        threads: int | None = None,
         attention: str = "auto",
         **options: Any,
     ) -> Reranker:
         """Find and load a model: `specify`, with the family's settings as keywords."""
-        if endpoint.is_address(name):
+        if is_address(name):
             raise UserError(f"{name}: an endpoint is not loaded; use specify(ADDRESS, options={{...}}).load()")
-        run = execution.resolve(device, dtype, batch_tokens, attention=attention)
+        run = execution.resolve(device, dtype, batch_tokens, threads, attention)
         return cls(specify_model(name, run, revision=revision, like=like, options=options))
 
     def best_batch_tokens(self, tasks: Sequence[RankingTask]) -> int:

@@ -56,6 +56,7 @@ class Scorer(ABC):
     """Scores (query, document) pairs."""
 
     takes_instruction = False  # whether the model has a place for a query's instruction
+    batch_tokens = 0  # of a forward pass, at most; 0 where none is made here
     tokenised_by = ""  # the library that makes its token ids, with its version; empty where that is not known
 
     @abstractmethod

@@ -16,10 +16,10 @@ import numpy as np
 
 from transforms.base.errors import UserError
 from transforms.scoring.ahead import one_ahead
+from transforms.scoring.choices import is_address
 from transforms.scoring.families import embedding
 from transforms.scoring.families.embedding import Inputs, Side
 from transforms.scoring.families.tokenise import Tokens
-from transforms.scoring.hosted.endpoint import is_address
 from transforms.scoring.packed import execution, run_batches
 from transforms.scoring.packed.run_batches import Rows
 from transforms.scoring.reranker import Specification, specify_model
@@ -30,7 +30,7 @@ CHUNK_TEXTS = 4096  # tokenised and planned together
 
 def embeds(specification: ScorerSpecification) -> TypeGuard[Specification]:
     """Whether it is of a model that an Encoder can be loaded from."""
-    return isinstance(specification, Specification) and specification.model.family == "embedding"
+    return specification.model.embeds
 
 
 class Encoder:
@@ -55,7 +55,7 @@ class Encoder:
         """Find and load a model: `reranker.specify`, with the family's settings as keywords."""
         if is_address(name):
             raise UserError(f"{name}: an endpoint gives no embeddings; give a model")
-        run = {key: choices.pop(key) for key in ("device", "dtype", "batch_tokens") if key in choices}
+        run = {key: choices.pop(key) for key in ("device", "dtype", "batch_tokens", "threads") if key in choices}
         revision = choices.pop("revision", None)
         return cls(specify_model(name, execution.resolve(**run), revision=revision, like=like, options=choices))
 

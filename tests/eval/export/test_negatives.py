@@ -11,7 +11,8 @@ import torch
 from datasets import Dataset
 from sentence_transformers.util import mine_hard_negatives
 
-from eval.export.negatives import Miner, Mining
+from eval.export.negatives import Miner
+from eval.export.request import Mining
 
 QUERIES, DOCUMENTS = 12, 60
 SCORES = np.random.default_rng(0).normal(size=(QUERIES, DOCUMENTS)).astype(np.float32)

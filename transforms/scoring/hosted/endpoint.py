@@ -119,11 +119,6 @@ class EndpointSpecification:
         return Endpoint(self)
 
 
-def is_address(name: str) -> bool:
-    """Whether a model's name is the address of an endpoint."""
-    return name.lower().startswith(("http://", "https://"))
-
-
 def specify(url: str, settings: Settings) -> EndpointSpecification:
     """Check an endpoint's address and settings; nothing is sent.
 

@@ -29,7 +29,7 @@ def check_address(url: str) -> None:
     try:
         parts = httpx.URL(url)
         parts.host.encode("idna")  # no part is too long
-        valid = (parts.port or 0) < 1 << 16
+        valid = parts.scheme in ("http", "https") and (parts.port or 0) < 1 << 16
     except (httpx.InvalidURL, UnicodeError):
         valid = False
     if not valid:

@@ -1,0 +1,114 @@
+"""What the commands are asked for; nothing here takes long to import."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from transforms.base.errors import UserError, one_line
+from transforms.base.request import Request, refusals
+from transforms.input.candidate_order import check_order
+
+# The orders for which the vendor of jina-reranker-v3 reports nDCG@10 on BEIR.
+DEFAULT_ORDERS = ("best_first", "worst_first", "random:1")
+OWN_OPTIONS = ("--input", "--model", "--output", "--candidate_order")  # of a job that `order` runs
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelevanceRequest(Request):
+    """What to measure by."""
+
+    qrels: str | None
+    answers: str | None
+    candidates: tuple[str, ...] | None
+    measures: tuple[str, ...] | None
+    only_run_queries: bool
+    exclude_identical_ids: bool
+    per_query: Path | None
+    json: Path | None
+
+    def complaints(self) -> Iterator[str]:
+        """Candidates that nothing is searched in."""
+        if self.candidates and not self.answers:
+            yield "--candidates: is of use with --answers alone; leave it out"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureRequest(RelevanceRequest):
+    """What to measure, and by what."""
+
+    input: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareRequest(RelevanceRequest):
+    """What to compare, and by what."""
+
+    inputs: tuple[str, ...]
+    show: int
+    texts: bool
+    html: Path | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderRequest(Request):
+    """What to compare, and the jobs to run before."""
+
+    outputs: tuple[str, ...]
+    qrels: str
+    input: tuple[str, ...] | None
+    model: str | None
+    output: str | None
+    orders: tuple[str, ...] | None
+    job_options: str
+    json: Path | None
+
+    def complaints(self) -> Iterator[str]:
+        """Jobs to run that are not described whole, or are one, or none and nothing to compare."""
+        if self.input:
+            if self.outputs or not (self.model and self.output):
+                yield "--input runs the jobs first: give --model and --output with it, and no other outputs"
+            orders = self.orders or DEFAULT_ORDERS
+            yield from refusals(*(partial(check_order, order) for order in orders))
+            if len(set(orders)) < max(2, len(orders)):
+                yield f"--orders {' '.join(orders)}: give two or more different ones"
+        elif self.model or self.output or self.orders or self.job_options:
+            yield "--model, --output, --orders and --job_options are for jobs to run: give --input with them"
+        elif len(self.outputs) < 2:
+            yield "nothing to compare: give two or more output directories, or --input to run the jobs first"
+        yield from refusals(self.job_words)
+
+    def job_words(self) -> list[str]:
+        """The words of --job_options.
+
+        Raises:
+            UserError: they are none, or say what this command says itself.
+        """
+        try:
+            words = shlex.split(self.job_options)
+        except ValueError as problem:
+            raise UserError(f"--job_options {self.job_options}: {one_line(problem)}; fix the quotation marks") from None
+        if own := [word for word in words if word.partition("=")[0] in OWN_OPTIONS]:
+            raise UserError(f"--job_options: {own[0]} is given by this command; leave it out")
+        return words
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyOutputRequest(Request):
+    """A job's output to read from end to end."""
+
+    output: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyRequest(Request):
+    """A model to check against its vendor's scores, and how it runs."""
+
+    model: str
+    model_like: str | None
+    revision: str | None
+    device: str
+    dtype: str

@@ -1,0 +1,27 @@
+"""What a service is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pipelines.running.request import ModelRequest
+from transforms.scoring.choices import is_address
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeRequest(ModelRequest):
+    """A service; each field is the option of its name."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    max_requests: int = 128
+    max_documents: int = 1000
+    max_body_bytes: int = 8 << 20
+
+    def complaints(self) -> Iterator[str]:
+        """An address in place of a model."""
+        wrong = [*super().complaints()]
+        yield from wrong
+        if is_address(self.model) and not wrong:
+            yield f"--model {self.model}: is served already; give a model to load"
