@@ -10,6 +10,8 @@ from typing import Any, get_args
 
 from transforms.base.errors import UserError
 
+FLOAT32_MAX = (2 - 2**-23) * 2.0**127  # IEEE 754, binary32
+
 
 def names(text: str) -> tuple[str, ...]:
     """A list separated by commas."""
@@ -31,10 +33,10 @@ def positive(text: str) -> int:
 
 
 def number(text: str) -> float:
-    """A finite number."""
+    """A number that scores are compared with: finite in float32, as they are."""
     value = _number(text)
-    if not isfinite(value):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
+    if not abs(value) <= FLOAT32_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number, as float32 has them")
     return value
 
 

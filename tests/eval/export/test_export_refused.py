@@ -29,6 +29,7 @@ from tests.support.job_run import rerank
         (["--format", "tevatron", "--keep_id_types"], "--keep_id_types: format tevatron has no ids, or has them as"),
         (["--format", "triplet", "--range", "3:5"], "--range 3:5: leaves no room for 3 negatives; widen it"),
         (["--format", "triplet", "--max_score", "nan"], "argument --max_score: 'nan' is not a finite number"),
+        (["--format", "triplet", "--max_score", "1e300"], "argument --max_score: '1e300' is not a finite number, as"),
         (["--format", "triplet", "--range", "5"], "argument --range: '5' is not MIN:MAX, such as 10:50 or 10:"),
     ],
 )
