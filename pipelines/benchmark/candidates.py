@@ -81,6 +81,19 @@ def texts(inputs: Iterable[InputFile], *columns: str) -> Iterator[tuple[str | No
                     yield from zip(*(table[name].cast(pa.string()).to_pylist() for name in columns), strict=True)
 
 
+def check_languages(inputs: Iterable[InputFile]) -> None:
+    """Make sure that a column of languages, where there is one, has one text a query.
+
+    Raises:
+        UserError: it has another type.
+    """
+    for file in inputs:
+        with files.open_input(file.path) as stream:
+            schema = pq.ParquetFile(stream).schema_arrow
+        if LANGUAGE in schema.names and pa.types.is_nested(kind := schema.field(LANGUAGE).type):
+            raise UserError(f"{file.path}: column {LANGUAGE} is {kind}; give it a text a query, or another name")
+
+
 def look_at(
     data: DataSet, candidates: str, judgements: str, retriever: str | None = None, directory: str | None = None
 ) -> Candidates:
@@ -99,6 +112,7 @@ def look_at(
     if not files.exists(judgements):
         raise UserError(f"data set {data.name}: no judgements {judgements}; check the path")
     inputs = tuple(inspect(input_files([candidates])))
+    check_languages(inputs)
     report = report_in(directory or made_in(inputs))
     if directory and not report:
         raise UserError(

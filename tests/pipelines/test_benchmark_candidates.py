@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from pipelines.benchmark.candidates import look_at, named_by, report_in
-from pipelines.benchmark.entrants import DataSet
+from pipelines.benchmark.data_sets import DataSet
 from tests.support.input_files import candidate, nested_table, query, write
 from transforms.base.errors import UserError
 from transforms.scoring import catalogue
@@ -68,6 +69,17 @@ def test_candidates_whose_report_is_missing_or_damaged_are_to_be_made_anew(tmp_p
         with pytest.raises(UserError, match=f"candidates.json is missing or damaged; delete {folder} to make the"):
             look_at(whole, source, str(folder / "qrels.txt"), "bm25", str(folder))
     assert look_at(whole, source, str(folder / "qrels.txt")).retriever is None
+
+
+def test_a_list_of_languages_is_refused(tmp_path: Path) -> None:
+    table = nested_table([query("q", [candidate("d")])])
+    source = write(tmp_path / "in.parquet", table.append_column("lang", pa.array([["en"]])))
+    (tmp_path / "qrels").write_text("q 0 d 1\n")
+    with pytest.raises(UserError) as refused:
+        look_at(DataSet("own"), source, str(tmp_path / "qrels"))
+    assert str(refused.value) == (
+        f"{source}: column lang is list<element: string>; give it a text a query, or another name"
+    )
 
 
 def test_what_is_ours_tells_all(tmp_path: Path) -> None:
