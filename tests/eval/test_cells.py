@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from eval.__main__ import main
 from eval.published.training_data import trained_on
 from eval.table.cells import Failure, cell_path, read_cells, safe_name
 from tests.support.benchmark_cells import PLAIN, cell, write, write_failure
@@ -77,6 +78,16 @@ def test_a_damaged_cell_is_named(tmp_path: Path, change: dict[str, object], prob
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(UserError, match=f"{path.name}: not a cell of a benchmark .{problem}.; delete it"):
         read_cells(str(tmp_path))
+
+
+def test_the_table_of_a_cell_with_a_wrong_kind_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, PLAIN)
+    path = Path(cell_path(str(tmp_path), PLAIN.model, PLAIN.dataset))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"queries": ["in_qrels", 3]}))
+    assert main(["table", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == (
+        f"error: {path}: not a cell of a benchmark (queries is not an object); delete it and run the benchmark again\n"
+    )
 
 
 def test_a_cell_that_lacks_a_field_is_named(tmp_path: Path) -> None:
