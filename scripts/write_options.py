@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from textwrap import fill
 
 from eval.__main__ import parser as eval_parser
 from pipelines.benchmark import options as benchmark
@@ -22,6 +23,7 @@ Every option of every command. This page is generated from the parsers by `make 
 command does not know is an error. Options of a model take the vendor's values by default; an option that the model does
 not have is an error too.
 """
+WIDTH = 120  # of a line of text, in characters
 TABLE = "| option | values | default | meaning |\n|---|---|---|---|\n"
 
 
@@ -41,8 +43,8 @@ def section(parser: argparse.ArgumentParser) -> str:
     """One command: its description, a table, and what its help says at the end."""
     actions = [action for action in parser._actions if not isinstance(action, argparse._HelpAction)]
     rows = "".join(f"| {' | '.join(map(_cell, row(parser, action)))} |\n" for action in actions)
-    texts = [f"## {parser.prog}", " ".join(str(parser.description).split()), TABLE + rows.rstrip("\n")]
-    return "\n\n".join([*texts, *([" ".join(parser.epilog.split())] if parser.epilog else [])]) + "\n"
+    texts = [f"## {parser.prog}", _filled(str(parser.description)), TABLE + rows.rstrip("\n")]
+    return "\n\n".join([*texts, *([_filled(parser.epilog)] if parser.epilog else [])]) + "\n"
 
 
 def row(parser: argparse.ArgumentParser, action: argparse.Action) -> tuple[str, str, str, str]:
@@ -67,6 +69,10 @@ def _default(action: argparse.Action) -> str:
         return ""
     given = action.default if isinstance(action.default, (list, tuple)) else [action.default]
     return " ".join(f"`{value}`" for value in given)
+
+
+def _filled(text: str) -> str:
+    return fill(" ".join(text.split()), WIDTH)
 
 
 def _cell(text: str) -> str:
