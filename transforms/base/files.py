@@ -61,10 +61,14 @@ def absolute(path: str) -> str:
     """`path` as it reads from any working directory. Links are kept: their names often say more than their targets'.
 
     Raises:
-        UserError: it is an address on a filesystem that is unknown, or not installed.
+        UserError: it is an address on a filesystem that is unknown, or not installed; or it begins at the working
+            directory, which is gone.
     """
     if is_local(path):
-        return os.path.abspath(path)
+        try:
+            return os.path.abspath(path)
+        except OSError as error:
+            raise UserError(f"{path}: the working directory is gone ({one_line(error)}); change to another") from error
     try:
         _remote().get_filesystem(path)
     except FAILURES as error:
@@ -201,7 +205,9 @@ def delete(paths: Iterable[str]) -> None:
 def delete_tree(directory: str) -> None:
     """Deletes a directory with all that it holds, if it is there."""
     if is_local(directory):
-        if Path(directory).is_dir():
+        if Path(directory).is_symlink():  # what it leads to lies elsewhere
+            Path(directory).unlink()
+        elif Path(directory).is_dir():
             shutil.rmtree(directory)
         return
     _remote().delete(walk(directory))

@@ -59,7 +59,7 @@ def _open_and_lock(output: str, path: Path) -> TextIO:
     while True:
         try:
             files.make_directory(output)
-            stream = path.open("a+", encoding="utf-8")
+            stream = open(path, "a+", encoding="utf-8", opener=_open_no_link)  # noqa: SIM115
         except OSError as error:
             raise _not_writable(output, error) from error
         try:
@@ -76,6 +76,11 @@ def _open_and_lock(output: str, path: Path) -> TextIO:
         if path.exists() and os.path.samestat(path.stat(), os.fstat(stream.fileno())):
             return stream
         stream.close()  # its holder removed the file between our opening and our locking it
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    """A file to lock, which is written to; not one elsewhere to which a link of its name leads."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.object_store import put
 from transforms.base import files
-from transforms.base.errors import UnavailableError
+from transforms.base.errors import UnavailableError, UserError
 
 
 def test_parquet_is_read_and_written_through_the_streams(root: str) -> None:
@@ -107,6 +107,28 @@ def test_delete_tree(root: str) -> None:
     files.delete_tree(files.join(root, "absent"))
     assert files.list_names(root) == ["keep"]
     assert files.list_names(files.join(root, "tree")) == []
+
+
+def test_a_link_to_a_tree_is_deleted_and_not_the_tree(tmp_path: Path) -> None:
+    put(str(tmp_path), "tree/a")
+    (tmp_path / "link").symlink_to(tmp_path / "tree")
+    files.delete_tree(str(tmp_path / "link"))
+    assert files.list_names(str(tmp_path)) == ["tree"]
+    assert files.list_names(str(tmp_path / "tree")) == ["a"]
+
+
+def test_a_relative_path_in_a_directory_that_is_gone_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(UserError) as error:
+        files.absolute("out")
+    assert str(error.value) == (
+        "out: the working directory is gone ([Errno 2] No such file or directory); change to another"
+    )
+    assert files.absolute("/out") == "/out"
 
 
 def test_walk_goes_into_directories_and_a_directory_is_known_by_what_is_in_it(root: str) -> None:

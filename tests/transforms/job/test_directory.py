@@ -51,6 +51,20 @@ def test_files_and_directories_in_each_others_place_are_one_line(
     assert path.exists()
 
 
+@pytest.mark.parametrize("name", ["scored", "job.json", "scored/part-00000-00000-00000.parquet"])
+@pytest.mark.parametrize("target", ["nowhere", "itself"])
+def test_links_that_lead_nowhere_are_one_line(name: str, target: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.symlink_to(path if target == "itself" else tmp_path / "nowhere")
+    for overwrite in (False, True):
+        with pytest.raises(UserError) as error:
+            begin(tmp_path, RERANKING, overwrite=overwrite)
+        said = f"({name}, a link to nothing); move it out, or give another"
+        assert str(error.value) == f"output {tmp_path} holds what no job wrote {said}"
+    assert path.is_symlink()
+
+
 def test_an_output_that_is_moved_while_the_job_runs_is_one_line(tmp_path: Path) -> None:
     output = tmp_path / "out"
     wanted = new_job([], kind="reranking", model={}, options={}, execution={}, command={})
