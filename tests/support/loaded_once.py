@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.initialization import no_init_weights
 
 from transforms.scoring.weights.checkpoints import quiet
@@ -19,22 +19,18 @@ from transforms.scoring.weights.checkpoints import quiet
 def loaded_once() -> Iterator[None]:
     """What was loaded before from the same files, with the same configuration and arguments, is copied.
 
-    The weights must not change meanwhile. No time goes into random values in their places, nor into writing down each
-    configuration for a log that is not shown.
+    The weights must not change meanwhile. No time goes into random values in their places.
     """
-    words: Any = PreTrainedConfig.__repr__
     load: Any = PreTrainedModel.__dict__["from_pretrained"].__func__
     kept: dict[tuple[object, ...], Any] = {}
 
     def from_pretrained(cls: Any, path: str | Path | None, *args: Any, **kwargs: Any) -> Any:
         said = [file.read_bytes() for file in sorted(Path(path).glob("*config*.json"))] if path is not None else []
         given = {name: value for name, value in kwargs.items() if name != "state_dict"}
-        given |= {name: words(value) for name, value in given.items() if isinstance(value, PreTrainedConfig)}
         key = (cls, str(path), *said, repr(args), repr(given), *sorted(kwargs.get("state_dict") or ()))
         if key not in kept:
             kept[key] = load(cls, path, *args, **kwargs)
         return copy.deepcopy(kept[key])
 
-    loading = patch.object(PreTrainedModel, "from_pretrained", classmethod(from_pretrained))
-    with loading, patch.object(PreTrainedConfig, "__repr__", object.__repr__), no_init_weights(), quiet():
+    with patch.object(PreTrainedModel, "from_pretrained", classmethod(from_pretrained)), no_init_weights(), quiet():
         yield
