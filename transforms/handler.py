@@ -64,6 +64,7 @@ class RerankerHandler(ModelHandler[Shard, ScoredShard, Scorer]):
     def load_model(self) -> Scorer:
         """The loaded model, or the endpoint to ask."""
         scorer = _loaded[self._key] = self._specification.load()
+        scorer.expect_much()
         return scorer
 
     def begin(self, shard: Shard) -> Shard:

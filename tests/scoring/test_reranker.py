@@ -24,6 +24,7 @@ from transforms.scoring.packed.execution import Execution, Placement
 from transforms.scoring.packed.sequences import Sequences
 from transforms.scoring.reranker import Specification, chunks_of, specify
 from transforms.scoring.scorer import no_progress
+from transforms.scoring.tokenising import apart
 from transforms.scoring.weights.checkpoints import Checkpoint
 
 DATA = Path(__file__).parents[1] / "data"
@@ -216,6 +217,32 @@ def test_a_model_listed_without_its_size_is_counted() -> None:
     counted = replace(specification, model=UNLISTED).parameters()
     assert round(counted, 3) == 0.019
     assert counted != 0.019
+
+
+@pytest.mark.parametrize(("device", "processes"), [("cpu", 0), ("cuda", 4)])
+def test_beside_a_gpu_much_work_is_tokenised_in_processes(
+    device: str, processes: int, tiny_bert: Reranker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tiny_bert._tokeniser
+    started: list[int] = []
+
+    class Started:
+        def __init__(self, backend: Any, processes: int) -> None:
+            started.append(processes)
+
+        def encode(self, texts: Sequence[str]) -> Any:
+            return here.encode(texts)
+
+    monkeypatch.setattr(apart, "Apart", Started)
+    monkeypatch.setenv("RAYON_NUM_THREADS", "16")
+    monkeypatch.setattr(tiny_bert, "_tokeniser", here)
+    execution = replace(tiny_bert.specification.execution, device=device)
+    monkeypatch.setattr(tiny_bert, "specification", replace(tiny_bert.specification, execution=execution))
+    wanted = tiny_bert.score("a b", ["c", "d e"])
+    tiny_bert.expect_much()
+    assert started == [processes] * bool(processes)
+    assert isinstance(tiny_bert._tokeniser, Started) == bool(processes)
+    assert tiny_bert.score("a b", ["c", "d e"]) == wanted
 
 
 def test_what_is_begun_is_tokenised_before_its_scores_are_asked_for(

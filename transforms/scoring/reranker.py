@@ -33,7 +33,8 @@ from transforms.scoring.packed.run_batches import Rows
 from transforms.scoring.packed.sequences import Sequences
 from transforms.scoring.results import Failure, RankingTask, Scores, concatenate
 from transforms.scoring.scorer import Progress, Scorer, ScorerSpecification, no_progress
-from transforms.scoring.tokenising.tokeniser import tokeniser_of
+from transforms.scoring.tokenising.apart import apart
+from transforms.scoring.tokenising.tokeniser import Encoder, tokeniser_of
 from transforms.scoring.weights import backbones, checkpoints
 from transforms.scoring.weights.checkpoints import Checkpoint
 
@@ -158,6 +159,7 @@ class Specification:
         reranker = self.load()
         execution = replace(self.execution, batch_tokens=reranker.best_batch_tokens(list(tasks)))
         reranker.specification = replace(reranker.specification, execution=execution)
+        reranker.batch_tokens = execution.batch_tokens
         if not keep:
             del reranker
             torch.cuda.empty_cache()
@@ -254,7 +256,8 @@ class Reranker(Scorer):
         )
         self.takes_instruction = self.family.takes_instruction
         self.batch_tokens = specification.execution.batch_tokens
-        self.tokenised_by = tokeniser_of(self.family.tokenizer.backend_tokenizer).name
+        self._tokeniser: Encoder = tokeniser_of(self.family.tokenizer.backend_tokenizer)
+        self.tokenised_by = self._tokeniser.name
 
     @classmethod
     def load(
@@ -275,6 +278,11 @@ class Reranker(Scorer):
             raise UserError(f"{name}: an endpoint is not loaded; use specify(ADDRESS, options={{...}}).load()")
         run = execution.resolve(device, dtype, batch_tokens, threads, attention)
         return cls(specify_model(name, run, revision=revision, like=like, options=options))
+
+    def expect_much(self) -> None:
+        """Beside a GPU, tokenise in processes from now on; those of a machine's GPUs share its cores."""
+        if self.specification.leaves_cpu_free:
+            self._tokeniser = apart(self.family.tokenizer.backend_tokenizer, max(1, torch.cuda.device_count()))
 
     def best_batch_tokens(self, tasks: Sequence[RankingTask]) -> int:
         """The batch size that serves this model best on its device for such tasks; see `best_batch.best_budget`."""
@@ -310,7 +318,7 @@ class Reranker(Scorer):
             UserError: see `check_instructions`.
         """
         self.check_instructions(tasks)
-        prepare = partial(self._prepare, tokens=Tokens(self.family.tokenizer))
+        prepare = partial(self._prepare, tokens=Tokens(self.family.tokenizer, self._tokeniser))
         tokenised = one_ahead(prepare, chunks_of(tasks, CHUNK_PAIRS))
         return lambda progress: concatenate([self._run(chunk, progress) for chunk in tokenised])
 

@@ -71,6 +71,9 @@ class Scorer(ABC):
             UserError: see `check_instructions`.
         """
 
+    def expect_much(self) -> None:  # noqa: B027  # nothing, unless there is a way
+        """Get ready for much work, as that of a job, if there is a way."""
+
     def begin(self, tasks: Sequence[RankingTask]) -> Callable[[Progress], Scores]:
         """Begin what needs no model: what is returned scores the tasks, as `score_tasks` would.
 

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from transforms.scoring.packed.ragged import Counts, Ids, Ragged, ragged, stacked
 from transforms.scoring.results import Failure
-from transforms.scoring.tokenising.tokeniser import tokeniser_of
+from transforms.scoring.tokenising.tokeniser import Encoder, tokeniser_of
 
 # Tokenised at once: what the library returns of a token is some hundred bytes, of which four are kept.
 BATCH_CHARACTERS = 1 << 22
@@ -31,8 +31,9 @@ class Tokens:
     One of these lives as long as a shard: a document listed by a hundred queries is tokenised once.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
-        self._tokeniser = tokeniser_of(tokenizer.backend_tokenizer)
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, tokeniser: Encoder | None = None) -> None:
+        """Begin with no texts; `tokeniser` makes the ids of the tokenizer, None for the one in this process."""
+        self._tokeniser = tokeniser or tokeniser_of(tokenizer.backend_tokenizer)
         self._rows: int | None = getattr(tokenizer, "rows", None)
         self._known: dict[str, int] = {}  # text -> its row, counted through all segments
         self._segments: list[Ragged] = []  # what was tokenised at once; never moved, so that rows need not be copied

@@ -29,6 +29,15 @@ class Engine(Protocol):
         """One entry for each text, None where it is for the library."""
 
 
+class Encoder(Protocol):
+    """Texts to token ids, without special tokens and not truncated."""
+
+    name: str  # of what makes the ids, with its version
+
+    def encode(self, texts: Sequence[str]) -> list[Ids | Failure]:
+        """One entry for each text; a Failure where the library fails on it."""
+
+
 class Tokeniser:
     """Texts to token ids, without special tokens and not truncated.
 
