@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,15 @@ def test_head_that_is_missing(tmp_path: Path) -> None:
     )
     with pytest.raises(UserError, match=r"the weights lack score.0.weight of shape \[16, 16\]"):
         specify(str(tmp_path), like="jinaai/jina-reranker-m0")
+
+
+@pytest.mark.parametrize("sections", [None, 2, "1, 1", [], [1], [2, 1], [1.0, 1.0], [True, 1], [3, -1], [[1, 1]]])
+def test_sections_of_rotary_angles_that_are_not_a_heads(tmp_path: Path, sections: Any) -> None:
+    m0(tmp_path)
+    tiny.change(tmp_path / "config.json", rope_scaling={"type": "mrope", "mrope_section": sections})
+    message = rf"config.json says mrope_section {re.escape(repr(sections))}; whole numbers are needed that make 2 tog"
+    with pytest.raises(UserError, match=message):
+        specify(str(tmp_path))
 
 
 def test_vendors_scores(

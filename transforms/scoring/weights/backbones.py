@@ -133,6 +133,8 @@ def described(checkpoint: Checkpoint, kinds: Iterable[str]) -> PreTrainedConfig:
             f"config.json says vocab_size {config.vocab_size}; the files do not belong together"
         )
     requirements.check(checkpoint, *(() if kind in CAUSAL else ("two-sided backbone",)))
+    if kind == "qwen2_vl":
+        _check_sections(checkpoint.name, config)
     if has_windows(config) and not (isinstance(window := getattr(config, "sliding_window", None), int) and window > 0):
         raise UserError(
             f"model {checkpoint.name}: config.json has layers with sliding_attention, but no sliding_window above 0; "
@@ -146,6 +148,18 @@ def described(checkpoint: Checkpoint, kinds: Iterable[str]) -> PreTrainedConfig:
     config.use_cache = False
     config.return_dict = True
     return config
+
+
+def _check_sections(name: str, config: PreTrainedConfig) -> None:
+    """Make sure that the rotary angles of time, height and width are those of a head."""
+    sections = (config.rope_parameters or {}).get("mrope_section")
+    angles = config.hidden_size // config.num_attention_heads // 2
+    whole = isinstance(sections, list) and all(type(one) is int and one >= 0 for one in sections)
+    if not whole or sum(sections) != angles:
+        raise UserError(
+            f"model {name}: config.json says mrope_section {sections!r}; whole numbers are needed that make {angles} "
+            "together, half of a head's size; fetch it again"
+        )
 
 
 def has_windows(config: PreTrainedConfig) -> bool:
