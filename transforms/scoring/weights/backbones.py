@@ -147,6 +147,7 @@ def described(checkpoint: Checkpoint, kinds: Iterable[str]) -> PreTrainedConfig:
         )
     config.use_cache = False
     config.return_dict = True
+    config.output_hidden_states = False  # they would be kept for nothing
     return config
 
 
@@ -154,8 +155,8 @@ def _check_sections(name: str, config: PreTrainedConfig) -> None:
     """Make sure that the rotary angles of time, height and width are those of a head."""
     sections = (config.rope_parameters or {}).get("mrope_section")
     angles = config.hidden_size // config.num_attention_heads // 2
-    whole = isinstance(sections, list) and all(type(one) is int and one >= 0 for one in sections)
-    if not whole or sum(sections) != angles:
+    whole = [one for one in sections if type(one) is int and one >= 0] if isinstance(sections, list) else []
+    if whole != sections or sum(whole) != angles:
         raise UserError(
             f"model {name}: config.json says mrope_section {sections!r}; whole numbers are needed that make {angles} "
             "together, half of a head's size; fetch it again"
