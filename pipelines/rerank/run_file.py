@@ -21,14 +21,15 @@ def check_run_file(path: str, inputs: Sequence[str], output: str) -> None:
     """Refuse a run file that would take the place of something else, before hours of work lead up to it.
 
     Raises:
-        UserError: it is a directory, an input file, or lies in the job's own directory, or it cannot be written.
+        UserError: it is a directory, a device or an input, lies in the job's own directory, or cannot be written.
     """
     where, own, *taken = (
         str(Path(name).resolve()) if files.is_local(name) else name for name in (files.absolute(path), output, *inputs)
     )
-    directory = files.is_local(where) and Path(where).is_dir()
-    if directory or where in {own, *taken} or where.startswith(f"{own}/"):
-        raise UserError(f"--run_file {path}: it is a directory, an input or the job's own; give the name of a new file")
+    no_file = files.is_local(where) and Path(where).exists() and not Path(where).is_file()
+    if no_file or where in {own, *taken} or where.startswith(f"{own}/"):
+        what = "a directory, a device, an input or the job's own"
+        raise UserError(f"--run_file {path}: it is {what}; give the name of a new file")
     if files.is_local(where):
         folder = next(folder for folder in Path(where).parents if folder.exists())
         if not folder.is_dir() or not os.access(folder, os.W_OK):

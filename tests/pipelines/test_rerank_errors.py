@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import NoReturn
 
@@ -50,7 +51,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--input", ""], "argument --input: it is empty; see --help"),
         (
             ["--run_file", "."],
-            "--run_file .: it is a directory, an input or the job's own; give the name of a new file",
+            "--run_file .: it is a directory, a device, an input or the job's own; give the name of a new file",
         ),
         (["--input", "missing-*.parquet"], "input 'missing-*.parquet' matches no file"),
         (["--run_file", "/dev/null/run.txt"], "--run_file /dev/null/run.txt: /dev/null is not a directory that can be"),
@@ -184,9 +185,13 @@ def test_a_run_file_takes_the_place_of_no_input_and_nothing_of_the_job(
     before = source.read_bytes()
     (tmp_path / "link").symlink_to(tmp_path / "out")
     (tmp_path / "in.txt").symlink_to(source)
-    for run_file in (source, tmp_path / "in.txt", tmp_path / "out" / "job.json", tmp_path / "link" / "job.json"):
+    os.mkfifo(tmp_path / "pipe")
+    own = (tmp_path / "out" / "job.json", tmp_path / "link" / "job.json")
+    for run_file in (source, tmp_path / "in.txt", tmp_path / "pipe", *own):
         assert rerank(source, tmp_path / "out", model, "--run_file", str(run_file)) == 2
-        assert capsys.readouterr().err.startswith(f"error: --run_file {run_file}: it is a directory, an input or")
+        assert capsys.readouterr().err.startswith(
+            f"error: --run_file {run_file}: it is a directory, a device, an input or"
+        )
     assert source.read_bytes() == before
 
 

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from transforms.base.errors import UserError, one_line
+
 _PREFIX = "offline-rerank-"
 _LOCK = "process.lock"
 _held: set[str] = set()
@@ -21,9 +23,16 @@ _held: set[str] = set()
 
 @contextmanager
 def temporary_folder() -> Iterator[str]:
-    """A folder on this machine's disk that goes with the context, and those of dead processes with it."""
-    _remove_of_dead()
-    folder = tempfile.mkdtemp(prefix=_PREFIX)
+    """A folder on this machine's disk that goes with the context, and those of dead processes with it.
+
+    Raises:
+        UserError: there is no place for it.
+    """
+    try:
+        _remove_of_dead()
+        folder = tempfile.mkdtemp(prefix=_PREFIX)
+    except OSError as error:
+        raise UserError(f"no folder for temporary files can be made ({one_line(error)}); set TMPDIR to one") from error
     _held.add(folder)
     try:
         with open(Path(folder) / "unlocked", "wb") as lock:

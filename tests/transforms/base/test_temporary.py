@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from transforms.base.errors import UserError
 from transforms.base.temporary import remove_all, temporary_folder
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -66,3 +67,9 @@ def test_all_of_this_process_go_at_once(tmp_path: Path) -> None:
     with temporary_folder(), temporary_folder():
         remove_all()
         assert names(tmp_path) == set()
+
+
+def test_a_place_for_temporary_files_that_is_gone_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(UserError, match=r"^no folder for temporary files can be made \(.*\); set TMPDIR to one$"):
+        temporary_folder().__enter__()
