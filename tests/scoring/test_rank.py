@@ -199,3 +199,10 @@ def test_frames_that_cannot_be_scored(reranker: Reranker, frame: Any, choices: d
 def test_examples_in_docstrings_are_true() -> None:
     result = doctest.testmod(scorer)
     assert (result.failed, result.attempted > 5) == (0, True)
+
+
+def test_a_model_is_loaded_with_the_threads_that_are_asked_for(tmp_path: Path) -> None:
+    folder = str(tiny.bert(tmp_path / "bert"))
+    assert Reranker.load(folder, threads=1).specification.execution.threads == 1
+    with pytest.raises(UserError, match=r"^--threads 0: give a positive number$"):
+        Reranker.load(folder, threads=0)
