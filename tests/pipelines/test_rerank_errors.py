@@ -82,6 +82,15 @@ def test_mistakes_are_reported_in_one_line_before_anything_is_done(
     assert not (tmp_path / "out").exists()
 
 
+def test_an_output_whose_name_is_too_long(
+    source: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / ("o" * 300)
+    assert rerank(source, out, model) == 2
+    reason = f"[Errno 36] File name too long: '{out}/job.json'"
+    assert capsys.readouterr().err == f"error: {out}/job.json cannot be read: {reason}\n"
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from transforms.base import files
-from transforms.base.errors import UnavailableError, UserError
+from transforms.base.errors import UnavailableError, UserError, one_line
 from transforms.base.json_text import indented, parse, sha256
 from transforms.base.versions import version
 from transforms.base.words import listed, number_of
@@ -203,12 +203,12 @@ def read_job(output: str) -> Job | None:
     """What job.json says; None where there is none.
 
     Raises:
-        UserError: it is damaged.
+        UserError: it is damaged, or cannot be read.
     """
     path = files.join(output, JOB)
-    if not files.exists(path):
-        return None
     try:
+        if not files.exists(path):
+            return None
         fields = parse(files.read_text(path))
         job = Job(**fields | {"inputs": tuple(_input(output, **entry) for entry in fields["inputs"])})
         if not job.kind:  # begun before that was recorded
@@ -216,6 +216,8 @@ def read_job(output: str) -> Job | None:
         if not all(isinstance(part, dict) for part in (job.model, job.options, job.execution)):
             raise TypeError("sections that are not objects")
         return job
+    except OSError as error:  # of a name that is too long, say
+        raise UserError(f"{path} cannot be read: {one_line(error)}") from error
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"{path} is damaged; give --overwrite to begin again, or another --output") from error
 
