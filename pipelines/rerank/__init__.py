@@ -8,10 +8,12 @@ finished.report["pairs"]["scored"]
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pipelines.rerank.request import RerankRequest
+from transforms.base.request import check, refuse, request_of
 
 __all__ = ["Finished", "RerankRequest", "rerank"]
 
@@ -45,7 +47,6 @@ def rerank(request: RerankRequest, beam: Sequence[str] = ()) -> Finished:
     """
     from pipelines.rerank.options import build_parser
     from pipelines.running.options import split, words_of
-    from transforms.base.request import check, request_of
 
     parser = build_parser()
     options, _ = split(parser, words_of(parser, request))  # each value is checked as the command line's is
@@ -65,6 +66,10 @@ def _finish(request: RerankRequest, words: Sequence[str]) -> Finished:
 
         print(cards.plan(request, words))
         return Finished(request.output, {}, True)
+    runner = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    runner.add_argument("--runner", default="DirectRunner")
+    if runner.parse_known_args(words)[0].runner == "DirectRunner":
+        refuse(request.missing_files())  # to other runners this machine's disk may mean nothing
     from pipelines.rerank import job  # takes seconds
 
     return job.rerank(request, words)

@@ -85,7 +85,10 @@ class RerankRequest(ScoringRequest, JobRequest):
         for name in PLAN_FIELDS:
             if getattr(self, name) is not None and not self.dry_run:
                 yield f"--{name}: it is for --dry_run alone; leave it out"
-        yield from refusals(
+
+    def missing_files(self) -> Iterator[str]:
+        """What it names on this machine's disk and is not there, a part of a line each."""
+        return refusals(
             lambda: input_files(local(self.input)),
             lambda: expand(local(self.corpus)),
             lambda: expand(local(self.queries)),

@@ -83,7 +83,7 @@ def test_a_job_on_a_gpu_counts_from_ten_chunks_on(
 
     specification = SimpleNamespace(execution=SimpleNamespace(), settings=None)
     reranker = SimpleNamespace(device=torch.device(device), specification=specification)
-    monkeypatch.setattr(rounds, "load", lambda request, folder: (reranker, "m"))
+    monkeypatch.setattr(rounds, "load", lambda *_: (reranker, "m"))
     monkeypatch.setattr(rounds, "all_arms", lambda *_: {name: partial(run, name) for name in ("core", "whole job")})
     monkeypatch.setattr(rounds, "timed", lambda work, device: (work(), 1.0, None))
     monkeypatch.setattr(rounds, "machine", lambda device: {})

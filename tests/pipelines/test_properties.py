@@ -301,8 +301,12 @@ def do_job(paths: Sequence[str], output: str, shard_pairs: int) -> Counter[str]:
     with open_job(output, wanted) as current:
         units = plan_units(output, in_job_order(current, inputs), ())
         commit = CommitShard(output, None, Stamp(current.fingerprint))
+        read = ReadShards(Reading(shard_pairs=shard_pairs), None)
+        read.start_bundle()
+        commit.setup()
+        commit.start_bundle()
         for work in missing_work(units, committed(output, current.fingerprint)):
-            for batch in ReadShards(Reading(shard_pairs=shard_pairs), None).process(work):
+            for batch in read.process(work):
                 for scored in handler.run_inference(batch, scorer):
                     list(commit.process(scored))
         made = committed(output, current.fingerprint)

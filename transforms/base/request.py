@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from typing import TypeVar
 
@@ -33,8 +33,17 @@ def check(request: Request) -> None:
     Raises:
         UserError: it has one.
     """
-    if complaints := [*request.complaints()]:
-        raise UserError("; ".join(complaints))
+    refuse(request.complaints())
+
+
+def refuse(complaints: Iterable[str]) -> None:
+    """Report all complaints in one line.
+
+    Raises:
+        UserError: there is one.
+    """
+    if line := "; ".join(complaints):
+        raise UserError(line)
 
 
 def refusals(*checks: Callable[[], object]) -> Iterator[str]:
