@@ -73,8 +73,15 @@ def _slices(pieces: Iterable[Clean], max_pairs: int, max_bytes: int) -> Iterator
 
 
 def _most_bytes(piece: Clean) -> NDArray[np.int64]:
-    """For each query that was read, bytes of the column that takes most, int64 [read]."""
+    """For each query that was read, bytes of the column that takes most, int64 [read].
+
+    The first query stands for all where even together they take next to nothing.
+    """
     most = np.zeros(len(piece.sizes), np.int64)
+    together = piece.queries.nbytes + piece.pairs.nbytes
+    if together < arrays.MOST_BYTES >> 10:
+        most[:1] = together
+        return most
     for place, batch in enumerate((piece.queries, piece.pairs)):
         ends = np.concatenate([[0], np.cumsum(piece.sizes[:, place])])
         for column in batch.columns:
