@@ -2,7 +2,8 @@
 
     python -m transforms.scoring.tokenising.apart
 
-is such a process. It takes a tokenizer and then lists of texts on standard input, and ends with it.
+is such a process. It takes a tokenizer and then lists of texts on standard input, and ends with it. What travels is
+pickled, as between processes of multiprocessing: by this program, over pipes that nobody else has, never from a file.
 """
 
 from __future__ import annotations
