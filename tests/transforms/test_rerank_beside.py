@@ -6,19 +6,19 @@ import pickle
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
 from pipelines.rerank.job import build
 from pipelines.running.runner import Runner, run_graph
+from tests.support.constant_scorer import Constant, ConstantSpecification
 from tests.support.job_run import parts, write_letters
 from transforms import rerank
 from transforms.base.errors import UserError
@@ -30,11 +30,8 @@ from transforms.job.progress import request_stop
 from transforms.output.commit import commit
 from transforms.rerank import NAMESPACE, Reading, Rerank, Work
 from transforms.schema import Shard
-from transforms.scoring.catalogue import UNLISTED
-from transforms.scoring.hosted.endpoint import NoExecution
-from transforms.scoring.model import Model
 from transforms.scoring.results import RankingTask, Scores
-from transforms.scoring.scorer import Progress, Scorer, no_progress
+from transforms.scoring.scorer import Progress, no_progress
 
 SHARDS = 8
 PATIENCE = 60.0
@@ -70,34 +67,18 @@ happened = Happened()
 while_scored: Callable[[int], None] = nothing
 
 
-class Constant(Scorer):
-    """Scores every pair 0.5, as slowly as the test says."""
+class Slow(Constant):
+    """As slow as the test says."""
 
     def score_tasks(self, tasks: Sequence[RankingTask], progress: Callable[[float, int], None] = no_progress) -> Scores:
         while_scored(happened.add("scored"))
-        return Scores(np.full(sum(len(task.documents) for task in tasks), 0.5, dtype=np.float32))
+        return super().score_tasks(tasks, progress)
 
 
 @dataclass(frozen=True)
-class ConstantSpecification:
-    leaves_cpu_free: bool
-    model: Model = UNLISTED
-    execution: NoExecution = field(default_factory=NoExecution)
-    hosted: bool = False
-
-    def fingerprint(self) -> dict[str, Any]:
-        return {"model": "constant"}
-
-    def parameters(self) -> None: ...
-
-    def gpus(self) -> int:
-        return 0
-
-    def with_best_batch(self, tasks: Iterable[RankingTask], *, keep: bool) -> ConstantSpecification:
-        return self
-
-    def load(self) -> Constant:
-        return Constant()
+class SlowSpecification(ConstantSpecification):
+    def load(self) -> Slow:
+        return Slow()
 
 
 @dataclass
@@ -113,7 +94,7 @@ class Job:
         source = write_letters(self.folder / "in.parquet", SHARDS, 2, row_group_size=2)
         work = [Work(unit, frozenset()) for unit in plan(inspect([str(source)])).units]
         assert len(work) == SHARDS // 2
-        specification, reading = ConstantSpecification(leaves_cpu_free), Reading(shard_pairs=2)
+        specification, reading = SlowSpecification(leaves_cpu_free=leaves_cpu_free), Reading(shard_pairs=2)
         steps = Rerank(str(self.folder / "out"), specification, reading, progress_folder=progress_folder)
         runner = Runner(FnApiRunner(), PipelineOptions([]), local=True)
         run_graph(lambda pipeline: build(pipeline, work, steps), runner, NAMESPACE)
@@ -239,7 +220,7 @@ def test_the_next_shard_is_tokenised_while_one_is_scored(job: Job, monkeypatch: 
 def test_what_was_begun_stays_in_its_process(tmp_path: Path) -> None:
     unit = plan(inspect([str(write_letters(tmp_path / "in.parquet", 2, 2))])).units[0]
     (shard,) = read_shards(unit)
-    handler = RerankerHandler(ConstantSpecification(True))
+    handler = RerankerHandler(ConstantSpecification(leaves_cpu_free=True))
     assert handler.begin(shard) is shard, "no model is loaded"
     scorer = handler.load_model()
     begun = pickle.loads(pickle.dumps(handler)).begin(shard)
