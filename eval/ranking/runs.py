@@ -185,7 +185,7 @@ def _parts(directory: str) -> dict[str, str]:
 @contextmanager
 def _open_part(part: str) -> Iterator[pq.ParquetFile]:
     try:
-        with files.open_input(part) as stream:
+        with files.open_columns(part) as stream:
             yield pq.ParquetFile(stream, page_checksum_verification=True)
     except (*files.FAILURES, KeyError, pa.ArrowException) as problem:
         raise _unreadable(part, problem) from None

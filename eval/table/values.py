@@ -40,7 +40,7 @@ def read_values(directory: str, cells: Sequence[Cell]) -> dict[tuple[str, str], 
         if not files.exists(path):
             continue
         try:
-            with files.open_input(path) as stream:
+            with files.open_columns(path) as stream:
                 table = pq.read_table(stream)
             queries = table["query_id"].to_pylist()
             values: dict[str, Values] = {

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from transformers import PreTrainedTokenizerBase
 
 from transforms.base.errors import UserError, one_line
-from transforms.base.files import FAILURES, open_input
+from transforms.base.files import FAILURES, open_columns
 from transforms.scoring import RankingTask
 from transforms.scoring.families.tokenise import Tokens
 
@@ -26,7 +26,7 @@ def read(location: str, list_size: int | None) -> list[RankingTask]:
         UserError: the file cannot be read, or has no candidates.
     """
     try:
-        with open_input(location) as stream:
+        with open_columns(location) as stream:
             table = pq.read_table(stream)
     except (*FAILURES, pa.ArrowException) as error:
         raise UserError(f"--candidates {location}: {one_line(error)}; give a Parquet file that is there") from None

@@ -71,7 +71,7 @@ class Candidates:
 def texts(inputs: Iterable[InputFile], *columns: str) -> Iterator[tuple[str | None, ...]]:
     """The rows of some columns as text; none of files that lack one of them."""
     for file in inputs:
-        with files.open_input(file.path) as stream:
+        with files.open_columns(file.path) as stream:
             parquet = pq.ParquetFile(stream)
             if not set(columns) <= set(parquet.schema_arrow.names):
                 continue
@@ -88,7 +88,7 @@ def check_languages(inputs: Iterable[InputFile]) -> None:
         UserError: it has another type.
     """
     for file in inputs:
-        with files.open_input(file.path) as stream:
+        with files.open_columns(file.path) as stream:
             schema = pq.ParquetFile(stream).schema_arrow
         if LANGUAGE in schema.names and pa.types.is_nested(kind := schema.field(LANGUAGE).type):
             raise UserError(f"{file.path}: column {LANGUAGE} is {kind}; give it a text a query, or another name")

@@ -60,7 +60,7 @@ def converted(request: RerankRequest, output: str, given: Sequence[str], folder:
 
 def say_read(made: str) -> None:
     """What a converted file is made of, and how many rows."""
-    with files.open_input(made) as stream:
+    with files.open_columns(made) as stream:
         metadata = pq.read_metadata(stream)
     print(f"read {metadata.metadata[SOURCE].decode()}: {number_of(metadata.num_rows, 'row', 'rows')}", file=sys.stderr)
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms.base.errors import UserError, one_line
-from transforms.base.files import open_input, read_tail
+from transforms.base.files import open_columns, open_input, read_tail
 from transforms.input.other_files import HEAD_BYTES, advice
 
 # Each column chunk is read through a buffer of this size, so that a large row group is never in memory whole.
@@ -136,7 +136,7 @@ def open_parquet(path: str, footer_hash: str) -> Iterator[ParquetInput]:
     """
     try:
         footer = _expected(path, footer_hash)
-        stream = open_input(path)
+        stream = open_columns(path)
     except FileNotFoundError as error:
         raise UserError(
             f"{path}: has gone since the job first inspected it; put it back, and the same command continues"

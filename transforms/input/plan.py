@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from transforms.base.files import exists, join, open_input, write_atomically
+from transforms.base.files import exists, join, open_columns, write_atomically
 from transforms.base.json_text import sha256
 from transforms.base.temporary import temporary_folder
 from transforms.input.arrays import as_type, run_starts, usable_ids
@@ -168,7 +168,7 @@ def _stored(output: str) -> pa.Table | None:
     path = join(output, PLAN)
     if not exists(path):
         return None
-    with open_input(path) as stream:
+    with open_columns(path) as stream:
         try:
             return pq.read_table(stream)
         except (pa.ArrowInvalid, OSError):  # the pass over the input makes it anew

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from transforms.base import json_text
-from transforms.base.files import delete, join, list_names, open_input, rename, sha256, sweep, write_atomically
+from transforms.base.files import delete, join, list_names, open_columns, rename, sha256, sweep, write_atomically
 from transforms.input.arrays import usable_ids
 from transforms.input.columns import INTERNAL, REGROUPED, resolve
 from transforms.input.inputs import InputFile
@@ -144,7 +144,7 @@ def _write_by_bucket(writer: pq.ParquetWriter, flat: pa.RecordBatch, n_buckets: 
 
 def _row_groups_by_bucket(spill: str) -> dict[int, list[int]]:
     found: dict[int, list[int]] = {}
-    with open_input(spill) as stream:
+    with open_columns(spill) as stream:
         metadata = pq.read_metadata(stream)
         for i in range(metadata.num_row_groups):
             found.setdefault(metadata.row_group(i).column(0).statistics.min, []).append(i)
@@ -155,7 +155,7 @@ def _read_bucket(row_groups: Mapping[str, Sequence[int]]) -> pa.RecordBatch:
     """One bucket's rows in the order of files and rows, in the form of `rows.flat_batch`."""
     tables = []
     for spill, numbers in row_groups.items():
-        with open_input(spill) as stream:
+        with open_columns(spill) as stream:
             parquet = pq.ParquetFile(stream, pre_buffer=False)
             tables.append(parquet.read_row_groups(numbers, use_threads=False).drop_columns(_BUCKET))
     # Ranks are int32 in the spill files of earlier versions.

@@ -113,7 +113,7 @@ def read_part(output: str, name: str, fingerprint: str | None, rejected: Collect
     """
     path = part_path(output, SCORED_DIRECTORY, name)
     try:
-        with files.open_input(path) as stream:
+        with files.open_columns(path) as stream:
             metadata = pq.read_metadata(stream).metadata or {}
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from error
@@ -151,7 +151,7 @@ def _check_rejected(path: str, counts: Mapping[str, int]) -> None:
         DamagedPartError: as `read_pages`; or the rows are not those that were counted.
     """
     read_pages(path)
-    with files.open_input(path) as stream:
+    with files.open_columns(path) as stream:
         rows = pq.ParquetFile(stream).read(["query_id", "doc_id", "reason"], use_threads=False)
     counted = {name.partition(".")[2]: n for name, n in counts.items() if name.startswith("rejected_rows.")}
     if rows.num_columns < 3 or Counter(rows["reason"].to_pylist()) != counted:
@@ -165,7 +165,7 @@ def read_pages(path: str) -> None:
         DamagedPartError: one cannot be read, or is not as it was written.
     """
     try:
-        with files.open_input(path) as stream:
+        with files.open_columns(path) as stream:
             parquet = pq.ParquetFile(stream, page_checksum_verification=True)
             rows = sum(batch.num_rows for batch in parquet.iter_batches(use_threads=False))
             if rows != parquet.metadata.num_rows:  # a page's header, which has no checksum, says it is shorter
@@ -240,7 +240,7 @@ def scored_rows(output: str, name: str, columns: Sequence[str] | None = None) ->
     """
     path = part_path(output, SCORED_DIRECTORY, name)
     try:
-        with files.open_input(path) as stream:
+        with files.open_columns(path) as stream:
             return pq.read_table(
                 stream, columns=None if columns is None else list(columns), page_checksum_verification=True
             )

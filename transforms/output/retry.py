@@ -194,13 +194,13 @@ def _exchange(output: str, name: str) -> None:
 
 
 def _read(path: str) -> pa.Table:
-    with files.open_input(path) as stream:
+    with files.open_columns(path) as stream:
         return pq.read_table(stream, page_checksum_verification=True)
 
 
 def _read_scored(path: str) -> tuple[pa.Table, dict[str, Any]]:
     """A scored part's rows and its record."""
-    with files.open_input(path) as stream:
+    with files.open_columns(path) as stream:
         parquet = pq.ParquetFile(stream, page_checksum_verification=True)
         return parquet.read().replace_schema_metadata(None), json.loads(parquet.metadata.metadata[RECORD_KEY])
 

@@ -73,6 +73,6 @@ def join_run(run: str, source: Source, folder: str) -> Joined:
 
 def _depth(hits: str) -> int:
     """The documents of the query that has most."""
-    with files.open_input(hits) as stream:
+    with files.open_columns(hits) as stream:
         ids = pq.read_table(stream, columns=["query_id"], read_dictionary=["query_id"], use_threads=False)["query_id"]
     return min(PART_PAIRS, int(pc.max(ids.value_counts().field("counts")).as_py()))

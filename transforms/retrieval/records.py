@@ -219,7 +219,7 @@ def _raw_rows(
 def _parquet_rows(path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     number = 0
     try:
-        with reading(path), files.open_input(path) as stream:
+        with reading(path), files.open_columns(path) as stream:
             for batch in pq.ParquetFile(stream, pre_buffer=False).iter_batches(_BATCH_ROWS, use_threads=False):
                 for row in batch.to_pylist():
                     number += 1

@@ -74,13 +74,13 @@ def write(path: str, table: pa.Table, record: Mapping[str, Any] | None = None) -
 
 
 def read(path: str) -> pa.Table:
-    with files.open_input(path) as stream:
+    with files.open_columns(path) as stream:
         return pq.read_table(stream, use_threads=False).replace_schema_metadata()
 
 
 def record(path: str) -> dict[str, Any]:
     """The record that `write` was given with the table."""
-    with files.open_input(path) as stream:
+    with files.open_columns(path) as stream:
         content: dict[str, Any] = json.loads((pq.read_schema(stream).metadata or {}).get(_RECORD, "{}"))
     return content
 
@@ -92,6 +92,6 @@ def batches(paths: list[str], schema: pa.Schema) -> pa.RecordBatchReader:
 
 def _batches(paths: list[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     for path in paths:
-        with files.open_input(path) as stream:
+        with files.open_columns(path) as stream:
             for batch in pq.ParquetFile(stream, pre_buffer=False).iter_batches(4096, use_threads=False):
                 yield batch.replace_schema_metadata().cast(schema)

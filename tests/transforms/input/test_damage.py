@@ -95,7 +95,7 @@ class Unplugged(io.FileIO):
 def test_a_failing_filesystem_is_no_damage(error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "a.parquet", nested_table([query("q", [candidate("d")])]))
     (unit,) = plan(inspect([path])).units
-    monkeypatch.setattr(parquet, "open_input", lambda path: Unplugged(path, error))
+    monkeypatch.setattr(parquet, "open_columns", lambda path: Unplugged(path, error))
     with pytest.raises(type(error)):
         list(read_shards(unit))
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms.base.errors import UserError, one_line
-from transforms.base.files import open_input
+from transforms.base.files import open_columns
 from transforms.base.text import reading
 from transforms.input.names import OF_CANDIDATE, Names
 
@@ -36,7 +36,7 @@ def read(path: str, names: Names) -> Iterator[pa.RecordBatch]:
     Raises:
         UserError: the file cannot be read, or lacks a column.
     """
-    with reading(path), open_input(path) as stream:
+    with reading(path), open_columns(path) as stream:
         try:
             parquet = pq.ParquetFile(stream, pre_buffer=False, page_checksum_verification=True)
             known = KnownColumns(parquet.schema_arrow, names, path)
