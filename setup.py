@@ -39,7 +39,7 @@ setup(
         "jinja2>=3.1",
         "matplotlib>=3.9",
         "numpy>=2",
-        "pyarrow>=20",
+        "pyarrow>=21",
         "PyStemmer>=3",
         "regex>=2025",
         "safetensors>=0.6",

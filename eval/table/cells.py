@@ -54,6 +54,7 @@ _READ_LATER: Mapping[str, Kind] = {
     "candidates retriever?": _TEXT.or_null(),
     **dict.fromkeys(("notes", "measures", "candidates files"), _LIST),
     "notes *": _TEXT,
+    "measures * input_order?": _SHARE,
     **dict.fromkeys(("measures *", "candidates files *"), _OBJECT),
     "candidates files * size": _COUNT,
     **dict.fromkeys(("candidates files * footer_hash", "candidates judgements_sha256"), _TEXT),
@@ -122,6 +123,12 @@ class Cell:
     made: str
     fingerprint: str
     outdated: str | None
+
+    @property
+    def input_order(self) -> float | None:
+        """The `value` of the order in which the candidates were given, where no first stage made it; else None."""
+        rows = (row for row in self.measures if row["measure"] == self.measure)
+        return next((row.get("input_order") for row in rows), None)
 
 
 class Failure(NamedTuple):

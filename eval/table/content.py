@@ -234,6 +234,7 @@ def dataset_section(
         "measure": first.measure,
         "retriever": retriever,
         "first_stage": _shared([cell.first_stage for cell in cells]),
+        "input_order": _shared([cell.input_order for cell in cells]),
         "first_stage_published": printed,
         "first_stage_source": source,
         "list_recall": _shared([cell.list_recall for cell in cells]),

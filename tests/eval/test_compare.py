@@ -13,7 +13,7 @@ import pytest
 
 from eval.__main__ import main
 from eval.ranking.comparison import labels, most_changed
-from tests.support.eval_output import compared, finish, write_scored
+from tests.support.eval_output import compared, finish, in_input_order, write_scored
 from transforms.input.parquet import read_footer
 
 # The place of each query's relevant document, of which RR is the inverse; 0 where the run lacks the query.
@@ -324,3 +324,21 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     printed = capsys.readouterr().err
     assert printed.startswith(f"error: {message}")
     assert printed.count("\n") == 1
+
+
+def test_jobs_without_ranks_and_scores_are_compared_and_their_order_is_called_that_of_the_input(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jobs = [str(folder / name) for name in ("first", "second")]
+    for job, score in zip(jobs, (0.0, 2.0), strict=True):
+        write_scored(Path(job), [("q1", "d1", 1.0, 1), ("q1", "hit", score, 2)])
+        in_input_order(Path(job))
+        finish(Path(job))
+    report = compared(folder, *jobs)
+    assert [(run["stage"], run["means"]["RR@10"]) for run in report["runs"]] == [
+        ("reranked", pytest.approx(1 / 6)),
+        ("reranked", pytest.approx(1 / 3)),
+    ]
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "beside the reranked order stands the order of the input" in printed
+    assert "first stage" not in printed + json.dumps(report)

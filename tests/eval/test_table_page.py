@@ -120,6 +120,19 @@ def test_markdown_has_published_and_measured_values() -> None:
     assert "| BAAI/bge-reranker-v2-m3 | 0.6B | 56.51 | 56.51 | – | – | – | 0 of 13 |" in text  # noqa: RUF001
 
 
+def test_the_order_of_the_input_is_called_so_and_nothing_is_gained_over_it() -> None:
+    measures = [{"measure": "nDCG@10", "input_order": 0.25, "reranked": 0.5}]
+    content = filled([replace(PLAIN, first_stage=None, measures=measures)])
+    text = markdown(content)
+    assert "nDCG@10; order of the input 25.00; recall of the candidates 90.00;" in text
+    assert "first stage as it was given" not in text
+    row = next(line for line in text.splitlines() if line.startswith("| small-cross-encoder |") and "50.00" in line)
+    assert [field.strip() for field in row.split("|")[-5:-3]] == ["–", "–"]  # noqa: RUF001
+    page = " ".join(" ".join(Page(html(content, {})).texts).split())
+    assert "25.00 order of the input" in page
+    assert "+25.00" not in text + page
+
+
 def points(svg: str) -> list[str]:
     """Styles of a plot's points; axes and their ticks are in groups of other names."""
     root = ElementTree.fromstring(svg)

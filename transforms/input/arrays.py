@@ -75,6 +75,18 @@ def _is_utf8(value: bytes | None) -> bool:
     return True
 
 
+def bytes_before(column: pa.Array, places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Bytes of a column's values before each of these places; 0 where they have no offsets."""
+    if isinstance(column, pa.ExtensionArray):
+        return bytes_before(column.storage, places)
+    if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
+        lengths = pc.binary_length(column).fill_null(0).to_numpy(zero_copy_only=False)
+        return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])[places]
+    if pa.types.is_nested(column.type):
+        return np.array([column.slice(0, place).nbytes for place in places.tolist()])
+    return np.zeros(len(places), np.int64)
+
+
 def blank(strings: pa.StringArray) -> NDArray[np.bool_]:
     """Which strings are empty or white space; null is neither. The strings must be valid UTF-8."""
     return mask(pc.equal(pc.utf8_trim(strings, characters=_WHITESPACE), ""))

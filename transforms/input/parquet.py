@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, lru_cache, partial
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,7 +22,7 @@ _BATCH_BYTES = 8 << 20
 _BATCH_VALUES = 4096
 
 
-# Of a query that pyarrow cannot hold; of one row it says "Nested data conversions not implemented for chunked array".
+# Of a query that Arrow's strings cannot hold.
 TOO_LARGE = "the query and its documents hold more than 2 GiB; shorten them, or keep fewer columns"
 
 # The key under which writers note Arrow's types; the other one is as long and means nothing.
@@ -79,8 +79,17 @@ class ParquetInput:
     @cached_property
     def plain(self) -> pq.ParquetFile:
         """Reads it in Parquet's own types, as pyarrow before 26 must where lists of a fixed size hold nulls."""
+        return self._unnoted()
+
+    @cached_property
+    def large(self) -> pq.ParquetFile:
+        """Reads it likewise, with as much text in a list as there is; with other strings pyarrow reads no more of a
+        row group from a list that holds more than 2 GiB on."""
+        return self._unnoted(binary_type=pa.large_binary())
+
+    def _unnoted(self, **options: Any) -> pq.ParquetFile:
         footer = self._footer.content.replace(_NOTE, _NO_NOTE)
-        return self._open(metadata=pq.read_metadata(pa.BufferReader(footer)))
+        return self._open(metadata=pq.read_metadata(pa.BufferReader(footer)), **options)
 
 
 def read_footer(path: str) -> Footer:
@@ -157,7 +166,8 @@ def batches(
     """The row group's rows in order, of the columns (or leaves) named, in batches sized by the row group's averages.
 
     Where rows cannot be decoded in the types that the writer noted for Arrow, they come in Parquet's own types: a
-    dictionary with more values than its type counts, say. What those cannot decode either is damaged.
+    dictionary with more values than its type counts, say. What those cannot decode either is damaged. Where a list
+    holds more than 2 GiB of text, strings come as large ones.
 
     Args:
         parquet: the file.
@@ -171,10 +181,10 @@ def batches(
     """
     rows = _batch_rows(parquet.metadata.row_group(row_group), columns)
     done = 0
-    for is_plain in [True] if plain else [False, True]:
+    for types in ("plain", "large") if plain else ("noted", "plain", "large"):
         start = 0
         try:
-            reader = parquet.plain if is_plain else parquet.noted
+            reader: pq.ParquetFile = getattr(parquet, types)
             for batch in reader.iter_batches(rows, row_groups=[row_group], columns=list(columns), use_threads=False):
                 new = batch.slice(max(done - start, 0))
                 start += batch.num_rows
@@ -185,9 +195,10 @@ def batches(
         except Exception as error:
             if not _may_be_damage(error):
                 raise
-            if is_plain:
-                is_large = isinstance(error, pa.ArrowNotImplementedError) and "chunked array" in str(error)
-                raise DamagedError(TOO_LARGE if is_large else one_line(error)) from error
+            # "Nested data conversions not implemented for chunked array outputs": such a list
+            is_large = isinstance(error, pa.ArrowNotImplementedError) and "chunked array" in str(error)
+            if types == "large" or (types == "plain" and not is_large):
+                raise DamagedError(one_line(error)) from error
 
 
 def _batch_rows(row_group: pq.RowGroupMetaData, columns: Sequence[str]) -> int:

@@ -9,7 +9,6 @@ from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from transforms.input import arrays
@@ -85,18 +84,8 @@ def _most_bytes(piece: Clean) -> NDArray[np.int64]:
     for place, batch in enumerate((piece.queries, piece.pairs)):
         ends = np.concatenate([[0], np.cumsum(piece.sizes[:, place])])
         for column in batch.columns:
-            most = np.maximum(most, np.diff(_bytes_before(column, ends)))
+            most = np.maximum(most, np.diff(arrays.bytes_before(column, ends)))
     return most
-
-
-def _bytes_before(column: pa.Array, places: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Bytes of a column's values before each of these places; 0 where they have no offsets."""
-    if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
-        lengths = pc.binary_length(column).fill_null(0).to_numpy(zero_copy_only=False)
-        return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])[places]
-    if pa.types.is_nested(column.type):
-        return np.array([column.slice(0, place).nbytes for place in places.tolist()])
-    return np.zeros(len(places), np.int64)
 
 
 def assembled(name: str, last: bool, parts: Sequence[Clean]) -> Shard:
@@ -155,7 +144,9 @@ def _fitting(batch: pa.RecordBatch) -> list[pa.RecordBatch]:
     """A batch of whole queries, each by itself where they are too large together."""
     if batch.nbytes <= arrays.MOST_BYTES:
         return [batch]
-    return [batch.slice(row, 1) for row in range(batch.num_rows)]
+    alone = (batch.slice(row, 1) for row in range(batch.num_rows))
+    # Concatenating copies, so that a query's offsets begin at 0.
+    return [part if part.nbytes > arrays.MOST_BYTES else pa.concat_batches([part]) for part in alone]
 
 
 def read_flat(

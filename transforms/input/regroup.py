@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple
 from functools import partial
-from itertools import islice
+from itertools import chain, islice, pairwise
 from typing import BinaryIO
 
 import numpy as np
@@ -22,12 +22,13 @@ from numpy.typing import NDArray
 
 from transforms.base import json_text
 from transforms.base.files import delete, join, list_names, open_columns, rename, sha256, sweep, write_atomically
-from transforms.input.arrays import usable_ids
-from transforms.input.columns import INTERNAL, REGROUPED, resolve
+from transforms.input import arrays
+from transforms.input.arrays import bytes_before, usable_ids
+from transforms.input.columns import INTERNAL, REGROUPED, Columns, resolve
 from transforms.input.inputs import InputFile
-from transforms.input.parquet import open_parquet
+from transforms.input.parquet import TOO_LARGE, open_parquet
 from transforms.input.reader import read_flat
-from transforms.input.rows import KEEP, Rows, group, lost
+from transforms.input.rows import KEEP, Rows, group, kept_names, lost
 from transforms.layout import PARQUET, PART, REGROUPED_DIRECTORY
 
 # A bucket is sorted in memory, which takes some copies of it.
@@ -46,6 +47,7 @@ def regroup(files: Sequence[InputFile], output: str, keep_columns: Sequence[str]
 
     Queries come bucket by bucket, and within a bucket in the order in which they first appear; a query's rows keep
     their order. Rows without a usable query id stay, each a query by itself. All rows remember their file and row.
+    One row stands for a query of more than 2 GiB.
 
     Raises:
         UserError: a file is another one than when it was inspected.
@@ -65,8 +67,8 @@ def regroup(files: Sequence[InputFile], output: str, keep_columns: Sequence[str]
         ]
         row_groups = {spill: _row_groups_by_bucket(spill) for spill in spills}
         for bucket in (bucket for bucket, part in enumerate(parts) if part is None):
-            flat = _read_bucket({spill: found.get(bucket, []) for spill, found in row_groups.items()})
-            parts[bucket] = _make(directory, f"{PART}-{key}-{bucket:05d}", partial(_write_nested, flat=flat))
+            table = _read_bucket({spill: found.get(bucket, []) for spill, found in row_groups.items()})
+            parts[bucket] = _make(directory, f"{PART}-{key}-{bucket:05d}", partial(_write_nested, bucket=table))
     made = [part for part in parts if part is not None]
     own = [join(directory, name) for name in list_names(directory) if name.startswith((f"{PART}-", "spill-"))]
     delete(path for path in own if path not in made)
@@ -124,11 +126,11 @@ def _spill(stream: BinaryIO, file: InputFile, n_buckets: int, keep_columns: Sequ
     with pq.ParquetWriter(stream, schema, compression="zstd", write_statistics=[_BUCKET]) as writer:
         size = 0
         for batch in batches:
-            held.append(batch)
-            size += batch.nbytes
-            if size >= _HELD_BYTES:
+            if size + batch.nbytes > _HELD_BYTES:
                 _write_by_bucket(writer, pa.concat_batches(held), n_buckets)
                 held, size = held[:1], 0
+            held.append(batch)
+            size += batch.nbytes
         _write_by_bucket(writer, pa.concat_batches(held), n_buckets)
 
 
@@ -151,7 +153,7 @@ def _row_groups_by_bucket(spill: str) -> dict[int, list[int]]:
     return found
 
 
-def _read_bucket(row_groups: Mapping[str, Sequence[int]]) -> pa.RecordBatch:
+def _read_bucket(row_groups: Mapping[str, Sequence[int]]) -> pa.Table:
     """One bucket's rows in the order of files and rows, in the form of `rows.flat_batch`."""
     tables = []
     for spill, numbers in row_groups.items():
@@ -159,20 +161,75 @@ def _read_bucket(row_groups: Mapping[str, Sequence[int]]) -> pa.RecordBatch:
             parquet = pq.ParquetFile(stream, pre_buffer=False)
             tables.append(parquet.read_row_groups(numbers, use_threads=False).drop_columns(_BUCKET))
     # Ranks are int32 in the spill files of earlier versions.
-    table = pa.concat_tables(tables, promote_options="permissive")
-    return pa.concat_batches([pa.RecordBatch.from_pylist([], table.schema), *table.to_batches()])
+    return pa.concat_tables(tables, promote_options="permissive")
 
 
-def _write_nested(stream: BinaryIO, flat: pa.RecordBatch) -> None:
+def _write_nested(stream: BinaryIO, bucket: pa.Table) -> None:
     """The second pass over one bucket."""
-    # The codes count up as new ids appear.
-    codes = flat.column("query_id").cast(pa.binary()).dictionary_encode(null_encoding="encode").indices
-    rows = group(flat.take(pa.array(np.argsort(codes.to_numpy(), kind="stable"))))
-    table = _nested_table(rows)
-    average = max(1, rows.entries.num_rows), max(1, rows.entries.nbytes)
-    per_group = min(table.num_rows * _ROW_GROUP_PAIRS // average[0], table.num_rows * _ROW_GROUP_BYTES // average[1])
-    with pq.ParquetWriter(stream, table.schema, compression="zstd") as writer:
-        writer.write_table(table, row_group_size=max(1, per_group))
+    pieces = map(group, _pieces(bucket))
+    first = next(pieces)
+    with pq.ParquetWriter(stream, _nested_table(first).schema, compression="zstd") as writer:
+        for rows in chain([first], pieces):
+            table = _nested_table(rows)
+            pairs, size = max(1, rows.entries.num_rows), max(1, rows.entries.nbytes)
+            per_group = min(table.num_rows * _ROW_GROUP_PAIRS // pairs, table.num_rows * _ROW_GROUP_BYTES // size)
+            writer.write_table(table, row_group_size=max(1, per_group))
+
+
+def _pieces(bucket: pa.Table) -> Iterator[pa.RecordBatch]:
+    """A bucket's rows sorted by query, as a rule in one piece, else in pieces of whole queries that Arrow can hold."""
+    query = _queries(bucket["query_id"])
+    sizes = np.zeros(query.max(initial=0) + 1)
+    if bucket.nbytes > arrays.MOST_BYTES:
+        sizes = np.bincount(query, weights=_row_bytes(bucket))
+    for start, stop in pairwise(_cuts(sizes)):
+        here = (query >= start) & (query < stop)
+        piece = bucket if here.all() else bucket.filter(pa.array(here))
+        if sizes[start:stop].sum() > arrays.MOST_BYTES:  # a query by itself
+            yield _too_large(piece)
+        else:
+            flat = pa.concat_batches([pa.RecordBatch.from_pylist([], piece.schema), *piece.to_batches()])
+            yield flat.take(pa.array(np.argsort(query[here], kind="stable")))
+
+
+def _queries(ids: pa.ChunkedArray) -> NDArray[np.int64]:
+    """The number of each row's query, counted as ids appear; a row without a usable id is a query by itself."""
+    encoded = ids.cast(pa.binary()).dictionary_encode(null_encoding="encode").unify_dictionaries()
+    codes = np.concatenate([np.zeros(0, np.int64), *(chunk.indices.to_numpy() for chunk in encoded.chunks)])
+    usable = np.concatenate([np.zeros(0, np.bool_), *(usable_ids(chunk) for chunk in ids.chunks)])
+    order = np.argsort(codes, kind="stable")
+    starts = np.diff(codes[order], prepend=-1).astype(np.bool_) | ~usable[order]
+    query = np.empty(len(codes), np.int64)
+    query[order] = np.cumsum(starts) - 1
+    return query
+
+
+def _row_bytes(bucket: pa.Table) -> NDArray[np.int64]:
+    """Bytes of each row's values that have offsets, int64 [rows]."""
+    return np.concatenate(
+        [
+            np.diff(sum(bytes_before(column, np.arange(batch.num_rows + 1)) for column in batch.columns))
+            for batch in bucket.to_batches()
+        ]
+    )
+
+
+def _cuts(sizes: NDArray[np.float64]) -> list[int]:
+    """Where to cut queries of these sizes so that no piece is beyond the limit but for a query alone; 0 and the end."""
+    cuts, held = [0], 0.0
+    for place, size in enumerate(sizes.tolist()):
+        if place > cuts[-1] and held + size > arrays.MOST_BYTES:
+            cuts.append(place)
+            held = 0.0
+        held += size
+    return [*cuts, len(sizes)]
+
+
+def _too_large(rows: pa.Table) -> pa.RecordBatch:
+    """What stands for a query's rows."""
+    kept = {name.removeprefix(KEEP): rows.schema.field(name).type for name in kept_names(rows)}
+    path, row = (rows[name][0].as_py() for name in ("source_file", "source_row"))
+    return lost(Columns("flat", {}, kept, kept_candidate=tuple(kept)), path, row, rows.num_rows, TOO_LARGE)
 
 
 def _nested_table(rows: Rows) -> pa.Table:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from transforms.input.arrays import as_type, decodable, mask, nulls, objects, run_starts
+from transforms.input.arrays import as_type, decodable, nulls, objects, run_starts
 from transforms.input.columns import INTERNAL, Columns
 from transforms.input.kept import as_kept
 from transforms.schema import PAIRS, Reason
@@ -57,7 +57,7 @@ class Rows:
     n_entries: NDArray[np.int64]
 
 
-def kept_names(batch: pa.RecordBatch) -> list[str]:
+def kept_names(batch: pa.RecordBatch | pa.Table) -> list[str]:
     return [name for name in batch.schema.names if name.startswith(KEEP)]
 
 
@@ -141,7 +141,8 @@ def group(flat: pa.RecordBatch) -> Rows:
         valid, bad = decodable(column)
         pick = _first_of_each(~nulls(valid), run, default=first)
         given[name] = column.take(pa.array(pick))
-        other = mask(pc.not_equal(column, given[name].take(pa.array(run))))
+        codes = column.dictionary_encode().indices.fill_null(-1).to_numpy()
+        other = ~nulls(column) & (codes != codes[pick][run])
         missing = nulls(column) if name == "query" else np.zeros(n, np.bool_)
         faults: dict[Reason, NDArray[np.bool_]] = {
             "null_query": missing,

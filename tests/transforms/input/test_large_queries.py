@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.support.input_files import candidate, flat_table, nested_table, pair, pairs, query, read, rejected, write
 from tests.support.shards import make_scores
-from transforms.input import arrays
+from transforms.input import arrays, parquet
+from transforms.input.inputs import inspect
+from transforms.input.regroup import regroup
 from transforms.output.commit import results
 
 LIMIT = 4000
@@ -60,3 +65,52 @@ def test_a_query_s_kept_column_is_written_for_each_of_its_pairs_in_chunks(tmp_pa
     scored, _ = results(shard, make_scores(*range(8)))
     assert scored["kept"].to_pylist() == ["a" * 400] * 4 + ["b" * 400] * 4
     assert max(chunk.nbytes for chunk in scored["kept"].chunks) <= LIMIT
+
+
+def test_a_list_that_arrow_cannot_read_as_strings_is_rejected_and_the_rows_after_it_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_batches = pq.ParquetFile.iter_batches
+
+    def iter_batches(file: Any, *args: Any, **options: Any) -> Iterator[pa.RecordBatch]:
+        for batch in read_batches(file, *args, **options):
+            if batch.nbytes > LIMIT and file.schema_arrow.field("query").type != pa.large_string():  # beyond 2 GiB
+                raise pa.ArrowNotImplementedError("Nested data conversions not implemented for chunked array outputs")
+            yield batch
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", iter_batches)
+    monkeypatch.setattr(parquet, "_BATCH_VALUES", 4)
+    lists = {"a": [("a.0", "A")], "b": [("b.0", "B")], "large": documents("large"), "c": [("c.0", "C")]}
+    table = nested_table([query(name, [candidate(*row) for row in found]) for name, found in lists.items()])
+    shards = read(write(tmp_path / "a.parquet", table))
+    assert pairs(shards, "text") == [("a", "a.0", "A"), ("b", "b.0", "B"), ("c", "c.0", "C")]
+    assert rejected(shards, "n_candidates", "detail", "source_row") == [("unreadable", 3, DETAIL, 2)]
+
+
+def test_a_bucket_beyond_the_limit_is_regrouped_in_pieces(tmp_path: Path) -> None:
+    rows = [pair(f"q{n % 9}", f"{n}", f"{n} " + "t" * 400, query=f"query {n % 9}", kept=[f"{n}"]) for n in range(45)]
+    path = write(tmp_path / "a.parquet", flat_table(rows, kept=pa.list_(pa.string())))
+    (part,) = regroup(inspect([path], ["kept"]), str(tmp_path), ["kept"])
+    assert pq.read_metadata(part).num_row_groups == 9
+    shards = read(part, keep_columns=["kept"])
+    assert pairs(shards, "text", "keep.kept", "source_row") == [
+        (f"q{n % 9}", f"{n}", f"{n} " + "t" * 400, [f"{n}"], n) for q in range(9) for n in range(q, 45, 9)
+    ]
+    assert rejected(shards) == []
+
+
+def test_of_a_bucket_beyond_the_limit_only_a_query_beyond_it_is_rejected(tmp_path: Path) -> None:
+    large = [pair("large", doc_id, text, kept="k") for doc_id, text in documents("large")]
+    nameless = [pair(None, f"n.{n}", "z" * 1500) for n in range(3)]
+    others = [pair("a", "a.0", "A"), pair("b", "b.0", "B"), pair("a", "a.1", "A")]
+    rows = [row for rows in zip(large, nameless, others, strict=True) for row in rows]
+    path = write(tmp_path / "a.parquet", flat_table(rows, kept=pa.string()))
+    shards = read(*regroup(inspect([path], ["kept"]), str(tmp_path), ["kept"]), keep_columns=["kept"])
+    assert pairs(shards, "text") == [("a", "a.0", "A"), ("a", "a.1", "A"), ("b", "b.0", "B")]
+    columns = ("query_id", "n_candidates", "detail", "source_file", "source_row")
+    assert sorted(rejected(shards, *columns)) == [
+        ("null_query_id", None, 1, None, path, 1),
+        ("null_query_id", None, 1, None, path, 4),
+        ("null_query_id", None, 1, None, path, 7),
+        ("unreadable", None, 3, DETAIL, path, 0),
+    ]
