@@ -35,6 +35,11 @@ def row_group_of(name: str) -> tuple[int, int]:
     return file, row_group
 
 
+def input_path(output: str, path: str) -> str:
+    """Where an input file of job.json is: what the job made itself stands there by its place in the job's directory."""
+    return f"{output.rstrip('/')}/{path}" if path.startswith(f"{CONVERTED_DIRECTORY}/") else path
+
+
 @dataclass(frozen=True)
 class Layout:
     """What a kind of job has in its directory beside job.json.

@@ -21,7 +21,7 @@ from transforms.base.errors import UserError, one_line
 from transforms.base.json_text import parse
 from transforms.base.text import read_lines, reading
 from transforms.base.trec import parse_run_line
-from transforms.layout import JOB, PART_PATTERN, REJECTED_DIRECTORY, REPORT, SCORED_DIRECTORY, SUCCESS
+from transforms.layout import JOB, PART_PATTERN, REJECTED_DIRECTORY, REPORT, SCORED_DIRECTORY, SUCCESS, input_path
 from transforms.output.verification import shards_said
 from transforms.schema import IN_INPUT_ORDER, RECORD_KEY
 
@@ -99,6 +99,8 @@ def _open_job(location: str) -> Source:
     unranked = sum(map(_unranked, scored.values()))
     before = INPUT_ORDER if _is_in_input_order(scored.values()) else FIRST_STAGE
     job = _read_json(files.join(location, JOB))
+    for file in job.get("inputs", []):
+        file["path"] = input_path(location, file["path"])
     top_k = job.get("options", {}).get("top_k")
 
     notes = []

@@ -158,6 +158,17 @@ def test_a_real_job_is_measured_by_its_own_candidates(tmp_path: Path, answers: s
     assert report["measures"][0] == {"measure": "Recall@10", "input_order": 0.6, "reranked": 0.6}
 
 
+def test_a_job_of_json_lines_is_measured_by_what_it_made_of_them(
+    tmp_path: Path, answers: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [json.dumps(row) + "\n" for row in nested(LISTS).to_pylist()]
+    (tmp_path / "lists.jsonl").write_text("".join(lines), encoding="utf-8")
+    assert rerank(tmp_path / "lists.jsonl", tmp_path / "out", "small-cross-encoder") == 0
+    for location in (str(tmp_path / "out"), "out"):
+        monkeypatch.chdir(tmp_path)
+        assert measured(tmp_path, location, "--answers", answers)["measures"][0]["reranked"] == 0.6
+
+
 def test_a_rejected_candidate_stays_in_the_first_stage_alone(tmp_path: Path, answers: str, candidates: Path) -> None:
     write_scored(tmp_path / "out", [("q1", "a", 1.0, 1), ("q2", "a", 1.0, 1)])
     write_rejected(tmp_path / "out", [{"query_id": "q1", "doc_id": "b"}])

@@ -113,6 +113,26 @@ def test_rejected_rows_name_the_user_s_file(csv: Path, tmp_path: Path, model: Pa
         assert (row["reason"], row["source_file"], row["source_row"]) == ("invalid_utf8", str(csv), 4)
 
 
+def test_files_that_do_not_go_together_are_named_as_the_user_named_them(
+    csv: Path, tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nested = jsonl(tmp_path / "lists.jsonl")
+    assert rerank([csv, nested], tmp_path / "out", model) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        f"error: {nested} has one row per query and {csv} one row per pair; give files of one layout to a job"
+    )
+    csv.write_text("qid,query,pid,text,clicks\n1,query,2,a,3\n", encoding="utf-8")
+    lines = tmp_path / "pairs.jsonl"
+    lines.write_text('{"qid": 2, "query": "q", "pid": 1, "text": "b", "clicks": 4}\n', encoding="utf-8")
+    assert rerank([csv, lines], tmp_path / "out", model, "--keep_columns", "clicks") == 2
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        f"error: --keep_columns clicks: it is string in {csv} and int64 in {lines}; give it one type in all files"
+    )
+    csv.write_text("qid,query,pid,text,rank\n1,query,2,a,1.5\n", encoding="utf-8")
+    assert rerank(csv, tmp_path / "out", model) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"error: {csv}: ")
+
+
 def test_a_dry_run_leaves_nothing(csv: Path, tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert rerank(csv, tmp_path / "out", model, "--dry_run") == 0
     assert "4 pairs" in capsys.readouterr().out

@@ -92,7 +92,7 @@ def resolve(parquet: ParquetInput, keep_columns: Sequence[str] = ()) -> Columns:
     Raises:
         UserError: a column is missing, there twice, or of a wrong type, or one cannot be kept.
     """
-    path, arrow = parquet.path, parquet.noted.schema_arrow
+    path, arrow = parquet.source, parquet.noted.schema_arrow
     wanted = [*_QUERY, *_CANDIDATE, "candidates", *keep_columns]
     top = _by_name(path, arrow, "column", wanted)
     nested = "candidates" in top
@@ -161,7 +161,7 @@ def _candidate_fields(
     parquet: ParquetInput, candidates: pa.DataType, wanted: Collection[str]
 ) -> tuple[dict[str, pa.DataType] | None, str]:
     """The fields of the candidates' struct (None where the file has no type for them) and the prefix of their paths."""
-    path, schema = parquet.path, parquet.metadata.schema
+    path, schema = parquet.source, parquet.metadata.schema
     if is_list(candidates):
         if pa.types.is_null(candidates.value_type):
             return None, ""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -40,6 +41,20 @@ class InputFile:
     pairs: int | None
 
 
+class Inspected(NamedTuple):
+    """An input file as it was inspected.
+
+    Attributes:
+        file: what the job knows of it.
+        columns: those that are read; None of a file without rows.
+        source: the path of the user's file, which is what errors name.
+    """
+
+    file: InputFile
+    columns: Columns | None
+    source: str
+
+
 def inspect(paths: Sequence[str], keep_columns: Sequence[str] = (), start_index: int = 0) -> list[InputFile]:
     """Reads and checks the footers of `paths`, whose order gives the files their index.
 
@@ -51,11 +66,11 @@ def inspect(paths: Sequence[str], keep_columns: Sequence[str] = (), start_index:
     """
     with ThreadPoolExecutor(_THREADS) as pool:
         inspected = list(pool.map(partial(_inspect_one, keep_columns=keep_columns), paths, range(start_index, 1 << 62)))
-    full = [(file, columns) for file, columns in inspected if columns is not None]
-    _check_one_layout([file for file, _ in full])
+    full = [found for found in inspected if found.columns is not None]
+    _check_one_layout(full)
     _check_kept_types(full)
-    layout = full[0][0].layout if full else "nested"
-    return [file if columns else replace(file, layout=layout) for file, columns in inspected]
+    layout = full[0].file.layout if full else "nested"
+    return [found.file if found.columns else replace(found.file, layout=layout) for found in inspected]
 
 
 def total_pairs(inputs: Sequence[InputFile]) -> int | None:
@@ -64,22 +79,24 @@ def total_pairs(inputs: Sequence[InputFile]) -> int | None:
     return None if None in pairs else sum(filter(None, pairs))
 
 
-def _inspect_one(path: str, index: int, *, keep_columns: Sequence[str]) -> tuple[InputFile, Columns | None]:
+def _inspect_one(path: str, index: int, *, keep_columns: Sequence[str]) -> Inspected:
     try:
         footer = read_footer(path)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {one_line(error)}") from error
     metadata = footer.metadata
     if metadata.num_rows == 0:
-        return InputFile(index, path, footer.size, footer.hash, "nested", 0, 0), None
+        return Inspected(InputFile(index, path, footer.size, footer.hash, "nested", 0, 0), None, path)
     _check_codecs(path, metadata)
     try:
-        columns = resolve(of_footer(path, footer), keep_columns)
+        parquet = of_footer(path, footer)
+        columns = resolve(parquet, keep_columns)
     except pa.ArrowException as error:
         raise UserError(f"{path}: its schema cannot be read: {one_line(error)}") from error
     counts = [count_pairs(metadata.row_group(i), columns) for i in range(metadata.num_row_groups)]
     pairs = sum(count for count, _ in counts) if all(exact for _, exact in counts) else None
-    return InputFile(index, path, footer.size, footer.hash, columns.layout, metadata.num_rows, pairs), columns
+    file = InputFile(index, path, footer.size, footer.hash, columns.layout, metadata.num_rows, pairs)
+    return Inspected(file, columns, parquet.source)
 
 
 def _check_codecs(path: str, metadata: pq.FileMetaData) -> None:
@@ -110,8 +127,8 @@ def count_pairs(row_group: pq.RowGroupMetaData, columns: Columns) -> tuple[int, 
     return chunk.num_values - chunk.statistics.null_count, True
 
 
-def _check_one_layout(files: Iterable[InputFile]) -> None:
-    first = {file.layout: file.path for file in reversed(list(files))}
+def _check_one_layout(files: Sequence[Inspected]) -> None:
+    first = {found.file.layout: found.source for found in reversed(files)}
     if len(first) > 1:
         raise UserError(
             f"{first['nested']} has one row per query and {first['flat']} one row per pair; "
@@ -119,13 +136,14 @@ def _check_one_layout(files: Iterable[InputFile]) -> None:
         )
 
 
-def _check_kept_types(files: Sequence[tuple[InputFile, Columns]]) -> None:
+def _check_kept_types(files: Sequence[Inspected]) -> None:
     seen: dict[str, tuple[pa.DataType, str]] = {}
-    for file, columns in files:
+    for _, columns, source in files:
+        assert columns is not None  # of a file with rows
         for name, here in (columns.kept_query_types | columns.kept_candidate_types).items():
-            first, where = seen.setdefault(name, (here, file.path))
+            first, where = seen.setdefault(name, (here, source))
             if here != first:
                 raise UserError(
-                    f"--keep_columns {name}: it is {first} in {where} and {here} in {file.path}; "
+                    f"--keep_columns {name}: it is {first} in {where} and {here} in {source}; "
                     "give it one type in all files"
                 )

@@ -19,7 +19,7 @@ from transforms.base.words import listed, number_of
 from transforms.input.inputs import InputFile
 from transforms.job import directory
 from transforms.job.lock import lock
-from transforms.layout import CONVERTED_DIRECTORY, JOB, RERANKING, Layout
+from transforms.layout import JOB, RERANKING, Layout, input_path
 
 _PACKAGES = ("offline-rerank", "apache-beam", "pyarrow", "numpy", "torch", "transformers", "tokenizers")
 # An option with one of these words in its name is taken for a secret. "tokens" is not one of them: --batch_tokens.
@@ -223,9 +223,7 @@ def read_job(output: str) -> Job | None:
 
 
 def _input(output: str, path: str, **identity: Any) -> Input:
-    """An input file of job.json, where what the job made itself stands by its place in the job's directory."""
-    made = str(path).startswith(f"{CONVERTED_DIRECTORY}/")
-    return Input(files.join(files.absolute(output), path) if made else path, **identity)
+    return Input(input_path(files.absolute(output), str(path)), **identity)
 
 
 def of_kind(output: str, layout: Layout, overwrite: bool) -> Job | None:
