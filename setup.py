@@ -20,6 +20,7 @@ setup(
     license_files=["LICENSE"],
     packages=find_packages(include=["pipelines", "pipelines.*", "transforms", "transforms.*", "eval", "eval.*"]),
     package_data={
+        **{package: ["py.typed"] for package in ("pipelines", "transforms", "eval")},
         "pipelines.rerank": ["cards.json"],
         "transforms.scoring": ["models/*/*"],
         "eval.published": ["table.json"],

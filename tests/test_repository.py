@@ -157,6 +157,7 @@ def test_package_carries_its_data(tmp_path: Path) -> None:
         "tokenizer_config.json",
     }
     assert (tmp_path / "eval" / "published" / "table.json").is_file()
+    assert {path.parent.name for path in tmp_path.glob("*/py.typed")} == {"eval", "pipelines", "transforms"}
     assert {path.name for path in tmp_path.iterdir()} == {"eval", "pipelines", "transforms"}
 
 

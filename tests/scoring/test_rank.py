@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import doctest
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_type
 
 import numpy as np
 import pandas as pd
@@ -199,6 +199,16 @@ def test_frames_that_cannot_be_scored(reranker: Reranker, frame: Any, choices: d
 def test_examples_in_docstrings_are_true() -> None:
     result = doctest.testmod(scorer)
     assert (result.failed, result.attempted > 5) == (0, True)
+
+
+def test_types_are_those_that_the_calls_give(reranker: Reranker) -> None:
+    """Of what they take and give to a user's own type checker; mypy reads the first two of each line."""
+    titled = [{"title": "b", "text": "c"}]
+    frame = pd.DataFrame(PAIRS)
+    assert type(assert_type(reranker.rank("a", titled), list[scorer.Ranked])) is list
+    assert type(assert_type(reranker.score("a", ["b"]), list[float])) is list
+    assert type(assert_type(reranker.score_lists([("a", ["b"])]), list[list[float]])) is list
+    assert type(assert_type(reranker.score_frame(frame), pd.DataFrame)) is pd.DataFrame
 
 
 def test_a_model_is_loaded_with_the_threads_that_are_asked_for(tmp_path: Path) -> None:

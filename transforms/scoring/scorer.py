@@ -130,11 +130,25 @@ class Scorer(ABC):
         ]
 
     def score(self, query: str, documents: Sequence[Document], instruction: str | None = None) -> list[float]:
-        """Scores of the documents in input order, in the vendor's convention; NaN where there is none; see `rank`."""
+        """Scores of the documents in input order, in the vendor's convention; NaN where there is none; see `rank`.
+
+        Example:
+            >>> from transforms.scoring import Reranker
+            >>> bananas, paris = Reranker.load("small-cross-encoder").score("capital of France", ["Bananas.", "Paris."])
+            >>> paris > bananas
+            True
+        """
         return self.score_lists([RankingTask(query, documents, instruction)])[0]  # type: ignore[arg-type]
 
     def score_lists(self, lists: Sequence[tuple[str, Sequence[Document]] | RankingTask]) -> list[list[float]]:
-        """Scores of each list's documents in input order, packed across the lists; see `rank` for the errors."""
+        """Scores of each list's documents in input order, packed across the lists; see `rank` for the errors.
+
+        Example:
+            >>> from transforms.scoring import Reranker
+            >>> lists = [("capital of France", ["Bananas.", "Paris."]), ("colour of bananas", ["Yellow."])]
+            >>> [len(scores) for scores in Reranker.load("small-cross-encoder").score_lists(lists)]
+            [2, 1]
+        """
         tasks = [self.checked(*task) for task in lists]
         ends = np.cumsum([len(task.documents) for task in tasks])
         return [part.tolist() for part in np.split(self.score_tasks(tasks).score, ends[:-1])] if tasks else []
