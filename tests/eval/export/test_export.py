@@ -15,6 +15,7 @@ import torch
 from datasets import Features, List, Value, load_dataset
 from sentence_transformers import CrossEncoder
 from sentence_transformers.cross_encoder import losses
+from sentence_transformers.cross_encoder.data_collator import CrossEncoderDataCollator
 from sentence_transformers.util import resolve_ids
 
 from eval.__main__ import main
@@ -193,34 +194,35 @@ def test_scores_of_any_size_can_be_put_between_0_and_1() -> None:
     assert TRANSFORMS["sigmoid"](scores).tolist() == [1, 0.5, 0]
 
 
-@pytest.mark.parametrize(
-    ("form", "loss", "labels"),
-    [
-        ("labeled-pair", losses.MSELoss, "score"),
-        ("labeled-list", losses.ListNetLoss, "scores"),
-        ("margin-mse", losses.MarginMSELoss, "score"),
-        ("triplet", losses.MultipleNegativesRankingLoss, None),
-    ],
-)
-def test_a_training_step_of_sentence_transformers(
-    job: Path, tmp_path: Path, form: str, loss: Any, labels: str | None
-) -> None:
-    """Each column but the labels is an input of the loss, in the order that they have."""
-    table = pq.read_table(export(job, tmp_path / "to", form) / "train.parquet").to_pydict()
+LOSSES = {
+    "labeled-pair": ["MSELoss", "BinaryCrossEntropyLoss"],
+    "labeled-list": ["ListNetLoss", "ListMLELoss", "PListMLELoss", "LambdaLoss", "RankNetLoss", "ADRMSELoss"],
+    "n-tuple": ["MarginMSELoss"],
+    "margin-mse": ["MarginMSELoss"],
+    "triplet": ["MultipleNegativesRankingLoss", "CachedMultipleNegativesRankingLoss"],
+}
+
+
+@pytest.mark.parametrize(("form", "loss"), [(form, loss) for form, of in LOSSES.items() for loss in of])
+def test_a_training_step_of_sentence_transformers(job: Path, tmp_path: Path, form: str, loss: str) -> None:
+    """Its collator takes the labels from the table; each other column is an input of the loss, in their order."""
+    to = export(job, tmp_path / "to", form, "--score_transform", "minmax")
+    table = load_dataset(str(to), "train", split="train", cache_dir=str(tmp_path / "cache"))
     folder = Path(shutil.copytree(job.parent / "model", tmp_path / "model"))
     tiny.change(folder / "tokenizer_config.json", pad_token="[PAD]")  # sentence-transformers' own code pads
     model = CrossEncoder(str(folder), device="cpu", num_labels=1, max_length=32)
-    inputs = [column for name, column in table.items() if name != labels]
-    target = None if labels is None else table[labels]
-    if form in ("labeled-pair", "margin-mse"):
-        target = torch.tensor(target)
-    elif form == "labeled-list":
-        assert target is not None
-        target = [torch.tensor(scores) for scores in target]
-    value = loss(model)(inputs, target)
+    batch = CrossEncoderDataCollator(preprocess_fn=model.preprocess)([*table])
+    labels = batch.pop("label", None)
+    assert (labels is None) == (form == "triplet")
+    value = getattr(losses, loss)(model)([*batch.values()], labels)
     value.backward()
     assert torch.isfinite(value)
     assert any(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in model.parameters())
+
+
+def test_every_loss_that_learns_from_scores_has_a_format() -> None:
+    every = {name for name in losses.__all__ if name.endswith("Loss")}
+    assert {loss for of in LOSSES.values() for loss in of} == every - {"CrossEntropyLoss"}  # which is of classes
 
 
 def test_texts_that_the_job_kept_need_no_input(job: Path, tmp_path: Path) -> None:
