@@ -227,17 +227,23 @@ def delete_tree(directory: str) -> None:
     _remote().delete(walk(directory))
 
 
-def write_atomically(path: str, write: Callable[[BinaryIO], None], *, flush_name: bool = True) -> None:
+def write_atomically(path: str, write: Callable[[BinaryIO], None]) -> None:
+    """As `write_unflushed`, and flushes the directory too, so that a power cut leaves the file under its name."""
+    write_unflushed(path, write)
+    if is_local(path):
+        flush_names(str(Path(path).parent))
+
+
+def write_unflushed(path: str, write: Callable[[BinaryIO], None]) -> None:
     """Lets `write` fill a file that appears under `path` whole or not at all, replacing one that is there.
 
     The bytes go to a temporary beside it first, whose name is unique because a runner may run an element twice at once.
-    Local files are flushed to the disk before they get their name, so a power cut leaves no hollow ones.
+    Local files are flushed to the disk before they get their name, so a power cut leaves no hollow ones. `flush_names`
+    is to be called before anything relies on the name.
 
     Args:
         path: of the file.
         write: fills it.
-        flush_name: flush the directory too, so that a power cut leaves the file under its name; without it
-            `flush_names` is to be called before anything relies on it.
 
     Raises:
         UnavailableError: the filesystem does not take it; the disk is full, say, or read-only by now.
@@ -246,7 +252,7 @@ def write_atomically(path: str, write: Callable[[BinaryIO], None], *, flush_name
     temporary = f"{directory}{slash}.{name}.{uuid.uuid4().hex}.tmp"
     try:
         write_temporary(temporary, write)
-        rename(temporary, path, flush_name=flush_name)
+        rename(temporary, path)
     except BaseException as error:
         with suppress(OSError):
             delete([temporary])
@@ -269,7 +275,7 @@ def write_text_atomically(path: str, text: str) -> None:
 
 
 def write_temporary(path: str, write: Callable[[BinaryIO], None]) -> None:
-    """First half of `write_atomically`."""
+    """First half of `write_unflushed`."""
     if not is_local(path):
         with _remote().create(path, compression_type=_UNCOMPRESSED) as stream:
             write(stream)
@@ -281,8 +287,8 @@ def write_temporary(path: str, write: Callable[[BinaryIO], None]) -> None:
         os.fsync(stream.fileno())
 
 
-def rename(source: str, target: str, *, flush_name: bool = True) -> None:
-    """Second half of `write_atomically`: gives the temporary its name, replacing what has it.
+def rename(source: str, target: str) -> None:
+    """Second half of `write_unflushed`: gives the temporary its name, replacing what has it.
 
     Raises:
         UnavailableError: as there.
@@ -296,8 +302,6 @@ def rename(source: str, target: str, *, flush_name: bool = True) -> None:
             _remote().rename([source], [target])
     except OSError as error:
         raise _not_written(target, error) from error
-    if flush_name and is_local(target):
-        flush_names(str(Path(target).parent))
 
 
 def flush_names(directory: str) -> None:

@@ -21,7 +21,17 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from transforms.base import json_text
-from transforms.base.files import delete, join, list_names, open_columns, rename, sha256, sweep, write_atomically
+from transforms.base.files import (
+    delete,
+    flush_names,
+    join,
+    list_names,
+    open_columns,
+    rename,
+    sha256,
+    sweep,
+    write_atomically,
+)
 from transforms.input import arrays
 from transforms.input.arrays import bytes_before, usable_ids
 from transforms.input.columns import INTERNAL, REGROUPED, Columns, resolve
@@ -88,6 +98,7 @@ def _make(directory: str, stem: str, fill: Callable[[BinaryIO], None]) -> str:
     write_atomically(unnamed, fill)
     path = _path(directory, stem, sha256(unnamed))
     rename(unnamed, path)
+    flush_names(directory)
     return path
 
 

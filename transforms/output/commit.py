@@ -56,8 +56,8 @@ def commit(
     scored, rejected = results(shard, scores, top_k, stamp.columns)
     counts = count(shard, scores, rejected)
     path = part_path(output, SCORED_DIRECTORY, shard.name)
-    write_rejected(part_path(output, REJECTED_DIRECTORY, shard.name), rejected, stamp, flush_name=False)
-    write_scored(path, scored, record_of(shard, counts, stamp), stamp, flush_name=False)
+    write_rejected(part_path(output, REJECTED_DIRECTORY, shard.name), rejected, stamp)
+    write_scored(path, scored, record_of(shard, counts, stamp), stamp)
     return counts
 
 
@@ -70,17 +70,16 @@ def record_of(shard: Shard, counts: Mapping[str, int], stamp: Stamp, **further: 
     return record
 
 
-def write_scored(
-    path: str, table: pa.Table, record: Mapping[str, Any], stamp: Stamp, *, flush_name: bool = True
-) -> None:
+def write_scored(path: str, table: pa.Table, record: Mapping[str, Any], stamp: Stamp) -> None:
+    """Writes a scored part, whose name is still to be flushed."""
     metadata = {RECORD_KEY: json.dumps(record, sort_keys=True)}
-    files.write_atomically(path, lambda stream: _write_parquet(stream, table, metadata, stamp), flush_name=flush_name)
+    files.write_unflushed(path, lambda stream: _write_parquet(stream, table, metadata, stamp))
 
 
-def write_rejected(path: str, table: pa.Table, stamp: Stamp, *, flush_name: bool = True) -> None:
-    """Replaces a rejected part; one that would be empty is not there."""
+def write_rejected(path: str, table: pa.Table, stamp: Stamp) -> None:
+    """Replaces a rejected part, whose name is still to be flushed; one that would be empty is not there."""
     if table.num_rows:
-        files.write_atomically(path, lambda stream: _write_parquet(stream, table, {}, stamp), flush_name=flush_name)
+        files.write_unflushed(path, lambda stream: _write_parquet(stream, table, {}, stamp))
     else:
         files.delete([path])
 

@@ -154,6 +154,7 @@ def replace(output: str, shard: Shard, scores: Scores, top_k: int | None, stamp:
     write_rejected(files.join(staged, f"{shard.name}{_REJECTED}{PARQUET}"), rejected, stamp)
     record = record_of(shard, counts, stamp, **in_vain)
     write_scored(files.join(staged, f"{shard.name}{_SCORED}{PARQUET}"), scored, record, stamp)
+    files.flush_names(staged)
     files.delete([files.join(output, SUCCESS)])  # until the job says that it is whole again
     _exchange(output, shard.name)
     return counts
@@ -188,9 +189,11 @@ def _exchange(output: str, name: str) -> None:
     _, record = _read_scored(scored)
     if files.exists(rejected):
         files.rename(rejected, part_path(output, REJECTED_DIRECTORY, name))
+        files.flush_names(files.join(output, REJECTED_DIRECTORY))
     elif not any(count.startswith("rejected_rows.") for count in record["counts"]):
         files.delete([part_path(output, REJECTED_DIRECTORY, name)])
     files.rename(scored, part_path(output, SCORED_DIRECTORY, name))
+    files.flush_names(files.join(output, SCORED_DIRECTORY))
 
 
 def _read(path: str) -> pa.Table:
