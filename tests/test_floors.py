@@ -21,6 +21,8 @@ CONTRACTS = {
     "transforms.layout": "transforms:contract",
     "transforms.scoring.frames": "transforms.scoring:contract",
     "transforms.scoring.choices": "transforms.scoring:contract",
+    "transforms.scoring.places": "transforms.scoring:contract",
+    "transforms.scoring.settings": "transforms.scoring:contract",
     "transforms.scoring.model": "transforms.scoring:contract",
     "transforms.scoring.results": "transforms.scoring:contract",
     "transforms.scoring.scorer": "transforms.scoring:contract",
@@ -31,7 +33,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "transforms:contract": (),
     "transforms.scoring:contract": ("transforms.base", "transforms:contract"),
     "transforms.scoring.packed": ("transforms.base", "transforms.scoring:contract"),
-    "transforms.scoring.weights": ("transforms.base", "transforms.scoring.packed"),
+    "transforms.scoring.weights": ("transforms.base", "transforms.scoring:contract", "transforms.scoring.packed"),
     "transforms.scoring.tokenising": (
         "transforms.base",
         "transforms.scoring:contract",

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from eval.published.verification import published_of
 from transforms.base.errors import UserError, one_line
 from transforms.base.request import Request, refusals
 from transforms.input.candidate_order import check_order
+from transforms.scoring.catalogue import entry
+from transforms.scoring.places import directory_of
 
 # The orders for which the vendor of jina-reranker-v3 reports nDCG@10 on BEIR.
 DEFAULT_ORDERS = ("best_first", "worst_first", "random:1")
@@ -112,3 +115,12 @@ class VerifyRequest(Request):
     revision: str | None
     device: str
     dtype: str
+
+    def complaints(self) -> Iterator[str]:
+        """A name that can be no model's, or a model of which nothing is published."""
+        yield from refusals(self._check_model)
+
+    def _check_model(self) -> None:
+        directory_of(self.model, self.revision)
+        if (known := entry(self.model, self.model_like)) is not None:
+            published_of(known.name)

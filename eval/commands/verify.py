@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from eval.commands.requests import VerifyRequest
-from eval.published.verification import PUBLISHED, Published
+from eval.published.verification import Published, published_of
 from eval.ranking.summary import align
 from transforms.base.errors import UserError
 from transforms.scoring import Reranker, catalogue
+from transforms.scoring.recognition import recognise
 from transforms.scoring.weights import checkpoints
 
 SHOWN = 50  # characters of a document
@@ -24,9 +25,6 @@ def run(request: VerifyRequest) -> int:
     Raises:
         UserError: nothing is published, or an option does not fit.
     """
-    known = catalogue.named(request.model_like or request.model)
-    if known is not None:
-        published_of(known.name)  # before a download that may take long
     own = None if Path(request.model).is_dir() else catalogue.named(request.model)
     revision = request.revision or (own.revision if own else None)
     try:
@@ -34,7 +32,7 @@ def run(request: VerifyRequest) -> int:
     except UserError as problem:
         raise UserError(f"weights not available: {problem}") from None
     agree = True
-    for published in published_of(catalogue.recognise(weights, request.model_like).name):
+    for published in published_of(recognise(weights, request.model_like).name):
         reranker = Reranker.load(
             request.model,
             revision=revision,
@@ -49,19 +47,6 @@ def run(request: VerifyRequest) -> int:
         print(f"{'pass' if agrees else 'FAIL'}: {request.model} against {published.source}")
         agree = agree and agrees
     return 0 if agree else 1
-
-
-def published_of(model: str) -> list[Published]:
-    """What is published of a model of the catalogue.
-
-    Raises:
-        UserError: nothing.
-    """
-    entries = [published for published in PUBLISHED if published.model == model]
-    if not entries:
-        known = ", ".join(dict.fromkeys(published.model for published in PUBLISHED))
-        raise UserError(f"--model: no published scores of {model or 'this model'} are known, but of {known}")
-    return entries
 
 
 def compare(published: Published, scores: Sequence[float]) -> tuple[list[str], bool]:

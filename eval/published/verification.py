@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from transforms.base.errors import UserError
+
 
 @dataclass(frozen=True)
 class Published:
@@ -117,3 +119,16 @@ PUBLISHED = (
         options={"max_length": 1024},
     ),
 )
+
+
+def published_of(model: str) -> list[Published]:
+    """What is published of a model of the catalogue.
+
+    Raises:
+        UserError: nothing.
+    """
+    entries = [published for published in PUBLISHED if published.model == model]
+    if not entries:
+        known = ", ".join(dict.fromkeys(published.model for published in PUBLISHED))
+        raise UserError(f"--model: no published scores of {model or 'this model'} are known, but of {known}")
+    return entries

@@ -22,6 +22,13 @@ from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed import execution, run_batches
 from transforms.scoring.packed.packing import pack
 from transforms.scoring.reranker import CHUNK_PAIRS, Family, chunks_of
+from transforms.scoring.settings import (
+    CrossEncoderSettings,
+    EmbeddingSettings,
+    ListwiseSettings,
+    M0Settings,
+    YesNoSettings,
+)
 
 PAIR_TOKENS = 155  # of query, document and special tokens, as jina-reranker-v2 has on average on DBpedia-Entity
 STEPS = ("tokenise", "prepare", "plan", "pack")
@@ -72,13 +79,13 @@ def families_of(request: ThroughputRequest, folder: Path) -> dict[str, Family]:
     backbone: Any = SimpleNamespace(causal=True)
     head: Any = None
     pairs, prompts = random_models.tokenizer(512), random_models.tokenizer(131_072, prompts=True)
-    encoder = embedding.Settings(max_length=512, size=1, pooling="mean", similarity="cosine")
+    encoder = EmbeddingSettings(max_length=512, size=1, pooling="mean", similarity="cosine")
     return {
-        "cross_encoder": cross_encoder.CrossEncoder(cross_encoder.Settings(512), backbone, head, pairs),
+        "cross_encoder": cross_encoder.CrossEncoder(CrossEncoderSettings(512), backbone, head, pairs),
         "embedding": embedding.Embedder(encoder, pairs, [backbone]),
-        "yes_no": CausalReranker(prompts, yes_no.Reader(yes_no.Settings(), prompts), backbone, head),
-        "m0": CausalReranker(prompts, m0.Reader(m0.Settings(), prompts), backbone, head),
-        "listwise": listwise.Listwise(listwise.Settings(131_072), backbone, (), prompts),
+        "yes_no": CausalReranker(prompts, yes_no.Reader(YesNoSettings(), prompts), backbone, head),
+        "m0": CausalReranker(prompts, m0.Reader(M0Settings(), prompts), backbone, head),
+        "listwise": listwise.Listwise(ListwiseSettings(131_072), backbone, (), prompts),
     }
 
 

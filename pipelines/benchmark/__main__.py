@@ -11,7 +11,7 @@ from transforms.base.console import outlive_readers
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    return run_job(build_parser(), BenchmarkRequest, "pipelines.benchmark.job", arguments)
+    return run_job(build_parser(), BenchmarkRequest, "pipelines.benchmark", arguments)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pipelines.benchmark.data_sets import DataSet
 from pipelines.benchmark.entrants import CODE_MODEL, FirstStage, code_task, first_stage
 from pipelines.benchmark.request import BenchmarkRequest
 from pipelines.benchmark.subprocess_job import ApartError, run_apart
-from pipelines.candidates import job
+from pipelines.candidates import do_job
 from pipelines.candidates.options import ANSWERS, QRELS, REPORT, retriever
 from pipelines.candidates.request import CandidatesRequest
 from pipelines.running.options import RUN_OPTIONS
@@ -205,7 +205,7 @@ def candidates_of(data: DataSet, asked: BenchmarkRequest, output: str, beam: Seq
     if data.source is not None:
         print(f"candidates of {data.name}", flush=True)
         # Also where they are there: the job finds that they are done, or that they were made of something else.
-        run_apart(job.do_job, candidates_request(data, asked, output), beam)
+        run_apart(do_job, candidates_request(data, asked, output), beam)
     made = ready(data, asked, output)
     if made is None:
         raise ApartError("the job ended without an error, but left no _SUCCESS")

@@ -25,9 +25,10 @@ from transforms.base.json_text import sha256
 from transforms.job.record import read_job
 from transforms.layout import REPORT
 from transforms.scoring.packed.execution import resolve
+from transforms.scoring.places import EMBEDDED
 from transforms.scoring.reranker import specify
 from transforms.scoring.scorer import ScorerSpecification
-from transforms.scoring.weights.checkpoints import EMBEDDED, locate
+from transforms.scoring.weights.checkpoints import locate
 
 JOBS = "jobs"
 # BEIR's own evaluation leaves out a candidate whose id is that of its query.

@@ -21,8 +21,7 @@ from pipelines.benchmark.cell import Machine, Work, make_cell, priced, settled
 from pipelines.benchmark.data_sets import DataSet
 from pipelines.benchmark.entrants import Entrant
 from pipelines.benchmark.plan import known_cell, plan
-from pipelines.benchmark.prepared import Prepared, prepare
-from pipelines.benchmark.request import BenchmarkRequest
+from pipelines.benchmark.prepared import Prepared
 from pipelines.benchmark.subprocess_job import ApartError, run_apart
 from transforms.base import files
 from transforms.base.errors import UserError, one_line
@@ -32,21 +31,6 @@ from transforms.job.lock import lock
 from transforms.layout import SUCCESS
 
 NOT_FINISHED = "begun anew with other options or data, and not finished"
-
-
-def do_job(request: BenchmarkRequest, words: Sequence[str]) -> int:
-    """Make the cells that are missing, or plan them; returns the exit code.
-
-    Args:
-        request: what to do.
-        words: options of Beam's runner, as on a command line, for each of the jobs.
-
-    Raises:
-        UserError: a mistake that the user can fix.
-        KeyboardInterrupt: the user stopped it, after the shard in hand.
-    """
-    prepared = prepare(request, words)
-    return estimate(prepared) if request.plan else run(prepared)
 
 
 def estimate(prepared: Prepared) -> int:
@@ -62,15 +46,15 @@ def run(prepared: Prepared) -> int:
     Raises:
         KeyboardInterrupt: the user stopped it, after the shard in hand.
     """
-    with lock(prepared.output):
-        missing = unavailable(prepared.entrants, prepared.machine)  # before hours of work for them
+    with lock(prepared.given.output):
+        missing = unavailable(prepared.given.entrants, prepared.machine)  # before hours of work for them
         number, failures = 0, []
-        for data in prepared.data_sets:
-            if len(missing) < len(prepared.entrants):
+        for data in prepared.given.data_sets:
+            if len(missing) < len(prepared.given.entrants):
                 candidates = candidates_or_reason(data, prepared)
             else:
                 candidates = "no candidates: all models are unavailable"
-            for model in prepared.entrants:
+            for model in prepared.given.entrants:
                 number += 1
                 print(f"[{number}/{prepared.cells}] {model.name} on {data.name}", flush=True)
                 try:
@@ -83,7 +67,7 @@ def run(prepared: Prepared) -> int:
                 except Exception as error:
                     failures.append(Failure(model.name, data.name, reason(error)))
                     print(f"failed: {failures[-1].failed}", file=sys.stderr, flush=True)
-                    note_failure(prepared.output, failures[-1])
+                    note_failure(prepared.given.output, failures[-1])
         return finish(prepared, failures)
 
 
@@ -99,7 +83,7 @@ def finish(prepared: Prepared, failures: Sequence[Failure]) -> int:
 def candidates_or_reason(data: DataSet, prepared: Prepared) -> Candidates | str:
     """A data set's candidates, made if need be, or why there are none."""
     try:
-        return candidates_of(data, prepared.request, prepared.output, prepared.words)
+        return candidates_of(data, prepared.request, prepared.given.output, prepared.words)
     except Exception as error:
         return f"no candidates: {reason(error)}"
 
@@ -131,7 +115,7 @@ def do_cell(work: Work, prepared: Prepared) -> tuple[Cell, bool]:
         ApartError: its job failed or died.
         KeyboardInterrupt: the user stopped it.
     """
-    output, price_per_hour = prepared.output, prepared.request.price_per_hour
+    output, price_per_hour = prepared.given.output, prepared.request.price_per_hour
     path = cell_path(output, work.entrant.name, work.candidates.data.name)
     earlier = known_cell(path)
     if isinstance(earlier, Cell) and earlier.fingerprint == work.fingerprint:

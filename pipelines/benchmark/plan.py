@@ -18,7 +18,7 @@ from transforms.base import files
 from transforms.base.errors import UserError
 from transforms.job.record import read_job
 from transforms.output.parts import committed
-from transforms.scoring.weights.checkpoints import is_hub_id
+from transforms.scoring.places import is_hub_id
 
 
 class Planned(NamedTuple):
@@ -62,12 +62,12 @@ def plan(prepared: Prepared) -> str:
     Raises:
         UserError: a model is not there.
     """
-    request, output, entrants = prepared.request, prepared.output, prepared.entrants
+    request, output, entrants = prepared.request, prepared.given.output, prepared.given.entrants
     asked: dict[tuple[str, str], Asked] = {}
     for model in entrants:
         if not is_here(model, prepared.machine):
             continue
-        for data, candidates in prepared.data_sets.items():
+        for data, candidates in prepared.given.data_sets.items():
             if candidates is not None:
                 cell = prepared.work(model, candidates)
                 asked[model.name, data.name] = Asked(cell.fingerprint, scored_pairs(cell.job_directory(output)))
@@ -75,7 +75,7 @@ def plan(prepared: Prepared) -> str:
         data.name: Pairs(most_pairs(data, request.depth), False)
         if candidates is None
         else Pairs(candidates.pairs, True)
-        for data, candidates in prepared.data_sets.items()
+        for data, candidates in prepared.given.data_sets.items()
     }
     names = [model.name for model in entrants]
     cells = finished(output)

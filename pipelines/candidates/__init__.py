@@ -1,1 +1,30 @@
 """The job that makes candidate lists: queries and a corpus in, a first stage's candidates out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipelines.candidates.options import build_parser
+from pipelines.candidates.request import CandidatesRequest
+from pipelines.running import before_beam
+
+
+def do_job(request: CandidatesRequest, words: Sequence[str]) -> int:
+    """Do the job, or what is missing of it; returns the exit code.
+
+    Args:
+        request: what to do.
+        words: options of Beam's runner, as on a command line.
+
+    Raises:
+        UserError: a mistake that the user can fix.
+        KeyboardInterrupt: the user stopped it.
+    """
+    from pipelines.candidates.given import look
+
+    before_beam.check(request, words, build_parser())
+    given = look(request)
+    from pipelines.candidates import job  # takes seconds
+
+    job.run(job.prepare(request, words, given))
+    return 0

@@ -18,6 +18,7 @@ from typing import Any
 
 import apache_beam as beam
 
+from pipelines.candidates.given import LAYOUT, Given
 from pipelines.candidates.options import ANSWERS, QRELS, REPORT, build_parser
 from pipelines.candidates.report import count, report_of, summary
 from pipelines.candidates.request import DENSE_FIELDS, CandidatesRequest
@@ -28,25 +29,16 @@ from pipelines.running.progress_line import progress_line
 from pipelines.running.runner import Runner, prepare_runner, run_graph
 from pipelines.running.stopping import stop_on_interrupt
 from transforms.base import files
-from transforms.base.errors import UnavailableError, UserError, one_line
+from transforms.base.errors import UnavailableError, UserError
 from transforms.base.json_text import indented, sha256
-from transforms.input.names import OF_FILES, parse_columns
 from transforms.job import directory, record
-from transforms.layout import CANDIDATES_DIRECTORY, SUCCESS, Layout
+from transforms.layout import CANDIDATES_DIRECTORY, SUCCESS
 from transforms.retrieval import bm25, queries, step_files
 from transforms.retrieval.queries import Queries
-from transforms.retrieval.source import Source, of_dataset, of_files
+from transforms.retrieval.source import Source
 from transforms.retrieval.transform import Bm25, Candidates, Dense, Run, Settings
 from transforms.scoring.catalogue import licence_notice
 from transforms.scoring.text_encoder import embeds
-
-LAYOUT = Layout(
-    kind="candidates",
-    parts=(CANDIDATES_DIRECTORY,),
-    numbers=1,
-    files=(SUCCESS, REPORT, QRELS, ANSWERS),
-    steps=(step_files.WORK,),
-)
 
 
 def build(
@@ -84,40 +76,19 @@ class Prepared:
     wanted: record.Job
 
 
-def do_job(request: CandidatesRequest, words: Sequence[str]) -> int:
-    """Do the job, or what is missing of it; returns the exit code.
+def prepare(request: CandidatesRequest, words: Sequence[str], given: Given) -> Prepared:
+    """Check all else that can be checked before the work begins; nothing is written to the output.
 
     Args:
         request: what to do.
         words: options of Beam's runner, as on a command line.
-
-    Raises:
-        UserError: a mistake that the user can fix.
-        KeyboardInterrupt: the user stopped it.
-    """
-    run(prepare(request, words))
-    return 0
-
-
-def prepare(request: CandidatesRequest, words: Sequence[str]) -> Prepared:
-    """Check all that can be checked before the work begins; nothing is written to the output.
+        given: the job's files.
 
     Raises:
         UserError: a mistake that the user can fix.
     """
     runner = prepare_runner(request, words, build_parser())
-    output = files.absolute(request.output)
-    begun = None if request.overwrite else record.read_job(output)
-    if request.dataset:
-        revisions = begun.options.get("revisions") if begun else None
-        source = of_dataset(request.dataset, request.split, request.data_dir, revisions)
-    else:
-        columns = parse_columns(request.columns, OF_FILES)
-        source = of_files(request.corpus, request.queries, request.qrels, output, columns)
-    source = replace(source, language=request.language or source.language)
-    kind, name = request.retriever
-    read = [file.path for file in (*source.corpus, *source.queries, *source.qrels)]
-    directory.check_inputs(output, [*read, name] if kind == "run" else read, LAYOUT)
+    output, source = given.output, given.source
     exclude = request.exclude_identical_ids
     settings = Settings(
         output,
@@ -125,7 +96,7 @@ def prepare(request: CandidatesRequest, words: Sequence[str]) -> Prepared:
         source.exclude_identical_ids if exclude is None else exclude,
         request.shard_documents,
     )
-    retriever, identity, execution = first_stage(request, source, begun, elsewhere=not runner.local)
+    retriever, identity, execution = first_stage(request, given, elsewhere=not runner.local)
     if isinstance(retriever, Dense):
         retriever = replace(retriever, resource_hints=dataflow.take_scoring_hints(runner.options))
     wanted = new_job(request, source, settings, identity, execution)
@@ -181,24 +152,21 @@ def nothing_left_of_a_mistake(output: str) -> Iterator[None]:
 
 
 def first_stage(
-    request: CandidatesRequest, source: Source, begun: record.Job | None, elsewhere: bool = False
+    request: CandidatesRequest, given: Given, elsewhere: bool = False
 ) -> tuple[Run | Bm25 | Dense, dict[str, Any], dict[str, Any]]:
     """The first stage, what decides its scores, and how its arithmetic runs; the last as in the job that is continued.
 
     Raises:
-        UserError: the run or the model is unavailable.
+        UserError: the model is unavailable.
     """
     kind, name = request.retriever
+    source = given.source
     if kind == "bm25":
         return Bm25(source.language), bm25.settings(source.language), {}
     if kind == "run":
         path = files.absolute(name)
-        try:
-            digest = files.sha256(path)
-        except files.FAILURES as error:
-            raise UserError(f"--retriever run:{name}: {one_line(error)}; give a TREC run") from error
-        return Run(path), {"kind": "run", "path": path, "sha256": digest}, {}
-    specification = specify_for_job(name, request, DENSE_FIELDS, begun, elsewhere)
+        return Run(path), {"kind": "run", "path": path, "sha256": given.run_digest}, {}
+    specification = specify_for_job(name, request, DENSE_FIELDS, given.begun, elsewhere)
     if not embeds(specification):
         raise UserError(f"--retriever dense:{name}: it gives no embeddings of texts; give a sentence encoder")
     if notice := licence_notice(specification.model):

@@ -10,7 +10,6 @@ from pathlib import Path
 from eval.published.scores import DEPTH
 from pipelines.running.options import RUN_OPTIONS, is_given
 from pipelines.running.request import JobRequest
-from transforms.base.patterns import expand, local
 from transforms.base.request import refusals
 from transforms.input.names import OF_FILES, parse_columns
 from transforms.retrieval.datasets import named
@@ -52,10 +51,9 @@ class CandidatesRequest(JobRequest):
             yield "--columns applies to your own --queries and --corpus; leave it out"
         if not self.dataset and (self.split or self.data_dir):
             yield "--split and --data_dir apply to --dataset; leave them out"
-        yield from refusals(*(partial(expand, local(getattr(self, name))) for name in ("corpus", "queries", "qrels")))
         if self.dataset and not Path(self.dataset).is_dir():
             yield from refusals(partial(named, self.dataset))
-        kind, _ = self.retriever
+        kind, name = self.retriever
         unused = [name for name in ("revision", "model_like", "embeddings", *DENSE_FIELDS) if getattr(self, name)]
         unused += [name for name in RUN_OPTIONS if is_given(self, name)]
         if kind != "bm25" and self.language:
@@ -63,6 +61,15 @@ class CandidatesRequest(JobRequest):
         if kind != "dense" and unused:
             verb, them = ("applies", "it") if len(unused) == 1 else ("apply", "them")
             yield f"{', '.join(f'--{name}' for name in unused)} {verb} to a dense first stage; leave {them} out"
+        if kind == "dense":
+            yield from refusals(lambda: self._check_encoder(name))
+
+    def _check_encoder(self, name: str) -> None:
+        from transforms.scoring import early  # takes a while
+
+        early.check_encoder(name, self.model_like)
+        options = {field: getattr(self, field) for field in DENSE_FIELDS}
+        early.check(name, revision=self.revision, like=self.model_like, run=self.run_options(), options=options)
 
     def complaints_elsewhere(self) -> Iterator[str]:
         """Data sets by name come to this machine's disk."""

@@ -8,12 +8,18 @@ finished.report["pairs"]["scored"]
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
+from pipelines.rerank.options import build_parser
 from pipelines.rerank.request import RerankRequest
-from transforms.base.request import check, refuse, request_of
+from pipelines.running import before_beam
+from pipelines.running.options import split, words_of
+from transforms.base import files
+from transforms.base.request import check, request_of
+from transforms.base.temporary import temporary_folder
+from transforms.layout import CONVERTED_DIRECTORY
 
 __all__ = ["Finished", "RerankRequest", "rerank"]
 
@@ -45,9 +51,6 @@ def rerank(request: RerankRequest, beam: Sequence[str] = ()) -> Finished:
         UserError: a field has a value that its option does not take, or another mistake that can be fixed.
         KeyboardInterrupt: it was stopped, after the shard in hand.
     """
-    from pipelines.rerank.options import build_parser
-    from pipelines.running.options import split, words_of
-
     parser = build_parser()
     options, _ = split(parser, words_of(parser, request))  # each value is checked as the command line's is
     wanted = request_of(RerankRequest, options)
@@ -61,15 +64,16 @@ def do_job(request: RerankRequest, words: Sequence[str]) -> int:
 
 
 def _finish(request: RerankRequest, words: Sequence[str]) -> Finished:
-    if request.gpu is not None:
-        from pipelines.rerank import cards
+    from pipelines.rerank import cards
+    from pipelines.rerank.given import look
 
+    if request.gpu is not None:
         print(cards.plan(request, words))
         return Finished(request.output, {}, True)
-    runner = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    runner.add_argument("--runner", default="DirectRunner")
-    if runner.parse_known_args(words)[0].runner == "DirectRunner":
-        refuse(request.missing_files())  # to other runners this machine's disk may mean nothing
-    from pipelines.rerank import job  # takes seconds
+    before_beam.check(request, words, build_parser())
+    place = nullcontext(files.join(files.absolute(request.output), CONVERTED_DIRECTORY))
+    with temporary_folder() if request.dry_run else place as folder:
+        given = look(request, folder)
+        from pipelines.rerank import job  # takes seconds
 
-    return job.rerank(request, words)
+        return job.rerank(request, words, given)

@@ -11,18 +11,17 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 
 from pipelines.rerank import Finished, dry_run
+from pipelines.rerank.given import Given
 from pipelines.rerank.options import build_parser
-from pipelines.rerank.own_files import converted
 from pipelines.rerank.request import RerankRequest
-from pipelines.rerank.run_file import check_ids, check_run_file
+from pipelines.rerank.run_file import check_ids
 from pipelines.running import dataflow
 from pipelines.running.model import specify_for_job
 from pipelines.running.options import MODEL_OPTIONS, RUN_OPTIONS, is_given
@@ -30,16 +29,13 @@ from pipelines.running.progress_line import progress_line
 from pipelines.running.runner import Runner, prepare_runner, run_graph
 from pipelines.running.stopping import stop_on_interrupt
 from transforms.base import files
-from transforms.base.errors import UserError
-from transforms.base.temporary import temporary_folder
 from transforms.handler import tokenised_by
 from transforms.input.conversion.convert import sweep
 from transforms.input.inputs import InputFile, inspect, total_pairs
-from transforms.input.named import input_files
 from transforms.input.plan import Unit, load_plan, plan, save_plan
 from transforms.input.regroup import regroup
 from transforms.input.template import parse_template
-from transforms.job import directory, record
+from transforms.job import record
 from transforms.layout import CONVERTED_DIRECTORY, JOB, RERANKING, SUCCESS
 from transforms.output import report
 from transforms.output import retry as retrying
@@ -48,6 +44,7 @@ from transforms.output.parts import Part, check_known, committed, complete_row_g
 from transforms.rerank import NAMESPACE, Reading, Rerank, Work, stage_seconds
 from transforms.schema import PART_VERSION, SCHEMA_VERSION, scored_columns
 from transforms.scoring.catalogue import licence_notice
+from transforms.scoring.early import check_order_applies
 from transforms.scoring.results import RankingTask
 from transforms.scoring.scorer import ScorerSpecification
 
@@ -67,52 +64,42 @@ class Prepared:
 
     Attributes:
         request: what was asked for.
+        given: its files.
         runner: what runs it.
-        output: the job's directory, absolute.
-        inputs: the input files.
-        reading: how they become shards.
+        reading: how the input files become shards.
         specification: the model.
-        begun: the job that is continued; None for a new one.
     """
 
     request: RerankRequest
+    given: Given
     runner: Runner
-    output: str
-    inputs: tuple[InputFile, ...]
     reading: Reading
     specification: ScorerSpecification
-    begun: record.Job | None
 
     @property
     def batch_is_open(self) -> bool:
         """Whether the batch size is still to be chosen."""
-        return self.begun is None and not is_given(self.request, "batch_tokens")
+        return self.given.begun is None and not is_given(self.request, "batch_tokens")
 
 
-def rerank(request: RerankRequest, words: Sequence[str]) -> Finished:
+def rerank(request: RerankRequest, words: Sequence[str], given: Given) -> Finished:
     """Do the job, or what is missing of it.
 
     Args:
         request: what to do.
         words: options of Beam's runner, as on a command line.
+        given: the job's files.
 
     Raises:
         UserError: a mistake that the user can fix.
         KeyboardInterrupt: the user stopped it, after the shard in hand.
     """
-    place = nullcontext(files.join(files.absolute(request.output), CONVERTED_DIRECTORY))
-    with temporary_folder() if request.dry_run else place as folder:
-        prepared = prepare(request, words, folder)
-        return estimate(prepared) if request.dry_run else run(prepared)
+    prepared = prepare(request, words, given)
+    return estimate(prepared) if request.dry_run else run(prepared)
 
 
-def prepare(request: RerankRequest, words: Sequence[str], folder: str) -> Prepared:
-    """Check all that can be checked before the model is loaded; what is not Parquet is converted, no more is written.
-
-    Args:
-        request: what is asked for.
-        words: options of Beam's runner.
-        folder: for converted input.
+def prepare(request: RerankRequest, words: Sequence[str], given: Given) -> Prepared:
+    """Check all else that can be checked before the model is loaded; nothing is written. Arguments as of `rerank`.
 
     Raises:
         UserError: a mistake that the user can fix.
@@ -120,22 +107,10 @@ def prepare(request: RerankRequest, words: Sequence[str], folder: str) -> Prepar
     runner = prepare_runner(request, words, build_parser())
     template = None if request.text_template is None else parse_template(request.text_template)
     reading = Reading(request.keep_columns, template, request.shard_pairs)
-    output = files.absolute(request.output)
-    given = input_files(request.input, output)
-    directory.check_inputs(output, given)
-    if request.run_file is not None:
-        check_run_file(request.run_file, given, output)
-    inputs = inspect(converted(request, output, given, folder), request.keep_columns)
-    begun = None if request.overwrite else record.read_job(output)
-    if request.extend and begun is not None:
-        check_extension(output, begun, inputs)
-    specification = specify_model(request, begun, elsewhere=not runner.local and not request.dry_run)
-    columns = scored_columns(specification.fingerprint()["settings"])
-    if taken := [name for name in request.keep_columns if name in columns.names]:
-        raise UserError(f"--keep_columns {taken[0]}: --window_score gives the output such a column; leave it out")
+    specification = specify_model(request, given.begun, elsewhere=not runner.local and not request.dry_run)
     if notice := licence_notice(specification.model):
         print(notice, file=sys.stderr)
-    return Prepared(request, runner, output, tuple(inputs), reading, specification, begun)
+    return Prepared(request, given, runner, reading, specification)
 
 
 def estimate(prepared: Prepared) -> Finished:
@@ -144,8 +119,8 @@ def estimate(prepared: Prepared) -> Finished:
     if prepared.batch_is_open:
         specification = specification.with_best_batch(sample(prepared), keep=True)
     planned = dry_run.Wanted(request.workers or 1, request.throughput, request.price_per_hour)
-    print(dry_run.report(specification, prepared.inputs, prepared.reading, planned))
-    return Finished(prepared.output, {}, True)
+    print(dry_run.report(specification, prepared.given.inputs, prepared.reading, planned))
+    return Finished(prepared.given.output, {}, True)
 
 
 def run(prepared: Prepared) -> Finished:
@@ -155,7 +130,7 @@ def run(prepared: Prepared) -> Finished:
         UserError: a mistake that shows only now.
         KeyboardInterrupt: the user stopped it, after the shard in hand.
     """
-    request, output, inputs, reading = prepared.request, prepared.output, prepared.inputs, prepared.reading
+    request, reading, output, inputs = prepared.request, prepared.reading, prepared.given.output, prepared.given.inputs
     specification, runner = prepared.specification, prepared.runner
     use_all_gpus(specification, runner.options)
     if runner.local and prepared.batch_is_open:
@@ -222,31 +197,7 @@ def run(prepared: Prepared) -> Finished:
 
 def sample(prepared: Prepared) -> Iterator[RankingTask]:
     """Some of the job's tasks, read when they are asked for."""
-    return dry_run.sample_tasks(dry_run.beginnings(prepared.inputs), prepared.reading)
-
-
-def check_extension(output: str, begun: record.Job, inputs: Sequence[InputFile]) -> None:
-    """Make sure that new files of flat input have new queries alone, whose rows stand together: what was done of the
-    others would else be of a part of their pairs.
-
-    Raises:
-        UserError: they do not, or the job's input was regrouped.
-    """
-    known = {file.path for file in begun.inputs}
-    added = [file for file in inputs if file.path not in known]
-    if not added or all(file.layout == "nested" for file in inputs) or not known <= {file.path for file in inputs}:
-        return
-    before = record.in_job_order(begun, inputs)
-    made = load_plan(output, before) or plan(before)
-    if not made.contiguous:
-        raise UserError("--extend: rows of the job's own queries do not stand together; give another --output")
-    extended = plan([*before, *(replace(file, index=len(before) + place) for place, file in enumerate(added))])
-    if extended.scattered is not None:
-        path, query_id = extended.scattered
-        raise UserError(
-            f"--extend: {path} has query {query_id!r}, of which other rows came before; give files of new queries, "
-            "each query's rows together, or another --output"
-        )
+    return dry_run.sample_tasks(dry_run.beginnings(prepared.given.inputs), prepared.reading)
 
 
 def specify_model(request: RerankRequest, begun: record.Job | None, elsewhere: bool = False) -> ScorerSpecification:
@@ -256,9 +207,7 @@ def specify_model(request: RerankRequest, begun: record.Job | None, elsewhere: b
         UserError: the model is unavailable, cannot run so, or scores each document alone where an order is given.
     """
     specification = specify_for_job(request.model, request, MODEL_OPTIONS, begun, elsewhere)
-    order = request.candidate_order
-    if order != "best_first" and not specification.model.reads_lists:
-        raise UserError(f"--candidate_order {order}: {request.model} scores each document alone; leave it out")
+    check_order_applies(request.candidate_order, request.model, specification.model)
     return specification
 
 

@@ -6,15 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.running.request import JobRequest, ScoringRequest, address_refusals
-from transforms.base.patterns import expand, local
+from pipelines.running.request import JobRequest, ScoringRequest, address_refusals, model_refusals
 from transforms.base.request import refusals
 from transforms.input.candidate_order import check_order
 from transforms.input.data_sets import parse_data_set
-from transforms.input.named import input_files
 from transforms.input.names import ACCEPTED, parse_columns
 from transforms.input.template import parse_template
-from transforms.schema import Reason
+from transforms.schema import BEST_WINDOW, Reason
 
 # What a dry run plans for, and the job itself does not know.
 PLAN_FIELDS = ("workers", "throughput", "gpu", "pairs", "tokens_per_pair")
@@ -69,15 +67,18 @@ class RerankRequest(ScoringRequest, JobRequest):
             lambda: self.dataset is None or parse_data_set(self.dataset),
             lambda: check_order(self.candidate_order),
         )
-        yield from address_refusals(self.model)
         if self.dry_run and self.gpu is not None:
+            yield from address_refusals(self.model)
             yield from self._complaints_by_gpu()
         else:
+            yield from model_refusals(self, self.model, self.model_like, self.revision, self.candidate_order)
             if not self.output:
                 yield "--output: it is empty or not given; give the job's own directory"
             if bool(self.input) == bool(self.dataset):
                 yield "give either --input or --dataset"
             yield from (f"--{name}: it is for --gpu alone; leave it out" for name in CARD_FIELDS if getattr(self, name))
+        if self.window_score and (taken := [name for name in self.keep_columns if name in BEST_WINDOW.names]):
+            yield f"--keep_columns {taken[0]}: --window_score gives the output such a column; leave it out"
         if self.dataset and self.corpus:
             yield "--corpus and --queries apply to --input; leave them out"
         if bool(self.corpus) != bool(self.queries):
@@ -85,14 +86,6 @@ class RerankRequest(ScoringRequest, JobRequest):
         for name in PLAN_FIELDS:
             if getattr(self, name) is not None and not self.dry_run:
                 yield f"--{name}: it is for --dry_run alone; leave it out"
-
-    def missing_files(self) -> Iterator[str]:
-        """What it names on this machine's disk and is not there, a part of a line each."""
-        return refusals(
-            lambda: input_files(local(self.input)),
-            lambda: expand(local(self.corpus)),
-            lambda: expand(local(self.queries)),
-        )
 
     def _complaints_by_gpu(self) -> Iterator[str]:
         yield from (f"--gpu: give --{name} too" for name in CARD_FIELDS if getattr(self, name) is None)

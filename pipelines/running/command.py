@@ -60,7 +60,11 @@ def run_here(
     """
 
     def work() -> int:
-        request = request_of(kind, parser.parse_args(arguments))
+        words = sys.argv[1:] if arguments is None else arguments
+        options, rest = split(parser, words, "this command has no such option")
+        if rest:
+            parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        request = request_of(kind, options)
         check(request)
         try:
             run = import_module(module).run

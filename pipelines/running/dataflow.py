@@ -26,7 +26,7 @@ from transforms.base import files
 from transforms.base.errors import UserError, one_line
 from transforms.scoring.choices import is_address
 from transforms.scoring.hosted.key import KEY_VARIABLE
-from transforms.scoring.weights.checkpoints import EMBEDDED
+from transforms.scoring.places import EMBEDDED
 
 RUNNER = "DataflowRunner"
 # https://cloud.google.com/storage/docs/buckets#naming; Beam asks again and again for one that cannot exist.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pipelines.running.options import MODEL_OPTIONS, RUN_OPTIONS, is_given
+from pipelines.running.options import RUN_OPTIONS, is_given
 from pipelines.running.request import JobRequest, ModelRequest
 from transforms.base.errors import UserError
 from transforms.job.record import Job
@@ -53,7 +53,7 @@ def specify_here(request: ModelRequest) -> ScorerSpecification:
         request.model,
         revision=request.revision,
         like=request.model_like,
-        options={name: getattr(request, name) for name in MODEL_OPTIONS},
+        options=request.model_options(),
         **{name: getattr(request, name) for name in RUN_OPTIONS},
     )
 

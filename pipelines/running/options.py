@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import argparse
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 from pipelines.running.request import RunRequest
 from transforms.base.arguments import given, names, positive
 from transforms.base.errors import UserError
+from transforms.base.request import refuse
 from transforms.scoring.choices import DTYPES, ENDPOINT_BATCH, ENDPOINT_CONCURRENCY, GROUP_SIZE, KERNELS
 from transforms.scoring.hosted.dialects import APIS
 
@@ -31,18 +32,34 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message}; see --help")
 
 
-def split(parser: argparse.ArgumentParser, words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+def split(
+    parser: argparse.ArgumentParser,
+    words: Sequence[str],
+    unknown: str = "neither this command nor Beam has such an option",
+) -> tuple[argparse.Namespace, list[str]]:
     """Our options of a command line, and the words that are left for Beam.
 
     Raises:
-        UserError: a value that cannot be, or a word that is one of our options but for a slip.
+        UserError: a value that cannot be, an option that is missing, or ours but for a slip, all together.
     """
-    ours, rest = parser.parse_known_args(words)
-    for word in rest:
-        near = difflib.get_close_matches(word.split("=", 1)[0], names_of(parser), n=1, cutoff=NEAR)
-        if word.startswith("--") and near:
-            raise UserError(f"{word}: neither this command nor Beam has such an option; did you mean {near[0]}?")
+    slips = [f"{word}: {unknown}; did you mean {near}?" for word, near in _slips(parser, words)]
+    try:
+        ours, rest = parser.parse_known_args(words)
+    except UserError as error:
+        raise UserError("; ".join([*slips, str(error)])) from None
+    refuse(slips)
     return ours, rest
+
+
+def _slips(parser: argparse.ArgumentParser, words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The words that are no option of the parser, each with the one that it is like."""
+    known = names_of(parser)
+    for word in words:
+        name = word.split("=", 1)[0]
+        if (
+            name.startswith("--") and " " not in name and name not in known
+        ):  # argparse takes one with a blank for a value
+            yield from ((word, near) for near in difflib.get_close_matches(name, known, n=1, cutoff=NEAR))
 
 
 def names_of(parser: argparse.ArgumentParser) -> list[str]:
@@ -130,7 +147,7 @@ RUN_OPTIONS: dict[str, dict[str, Any]] = {
 
 def is_given(options: RunRequest, name: str) -> bool:
     """Whether an option of RUN_OPTIONS is settled by the user."""
-    return bool(getattr(options, name) != RUN_OPTIONS[name]["default"])
+    return name in options.run_options()
 
 
 def words_of(parser: argparse.ArgumentParser, request: object) -> list[str]:
@@ -163,7 +180,7 @@ class ListModels(argparse.Action):
     """Prints the catalogue and ends, as --help does."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        from transforms.scoring import catalogue  # takes seconds
+        from transforms.scoring import catalogue
 
         print(catalogue.table())
         parser.exit()

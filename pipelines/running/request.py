@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from transforms.base.request import Request, refusals
 from transforms.schema import PART_PAIRS
@@ -20,6 +21,10 @@ class RunRequest(Request):
     attention: str = "auto"
     batch_tokens: int | None = None
     threads: int | None = None
+
+    def run_options(self) -> dict[str, Any]:
+        """Those that the user has settled."""
+        return {each.name: value for each in fields(RunRequest) if (value := getattr(self, each.name)) != each.default}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +48,11 @@ class SettingsRequest(RunRequest):
     endpoint_batch: int | None = None
     endpoint_concurrency: int | None = None
 
+    def model_options(self) -> dict[str, Any]:
+        """All of the settings."""
+        run = {each.name for each in fields(RunRequest)}
+        return {each.name: getattr(self, each.name) for each in fields(SettingsRequest) if each.name not in run}
+
 
 @dataclass(frozen=True, kw_only=True)
 class ScoringRequest(SettingsRequest):
@@ -61,12 +71,22 @@ class ModelRequest(SettingsRequest):
     revision: str | None = None
 
     def complaints(self) -> Iterator[str]:
-        """An address that is none, or that has a secret in it."""
-        return address_refusals(self.model)
+        """A name that can be no model's, and options that do not apply."""
+        return model_refusals(self, self.model, self.model_like, self.revision)
+
+
+def model_refusals(
+    request: SettingsRequest, name: str, like: str | None, revision: str | None, order: str = "best_first"
+) -> Iterator[str]:
+    """What is wrong with a model's name and options, as far as these alone say; see `early.check`."""
+    from transforms.scoring import early  # takes a while
+
+    run, options = request.run_options(), request.model_options()
+    yield from refusals(lambda: early.check(name, revision=revision, like=like, run=run, options=options, order=order))
 
 
 def address_refusals(model: str) -> Iterator[str]:
-    """What is wrong with a model's name where it is an address; of others it is known when they are looked for."""
+    """What is wrong with a model's name where it is an address."""
     if is_address(model):
         from transforms.scoring.hosted.key import check_address  # takes a while
 

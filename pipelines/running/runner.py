@@ -27,7 +27,7 @@ from apache_beam.runners.runner import PipelineResult, PipelineRunner, create_ru
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 from apache_beam.transforms.resources import resource_hints_from_options
 
-from pipelines.running import dataflow, worker
+from pipelines.running import before_beam, dataflow, worker
 from pipelines.running.beam_options import parse
 from pipelines.running.options import names_of
 from pipelines.running.request import JobRequest
@@ -36,8 +36,6 @@ from transforms.base.errors import UnavailableError, UserError, one_line
 from transforms.base.request import check
 from transforms.base.temporary import temporary_folder
 
-LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner")
-RUNNERS_THAT_LOSE_DATA = {"DaskRunner": "it drops what a step emits when a bundle ends"}
 # Beam's name of the threads that wait for its worker processes (SubprocessSdkWorkerHandler); one fails as its process
 # does, while Beam itself waits for that process' answers forever.
 _WAITS_FOR_WORKER = "run_worker"
@@ -71,17 +69,27 @@ def prepare_runner(request: JobRequest, words: Sequence[str], parser: argparse.A
             that cannot work on the runner, or a runner that does not exist or loses data.
     """
     check(request)
-    beam_options = parse(words, names_of(parser))
-    if (workers := beam_options.view_as(DirectOptions).direct_num_workers) < 0:
+    runner = use_words(words, parser)
+    dataflow.check(request, runner.options)
+    return runner
+
+
+def use_words(words: Sequence[str], parser: argparse.ArgumentParser) -> Runner:
+    """The runner that words for Beam name. Files are read with Beam's options from here on.
+
+    Raises:
+        UserError: an option that neither knows, a value that cannot be, or a runner that does not exist or loses data.
+    """
+    options = parse(words, names_of(parser))
+    if (workers := options.view_as(DirectOptions).direct_num_workers) < 0:
         raise UserError(f"--direct_num_workers {workers}: give a number of processes, or 0 for as many as cores")
     try:
-        resource_hints_from_options(beam_options)
+        resource_hints_from_options(options)
     except ValueError as error:
         raise UserError(f"--resource_hints: {one_line(error)}") from error
-    dataflow.check(request, beam_options)
-    FileSystems.set_options(beam_options)  # as Beam does in a pipeline, for the files that are read before it
-    engine, local = runner_of(beam_options)
-    return Runner(engine, beam_options, local)
+    FileSystems.set_options(options)  # as Beam does in a pipeline, for the files that are read before it
+    engine, local = runner_of(options)
+    return Runner(engine, options, local)
 
 
 def runner_of(options: PipelineOptions) -> tuple[PipelineRunner, bool]:
@@ -93,14 +101,10 @@ def runner_of(options: PipelineOptions) -> tuple[PipelineRunner, bool]:
     Raises:
         UserError: the runner does not exist, or is known to lose data.
     """
-    name = options.view_as(StandardOptions).runner or "DirectRunner"
-    name = {known.lower(): known for known in (*LOCAL_RUNNERS, *RUNNERS_THAT_LOSE_DATA)}.get(name.lower(), name)
-    if name in RUNNERS_THAT_LOSE_DATA:
-        why = RUNNERS_THAT_LOSE_DATA[name]
-        raise UserError(f"--runner {name} loses data: {why}; use DirectRunner or DataflowRunner")
-    if name in LOCAL_RUNNERS:
+    name = before_beam.runner_of(options.view_as(StandardOptions).runner or "DirectRunner")
+    if name in before_beam.LOCAL_RUNNERS:
         return FnApiRunner(), True
-    if name.lower() == "portablerunner" and not options.view_as(PortableOptions).job_endpoint:
+    if name == "PortableRunner" and not options.view_as(PortableOptions).job_endpoint:
         raise UserError("--runner PortableRunner: give --job_endpoint=HOST:PORT, where its job service listens")
     try:
         return create_runner(name), False

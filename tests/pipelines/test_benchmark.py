@@ -26,7 +26,7 @@ from tests.support.job_run import write_letters
 from transforms.base import hub
 from transforms.base.errors import UnavailableError
 from transforms.base.request import request_of
-from transforms.scoring.weights.checkpoints import EMBEDDED
+from transforms.scoring.places import EMBEDDED
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +220,7 @@ def test_what_does_not_answer_is_no_mistake(
     def unavailable(*_: object) -> NoReturn:
         raise UnavailableError("the hub answered 500; the same command later continues")
 
-    monkeypatch.setattr("pipelines.benchmark.prepared.ready", unavailable)
+    monkeypatch.setattr("pipelines.benchmark.given.ready", unavailable)
     assert main(arguments(material, tmp_path / "results")) == 1
     assert capsys.readouterr().err == "error: the hub answered 500; the same command later continues\n"
 

@@ -25,7 +25,7 @@ from pipelines.benchmark import cell as benchmark_cell
 from pipelines.benchmark.cell import Machine
 from pipelines.benchmark.entrants import entrant
 from pipelines.candidates import __main__ as candidates
-from pipelines.candidates.job import do_job as do_candidates
+from pipelines.candidates import do_job as do_candidates
 from pipelines.candidates.request import CandidatesRequest
 from pipelines.rerank import RerankRequest, do_job
 from pipelines.rerank.__main__ import main
@@ -125,7 +125,10 @@ def hints_by_step(pipeline: beam_runner_api_pb2.Pipeline) -> dict[str, dict[str,
         ({"--device": "auto", "--dtype": "auto"}, "give --device, --dtype: what workers have is not known here"),
         ({"--device": "cpu"}, "--device cpu beside an accelerator; leave one of them out"),
         ({"--model": str(ROOT)}, f"--model {ROOT} is on this machine's disk, which workers do not see; give a hub id"),
-        ({"--model": "https://api.example/rerank"}, "an accelerator, and no model that runs on it; leave it out"),
+        (
+            {"--model": "https://api.example/rerank"} | dict.fromkeys(("--device", "--dtype", "--attention"), ""),
+            "an accelerator, and no model that runs on it; leave it out",
+        ),
         (
             {"--input": "cands/*.parquet"},
             "--input cands/*.parquet is on this machine's disk, which workers do not see; give a gs:// path",

@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from apache_beam.options.pipeline_options import StandardOptions
 
 from eval.__main__ import COMMANDS
 from pipelines.benchmark.options import build_parser as benchmark_parser
 from pipelines.candidates.options import build_parser as candidates_parser
 from pipelines.rerank.options import build_parser as rerank_parser
+from pipelines.running import before_beam
 from pipelines.running.beam_options import parser_of_all
 from pipelines.running.options import split
 from transforms.scoring import choices
@@ -32,12 +34,14 @@ LARGE = ("torch", "apache_beam", "transformers", "scipy", "datasets", "matplotli
 FACE = "import sys, time, {face}; print(time.process_time(), [name for name in {large} if name in sys.modules])"
 # Of the processor, the interpreter's start included: some 0.4 on two cores of an AMD EPYC, where torch alone takes 3.
 FACE_SECONDS = 1.5
-RERANK = [f"--input={ROOT / 'demo' / 'dbpedia_entity_40x50.parquet'}", "--output=out", "--model=small-cross-encoder"]
+DEMO = ROOT / "demo" / "dbpedia_entity_40x50.parquet"
+RERANK = [f"--input={DEMO}", "--output=out", "--model=small-cross-encoder"]
 CANDIDATES = ["--dataset=beir/scifact", "--output=out"]
 BM25 = ["--output=out", "--retriever=bm25"]
 BENCHMARK = ["--models=small-cross-encoder", "--datasets=beir/scifact", "--output=out"]
 MODULES = (*(f"pipelines.{name}" for name in ("rerank", "candidates", "benchmark", "score", "serve")), "eval")
-DEMO = f"--corpus={ROOT / 'demo'}"
+CORPUS = f"--corpus={ROOT / 'demo'}"
+OWN_TEXTS = [f"--corpus={DEMO}", f"--queries={DEMO}", "--output=out"]
 ERRORS: list[tuple[str, list[str], str]] = [
     ("pipelines.rerank", [*RERANK, "--max_lenght=8"], "--max_lenght=8: neither this command nor Beam has"),
     ("pipelines.rerank", [*RERANK, "--top_k=0"], "argument --top_k: '0' is not a positive whole number; see --help"),
@@ -49,17 +53,73 @@ ERRORS: list[tuple[str, list[str], str]] = [
         [*RERANK, "--input=absent"],
         "input 'absent' matches no file; give a file, a directory",
     ),
+    ("pipelines.rerank", [*RERANK, "--runner=Runer"], "--runner Runer: Beam has no such runner; give DirectRunner,"),
+    (
+        "pipelines.rerank",
+        [*RERANK, "--runner=FlinkRuner"],
+        "--runner FlinkRuner: Beam has no such runner; did you mean",
+    ),
+    ("pipelines.rerank", [*RERANK, "--keep_columns=no"], f"{DEMO}: no column 'no' to keep, of the query or of the"),
+    ("pipelines.rerank", [*RERANK, f"--input={__file__}"], f"{__file__}: not a Parquet file, or one cut short"),
+    ("pipelines.rerank", [*RERANK, f"--run_file={DEMO}"], f"--run_file {DEMO}: it is a directory, a device, an input"),
+    ("pipelines.rerank", [*RERANK, "--endpoint_model=m"], "--endpoint_model: does not apply to small-cross-encoder, a"),
+    ("pipelines.rerank", [*RERANK, "--candidate_order=given"], "--candidate_order given: small-cross-encoder scores"),
+    ("pipelines.rerank", [*RERANK, "--device=tpu"], "--device tpu: give auto, cpu, cuda or cuda:N"),
+    ("pipelines.rerank", [*RERANK, "--model=absent"], "model absent: no such directory; give a directory, a hub id"),
+    ("pipelines.rerank", [*RERANK, "--model_like=no"], "--model_like no: not in the catalogue, which has small-cross"),
+    (
+        "pipelines.rerank",
+        ["--model=https://host.example/rerank", *RERANK[:2], "--group_size=2"],
+        "--group_size: does not apply to an endpoint, a model that runs elsewhere; leave it out",
+    ),
+    (
+        "pipelines.rerank",
+        [*RERANK, "--window_score=max", "--keep_columns=best_window"],
+        "--keep_columns best_window: --window_score gives the output such a column; leave it out",
+    ),
+    (
+        "pipelines.rerank",
+        [*RERANK[:2], "--modle=small-cross-encoder"],
+        "--modle=small-cross-encoder: neither this command nor Beam has such an option; did you mean --model?; the "
+        "following arguments are required: --model; see --help",
+    ),
+    ("pipelines.score", ["--modle=x"], "--modle=x: this command has no such option; did you mean --model?; the follow"),
+    ("pipelines.candidates", [*CANDIDATES, "--retriever=dense:absent"], "model absent: no such directory; give a"),
+    (
+        "pipelines.candidates",
+        [*CANDIDATES, "--retriever=dense:small-cross-encoder"],
+        "--retriever dense:small-cross-encoder: it gives no embeddings of texts; give a sentence encoder",
+    ),
+    (
+        "pipelines.candidates",
+        [*OWN_TEXTS, "--retriever=run:absent"],
+        "--retriever run:absent: [Errno 2] No such file or directory: ",
+    ),
     ("pipelines.candidates", [*CANDIDATES, "--retriever=bm25", "--size=8"], "--size applies to a dense first stage;"),
     ("pipelines.candidates", [*BM25, "--dataset=beir/no"], "data set beir/no: neither a directory nor a data set that"),
     (
         "pipelines.candidates",
-        [*BM25, "--queries=absent", DEMO],
+        [*BM25, "--queries=absent", CORPUS],
         "input 'absent' matches no file; give a file, a directory",
     ),
     ("pipelines.benchmark", [*BENCHMARK, "--modles=x"], "--modles=x: neither this command nor Beam has"),
+    (
+        "pipelines.benchmark",
+        [*BENCHMARK[::2], "--datasets=x=absent.parquet,absent.qrels"],
+        "data set x: no judgements absent.qrels; check the path",
+    ),
+    (
+        "pipelines.benchmark",
+        [*BENCHMARK, "--models=small-cross-encoder"],
+        "--models: small-cross-encoder appears twice; leave one out, or name it otherwise with NAME=...",
+    ),
     ("pipelines.benchmark", [*BENCHMARK, "--datasets=no"], "data set no: neither a directory nor a data set that is"),
     ("pipelines.score", ["--model=x", "--top_k=no"], "argument --top_k: 'no' is not a positive whole number; see"),
-    ("pipelines.score", ["--model=x", "--candidate_order=no"], "--candidate_order no: give given, best_first, worst_"),
+    (
+        "pipelines.score",
+        ["--model=x/y", "--candidate_order=no"],
+        "--candidate_order no: give given, best_first, worst_",
+    ),
     ("pipelines.serve", ["--model=x", "--port=70000"], "argument --port: '70000' is not a port: give 0 to 65535; see"),
     ("pipelines.serve", ["--model=https://x"], "--model https://x: is served already; give a model to load"),
     ("eval", ["measur"], "argument COMMAND: invalid choice: 'measur'"),
@@ -72,6 +132,12 @@ ERRORS: list[tuple[str, list[str], str]] = [
     ("eval", ["order", "absent", "--qrels=absent"], "nothing to compare: give two or more output directories, or"),
     ("eval", ["table", "absent"], "absent: no cells/*/*.json in it; give the --output of pipelines.benchmark"),
     ("eval", ["export", "absent", "--to=to", "--format=ids"], "absent: no job.json in it; give the directory that a"),
+    (
+        "eval",
+        ["verify", "--model=BAAI/bge-reranker-base"],
+        "--model: no published scores of BAAI/bge-reranker-base are",
+    ),
+    ("eval", ["verify", "--model=absent"], "model absent: no such directory; give a directory, a hub id (owner/name)"),
     ("eval", ["throughput"], "--model: none is given; give one, or --host_only"),
     ("eval", ["verify-output", "absent"], "absent: no job.json in it; give the directory that a reranking job's"),
 ]
@@ -121,6 +187,26 @@ def test_no_option_of_beam_is_taken_for_a_slip_of_ours(parser, monkeypatch) -> N
     names = [name for name in parser_of_all()._option_string_actions if name not in known]
     assert "--num_workers" in names
     assert split(ours, names)[1] == names
+
+
+def test_the_runners_are_those_that_beam_knows() -> None:
+    assert list(before_beam.BEAMS_RUNNERS) == StandardOptions.KNOWN_RUNNER_NAMES
+
+
+@pytest.mark.parametrize(
+    ("words", "path", "needed"),
+    [
+        ([], "out", False),
+        (["--runner=DirectRunner"], "out", False),
+        (["--runner", "direct"], "out", False),
+        (["--runner=FlinkRunner"], "out", True),
+        (["--runner=my.module.Runner"], "out", True),
+        (["--direct_num_workers=2"], "out", True),
+        ([], "gs://bucket/out", True),
+    ],
+)
+def test_beam_is_asked_where_it_alone_knows(words: list[str], path: str, needed: bool) -> None:
+    assert before_beam.is_needed(words, [path]) is needed
 
 
 def test_choices_are_those_that_the_code_knows() -> None:

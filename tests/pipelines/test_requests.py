@@ -132,13 +132,13 @@ def test_a_job_from_python_runs_in_any_thread(tmp_path: Path) -> None:
 )
 def test_all_that_is_wrong_with_a_request_is_said(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError) as refused:
-        rerank(RerankRequest(input=("a",), output=str(tmp_path / "o"), model="m", **changes))
+        rerank(RerankRequest(input=("a",), output=str(tmp_path / "o"), model="o/m", **changes))
     assert str(refused.value).startswith(message)
 
 
 def test_all_that_is_wrong_with_a_command_line_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = write_letters(tmp_path / "a.parquet", queries=1, candidates=1)
-    assert main(["--input", str(source), "--output", "o", "--model", "m", "--workers", "2", "--throughput", "3"]) == 2
+    assert main(["--input", str(source), "--output", "o", "--model", "o/m", "--workers", "2", "--throughput", "3"]) == 2
     assert capsys.readouterr().err == (
         "error: --workers: it is for --dry_run alone; leave it out; --throughput: it is for --dry_run alone; leave it "
         "out\n"

@@ -98,7 +98,7 @@ def test_job_service(
             "PortableRunner",
             "--runner PortableRunner: give --job_endpoint=HOST:PORT, where its job service listens",
         ),
-        ("NoSuchRunner", "--runner NoSuchRunner: Unexpected pipeline runner: NoSuchRunner. Valid values are "),
+        ("NoSuchRunner", "--runner NoSuchRunner: Beam has no such runner; "),
     ],
 )
 def test_runners_that_cannot_be_used(

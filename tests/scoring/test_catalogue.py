@@ -8,7 +8,8 @@ import pytest
 from tests.support import tiny, tiny_causal, tiny_encoder
 from transforms.base.errors import UserError
 from transforms.scoring import catalogue
-from transforms.scoring.catalogue import MODELS, UNLISTED, UNLISTED_ENCODER, licence_notice, named, recognise, table
+from transforms.scoring.catalogue import MODELS, UNLISTED, UNLISTED_ENCODER, licence_notice, named, table
+from transforms.scoring.recognition import recognise
 from transforms.scoring.reranker import FAMILIES
 from transforms.scoring.weights import checkpoints
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from transforms.scoring import RankingTask, Reranker
-from transforms.scoring.families.listwise import Listwise, Prepared, Settings
+from transforms.scoring.families.listwise import Listwise, Prepared
 from transforms.scoring.families.tokenise import Tokens
+from transforms.scoring.settings import ListwiseSettings as Settings
 from transforms.scoring.weights.checkpoints import load_tokenizer, locate
 
 QUERY = "what is it?"

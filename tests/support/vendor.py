@@ -12,6 +12,7 @@ import pytest
 
 from transforms.scoring import RankingTask, Reranker, catalogue
 from transforms.scoring.packed import execution
+from transforms.scoring.recognition import recognise
 from transforms.scoring.reranker import FAMILIES, Specification
 from transforms.scoring.weights import checkpoints
 
@@ -21,7 +22,7 @@ def loader(folder: Path, like: str, monkeypatch: pytest.MonkeyPatch) -> Callable
     checkpoint = checkpoints.locate(str(folder))
     tokenizer = checkpoints.load_tokenizer(checkpoint)
     monkeypatch.setattr(checkpoints, "load_tokenizer", lambda checkpoint: tokenizer)
-    model = catalogue.recognise(checkpoint, like)
+    model = recognise(checkpoint, like)
 
     @cache
     def load(options: tuple[tuple[str, Any], ...]) -> Reranker:

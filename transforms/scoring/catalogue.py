@@ -1,4 +1,4 @@
-"""The models as data. A new model of a known family is one entry here."""
+"""The models as data. A new model of a known family is one entry here; nothing here takes long to import."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from transforms.base.arguments import check_number
 from transforms.base.errors import UserError
-from transforms.scoring.families import cross_encoder, embedding, listwise, m0, sentence_transformers_config, yes_no
-from transforms.scoring.families.classifier_head import CLASSIFIERS
 from transforms.scoring.model import Model
-from transforms.scoring.weights import backbones
-from transforms.scoring.weights.checkpoints import Checkpoint
+from transforms.scoring.settings import (
+    CrossEncoderSettings,
+    EmbeddingSettings,
+    ListwiseSettings,
+    M0Settings,
+    WindowedListwiseSettings,
+    YesNoSettings,
+)
 
 # jina-code-embeddings' model card. The benchmark CoIR uses nl2code for Apps, CosQA and SyntheticText2SQL, qa for
 # CodeFeedback and StackOverflowQA, code2code for CodeTransOcean, code2nl for CodeSearchNet, code2completion for
@@ -49,7 +53,7 @@ NOT_VENDOR = "NOT against the vendor's code or weights"
 BGE = Model(
     name="BAAI/bge-reranker-v2-m3",
     family="cross_encoder",
-    settings=cross_encoder.Settings(max_length=512, truncation="only_document"),
+    settings=CrossEncoderSettings(max_length=512, truncation="only_document"),
     licence="Apache-2.0",
     parameters=0.57,
     limit=8_192,
@@ -67,7 +71,7 @@ BGE_1 = replace(
 MINILM = Model(
     name="cross-encoder/ms-marco-MiniLM-L6-v2",
     family="cross_encoder",
-    settings=cross_encoder.Settings(),
+    settings=CrossEncoderSettings(),
     licence="Apache-2.0",
     parameters=0.023,
     limit=512,
@@ -77,7 +81,7 @@ MINILM = Model(
 QWEN3 = Model(
     name="Qwen/Qwen3-Reranker-0.6B",
     family="yes_no",
-    settings=yes_no.Settings(prompt="qwen3"),
+    settings=YesNoSettings(prompt="qwen3"),
     licence="Apache-2.0",
     parameters=0.6,
     limit=40_960,
@@ -88,7 +92,7 @@ QWEN3 = Model(
 MXBAI = Model(
     name="mixedbread-ai/mxbai-rerank-base-v2",
     family="yes_no",
-    settings=yes_no.Settings(prompt="mxbai", activation="none", centre=4.5),
+    settings=YesNoSettings(prompt="mxbai", activation="none", centre=4.5),
     licence="Apache-2.0",
     parameters=0.5,
     limit=32_768,
@@ -99,7 +103,7 @@ MXBAI = Model(
 ZERANK = Model(
     name="zeroentropy/zerank-1",
     family="yes_no",
-    settings=yes_no.Settings(prompt="zerank", max_length=32_768, activation="none"),
+    settings=YesNoSettings(prompt="zerank", max_length=32_768, activation="none"),
     licence="CC-BY-NC-4.0",
     parameters=4.0,
     limit=32_768,
@@ -109,7 +113,7 @@ ZERANK = Model(
 CTXL = replace(
     ZERANK,
     name="ContextualAI/ctxl-rerank-v2-instruct-multilingual-1b",
-    settings=yes_no.Settings(prompt="ctxl", max_length=32_768, activation="none"),
+    settings=YesNoSettings(prompt="ctxl", max_length=32_768, activation="none"),
     licence="CC-BY-NC-SA-4.0",
     parameters=1.0,
     score='logit of "!", the first token of the vocabulary; not rounded to bfloat16, as the vendor\'s is',
@@ -120,7 +124,7 @@ MODELS = (
     Model(
         name="small-cross-encoder",
         family="cross_encoder",
-        settings=cross_encoder.Settings(),
+        settings=CrossEncoderSettings(),
         licence="Apache-2.0",
         parameters=0.019,
         limit=512,
@@ -130,7 +134,7 @@ MODELS = (
     Model(
         name="jinaai/jina-reranker-v2-base-multilingual",
         family="cross_encoder",
-        settings=cross_encoder.Settings(long_documents="window", activation="sigmoid"),
+        settings=CrossEncoderSettings(long_documents="window", activation="sigmoid"),
         licence="CC-BY-NC-4.0",
         parameters=0.28,
         limit=1_024,
@@ -153,7 +157,7 @@ MODELS = (
         Model(
             name=f"cross-encoder/ettin-reranker-{size}-v1",
             family="cross_encoder",
-            settings=cross_encoder.Settings(),
+            settings=CrossEncoderSettings(),
             licence="Apache-2.0",
             parameters=parameters,
             limit=7_999,
@@ -173,7 +177,7 @@ MODELS = (
         Model(
             name=name,
             family="cross_encoder",
-            settings=cross_encoder.Settings(),
+            settings=CrossEncoderSettings(),
             licence="Apache-2.0",
             parameters=0.149,
             limit=8_192,
@@ -188,7 +192,7 @@ MODELS = (
     Model(
         name="jinaai/jina-reranker-v3.5",
         family="listwise",
-        settings=listwise.WindowedSettings(max_doc_length=8192, max_query_length=1024, group_size=125),
+        settings=WindowedListwiseSettings(max_doc_length=8192, max_query_length=1024, group_size=125),
         licence="CC-BY-NC-4.0",
         parameters=0.6,
         limit=131_072,
@@ -201,7 +205,7 @@ MODELS = (
     Model(
         name="jinaai/jina-reranker-v3",
         family="listwise",
-        settings=listwise.Settings(),
+        settings=ListwiseSettings(),
         licence="CC-BY-NC-4.0",
         parameters=0.6,
         limit=131_072,
@@ -222,7 +226,7 @@ MODELS = (
     replace(
         QWEN3,
         name="nlpai-lab/KURE-Reranker-base",
-        settings=yes_no.Settings(prompt="qwen3", activation="none"),
+        settings=YesNoSettings(prompt="qwen3", activation="none"),
         parameters=1.7,
         score='logit of "yes" less logit of "no"',
         checked=f"{TRANSFORMERS}, with the prompt of its training code, which is Qwen3-Reranker's; {NOT_VENDOR}",
@@ -259,7 +263,7 @@ MODELS = (
     Model(
         name="jinaai/jina-reranker-m0",
         family="m0",
-        settings=m0.Settings(),
+        settings=M0Settings(),
         licence="CC-BY-NC-4.0",
         parameters=2.4,
         limit=32_768,
@@ -271,7 +275,7 @@ MODELS = (
     Model(
         name="jinaai/jina-code-embeddings-0.5b",
         family="embedding",
-        settings=embedding.Settings(
+        settings=EmbeddingSettings(
             max_length=8192, task="nl2code", pooling="last", sizes=(64, 128, 256, 512, 896), prompts=JINA_CODE_PROMPTS
         ),
         licence="CC-BY-NC-4.0",
@@ -284,7 +288,7 @@ MODELS = (
     Model(
         name="jinaai/jina-embeddings-v3",
         family="embedding",
-        settings=embedding.Settings(
+        settings=EmbeddingSettings(
             max_length=8192,
             task="retrieval",
             pooling="mean",
@@ -304,9 +308,9 @@ MODELS = (
 )
 
 # A one-label classifier that no entry describes: its raw logit, cut as sentence-transformers' CrossEncoder cuts.
-UNLISTED = Model("", "cross_encoder", cross_encoder.Settings(), licence="unknown", parameters=0)
+UNLISTED = Model("", "cross_encoder", CrossEncoderSettings(), licence="unknown", parameters=0)
 # A sentence-transformers directory that no entry describes; its own files say what is needed.
-UNLISTED_ENCODER = Model("", "embedding", embedding.Settings(), licence="unknown", parameters=0)
+UNLISTED_ENCODER = Model("", "embedding", EmbeddingSettings(), licence="unknown", parameters=0)
 
 
 def named(name: str) -> Model | None:
@@ -314,37 +318,16 @@ def named(name: str) -> Model | None:
     return next((model for model in MODELS if model.name == name), None)
 
 
-def recognise(checkpoint: Checkpoint, like: str | None = None) -> Model:
-    """The entry to score a checkpoint by: the one named, else that of its name, else that of its config.json.
-
-    Args:
-        checkpoint: the model's files.
-        like: name of an entry whose prompt, limits and score convention are to be used.
+def entry(name: str, like: str | None = None) -> Model | None:
+    """The entry that a model is to be scored by, as far as names say: that of `like`, else that of its own name.
 
     Raises:
-        UserError: no entry is called `like`, or config.json does not say enough.
+        UserError: no entry is called `like`.
     """
-    if like is not None:
-        model = named(like)
-        if model is None:
-            known = ", ".join(model.name for model in MODELS)
-            raise UserError(f"--model_like {like}: not in the catalogue, which has {known}")
-        return model
-    signs = " ".join(str(checkpoint.config.get(key)) for key in ("architectures", "auto_map", "layer_types"))
-    recognised = (model for model in MODELS if model.signature and all(words in signs for words in model.signature))
-    model = named(checkpoint.name) or next(recognised, None)
-    if model is not None:
-        return model
-    if sentence_transformers_config.describes_encoder(checkpoint):
-        return UNLISTED_ENCODER
-    kind = str(checkpoint.config.get("model_type"))
-    if kind in backbones.ARCHITECTURES and kind not in CLASSIFIERS:
-        likely = ", ".join(model.name for model in MODELS if model.family not in ("cross_encoder", "listwise"))
-        raise UserError(
-            f"model {checkpoint.name}: config.json, which says model_type {kind!r}, does not say which model this is; "
-            f"say it with --model_like: {likely}, say"
-        )
-    return UNLISTED
+    model = named(name if like is None else like)
+    if model is None and like is not None:
+        raise UserError(f"--model_like {like}: not in the catalogue, which has {', '.join(one.name for one in MODELS)}")
+    return model
 
 
 def with_options(model: Model, options: Mapping[str, Any]) -> Any:

@@ -19,18 +19,18 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from transforms.base.errors import UserError
-from transforms.scoring import catalogue
+from transforms.scoring import catalogue, early
 from transforms.scoring.ahead import one_ahead
 from transforms.scoring.choices import is_address
 from transforms.scoring.families import cross_encoder, embedding, listwise, m0, yes_no
 from transforms.scoring.families.tokenise import Tokens
-from transforms.scoring.hosted import endpoint
 from transforms.scoring.model import Model
 from transforms.scoring.packed import best_batch, execution, run_batches
 from transforms.scoring.packed.execution import Execution, Placement
 from transforms.scoring.packed.packing import Packed, pack
 from transforms.scoring.packed.run_batches import Rows
 from transforms.scoring.packed.sequences import Sequences
+from transforms.scoring.recognition import recognise
 from transforms.scoring.results import Failure, RankingTask, Scores, concatenate
 from transforms.scoring.scorer import Progress, Scorer, ScorerSpecification, no_progress
 from transforms.scoring.tokenising.apart import apart
@@ -210,8 +210,7 @@ def specify(
         local = {"revision": revision, "model_like": like, "batch_tokens": batch_tokens, "threads": threads}
         choices = {"device": device, "dtype": dtype, "attention": attention}
         local |= {name: value for name, value in choices.items() if value != "auto"}
-        settings = catalogue.with_options(endpoint.MODEL, local | dict(options or {}))
-        return endpoint.specify(name, settings)
+        return early.endpoint_of(name, local | dict(options or {}))
     # Before a download that may take long.
     run = execution.resolve(device, dtype, batch_tokens, threads, attention, elsewhere)
     return specify_model(name, run, revision=revision, like=like, options=options, elsewhere=elsewhere)
@@ -229,7 +228,7 @@ def specify_model(
     """`specify` for a model that is loaded here, and how it runs settled but for the attention kernel."""
     entry = catalogue.named(name)
     located = checkpoints.locate(name, revision or (entry.revision if entry else None))
-    model = catalogue.recognise(located, like)
+    model = recognise(located, like)
     settings = catalogue.with_options(model, options or {})
     settings = FAMILIES[model.family].resolve(located, settings)
     if not (elsewhere and run.device.startswith("cuda")):

@@ -24,8 +24,9 @@ from tests.support import tiny, tiny_causal, tiny_encoder
 from tests.support.readings import readings_of
 from transforms.base.errors import UserError
 from transforms.scoring import Encoder, RankingTask, Reranker
-from transforms.scoring.families.yes_no import Reader, Settings
+from transforms.scoring.families.yes_no import Reader
 from transforms.scoring.reranker import specify
+from transforms.scoring.settings import YesNoSettings as Settings
 from transforms.scoring.weights import checkpoints
 
 LETTERS = "a b c d e f g h z y x w v u t s r q p o n m l k j i h g f e d"

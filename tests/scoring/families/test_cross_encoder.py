@@ -13,10 +13,11 @@ from transformers import AutoModelForSequenceClassification
 from tests.support import tiny
 from transforms.base.errors import UserError
 from transforms.scoring import RankingTask, Reranker
-from transforms.scoring.families.cross_encoder import Settings, cut, resolve
+from transforms.scoring.families.cross_encoder import cut, resolve
 from transforms.scoring.families.pairs import Template
 from transforms.scoring.packed.packing import Packed
 from transforms.scoring.results import Failure
+from transforms.scoring.settings import CrossEncoderSettings as Settings
 from transforms.scoring.weights import checkpoints
 
 BERT = Template(prefix=(2,), middle=(3,), suffix=(3,), typed_middle=1, alone=2)

@@ -17,11 +17,12 @@ from tests.support.vendor import largest_difference, loader
 from transforms.base.errors import UserError
 from transforms.scoring import Encoder, RankingTask, Reranker
 from transforms.scoring.families import embedding
-from transforms.scoring.families.embedding import Settings, prompt_of
+from transforms.scoring.families.embedding import prompt_of
 from transforms.scoring.families.sentence_transformers_config import Layout
 from transforms.scoring.packed.packing import Filling, pack
 from transforms.scoring.packed.sequences import TokenSequence, sequences_of
 from transforms.scoring.reranker import specify
+from transforms.scoring.settings import EmbeddingSettings as Settings
 
 DATA = Path(__file__).parents[2] / "data"
 TEXTS = ["a b c", "d", "", "e f g h i j k l m n o p q r s t u v w x y z a b c d e f", "a b c"]

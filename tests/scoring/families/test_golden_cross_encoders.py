@@ -11,8 +11,10 @@ import pytest
 
 from tests.support.vendor import largest_difference, loader
 from transforms.base.errors import UserError
-from transforms.scoring import Reranker, catalogue
+from transforms.scoring import Reranker
 from transforms.scoring.families import cross_encoder
+from transforms.scoring.recognition import recognise
+from transforms.scoring.settings import CrossEncoderSettings
 from transforms.scoring.weights import checkpoints
 from transforms.scoring.weights.checkpoints import Checkpoint
 
@@ -136,16 +138,16 @@ def jina_checkpoint(golden: Callable[[str], Path]) -> Checkpoint:
 
 
 def test_jina_v2_is_recognised_by_its_files_alone(jina_checkpoint: Checkpoint) -> None:
-    model = catalogue.recognise(jina_checkpoint)
+    model = recognise(jina_checkpoint)
     assert model.name == JINA
-    assert cross_encoder.resolve(jina_checkpoint, model.settings) == cross_encoder.Settings(
+    assert cross_encoder.resolve(jina_checkpoint, model.settings) == CrossEncoderSettings(
         max_length=1024, long_documents="window", overlap_tokens=80, activation="sigmoid"
     )
 
 
 def test_windows_for_which_the_query_leaves_no_room_are_refused(jina_checkpoint: Checkpoint) -> None:
     """The vendor's code fails on an assertion; its limit for queries is 512 by default, here half of max_length."""
-    settings = replace(catalogue.recognise(jina_checkpoint).settings, max_length=512)
+    settings = replace(recognise(jina_checkpoint).settings, max_length=512)
     cross_encoder.resolve(jina_checkpoint, settings)
     with pytest.raises(UserError) as refused:
         cross_encoder.resolve(jina_checkpoint, replace(settings, max_query_length=512))

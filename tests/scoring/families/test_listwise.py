@@ -20,11 +20,12 @@ from tests.support.tiny_listwise import WIDTH, embeddings, prompt, scores
 from tests.support.vendor import loader
 from transforms.base.errors import UserError
 from transforms.scoring import RankingTask
-from transforms.scoring.families.listwise import Context, Prepared, Settings, groups_of, merge
+from transforms.scoring.families.listwise import Context, Prepared, groups_of, merge
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.packing import Packed, pack
 from transforms.scoring.packed.sequences import sequences_of
 from transforms.scoring.results import Failure, Scores
+from transforms.scoring.settings import ListwiseSettings as Settings
 
 # --- Groups and their merging
 

@@ -13,10 +13,12 @@ from tests.support.tiny import change
 from tests.support.tiny_listwise import embeddings, prompt, scores
 from transforms.base.errors import UserError
 from transforms.scoring import RankingTask, Reranker
-from transforms.scoring.catalogue import named, recognise
-from transforms.scoring.families.listwise import Listwise, WindowedSettings
+from transforms.scoring.catalogue import named
+from transforms.scoring.families.listwise import Listwise
 from transforms.scoring.families.tokenise import Tokens
+from transforms.scoring.recognition import recognise
 from transforms.scoring.results import Failure
+from transforms.scoring.settings import WindowedListwiseSettings
 from transforms.scoring.weights.checkpoints import load_tokenizer, locate
 
 QUERY = "what is it?"
@@ -95,7 +97,7 @@ def test_prompt_has_as_many_tokens_as_in_the_vendors_tokenizer(
             "jina", fixtures / "models" / "tokenizers" / "qwen3-jina-v3", None, {}, {}
         )
     )
-    family = Listwise(WindowedSettings(max_length=131_072), None, [], tokenizer)  # type: ignore[arg-type]
+    family = Listwise(WindowedListwiseSettings(max_length=131_072), None, [], tokenizer)  # type: ignore[arg-type]
     task = RankingTask("What are the health benefits of green tea?", documents)
     [sequence] = family.prepare([task], Tokens(tokenizer)).sequences
     assert len(sequence.ids) == tokens

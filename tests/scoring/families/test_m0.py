@@ -16,8 +16,9 @@ from tests.support.tiny_causal import text_of
 from tests.support.vendor import largest_difference, loader
 from transforms.base.errors import UserError
 from transforms.scoring import RankingTask, Reranker
-from transforms.scoring.families.m0 import Reader, Settings
+from transforms.scoring.families.m0 import Reader
 from transforms.scoring.reranker import specify
+from transforms.scoring.settings import M0Settings as Settings
 from transforms.scoring.weights import checkpoints
 
 

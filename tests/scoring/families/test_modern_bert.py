@@ -13,7 +13,8 @@ from transformers import AutoModelForSequenceClassification, ModernBertConfig, M
 from tests.support import tiny, tiny_encoder, tiny_modular
 from transforms.base.errors import UserError
 from transforms.scoring import Reranker
-from transforms.scoring.catalogue import UNLISTED, recognise
+from transforms.scoring.catalogue import UNLISTED
+from transforms.scoring.recognition import recognise
 from transforms.scoring.weights import checkpoints
 
 TEXTS = ("a b c", "d", "", "e f g h i j k l m n o p q r s t", " ".join("uvwxyzabcdefghijklmnopqrstuvwxyz"))

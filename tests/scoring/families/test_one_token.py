@@ -15,8 +15,8 @@ from tests.support.tiny_causal import text_of
 from transforms.base.errors import UserError
 from transforms.scoring import RankingTask, Reranker
 from transforms.scoring.families.causal import EDGES
-from transforms.scoring.families.yes_no import Settings
 from transforms.scoring.reranker import specify
+from transforms.scoring.settings import YesNoSettings as Settings
 
 ZERANK, CTXL = Settings(prompt="zerank"), Settings(prompt="ctxl")
 HEAD = "Check whether a given document contains information helpful to answer the query.\n<Document> "

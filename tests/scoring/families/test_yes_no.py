@@ -17,8 +17,9 @@ from tests.support.vendor import largest_difference, loader
 from transforms.base.errors import UserError
 from transforms.scoring import RankingTask, Reranker
 from transforms.scoring.families import yes_no
-from transforms.scoring.families.yes_no import Reader, Settings, cut
+from transforms.scoring.families.yes_no import Reader, cut
 from transforms.scoring.reranker import specify
+from transforms.scoring.settings import YesNoSettings as Settings
 from transforms.scoring.weights import checkpoints
 
 

@@ -10,10 +10,10 @@ from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
 from tests.scoring.tokenising.judge import different
+from transforms.scoring.places import EMBEDDED
 from transforms.scoring.tokenising import long_texts, tokeniser
 from transforms.scoring.tokenising.library import Library
 from transforms.scoring.tokenising.long_texts import BEFORE_BLANKS, BEFORE_BLANKS_AND_STOPS, pieces
-from transforms.scoring.weights.checkpoints import EMBEDDED
 
 # Letters and blanks, what joins to either, stops, and what normalises to something else.
 NEIGHBOURS = [

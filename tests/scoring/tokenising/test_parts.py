@@ -14,11 +14,11 @@ from transformers import AutoTokenizer
 
 from tests.scoring.tokenising.judge import different
 from tests.support.odd_texts import odd_texts
+from transforms.scoring.places import EMBEDDED
 from transforms.scoring.tokenising import parts
 from transforms.scoring.tokenising.tokeniser import Tokeniser
 from transforms.scoring.tokenising.unigram import unigram
 from transforms.scoring.tokenising.word_pieces import word_pieces
-from transforms.scoring.weights.checkpoints import EMBEDDED
 
 BY_PARTS = "each part once"
 ADDED = ["<s>", "</s>", "<mask>", "<unk>", "[CLS]", "[SEP]", "[MASK]"]

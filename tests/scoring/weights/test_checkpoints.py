@@ -14,9 +14,10 @@ from safetensors.torch import load_file
 from tests.support import tiny
 from tests.support.damage import configure, drop, put, reweigh, scores, shard
 from transforms.base.errors import UserError
+from transforms.scoring.places import EMBEDDED
 from transforms.scoring.reranker import specify
 from transforms.scoring.weights import checkpoints
-from transforms.scoring.weights.checkpoints import EMBEDDED, Tensors
+from transforms.scoring.weights.checkpoints import Tensors
 from transforms.scoring.weights.vendor_layouts import RERANKER_V2
 
 

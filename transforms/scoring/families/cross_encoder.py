@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -36,40 +36,13 @@ from transforms.scoring.packed.ragged import Counts
 from transforms.scoring.packed.run_batches import Rows
 from transforms.scoring.packed.sequences import Sequences
 from transforms.scoring.results import Failure, RankingTask, Scores
+from transforms.scoring.settings import CrossEncoderSettings
 from transforms.scoring.weights import backbones, checkpoints
 from transforms.scoring.weights.backbones import Backbone
 from transforms.scoring.weights.checkpoints import Checkpoint
 from transforms.scoring.weights.vendor_layouts import RERANKER_V2, transformers_names
 
 MOST_WINDOWS = np.iinfo(np.int16).max  # what the ledger's column can hold
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What decides a cross-encoder's input and output; all lengths in tokens.
-
-    Attributes:
-        max_length: of the sequence, special tokens included; None for what the checkpoint allows.
-        max_query_length: longest query, longer ones are cut. In windows it counts the query's two special tokens, as
-            the vendor does. None for the policy's own limit.
-        long_documents: "truncate" reads the beginning of a pair that is too long, "window" reads all of the document
-            in overlapping windows and takes the best score.
-        truncation: how "truncate" cuts: "longest_first" cuts the longer of query and document, then both
-            (transformers' default), "only_document" cuts the query to three quarters of max_length, then the document.
-        window_score: of a document in windows "max" is the best window's score, "mean" the mean of all, "first" that of
-            the first, which alone is read (MaxP and FirstP of Dai and Callan, 2019, arXiv:1905.09217). None is "max"
-            without saying which window was best.
-        overlap_tokens: of neighbouring windows, at most a quarter of a window.
-        activation: "sigmoid" for a score between 0 and 1, "none" for the raw logit.
-    """
-
-    max_length: int | None = None
-    max_query_length: int | None = None
-    long_documents: Literal["truncate", "window"] = "truncate"
-    window_score: Literal["max", "mean", "first"] | None = None
-    truncation: Literal["longest_first", "only_document"] = "longest_first"
-    overlap_tokens: int = 80
-    activation: Literal["sigmoid", "none"] = "none"
 
 
 class Cuts(NamedTuple):
@@ -79,7 +52,7 @@ class Cuts(NamedTuple):
     document: Windows
 
 
-def cut(query: Counts, document: Counts, settings: Settings, template: Template) -> Cuts:
+def cut(query: Counts, document: Counts, settings: CrossEncoderSettings, template: Template) -> Cuts:
     """How much of queries and of documents of so many tokens, shape [N], the model reads.
 
     Sources: windows, jina-reranker-v2's modeling_xlm_roberta.py, `rerank`; longest_first, the tokenizers library's
@@ -125,7 +98,7 @@ class CrossEncoder:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: CrossEncoderSettings,
         backbone: Backbone,
         head: Callable[[torch.Tensor], torch.Tensor],
         tokenizer: PreTrainedTokenizerBase,
@@ -232,7 +205,7 @@ def _too_long(many: int) -> Failure:
     return Failure("too_long", f"{many:,} windows")
 
 
-def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
+def resolve(checkpoint: Checkpoint, settings: CrossEncoderSettings) -> CrossEncoderSettings:
     """Fill in max_length from the checkpoint and check that the lengths and the files fit together.
 
     Raises:
@@ -269,7 +242,7 @@ def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
     return settings
 
 
-def load(checkpoint: Checkpoint, settings: Settings, placement: Placement) -> CrossEncoder:
+def load(checkpoint: Checkpoint, settings: CrossEncoderSettings, placement: Placement) -> CrossEncoder:
     """Load a checkpoint, jina-reranker-v2's own layout included; see `checkpoints.build` for the errors."""
     config, kind = described(checkpoint), backbones.kind_of(checkpoint)
     tensors = checkpoints.read_tensors(checkpoint)

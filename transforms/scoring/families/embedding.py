@@ -20,7 +20,7 @@ from transformers import PreTrainedTokenizerBase
 
 from transforms.base.errors import UserError
 from transforms.scoring.families import sentence_transformers_config
-from transforms.scoring.families.sentence_transformers_config import Layout, Pooling, Similarity
+from transforms.scoring.families.sentence_transformers_config import Layout
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.execution import Placement
 from transforms.scoring.packed.packing import FILLINGS, Packed, filled
@@ -28,6 +28,7 @@ from transforms.scoring.packed.ragged import Counts, Ids, joined, ragged
 from transforms.scoring.packed.run_batches import Rows
 from transforms.scoring.packed.sequences import Sequences, read_once
 from transforms.scoring.results import Failure, RankingTask, Scores
+from transforms.scoring.settings import EmbeddingSettings, Pooling
 from transforms.scoring.weights import backbones, checkpoints, vendor_layouts
 from transforms.scoring.weights.backbones import Backbone
 from transforms.scoring.weights.checkpoints import Checkpoint, Tensors
@@ -42,35 +43,6 @@ SIDES = (QUERY, DOCUMENT)
 # How the prompts of a side are called in sentence-transformers' files, alone or after a task and one of the marks.
 PROMPT_NAMES: Mapping[Side, tuple[str, ...]] = {"query": ("query",), "document": ("document", "passage")}
 TASK_MARKS = ("_", ".")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What decides an encoder's input and output; what is None is as the checkpoint's own files say.
-
-    Attributes:
-        max_length: in tokens, prompt and special tokens included; longer texts lose their end.
-        size: how many of an embedding's dimensions to keep, where the model was trained for that (Matryoshka).
-        task: which of the model's prompts to use, where it has some for several tasks.
-        query_prompt: text put before every query.
-        document_prompt: text put before every document.
-        pooling: what an embedding is made of: the mean over all tokens, the first ("cls") or the last token.
-        similarity: "cosine", or "dot" for a model that says so.
-        sizes: the sizes that the model was trained for; empty where all are good.
-        prompts: the model's prompts by name, where its files lack them.
-        adapters: of a model with adapters, the one for queries and the one for documents.
-    """
-
-    max_length: int | None = None
-    size: int | None = None
-    task: str | None = None
-    query_prompt: str | None = None
-    document_prompt: str | None = None
-    pooling: Pooling | None = None
-    similarity: Similarity | None = None
-    sizes: tuple[int, ...] = ()
-    prompts: Mapping[str, str] = field(default_factory=dict)
-    adapters: tuple[str, str] | None = None
 
 
 class Inputs(NamedTuple):
@@ -111,7 +83,9 @@ class Embedder:
 
     takes_instruction = False
 
-    def __init__(self, settings: Settings, tokenizer: PreTrainedTokenizerBase, models: Sequence[Backbone]) -> None:
+    def __init__(
+        self, settings: EmbeddingSettings, tokenizer: PreTrainedTokenizerBase, models: Sequence[Backbone]
+    ) -> None:
         """Args: complete settings; the checkpoint's tokenizer; one model, or one for queries and one for documents."""
         assert settings.max_length is not None
         self.settings = settings
@@ -240,7 +214,7 @@ def frame_of(tokenizer: PreTrainedTokenizerBase) -> tuple[Ids, Ids]:
     return np.array(before, dtype=np.int32), np.array(after, dtype=np.int32)
 
 
-def prompt_of(side: Side, settings: Settings, layout: Layout, name: str) -> str:
+def prompt_of(side: Side, settings: EmbeddingSettings, layout: Layout, name: str) -> str:
     """What is put before the texts of a side.
 
     Its own setting if there is one; else, of the prompts that the files have (or the catalogue, where they have none),
@@ -274,7 +248,7 @@ def prompt_of(side: Side, settings: Settings, layout: Layout, name: str) -> str:
     return ""
 
 
-def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
+def resolve(checkpoint: Checkpoint, settings: EmbeddingSettings) -> EmbeddingSettings:
     """Fill in what the checkpoint's files say, and check that it agrees with what the catalogue says.
 
     Raises:
@@ -314,7 +288,7 @@ def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
     )
 
 
-def _check_agreement(settings: Settings, layout: Layout, name: str) -> None:
+def _check_agreement(settings: EmbeddingSettings, layout: Layout, name: str) -> None:
     """Make sure that the checkpoint's files do not contradict what the catalogue says of the model."""
     says = {"pooling": layout.pooling} | {f"prompt {key}": text for key, text in layout.prompts.items()}
     known = {"pooling": settings.pooling} | {f"prompt {key}": text for key, text in settings.prompts.items()}
@@ -325,7 +299,7 @@ def _check_agreement(settings: Settings, layout: Layout, name: str) -> None:
             )
 
 
-def load(checkpoint: Checkpoint, settings: Settings, placement: Placement) -> Embedder:
+def load(checkpoint: Checkpoint, settings: EmbeddingSettings, placement: Placement) -> Embedder:
     """Load an encoder without any head; see `checkpoints.build` for the errors."""
     tensors = checkpoints.read_tensors(checkpoint)
     models = [
@@ -335,7 +309,7 @@ def load(checkpoint: Checkpoint, settings: Settings, placement: Placement) -> Em
     return Embedder(settings, checkpoints.load_tokenizer(checkpoint), models)
 
 
-def variants(checkpoint: Checkpoint, settings: Settings, tensors: Tensors) -> Iterator[Tensors]:
+def variants(checkpoint: Checkpoint, settings: EmbeddingSettings, tensors: Tensors) -> Iterator[Tensors]:
     """The weights of the one model for all texts, or of that for queries and that for documents."""
     if settings.adapters is None:
         yield tensors

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import ClassVar, Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +20,6 @@ from torch.nn.functional import linear, relu
 from transformers import PreTrainedTokenizerBase
 
 from transforms.base.errors import UserError
-from transforms.scoring.choices import GROUP_SIZE
 from transforms.scoring.families import listwise_prompt
 from transforms.scoring.families.causal import check_bare, encode
 from transforms.scoring.families.pairs import Pairs, documents_of, read_pairs
@@ -31,6 +30,7 @@ from transforms.scoring.packed.ragged import Ids, end_to_end, joined, ragged
 from transforms.scoring.packed.run_batches import Rows
 from transforms.scoring.packed.sequences import NO_PREFIX, Sequences
 from transforms.scoring.results import Failure, RankingTask, Scores
+from transforms.scoring.settings import ListwiseSettings, WindowedListwiseSettings
 from transforms.scoring.weights import backbones, checkpoints, requirements
 from transforms.scoring.weights.backbones import Backbone
 from transforms.scoring.weights.checkpoints import Checkpoint
@@ -43,37 +43,6 @@ QWEN_WORDS = (
 KINDS = ("qwen3",)  # `model_type` in config.json
 PROJECTOR = ("projector.0.weight", "projector.2.weight")
 LAST_GROUP = np.iinfo(np.int16).max  # that the ledger's column can name; it stands for all from there on
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What decides a listwise model's input; all lengths in tokens.
-
-    Attributes:
-        max_length: of a context; None for what the checkpoint allows. The vendor's rule counts the documents and twice
-            the query, but not the prompt's own words, so that a context can be longer by these.
-        max_doc_length: longest document, longer ones are cut.
-        max_query_length: longest query, longer ones are cut.
-        group_size: documents in a context, at most. The model card says 64, the vendor's code has 125.
-        instruction: for queries that have none of their own; None for none.
-        special_tokens: what becomes of the tokenizer's special strings in user text. "vendor" removes the two at which
-            embeddings are read and lets the others act, so that a document can close the prompt; "escape" turns all of
-            them into plain text.
-    """
-
-    max_length: int | None = None
-    max_doc_length: int = 2048
-    max_query_length: int = 512
-    group_size: int = GROUP_SIZE
-    instruction: str | None = None
-    special_tokens: Literal["vendor", "escape"] = "vendor"
-    marks: ClassVar[int] = 1  # how many times the query's token stands in the prompt
-
-
-class WindowedSettings(Settings):
-    """Those of jina-reranker-v3.5, whose prompt has the query's token twice and is read at the later one."""
-
-    marks: ClassVar[int] = 2
 
 
 class Context(NamedTuple):
@@ -150,7 +119,11 @@ class Listwise:
     takes_instruction = True
 
     def __init__(
-        self, settings: Settings, model: Backbone, projector: Sequence[torch.Tensor], tokenizer: PreTrainedTokenizerBase
+        self,
+        settings: ListwiseSettings,
+        model: Backbone,
+        projector: Sequence[torch.Tensor],
+        tokenizer: PreTrainedTokenizerBase,
     ) -> None:
         self.settings = settings
         self.tokenizer = tokenizer
@@ -309,7 +282,7 @@ class Listwise:
         )
 
 
-def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
+def resolve(checkpoint: Checkpoint, settings: ListwiseSettings) -> ListwiseSettings:
     """Fill in max_length from the checkpoint and check that all fits together.
 
     Raises:
@@ -319,7 +292,7 @@ def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
     config = backbones.check(checkpoint, KINDS, outline)
     requirements.check(checkpoint, "prompt")
     windowed = backbones.has_windows(config)
-    if windowed != isinstance(settings, WindowedSettings):
+    if windowed != isinstance(settings, WindowedListwiseSettings):
         raise UserError(
             f"model {checkpoint.name}: config.json has {'' if windowed else 'no '}layers with sliding_attention, as "
             f"jina-reranker-{'v3.5' if windowed else 'v3'} has; check --model_like"
@@ -350,7 +323,7 @@ def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
     return settings
 
 
-def load(checkpoint: Checkpoint, settings: Settings, placement: Placement) -> Listwise:
+def load(checkpoint: Checkpoint, settings: ListwiseSettings, placement: Placement) -> Listwise:
     """Load a checkpoint whose settings are resolved; see `backbones.load` for the errors.
 
     Raises:

@@ -7,7 +7,6 @@ not loaded.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.execution import Placement
 from transforms.scoring.packed.ragged import joined, ragged
 from transforms.scoring.results import Failure, RankingTask
+from transforms.scoring.settings import M0Settings
 from transforms.scoring.weights import backbones, checkpoints, requirements
 from transforms.scoring.weights.checkpoints import Checkpoint, Tensors
 
@@ -32,29 +32,10 @@ LOGIT_BIAS = 2.65  # taken from the logit before the sigmoid
 SHORTEST = 16
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What decides the input; all lengths in tokens.
-
-    Attributes:
-        max_length: of the prompt, the score token included. A longer one loses its end, which is the query's.
-        max_query_length: what a document leaves free for the query; the query itself is not cut to it.
-        max_doc_length: longest document, longer ones are cut; None for all that max_query_length leaves.
-    """
-
-    max_length: int = 10240
-    max_query_length: int = 512
-    max_doc_length: int | None = None
-
-    @property
-    def document_limit(self) -> int:
-        return self.max_length - self.max_query_length if self.max_doc_length is None else self.max_doc_length
-
-
 class Reader:
     """Tasks to prompts; the two parts of a prompt are tokenised apart, each once for all prompts that it stands in."""
 
-    def __init__(self, settings: Settings, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(self, settings: M0Settings, tokenizer: PreTrainedTokenizerBase) -> None:
         self._settings = settings
         self._tokenizer = tokenizer
 
@@ -96,7 +77,7 @@ class Reader:
         return places
 
 
-def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
+def resolve(checkpoint: Checkpoint, settings: M0Settings) -> M0Settings:
     """Check that the lengths and the files fit together.
 
     Raises:
@@ -118,7 +99,7 @@ def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
     return settings
 
 
-def load(checkpoint: Checkpoint, settings: Settings, placement: Placement) -> CausalReranker:
+def load(checkpoint: Checkpoint, settings: M0Settings, placement: Placement) -> CausalReranker:
     """Load the language model and the head, the latter in float32; see `checkpoints.build` for the errors."""
     tensors = checkpoints.read_tensors(checkpoint, lambda key: not key.startswith(("visual.", "lm_head.")))
     tokenizer = checkpoints.load_tokenizer(checkpoint)

@@ -9,16 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from transforms.base.errors import UserError
 from transforms.base.json_text import parse
+from transforms.scoring.settings import Pooling, Similarity
 from transforms.scoring.weights import requirements
 from transforms.scoring.weights.checkpoints import MODULE_FOLDER, Checkpoint, read_json, value
 from transforms.scoring.weights.requirements import Part
 
-Pooling = Literal["mean", "cls", "last"]
-Similarity = Literal["cosine", "dot"]
 POOLINGS: Mapping[str, Pooling] = {"mean": "mean", "cls": "cls", "lasttoken": "last"}
 # Before version 6, one flag for each way of pooling.
 FLAGS = {

@@ -24,6 +24,7 @@ from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.execution import Placement
 from transforms.scoring.packed.ragged import Counts, joined, ragged
 from transforms.scoring.results import RankingTask
+from transforms.scoring.settings import YesNoSettings
 from transforms.scoring.weights import backbones, checkpoints, requirements
 from transforms.scoring.weights.checkpoints import Checkpoint, Tensors
 
@@ -164,26 +165,6 @@ PROMPTS: Mapping[str, Prompt] = {
 }
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What decides the input and the output; all lengths in tokens.
-
-    Attributes:
-        prompt: a name in PROMPTS.
-        max_length: of the prompt, or of query and document alone; which, the prompt says.
-        instruction: for queries that have none of their own; None for the prompt's.
-        activation: "none" for the difference of the logits (of one answer, its logit), "sigmoid" for a score between 0
-            and 1.
-        centre: the difference, or the one answer's logit, that the sigmoid maps to 1/2.
-    """
-
-    prompt: str = "qwen3"
-    max_length: int = 8192
-    instruction: str | None = None
-    activation: Literal["sigmoid", "none"] = "sigmoid"
-    centre: float = 0.0
-
-
 class Cuts(NamedTuple):
     """How many tokens of each part are read, each shape [N]."""
 
@@ -202,7 +183,7 @@ def cut(query: Counts, document: Counts, closing: int, room: int, longest_query:
 class Reader:
     """Tasks to prompts."""
 
-    def __init__(self, settings: Settings, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(self, settings: YesNoSettings, tokenizer: PreTrainedTokenizerBase) -> None:
         self._prompt = PROMPTS[settings.prompt]
         self._instruction = settings.instruction
         self._opening = ragged([encode(tokenizer, self._prompt.opening)])
@@ -240,7 +221,7 @@ class Reader:
         return self._prompt.ask(task.query, self._instruction if task.instruction is None else task.instruction)
 
 
-def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
+def resolve(checkpoint: Checkpoint, settings: YesNoSettings) -> YesNoSettings:
     """Check the settings and that the files fit together.
 
     Raises:
@@ -261,7 +242,7 @@ def resolve(checkpoint: Checkpoint, settings: Settings) -> Settings:
     return settings
 
 
-def load(checkpoint: Checkpoint, settings: Settings, placement: Placement) -> CausalReranker:
+def load(checkpoint: Checkpoint, settings: YesNoSettings, placement: Placement) -> CausalReranker:
     """Load a Qwen2 or Qwen3 language model; see `checkpoints.build` for the errors.
 
     Of the output matrix only the rows of the answers are kept, of two their difference, in float32.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
 
 from transforms.base.errors import UserError
+from transforms.scoring.choices import check_device
 from transforms.scoring.packed import devices
 from transforms.scoring.packed.attention import choose_kernel
 from transforms.scoring.packed.threads import use_threads
@@ -86,11 +86,10 @@ def resolve(
     Raises:
         UserError: the device is not there, or a value is none of those that can be chosen.
     """
+    check_device(device)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, number = device.partition(":")
-    if not re.fullmatch("cpu|cuda(:[0-9]+)?", device):
-        raise UserError(f"--device {device}: give auto, cpu, cuda or cuda:N")
     if elsewhere and kind == "cuda":
         if "auto" in (dtype, attention):
             raise UserError(f"--device {device} of other machines: give --dtype and --attention too, as fit them")

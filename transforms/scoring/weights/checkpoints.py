@@ -23,8 +23,7 @@ from transforms.base.files import sha256
 from transforms.base.json_text import parse
 from transforms.scoring.packed.attention import implementation
 from transforms.scoring.packed.execution import Placement
-
-EMBEDDED = {"small-cross-encoder": Path(__file__).parents[1] / "models" / "small-cross-encoder"}
+from transforms.scoring.places import directory_of
 
 MODULE_FOLDER = "[0-9]_*"  # as sentence-transformers names those of its modules
 # Beside the weights, the files of a directory that decide a score. What training leaves behind (earlier checkpoints,
@@ -91,18 +90,8 @@ def locate(name: str, revision: str | None = None) -> Checkpoint:
     Raises:
         UserError: it is not there, not reachable, or not a checkpoint that can be loaded safely.
     """
-    directory = EMBEDDED.get(name, Path(name))
-    commit = None
-    if not directory.is_dir():
-        if directory.exists():
-            raise UserError(f"model {name}: a file; give the directory that it is in")
-        if not is_hub_id(name):
-            raise UserError(
-                f"model {name}: no such directory; give a directory, a hub id (owner/name) or {', '.join(EMBEDDED)}"
-            )
-        directory, commit = hub.fetch(name, revision)
-    elif revision:
-        raise UserError(f"--revision {revision} applies to a model on the hub, but {name} is a directory: leave it out")
+    own = directory_of(name, revision)
+    directory, commit = hub.fetch(name, revision) if own is None else (own, None)
     config = _read_json(directory / "config.json", name)
     if "quantization_config" in config:
         raise UserError(f"model {name}: config.json says that its weights are quantised; give the original weights")
@@ -116,11 +105,6 @@ def locate(name: str, revision: str | None = None) -> Checkpoint:
     checkpoint = Checkpoint(name, directory, commit, config, {}, tokens)
     value(checkpoint, "tokenizer_config.json", "model_max_length", int, float)
     return replace(checkpoint, tokenizer_config=read_json(checkpoint, "tokenizer_config.json"))
-
-
-def is_hub_id(name: str) -> bool:
-    """Whether a name that is not a directory's may be one of the hub's: owner/name."""
-    return name.count("/") == 1 and not name.startswith((".", "/", "~"))
 
 
 def _token_count(tokenizer: Mapping[str, Any]) -> int:

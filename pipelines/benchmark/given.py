@@ -1,0 +1,54 @@
+"""What a benchmark is given: found and checked before what scores is imported, which takes seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines.benchmark.candidates import Candidates, ready
+from pipelines.benchmark.data_sets import DataSet, data_sets
+from pipelines.benchmark.entrants import Entrant, entrant
+from pipelines.benchmark.request import BenchmarkRequest
+from transforms.base import files
+from transforms.base.errors import UserError
+
+
+@dataclass(frozen=True)
+class Given:
+    """What is to be compared.
+
+    Attributes:
+        output: directory of the results, absolute.
+        entrants: the models.
+        data_sets: each, and its candidates where these are made.
+    """
+
+    output: str
+    entrants: Sequence[Entrant]
+    data_sets: Mapping[DataSet, Candidates | None]
+
+
+def look(request: BenchmarkRequest) -> Given:
+    """Find what is named; nothing is written.
+
+    Raises:
+        UserError: a mistake that the user can fix, such as a mistyped path, which shows before hours of work.
+    """
+    entrants = distinct("--models", [entrant(text) for text in request.models])
+    sets = distinct("--datasets", [data for text in request.datasets for data in data_sets(text)])
+    output = files.absolute(request.output)
+    return Given(output, entrants, {data: ready(data, request, output) for data in sets})
+
+
+def distinct(option: str, named: list[Any]) -> list[Any]:
+    """The same, after a check that no two have one name.
+
+    Raises:
+        UserError: two have.
+    """
+    names = [each.name for each in named]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"{option}: {name} appears twice; leave one out, or name it otherwise with NAME=...")
+    return named

@@ -1,0 +1,77 @@
+"""The files that a job is given: found and checked before what scores them is imported, which takes seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from pipelines.rerank.own_files import converted
+from pipelines.rerank.request import RerankRequest
+from pipelines.rerank.run_file import check_run_file
+from transforms.base import files
+from transforms.base.errors import UserError
+from transforms.input.inputs import InputFile, inspect
+from transforms.input.named import input_files
+from transforms.input.plan import load_plan, plan
+from transforms.job import directory, record
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a job finds.
+
+    Attributes:
+        output: the job's directory, absolute.
+        inputs: the input files.
+        begun: the job that is continued; None for a new one.
+    """
+
+    output: str
+    inputs: tuple[InputFile, ...]
+    begun: record.Job | None
+
+
+def look(request: RerankRequest, folder: str) -> Given:
+    """Check the job's files; what is not Parquet is converted, no more is written.
+
+    Args:
+        request: what is asked for.
+        folder: for converted input.
+
+    Raises:
+        UserError: a mistake that the user can fix.
+    """
+    output = files.absolute(request.output)
+    named = input_files(request.input, output)
+    directory.check_inputs(output, named)
+    if request.run_file is not None:
+        check_run_file(request.run_file, named, output)
+    inputs = inspect(converted(request, output, named, folder), request.keep_columns)
+    begun = None if request.overwrite else record.read_job(output)
+    if request.extend and begun is not None:
+        check_extension(output, begun, inputs)
+    return Given(output, tuple(inputs), begun)
+
+
+def check_extension(output: str, begun: record.Job, inputs: Sequence[InputFile]) -> None:
+    """Make sure that new files of flat input have new queries alone, whose rows stand together: what was done of the
+    others would else be of a part of their pairs.
+
+    Raises:
+        UserError: they do not, or the job's input was regrouped.
+    """
+    known = {file.path for file in begun.inputs}
+    added = [file for file in inputs if file.path not in known]
+    if not added or all(file.layout == "nested" for file in inputs) or not known <= {file.path for file in inputs}:
+        return
+    before = record.in_job_order(begun, inputs)
+    made = load_plan(output, before) or plan(before)
+    if not made.contiguous:
+        raise UserError("--extend: rows of the job's own queries do not stand together; give another --output")
+    extended = plan([*before, *(replace(file, index=len(before) + place) for place, file in enumerate(added))])
+    if extended.scattered is not None:
+        path, query_id = extended.scattered
+        raise UserError(
+            f"--extend: {path} has query {query_id!r}, of which other rows came before; give files of new queries, "
+            "each query's rows together, or another --output"
+        )

@@ -1,0 +1,78 @@
+"""What names and options alone say of a model, before the code that scores with it, which takes seconds to import."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from transforms.base.errors import UserError
+from transforms.scoring import catalogue
+from transforms.scoring.choices import check_device, is_address
+from transforms.scoring.hosted import endpoint
+from transforms.scoring.hosted.endpoint import EndpointSpecification
+from transforms.scoring.model import Model
+from transforms.scoring.places import directory_of
+
+
+def check(
+    name: str,
+    *,
+    revision: str | None,
+    like: str | None,
+    run: Mapping[str, Any],
+    options: Mapping[str, Any],
+    order: str = "best_first",
+) -> None:
+    """Refuse a name that can be no model's, and options that do not apply; without its files nothing else is known.
+
+    Args:
+        name: as `reranker.specify` takes it.
+        revision: on the hub.
+        like: name of the entry of the catalogue that it is to be treated as.
+        run: how it is to run, by option, as far as that is settled.
+        options: fields of its settings; None values stand for the vendor's default.
+        order: of candidates.
+
+    Raises:
+        UserError: it is none, or they do not.
+    """
+    if is_address(name):
+        model: Model | None = endpoint_of(name, {"revision": revision, "model_like": like, **run, **options}).model
+    else:
+        check_device(run.get("device", "auto"))
+        directory_of(name, revision)
+        model = catalogue.entry(name, like)
+        if model is not None:
+            catalogue.with_options(model, options)
+    if model is not None:
+        check_order_applies(order, name, model)
+
+
+def check_order_applies(order: str, name: str, model: Model) -> None:
+    """Refuse an order of candidates for a model that reads each alone.
+
+    Raises:
+        UserError: it does.
+    """
+    if order != "best_first" and not model.reads_lists:
+        raise UserError(f"--candidate_order {order}: {name} scores each document alone; leave it out")
+
+
+def endpoint_of(url: str, options: Mapping[str, Any]) -> EndpointSpecification:
+    """The rerank API at an address; nothing is sent.
+
+    Raises:
+        UserError: the address is none, or an option does not apply or does not fit.
+    """
+    return endpoint.specify(url, catalogue.with_options(endpoint.MODEL, options))
+
+
+def check_encoder(name: str, like: str | None) -> None:
+    """Refuse a model of the catalogue that gives no embeddings.
+
+    Raises:
+        UserError: it gives none.
+    """
+    model = catalogue.entry(name, like)
+    if is_address(name) or (model is not None and not model.embeds):
+        raise UserError(f"--retriever dense:{name}: it gives no embeddings of texts; give a sentence encoder")
