@@ -1,6 +1,6 @@
 """What holds whatever the input is, on inputs that hypothesis draws.
 
-The same examples each time, 2,000 of each part and 200 whole jobs. RERANK_FUZZ_EXAMPLES gives another number, a tenth
+The same examples each time, 500 of each part and 50 whole jobs. RERANK_FUZZ_EXAMPLES gives another number, a tenth
 of it for whole jobs, and draws others each time; see scripts/stress/fuzz.py.
 """
 
@@ -50,7 +50,7 @@ from transforms.scoring.results import RankingTask
 from transforms.scoring.scorer import Scorer
 
 ASKED = os.environ.get("RERANK_FUZZ_EXAMPLES")
-EXAMPLES = int(ASKED or 2000)
+EXAMPLES = int(ASKED or 500)
 FUZZ = settings(
     max_examples=EXAMPLES,
     derandomize=ASKED is None,
