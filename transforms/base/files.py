@@ -7,16 +7,20 @@ whole trees when it lists, finds nothing for a relative pattern without a folder
 
 from __future__ import annotations
 
+import atexit
 import errno
 import hashlib
 import os
 import re
 import shutil
+import stat
+import time
 import uuid
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
+from weakref import WeakSet
 
 from transforms.base.errors import UnavailableError, UserError, one_line
 
@@ -31,6 +35,9 @@ FAILURES = (OSError, ValueError, ImportError)
 _SCHEMES_THAT_NEVER_OVERWRITE = frozenset({"hdfs"})
 _UNCOMPRESSED = "uncompressed"  # Beam's CompressionTypes.UNCOMPRESSED
 _SCHEME = re.compile(r"([a-zA-Z][-a-zA-Z0-9+.]*)://")  # as Beam reads it
+# How long an ending process waits for Arrow's threads, which need microseconds; what is held for good is not theirs.
+_MOST_SECONDS_TO_LET_GO = 1.0
+_lent_to_arrow: WeakSet[BinaryIO] = WeakSet()
 
 
 def _remote() -> type[FileSystems]:
@@ -129,17 +136,36 @@ def open_input(path: str) -> BinaryIO:
 
 
 def open_columns(path: str) -> BinaryIO:
-    """As `open_input`, for pyarrow to read Parquet from: a local file is a file of Arrow's own.
+    """As `open_input`, for pyarrow to read Parquet from: a local file, a regular one, is a file of Arrow's own.
 
     Arrow's threads may let go of the last of a file after a read has returned. Where that is an object of Python's they
-    ask for the interpreter, and if it is ending by then, the whole process aborts (pyarrow 25.0.1 on Python 3.11).
+    ask for the interpreter, and if it is ending by then, the whole process aborts (pyarrow 25.0.1 on Python 3.11). So a
+    process does not end before they have let go of the files elsewhere.
+
+    Raises:
+        OSError: it is missing, or cannot be opened; a pipe, say, which would be waited for.
     """
     if not is_local(path):
-        return open_input(path)
+        stream = open_input(path)
+        _lent_to_arrow.add(stream)
+        return stream
     from pyarrow import OSFile  # takes a while to import, which most commands' mistakes do without
 
+    _check_regular(path)
     native: BinaryIO = OSFile(path)
     return native
+
+
+@atexit.register
+def _wait_for_arrow() -> None:
+    limit = time.monotonic() + _MOST_SECONDS_TO_LET_GO
+    while _lent_to_arrow and time.monotonic() < limit:
+        time.sleep(0.001)
+
+
+def _check_regular(path: str) -> None:
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", path)
 
 
 def read_tail(stream: BinaryIO) -> tuple[int, bytes]:
@@ -150,6 +176,9 @@ def read_tail(stream: BinaryIO) -> tuple[int, bytes]:
 
 
 def read_text(path: str) -> str:
+    """What a job wrote; a local file is a regular one, as for `open_columns`."""
+    if is_local(path):
+        _check_regular(path)
     with open_input(path) as stream:
         return stream.read().decode("utf-8")
 

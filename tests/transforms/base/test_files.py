@@ -48,6 +48,33 @@ def test_arrow_reads_local_files_without_an_object_of_python(tmp_path: Path) -> 
     assert not opened
 
 
+def test_a_process_ends_when_arrow_has_let_go_of_files_elsewhere() -> None:
+    """One of whose threads is played by one of Python's here, which is to be done at a known time."""
+    program = """if True:
+        import threading, time
+        from tests.support.object_store import ObjectStore
+        from transforms.base import files
+        ObjectStore.objects["mem://bucket/a"] = b"abc"
+        held = [files.open_columns("mem://bucket/a")]
+        def let_go():
+            time.sleep(0.3)
+            print("let go", flush=True)
+            held.clear()
+        threading.Thread(target=let_go, daemon=True).start()
+    """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "let go\n"
+
+
+def test_what_is_no_regular_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to(os.devnull)
+    for name in ("pipe", "device"):
+        for read in (files.open_columns, files.read_text):
+            with pytest.raises(OSError, match=f"^\\[Errno 22\\] not a regular file: '{tmp_path}/{name}'$"):
+                read(str(tmp_path / name))
+
+
 def test_write_replaces_and_leaves_nothing_beside(root: str) -> None:
     path = files.join(root, "a.txt")
     files.write_text_atomically(path, "old")
