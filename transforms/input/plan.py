@@ -168,11 +168,11 @@ def _stored(output: str) -> pa.Table | None:
     path = join(output, PLAN)
     if not exists(path):
         return None
-    with open_columns(path) as stream:
-        try:
+    try:
+        with open_columns(path) as stream:
             return pq.read_table(stream)
-        except (pa.ArrowInvalid, OSError):  # the pass over the input makes it anew
-            return None
+    except (pa.ArrowInvalid, OSError):  # the pass over the input makes it anew
+        return None
 
 
 def _digest(files: Sequence[InputFile]) -> str:

@@ -50,16 +50,17 @@ def check_place(output: str, layout: Layout, known: bool = True) -> None:
 
 
 def _misplaced(output: str, layout: Layout) -> Iterator[str]:
-    """Files with the names of a job's directories, directories with those of its files, and links to nothing."""
+    """Files with the names of a job's directories, directories, pipes and devices with those of its files, and links to
+    nothing."""
     parts = (f"{folder}/{name}" for folder in layout.parts for name in files.list_names(files.join(output, folder)))
     own = [JOB, *layout.files, *(part for part in parts if layout.is_part(files.base_name(part)))]
-    directories = (*layout.parts, *layout.steps)
+    directories = (*layout.parts, *layout.steps, *layout.made)
     for name in directories:
         if Path(output, name).exists() and not Path(output, name).is_dir():
             yield f"{name}, a file"
     for name in own:
-        if Path(output, name).is_dir():
-            yield f"{name}, a directory"
+        if Path(output, name).exists() and not Path(output, name).is_file():
+            yield f"{name}, {'a directory' if Path(output, name).is_dir() else 'not a regular file'}"
     for name in (*directories, *own):
         if Path(output, name).is_symlink() and not Path(output, name).exists():
             yield f"{name}, a link to nothing"

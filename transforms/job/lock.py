@@ -61,7 +61,7 @@ def _open_and_lock(output: str, path: Path) -> TextIO:
             files.make_directory(output)
             stream = open(path, "a+", encoding="utf-8", opener=_open_no_link)  # noqa: SIM115
         except OSError as error:
-            raise _not_writable(output, error) from error
+            raise not_writable(output, error) from error
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -94,7 +94,7 @@ def _hold_remote(output: str) -> Iterator[None]:
         files.make_directory(output)
         _write_lease(path, mine)
     except Exception as error:  # each kind of filesystem has its own errors
-        raise _not_writable(output, error) from error
+        raise not_writable(output, error) from error
     lease = _read_lease(path)
     if lease is None or lease["token"] != mine["token"]:
         raise _in_use(output, json.dumps(lease))
@@ -153,5 +153,6 @@ def _in_use(output: str, holder: str, until: str = "") -> UserError:
     return UserError(f"output {output} is in use by another job ({who}); {wait}, or give another --output")
 
 
-def _not_writable(output: str, error: Exception) -> UserError:
+def not_writable(output: str, error: Exception) -> UserError:
+    """That nothing can be written to a job's directory."""
     return UserError(f"output {output} cannot be written to: {one_line(error)}; give another --output")

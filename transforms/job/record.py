@@ -18,7 +18,7 @@ from transforms.base.versions import version
 from transforms.base.words import listed, number_of
 from transforms.input.inputs import InputFile
 from transforms.job import directory
-from transforms.job.lock import lock
+from transforms.job.lock import lock, not_writable
 from transforms.layout import JOB, RERANKING, Layout, input_path
 
 _PACKAGES = ("offline-rerank", "apache-beam", "pyarrow", "numpy", "torch", "transformers", "tokenizers")
@@ -154,18 +154,20 @@ def open_job(
         stored = of_kind(output, layout, overwrite)
         if overwrite:
             directory.check_parts(output, layout)
-            directory.clear(output, layout)
         elif stored is None:
             directory.check_without_parts(output, layout)
         job = wanted if stored is None else _continued(output, stored, wanted, requested or {}, extend)
-        if job != stored:
-            # These describe the job before it had more files. job.json goes last: until then the old one holds.
-            files.delete(files.join(output, name) for name in layout.files)
-            _write(output, job)
-        for name in layout.parts:
-            files.make_directory(files.join(output, name))
-            files.sweep(files.join(output, name))
-        files.sweep(output)
+        with _changing(output):
+            if overwrite:
+                directory.clear(output, layout)
+            if job != stored:
+                # These describe the job before it had more files. job.json goes last: until then the old one holds.
+                files.delete(files.join(output, name) for name in layout.files)
+                _write(output, job)
+            for name in layout.parts:
+                files.make_directory(files.join(output, name))
+                files.sweep(files.join(output, name))
+            files.sweep(output)
         try:
             yield job
             _check_there(output)
@@ -176,6 +178,19 @@ def open_job(
             if not any(files.list_names(files.join(output, name)) for name in (*layout.parts, *layout.steps)):
                 files.delete(files.join(output, name) for name in (*layout.files, JOB))
             raise
+
+
+@contextmanager
+def _changing(output: str) -> Iterator[None]:
+    """While the body writes and deletes in the job's directory.
+
+    Raises:
+        UserError: that is not allowed there.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise not_writable(output, error) from error
 
 
 def check_free(output: str, overwrite: bool, layout: Layout = RERANKING) -> None:

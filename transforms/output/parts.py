@@ -175,8 +175,10 @@ def read_pages(path: str) -> None:
 
 
 def _damaged(path: str, error: Exception) -> Exception:
-    """That the file is damaged; but the error of a disk or a network as it is, which says nothing about the file."""
-    return error if getattr(error, "errno", None) else DamagedPartError(f"{path} is damaged ({one_line(error)})")
+    """That the file is damaged; not where a permission, a disk or a network fails, which says nothing about it."""
+    if getattr(error, "errno", None):
+        return UnavailableError(f"{path} cannot be read: {one_line(error)}; it is kept, the same command continues")
+    return DamagedPartError(f"{path} is damaged ({one_line(error)})")
 
 
 def _foreign(path: str) -> UserError:

@@ -59,6 +59,6 @@ def shards_said(output: str) -> int | None:
     path = files.join(output, REPORT)
     try:
         said = parse(files.read_text(path)).get("shards") if files.exists(path) else None
-    except (ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError):
         return None
     return said if isinstance(said, int) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,7 @@ def test_a_damaged_record_beside_other_things_is_not_overwritten(tmp_path: Path)
         ("scored", True, "scored, a file"),
         ("rejected", True, "rejected, a file"),
         ("_regrouped", True, "_regrouped, a file"),
+        ("_converted", True, "_converted, a file"),
         ("job.json", False, "job.json, a directory"),
         ("report.json", False, "report.json, a directory"),
         ("scored/part-00000-00000-00000.parquet", False, "scored/part-00000-00000-00000.parquet, a directory"),
@@ -49,6 +51,29 @@ def test_files_and_directories_in_each_others_place_are_one_line(
             begin(tmp_path, RERANKING, overwrite=overwrite)
         assert str(error.value) == f"output {tmp_path} holds what no job wrote ({shown}); move it out, or give another"
     assert path.exists()
+
+
+@pytest.mark.parametrize("name", ["_SUCCESS", "_plan.parquet", "rejected/part-00000-00000-00000.parquet"])
+def test_pipes_and_devices_in_the_place_of_files_are_one_line(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    for make in (os.mkfifo, lambda path: path.symlink_to(os.devnull)):
+        make(path)
+        for overwrite in (False, True):
+            with pytest.raises(UserError) as error:
+                begin(tmp_path, RERANKING, overwrite=overwrite)
+            said = f"({name}, not a regular file); move it out, or give another"
+            assert str(error.value) == f"output {tmp_path} holds what no job wrote {said}"
+        path.unlink()
+
+
+def test_what_cannot_be_deleted_is_one_line(tmp_path: Path) -> None:
+    begin(tmp_path, RERANKING)
+    (tmp_path / "scored" / ".part.tmp").mkdir()  # named like a temporary
+    with pytest.raises(UserError) as error:
+        begin(tmp_path, RERANKING)
+    start, end = f"output {tmp_path} cannot be written to: [Errno ", "/scored/.part.tmp'; give another --output"
+    assert (str(error.value)[: len(start)], str(error.value)[-len(end) :]) == (start, end)
 
 
 @pytest.mark.parametrize("name", ["scored", "job.json", "scored/part-00000-00000-00000.parquet"])

@@ -16,7 +16,7 @@ import pytest
 from tests.support.object_store import ObjectStore
 from tests.support.shards import NAME, NAN, make_scores, make_shard
 from transforms.base import files
-from transforms.base.errors import UserError
+from transforms.base.errors import UnavailableError, UserError
 from transforms.output.commit import Stamp, commit
 from transforms.output.parts import Part, committed, complete_row_groups, read_scored
 from transforms.schema import SCORED, Shard
@@ -231,6 +231,18 @@ def test_temporaries_and_other_files_among_the_parts_are_ignored(tmp_path: Path)
     for name in (f".{NAME}.parquet.0f.tmp", "_metadata.parquet", "notes.txt", ".DS_Store"):
         (tmp_path / "scored" / name).touch()
     assert committed(str(tmp_path)) == {}
+
+
+def test_a_part_that_may_not_be_read_is_not_taken_for_a_damaged_one(tmp_path: Path) -> None:
+    commit(str(tmp_path), make_shard([("q", ["a"])]), make_scores(1.0))
+    part = tmp_path / "scored" / f"{NAME}.parquet"
+    part.unlink()
+    os.mkfifo(part)
+    with pytest.raises(UnavailableError) as error:
+        committed(str(tmp_path))
+    assert str(error.value) == (
+        f"{part} cannot be read: [Errno 22] not a regular file: '{part}'; it is kept, the same command continues"
+    )
 
 
 def test_output_that_is_not_there_has_nothing_committed(output: str) -> None:

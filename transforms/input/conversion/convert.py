@@ -76,7 +76,9 @@ def convert(path: str, folder: str, names: Names, begun: Iterable[str] = ()) -> 
     with reading(path):
         content = identify(path)
     target = place(path, folder, [dict(names.columns), names.keep], content, begun) + PARQUET
-    if base_name(target) not in list_names(folder):
+    with reading(target):
+        made = base_name(target) in list_names(folder)
+    if not made:
         write_atomically(target, partial(write, path=path, batches=reader(path, names)))
     return target
 
