@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import difflib
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 
 from pipelines.running.request import JobRequest
 from transforms.base.errors import UserError
 from transforms.base.files import is_local
+from transforms.base.request import refuse
 
 LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner")
 RUNNERS_THAT_LOSE_DATA = {"DaskRunner": "it drops what a step emits when a bundle ends"}
@@ -29,6 +31,10 @@ BEAMS_RUNNERS = (
     "TestDataflowRunner",
 )
 
+# The file systems that Beam has. Others are somebody's own, and known to Beam once they are imported, by a program of
+# that somebody or for --beam_plugins.
+BEAMS_SCHEMES = ("gs", "s3", "hdfs", "azfs")
+
 
 def check(request: JobRequest, words: Sequence[str], parser: argparse.ArgumentParser) -> None:
     """Refuse what is wrong with the words for Beam, before the job's files are read; with Beam only where it is needed.
@@ -39,12 +45,22 @@ def check(request: JobRequest, words: Sequence[str], parser: argparse.ArgumentPa
         parser: of the job's own options, which a mistyped word may mean.
 
     Raises:
-        UserError: as `runner.prepare_runner`.
+        UserError: as `runner.prepare_runner`; or no file system has a path's scheme.
     """
+    if "apache_beam" not in sys.modules and not any(word.startswith("--beam_plugin") for word in words):
+        refuse(_without_file_system(request.paths()))
     if is_needed(words, [path for _, path in request.paths()]):
         from pipelines.running.runner import prepare_runner  # takes a second
 
         prepare_runner(request, words, parser)
+
+
+def _without_file_system(paths: Iterable[tuple[str, str]]) -> Iterator[str]:
+    for option, path in paths:
+        scheme = path.partition("://")[0]
+        if not is_local(path) and scheme not in BEAMS_SCHEMES:
+            schemes = ", ".join(f"{each}://" for each in BEAMS_SCHEMES)
+            yield f"{option} {path}: no file system has {scheme}://; give a path on this machine, or {schemes}"
 
 
 def is_needed(words: Sequence[str], paths: Iterable[str]) -> bool:

@@ -24,8 +24,7 @@ from pipelines.running.options import is_given
 from pipelines.running.request import JobRequest
 from transforms.base import files
 from transforms.base.errors import UserError, one_line
-from transforms.scoring.choices import is_address
-from transforms.scoring.hosted.key import KEY_VARIABLE
+from transforms.scoring.choices import KEY_VARIABLE, is_address
 from transforms.scoring.places import EMBEDDED
 
 RUNNER = "DataflowRunner"

@@ -40,8 +40,8 @@ from scripts.stress.faults import FAULTS, NONE
 from scripts.stress.kill_and_resume import parts
 from tests.support.input_files import candidate, nested_table, query, write
 from tests.support.stub_endpoint import Exchange, RerankServer, answer, cut, cut_short, status
+from transforms.scoring.choices import KEY_VARIABLE
 from transforms.scoring.hosted import endpoint
-from transforms.scoring.hosted.key import KEY_VARIABLE
 
 KEY = "chaos-key-0123456789"
 SHARDS, DOCUMENTS = 12, 2  # documents of each shard

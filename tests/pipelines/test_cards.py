@@ -105,7 +105,7 @@ def test_what_cannot_be_planned_is_said_in_a_line(
     ],
 )
 def test_what_does_not_go_together(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--model=m", *words]) == 2
+    assert main(["--model=o/m", *words]) == 2
     assert capsys.readouterr().err == f"error: {message}\n"
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from apache_beam.io.filesystem import FileSystem
 from apache_beam.options.pipeline_options import StandardOptions
 
 from eval.__main__ import COMMANDS
@@ -58,6 +59,11 @@ ERRORS: list[tuple[str, list[str], str]] = [
         "pipelines.rerank",
         [*RERANK, "--runner=FlinkRuner"],
         "--runner FlinkRuner: Beam has no such runner; did you mean",
+    ),
+    (
+        "pipelines.rerank",
+        [*RERANK, "--output=gss://b/out"],
+        "--output gss://b/out: no file system has gss://; give",
     ),
     ("pipelines.rerank", [*RERANK, "--keep_columns=no"], f"{DEMO}: no column 'no' to keep, of the query or of the"),
     ("pipelines.rerank", [*RERANK, f"--input={__file__}"], f"{__file__}: not a Parquet file, or one cut short"),
@@ -191,6 +197,12 @@ def test_no_option_of_beam_is_taken_for_a_slip_of_ours(parser, monkeypatch) -> N
 
 def test_the_runners_are_those_that_beam_knows() -> None:
     assert list(before_beam.BEAMS_RUNNERS) == StandardOptions.KNOWN_RUNNER_NAMES
+
+
+def test_the_schemes_are_those_of_beams_file_systems() -> None:
+    beams = {one.scheme() for one in FileSystem.get_all_subclasses() if one.__module__.startswith("apache_beam.")}
+    assert beams - {None} <= set(before_beam.BEAMS_SCHEMES)
+    assert "gs" in beams
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ KERNELS = ("flash_attn_3", "flash_attn_2", "torch_varlen", "sdpa")  # of attenti
 GROUP_SIZE = 64  # documents in a context of a listwise model; its card says so, while the vendor's code has 125
 ENDPOINT_BATCH = 100  # documents in a request
 ENDPOINT_CONCURRENCY = 8  # requests at once
+KEY_VARIABLE = "RERANK_API_KEY"  # of the environment: the key of a rerank API
 
 
 def is_address(name: str) -> bool:

@@ -18,9 +18,10 @@ import httpx
 
 from transforms.base.errors import UserError, one_line
 from transforms.base.json_text import parse
+from transforms.scoring.choices import KEY_VARIABLE
 from transforms.scoring.hosted.bounded import BoundError, Received, Sender
 from transforms.scoring.hosted.dialects import Api, OtherFormError, Query, read_scores, read_tokens, request_body
-from transforms.scoring.hosted.key import KEY_VARIABLE, Cleaner, authorization
+from transforms.scoring.hosted.key import Cleaner, authorization
 
 NEVER = -float("inf")
 # Of a pause that a server asks for, seconds: beyond it a figure says nothing more, and waiting overflows in the end.

@@ -13,8 +13,8 @@ import re
 import httpx
 
 from transforms.base.errors import UserError, shown
+from transforms.scoring.choices import KEY_VARIABLE
 
-KEY_VARIABLE = "RERANK_API_KEY"
 MESSAGE_LENGTH = 200  # characters kept of what a server says
 
 _SECRET_PARAMETER = re.compile("key|token|secret|passw|auth|sig|cred|code", re.IGNORECASE)
