@@ -216,7 +216,7 @@ def others(file: str, key: str | int, value: Any) -> list[Any]:
     if isinstance(value, bool):
         return [not value]
     if isinstance(value, int):
-        return [value + 1, 2 * value] if value else [1]
+        return [2 * value or 1]
     if isinstance(value, float):
         return [2 * value + 0.5]
     # Where nothing says which type a key's values have.

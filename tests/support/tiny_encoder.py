@@ -20,17 +20,19 @@ from tests.support import tiny, tiny_causal
 MODULES = ("Transformer", "Pooling", "Normalize")
 
 
-def bert(folder: Path, pooling: str = "mean") -> Path:
+def bert(folder: Path, pooling: str = "mean", layers: int = 2) -> Path:
     """A BERT of 32 places with `[CLS] text [SEP]`; letters are ids 4 to 29."""
     tiny.bert(folder)
     sizes = {key: value for key, value in tiny.SIZES.items() if key != "num_labels"}
+    sizes |= {"num_hidden_layers": layers}
     return save(folder, BertModel(BertConfig(vocab_size=30, max_position_embeddings=32, **sizes)), pooling, "[PAD]")
 
 
-def xlm_roberta(folder: Path, pooling: str = "mean") -> Path:
+def xlm_roberta(folder: Path, pooling: str = "mean", layers: int = 2) -> Path:
     """An XLM-R of 32 places with `<s> text </s>`; letters are ids 4 to 29."""
     tiny.xlm_roberta(folder)
     sizes = {key: value for key, value in tiny.SIZES.items() if key != "num_labels"}
+    sizes |= {"num_hidden_layers": layers}
     config = XLMRobertaConfig(vocab_size=30, max_position_embeddings=34, type_vocab_size=1, **sizes)
     return save(folder, XLMRobertaModel(config), pooling, "<pad>")
 
