@@ -16,6 +16,15 @@ from tests.support.mutations import Mutant, changed
 from transforms.base.errors import UserError
 
 ODD: list[Any] = [None, ["a"], -1, 10**30, "a"]
+# One directory a family, and files whose keys another one tries.
+UNTRIED: dict[str, tuple[str, ...]] = {
+    "BERT encoder": ("tokenizer.json",),
+    "cross-encoder of modules": ("config.json", *TOKENIZER),
+    "XLM-R cross-encoder": TOKENIZER,
+    "yes/no, Qwen3": ("tokenizer.json",),
+    "listwise": TOKENIZER,
+    "m0": TOKENIZER,
+}
 
 
 def odd(folder: Path, untried: tuple[str, ...]) -> Iterator[Mutant]:
@@ -38,11 +47,7 @@ def places(content: Any) -> Iterator[tuple[str | int, ...]]:
         yield from ((key, *place) for place in places(value))
 
 
-@pytest.mark.parametrize(
-    ("case", "untried"),
-    [(CASES["BERT encoder"], ("tokenizer.json",)), (CASES["cross-encoder of modules"], ("config.json", *TOKENIZER))],
-    ids=["encoder", "cross-encoder"],
-)
+@pytest.mark.parametrize(("case", "untried"), [(CASES[name], UNTRIED[name]) for name in UNTRIED], ids=UNTRIED)
 def test_an_odd_value_is_refused_in_one_line_or_means_what_it_does_elsewhere(
     tmp_path: Path, case: Case, untried: tuple[str, ...]
 ) -> None:

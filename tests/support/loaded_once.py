@@ -37,7 +37,7 @@ def loaded_once() -> Iterator[None]:
             models[key] = load(cls, path, *args, **kwargs)
         return copy.deepcopy(models[key]) if path is None else models[key]
 
-    def from_dict(cls: Any, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+    def from_dict(cls: Any, /, config_dict: dict[str, Any], **kwargs: Any) -> Any:
         key = (cls, json.dumps(config_dict), repr(kwargs))
         if key not in configurations:
             configurations[key] = describe(cls, config_dict, **kwargs)

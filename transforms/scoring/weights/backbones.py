@@ -127,6 +127,11 @@ def described(checkpoint: Checkpoint, kinds: Iterable[str]) -> PreTrainedConfig:
         number = getattr(config, key)
         if not isinstance(number, int) or number < 1:
             raise UserError(f"model {checkpoint.name}: config.json says {key} {number!r}; at least 1 is needed")
+    if ARCHITECTURES[kind].roberta_positions and not isinstance(config.pad_token_id, int):
+        raise UserError(
+            f"model {checkpoint.name}: config.json says pad_token_id {config.pad_token_id!r}; places are counted from "
+            "that number on, so one is needed; fetch it again"
+        )
     if checkpoint.tokens > config.vocab_size:
         raise UserError(
             f"model {checkpoint.name}: tokenizer.json has token ids up to {checkpoint.tokens - 1}, but "
