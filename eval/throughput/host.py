@@ -10,6 +10,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
+from tokenizers import Regex
+from tokenizers.pre_tokenizers import Sequence as Steps
+from tokenizers.pre_tokenizers import Split
 
 from eval.ranking.summary import align
 from eval.throughput import random_models, rounds
@@ -79,13 +82,16 @@ def families_of(request: ThroughputRequest, folder: Path) -> dict[str, Family]:
     backbone: Any = SimpleNamespace(causal=True)
     head: Any = None
     pairs, prompts = random_models.tokenizer(512), random_models.tokenizer(131_072, prompts=True)
+    lists = random_models.tokenizer(131_072, prompts=True)
+    words = Split(Regex(listwise.QWEN_WORDS), "isolated")  # as jina-reranker-v3's own, so that documents stand apart
+    lists.backend_tokenizer.pre_tokenizer = Steps([words, lists.backend_tokenizer.pre_tokenizer])
     encoder = EmbeddingSettings(max_length=512, size=1, pooling="mean", similarity="cosine")
     return {
         "cross_encoder": cross_encoder.CrossEncoder(CrossEncoderSettings(512), backbone, head, pairs),
         "embedding": embedding.Embedder(encoder, pairs, [backbone]),
         "yes_no": CausalReranker(prompts, yes_no.Reader(YesNoSettings(), prompts), backbone, head),
         "m0": CausalReranker(prompts, m0.Reader(M0Settings(), prompts), backbone, head),
-        "listwise": listwise.Listwise(ListwiseSettings(131_072), backbone, (), prompts),
+        "listwise": listwise.Listwise(ListwiseSettings(131_072), backbone, (), lists),
     }
 
 

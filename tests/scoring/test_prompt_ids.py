@@ -166,7 +166,7 @@ def test_token_ids_of_jina_embeddings_v3(golden: Callable[[str], Path]) -> None:
     query, document = (prompt_of(side, settings, Layout(), "m") for side in SIDES)
     settings = replace(settings, query_prompt=query, document_prompt=document)
     tokenizer = checkpoints.load_tokenizer(checkpoints.locate(str(golden("bge-reranker-v2-m3"))))
-    pair = list(zip(SIDES, (QUERY, DOCUMENT), strict=True))
-    inputs = Embedder(settings, tokenizer, ()).inputs(pair, Tokens(tokenizer))
-    found = [" ".join(map(str, sequence.ids)) for sequence in inputs.sequences]
+    embedder = Embedder(settings, tokenizer, ())
+    prepared = embedder.prepare([RankingTask(QUERY, [DOCUMENT])], Tokens(tokenizer))
+    found = [" ".join(map(str, sequence.ids)) for sequence in prepared.sequences]
     assert tuple(found) == EMBEDDINGS_V3

@@ -18,7 +18,7 @@ from transforms.base.errors import UserError
 from transforms.scoring.ahead import one_ahead
 from transforms.scoring.choices import is_address
 from transforms.scoring.families import embedding
-from transforms.scoring.families.embedding import Inputs, Side
+from transforms.scoring.families.embedding import SIDES, Inputs, Side
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed import execution, run_batches
 from transforms.scoring.packed.run_batches import Rows
@@ -87,7 +87,8 @@ class Encoder:
         """The model's inputs for so many texts at a time; while those are embedded the next ones are tokenised."""
 
         def tokenise(chunk: Sequence[str]) -> tuple[int, Inputs]:
-            return len(chunk), self._embedder.inputs([(side, text) for text in chunk], Tokens(self._embedder.tokenizer))
+            content = Tokens(self._embedder.tokenizer).read(chunk, self._embedder.forms[side])
+            return len(chunk), self._embedder.inputs(content, np.full(len(chunk), SIDES.index(side)))
 
         starts = range(0, len(texts), CHUNK_TEXTS)
         return one_ahead(tokenise, (texts[start : start + CHUNK_TEXTS] for start in starts))

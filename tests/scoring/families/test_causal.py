@@ -26,12 +26,12 @@ BAD = Failure("tokenizer_error", "ValueError: no")
 
 def read(tasks: Sequence[RankingTask], tokens: Tokens) -> Readings:
     """A prompt of as many tokens as the document has characters; none for "bad"."""
-    documents = list(documents_of(tasks))
+    documents = documents_of(tasks)
     good = np.array([pair for pair, document in enumerate(documents) if document != "bad"])
     failures = {pair: BAD for pair, document in enumerate(documents) if document == "bad"}
     ids = ragged([range(len(documents[pair])) for pair in good])
     ones = np.ones(len(good), dtype=np.int64)
-    return Readings(ids, Pairs(ids, ids, good, good, len(documents), failures), ones, 2 * ones, 0 * ones)
+    return Readings(ids, Pairs(ids, ids, good, good, len(documents), failures, good), ones, 2 * ones, 0 * ones)
 
 
 def family() -> CausalReranker:

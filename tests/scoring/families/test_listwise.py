@@ -20,7 +20,8 @@ from tests.support.tiny_listwise import WIDTH, embeddings, prompt, scores
 from tests.support.vendor import loader
 from transforms.base.errors import UserError
 from transforms.scoring import RankingTask
-from transforms.scoring.families.listwise import Context, Prepared, groups_of, merge
+from transforms.scoring.families.listwise import Context, Prepared
+from transforms.scoring.families.listwise_groups import groups_of, merge
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.packing import Packed, pack
 from transforms.scoring.packed.sequences import sequences_of
@@ -57,7 +58,7 @@ def test_the_number_of_a_group_never_wraps(folder: Path) -> None:
     pairs = 40_000
     ledger = np.zeros((pairs, 5), dtype=np.int32)
     ledger[:, 3] = np.arange(pairs)
-    contexts = [Context(0, [pair], ["d"], []) for pair in range(pairs)]
+    contexts = [Context(0, [pair]) for pair in range(pairs)]
     prepared = Prepared(sequences_of([]), contexts, {}, ledger)
     family = load(folder).family
     scores = family.finish(prepared, [np.ones((2, 2), dtype=np.float32)] * pairs)

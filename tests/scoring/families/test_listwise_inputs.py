@@ -15,7 +15,7 @@ from tests.support.listwise import DOCUMENTS, QUERY, family, prepare
 from tests.support.tiny_listwise import SPECIAL, SPECIAL_IDS, prompt
 from transforms.scoring import RankingTask
 from transforms.scoring.families.listwise import Listwise
-from transforms.scoring.families.tokenise import Tokens
+from transforms.scoring.families.tokenise import BARE, Form, Tokens
 
 # Each joins, or could, with what the prompt has before it, and some hold the prompt's own special tokens.
 AWKWARD = (
@@ -104,10 +104,10 @@ class Recorder(Tokens):
         super().__init__(tokenizer)
         self.seen: set[str] = set()
 
-    def add(self, texts: Iterable[str]) -> None:
+    def add(self, texts: Iterable[str], form: Form = BARE) -> None:
         listed = list(texts)
         self.seen |= set(listed)
-        super().add(listed)
+        super().add(listed, form)
 
 
 def test_a_document_is_tokenised_once_wherever_it_stands(folder: Path) -> None:

@@ -2,14 +2,22 @@ from __future__ import annotations
 
 import pytest
 
-from transforms.scoring.families.listwise_prompt import CLOSING, escape, leads, sanitise, special_strings
+from transforms.scoring.families.listwise_prompt import (
+    CLOSING,
+    between,
+    escape,
+    last,
+    opening,
+    sanitise,
+    special_strings,
+)
 
 SPECIAL = special_strings(["<|im_end|>", "<think>", "<|embed_token|>"])
 
 
 def test_prompt_of_two_documents() -> None:
-    first, second, last = leads("who?", 2, None)
-    assert first + "It was I." + "<|embed_token|>" + second + "Not me." + "<|embed_token|>" + last + CLOSING == (
+    first, second = opening("who?", 2, None) + "It was I.", between(1) + "Not me."
+    assert first + "<|embed_token|>" + second + "<|embed_token|>" + last("who?") + CLOSING == (
         "<|im_start|>system\nYou are a search relevance expert who can determine a ranking of the passages based on "
         "how relevant they are to the query. If the query is a question, how relevant a passage is depends on how well "
         "it answers the question. If not, try to analyze the intent of the query and assess how well each passage "
@@ -23,9 +31,10 @@ def test_prompt_of_two_documents() -> None:
 
 
 def test_an_instruction_stands_before_the_passages() -> None:
-    first, _ = leads("who?", 1, "Be {brief}.")
-    assert first.endswith('relevance to query: who?\n<instruct>\nBe {brief}.\n</instruct>\n<passage id="0">\n')
-    assert leads("who?", 1, "") == leads("who?", 1, None)
+    assert opening("who?", 1, "Be {brief}.").endswith(
+        'relevance to query: who?\n<instruct>\nBe {brief}.\n</instruct>\n<passage id="0">\n'
+    )
+    assert opening("who?", 1, "") == opening("who?", 1, None)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from tokenizers.pre_tokenizers import FixedLength, WhitespaceSplit
 from tokenizers.processors import TemplateProcessing
 
 from transforms.scoring.families import tokenise
-from transforms.scoring.families.tokenise import Tokens
+from transforms.scoring.families.tokenise import Form, Tokens
 from transforms.scoring.results import Failure
 from transforms.scoring.tokenising.library import Library
 
@@ -113,3 +113,14 @@ def test_texts_are_read_together_wherever_they_were_tokenised(monkeypatch: pytes
     assert [again.ids[row].tolist() for row in range(2)] == [[11, 11, 10]] * 2
     assert np.shares_memory(again.ids.data, tokens["b b a"])  # of one segment nothing is copied
     assert len(tokens.read([]).ids) == 0
+
+
+def test_a_text_has_a_number_in_each_form_and_is_tokenised_once_in_it() -> None:
+    tokens, form = Tokens(tokenizer()), Form("a ", " b")
+    found = tokens.read(["b", "c", "b"], form)  # "a c b" fails
+    assert [found.ids[row].tolist() for row in range(3)] == [[10, 11, 11], [], [10, 11, 11]]
+    assert list(found.failures) == [1]
+    assert tokens.numbers(["b", "c"], form).tolist() == [0, 1]
+    assert tokens.numbers(["a", "b"]).tolist() == [2, 3]
+    assert tokens.of(np.array([3, 0])).ids.flat().tolist() == [11, 10, 11, 11]
+    assert tokens.count == 4

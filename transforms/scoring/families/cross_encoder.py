@@ -123,9 +123,8 @@ class CrossEncoder:
 
     def prepare(self, tasks: Sequence[RankingTask], tokens: Tokens) -> Prepared:
         """Tokenise and cut every pair; a text that cannot be tokenised fails its pairs."""
-        queries = (self._prompt + task.query for task in tasks)
-        read = read_pairs(tasks, queries, documents_of(tasks), tokens)
-        query, document, _, pairs, total, failures = read
+        queries = [self._prompt + task.query for task in tasks]
+        query, document, _, pairs, total, failures, _ = read_pairs(tasks, queries, documents_of(tasks), tokens)
         cuts = cut(query.sizes, document.sizes, self.settings, self._template)
         many = np.bincount(cuts.document.text, minlength=len(pairs))
         kept = many <= MOST_WINDOWS

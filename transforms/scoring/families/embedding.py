@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count, repeat
 from typing import Literal, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -20,8 +19,9 @@ from transformers import PreTrainedTokenizerBase
 
 from transforms.base.errors import UserError
 from transforms.scoring.families import sentence_transformers_config
+from transforms.scoring.families.pairs import documents_of
 from transforms.scoring.families.sentence_transformers_config import Layout
-from transforms.scoring.families.tokenise import Tokens
+from transforms.scoring.families.tokenise import Form, Texts, Tokens
 from transforms.scoring.packed.execution import Placement
 from transforms.scoring.packed.packing import FILLINGS, Packed, filled
 from transforms.scoring.packed.ragged import Counts, Ids, joined, ragged
@@ -58,9 +58,20 @@ class Inputs(NamedTuple):
 class Store:
     """The embeddings of a shard's texts, each computed once; a text's place is known before its embedding is."""
 
-    places: dict[tuple[Side, str], int] = field(default_factory=dict)
-    rows: list[Rows | Failure | None] = field(default_factory=list)  # None: not yet computed
+    begun: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))  # by place
+    rows: list[Rows | Failure | None] = field(default_factory=list)  # None: not computed, or not yet
     lengths: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int32))  # tokens read, and cut
+
+    def begin(self, places: Counts, total: int) -> Counts:
+        """Those of the places that are new, each once; `total` is how many places there are by now."""
+        more = total - len(self.rows)
+        self.begun, self.lengths = np.pad(self.begun, (0, more)), np.pad(self.lengths, ((0, more), (0, 0)))
+        self.rows += [None] * more
+        asked = np.zeros(total, dtype=np.bool_)
+        asked[places] = True
+        new = np.flatnonzero(asked & ~self.begun)
+        self.begun[new] = True
+        return new
 
     def found(self, places: Sequence[int]) -> list[Rows | Failure]:
         """The embeddings at some places, each computed by now."""
@@ -91,7 +102,7 @@ class Embedder:
         self.settings = settings
         self.tokenizer = tokenizer
         self._models = models
-        self._prompts = {"query": settings.query_prompt or "", "document": settings.document_prompt or ""}
+        self.forms = {QUERY: Form(settings.query_prompt or ""), DOCUMENT: Form(settings.document_prompt or "")}
         before, after = frame_of(tokenizer)
         self._before, self._after = ragged([before]), ragged([after])
         self._room = settings.max_length - len(before) - len(after)
@@ -101,44 +112,36 @@ class Embedder:
     def prepare(self, tasks: Sequence[RankingTask], tokens: Tokens) -> Prepared:
         """Tokenise and cut the texts that are new to the shard, which is known by its `tokens`."""
         store = self._stores.setdefault(tokens, Store())
-        first = len(store.places)
-        keys: list[tuple[Side, str]] = [
-            key
-            for task in tasks
-            if task.documents
-            for key in (("query", task.query), *zip(repeat(DOCUMENT), task.documents))
-        ]
-        new = [key for key in dict.fromkeys(keys) if key not in store.places]
-        store.places.update(zip(new, count(first)))
-        read = self.inputs(new, tokens)
-        rows: list[Failure | None] = [None] * len(new)
+        tasks = [task for task in tasks if task.documents]
+        queries = tokens.numbers([task.query for task in tasks], self.forms[QUERY])
+        documents = tokens.numbers(documents_of(tasks), self.forms[DOCUMENT])
+        # A text has a place for each side that it is on.
+        places = [np.repeat(queries, [len(task.documents) for task in tasks]), documents]
+        pairs = np.stack(places, axis=1) * len(SIDES) + np.arange(len(SIDES))
+        new = store.begin(pairs, tokens.count * len(SIDES))
+        read = self.inputs(tokens.of(new // len(SIDES)), new % len(SIDES))
         for text, failure in read.failures.items():
-            rows[text] = failure
-        store.rows += rows
-        lengths = np.zeros((len(new), 2), dtype=np.int32)
-        lengths[read.texts] = np.stack([read.sequences.lengths, read.truncated], axis=1)
-        store.lengths = np.concatenate([store.lengths, lengths])
+            store.rows[int(new[text])] = failure
+        store.lengths[new[read.texts]] = np.stack([read.sequences.lengths, read.truncated], axis=1)
+        return Prepared(read.sequences, new[read.texts], pairs, store.lengths[pairs], store)
 
-        places = np.fromiter(map(store.places.__getitem__, keys), np.int64, len(keys))
-        documents = np.array([len(task.documents) for task in tasks if task.documents], dtype=np.int64)
-        queries = np.cumsum(documents + 1) - documents - 1
-        pairs = np.stack([np.repeat(places[queries], documents), np.delete(places, queries)], axis=1)
-        return Prepared(read.sequences, first + read.texts, pairs, store.lengths[pairs], store)
+    def inputs(self, content: Texts, sides: Counts) -> Inputs:
+        """The model's inputs for some texts, and why there is none for some.
 
-    def inputs(self, texts: Sequence[tuple[Side, str]], tokens: Tokens) -> Inputs:
-        """The model's inputs for the texts, and why there is none for some."""
-        content, failures = tokens.read([self._prompts[side] + text for side, text in texts])
-        seen = np.minimum(content.sizes, self._room)
-        unseen = content.sizes - seen
-        ids = joined(self._before, content.cut(unseen if self._loses_beginning else 0, seen), self._after)
+        Args:
+            content: the texts in the forms of their sides, N of them.
+            sides: the sides' places in SIDES, shape [N].
+        """
+        ids, failures = content.ids, dict(content.failures)
+        seen = np.minimum(ids.sizes, self._room)
+        unseen = ids.sizes - seen
+        ids = joined(self._before, ids.cut(unseen if self._loses_beginning else 0, seen), self._after)
         for text in np.flatnonzero(ids.sizes == 0).tolist():
             failures.setdefault(text, Failure("tokenizer_error", "the text has no tokens that could be embedded"))
-        kept = np.setdiff1d(np.arange(len(texts)), list(failures)) if failures else np.arange(len(texts))
+        kept = np.setdiff1d(np.arange(len(ids)), list(failures)) if failures else np.arange(len(ids))
         ids = ids.take(kept)
         reads = ids.sizes - 1 if self.settings.pooling == "last" else np.zeros(len(ids), dtype=np.int64)
-        parts = None
-        if len(self._models) > 1:
-            parts = np.array([SIDES.index(side) for side, _ in texts], dtype=np.int64)[kept]
+        parts = sides[kept] if len(self._models) > 1 else None
         return Inputs(read_once(ids, reads, parts=parts), kept, unseen[kept], failures)
 
     def forward(self, packed: Packed) -> torch.Tensor:

@@ -8,7 +8,7 @@ are averaged. Source of all rules: the checkpoint's own modeling.py (`rerank`, `
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import NamedTuple
@@ -22,11 +22,12 @@ from transformers import PreTrainedTokenizerBase
 from transforms.base.errors import UserError
 from transforms.scoring.families import listwise_prompt
 from transforms.scoring.families.causal import check_bare, encode
+from transforms.scoring.families.listwise_groups import Groups, grouped, merge
 from transforms.scoring.families.pairs import Pairs, documents_of, read_pairs
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.execution import Placement
 from transforms.scoring.packed.packing import Packed
-from transforms.scoring.packed.ragged import Ids, end_to_end, joined, ragged
+from transforms.scoring.packed.ragged import Counts, Ids, end_to_end, joined, ragged, ranges
 from transforms.scoring.packed.run_batches import Rows
 from transforms.scoring.packed.sequences import NO_PREFIX, Sequences
 from transforms.scoring.results import Failure, RankingTask, Scores
@@ -40,18 +41,35 @@ from transforms.scoring.weights.checkpoints import Checkpoint
 QWEN_WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+LINE_BREAKS = ("\r", "\n")
 KINDS = ("qwen3",)  # `model_type` in config.json
 PROJECTOR = ("projector.0.weight", "projector.2.weight")
 LAST_GROUP = np.iinfo(np.int16).max  # that the ledger's column can name; it stands for all from there on
 
 
 class Context(NamedTuple):
-    """Some documents of one query, and the prompt that they are read in."""
+    """Some documents of one query that are read together."""
 
     task: int
     pairs: list[int]  # of each document
-    documents: list[str]
-    leads: list[str]  # the prompt's text before each document, and before the query's token
+
+
+class Stretches(NamedTuple):
+    """The text of all contexts, cut after each token that is read; each array has shape [stretches].
+
+    Attributes:
+        before: numbers in `Tokens` of the prompt's text before each document and, last in a context, the query's token;
+            with the document where the two cannot be tokenised apart.
+        documents: numbers of the documents, for the ledger where they stand in `before` already; last in a context, of
+            any one.
+        apart: whether there is a document that does not.
+        last: whether it is a context's last one, which has none.
+    """
+
+    before: Counts
+    documents: Counts
+    apart: NDArray[np.bool_]
+    last: NDArray[np.bool_]
 
 
 @dataclass
@@ -62,55 +80,6 @@ class Prepared:
     contexts: list[Context]  # of each sequence
     failures: dict[int, Failure]  # pair -> why it is in no sequence
     ledger: NDArray[np.int32]  # shape [pairs, 5]: tokens, truncated tokens, the query's truncated, group, position
-
-
-def groups_of(lengths: Sequence[int], room: int, longest: int, size: int) -> list[range]:
-    """Which neighbouring documents share a context.
-
-    A group is closed when it is full, or when the room left is not above the length that any document may have.
-
-    Args:
-        lengths: tokens of each document.
-        room: tokens of a context's documents together.
-        longest: tokens that a document may have.
-        size: documents in a context, at most.
-    """
-    groups: list[range] = []
-    start, left = 0, room
-    for end, length in enumerate(lengths, start=1):
-        left -= length
-        if end - start >= size or left <= longest:
-            groups.append(range(start, end))
-            start, left = end, room
-    if start < len(lengths):
-        groups.append(range(start, len(lengths)))
-    return groups
-
-
-def merge(groups: Sequence[Rows]) -> NDArray[np.float64]:
-    """Scores of one query's documents from the embeddings of its groups.
-
-    All documents are scored against one query embedding: the mean over the groups, weighted by the best (1 + score) / 2
-    in each; a group without a score has no weight.
-
-    Args:
-        groups: for each group the embeddings of its documents and, last, of the query, shape [documents + 1, width].
-
-    Returns:
-        The cosines of all documents in order; NaN for an embedding without length.
-    """
-    exact = [rows.astype(np.float64) for rows in groups]
-    # fmax ignores NaN. A cosine does not see the query's length, so the sum of the weights need not be divided by.
-    weights = [(1 + np.fmax.reduce(cosines(rows[-1], rows[:-1]), initial=-1)) / 2 for rows in exact]
-    query = np.asarray(weights) @ np.stack([rows[-1] for rows in exact])
-    return np.concatenate([cosines(query, rows[:-1]) for rows in exact])
-
-
-def cosines(query: NDArray[np.float64], documents: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Cosine of the query, shape [width], with each document, shape [N, width]; NaN where one has no length."""
-    with np.errstate(invalid="ignore"):
-        result: NDArray[np.float64] = documents @ query / (np.linalg.norm(documents, axis=1) * np.linalg.norm(query))
-    return result
 
 
 class Listwise:
@@ -144,10 +113,25 @@ class Listwise:
         A document that cannot be tokenised fails and is left out of its group; a query that cannot fails its list.
         """
         tasks = [self._settled(task) for task in tasks]
-        pairs = read_pairs(tasks, (task.query for task in tasks), documents_of(tasks), tokens)
+        texts = documents_of(tasks)
+        pairs = read_pairs(tasks, [task.query for task in tasks], texts, tokens)
+        assert self.settings.max_length is not None
+        groups = grouped(
+            pairs,
+            self.settings.max_length,
+            self.settings.max_doc_length,
+            self.settings.max_query_length,
+            self.settings.group_size,
+        )
         ledger = np.zeros((pairs.total, 5), dtype=np.int32)
-        contexts = list(self._contexts(tasks, pairs, ledger))
-        sequences, failures = self._sequences(contexts, tokens, ledger)
+        ledger[pairs.pairs, 1] = np.maximum(pairs.document.sizes - self.settings.max_doc_length, 0)
+        ledger[pairs.pairs, 2] = np.maximum(pairs.query.sizes - self.settings.max_query_length, 0)
+        ledger[pairs.pairs, 3] = np.repeat(groups.numbers, groups.sizes)
+        ledger[pairs.pairs, 4] = ranges(np.zeros_like(groups.sizes), groups.sizes)
+        members = [part.tolist() for part in np.split(pairs.pairs, groups.firsts[1:])]
+        contexts = list(map(Context, groups.tasks.tolist(), members))
+        stretches = self._stretches(tasks, texts, pairs, groups, tokens)
+        sequences, failures = self._sequences(contexts, stretches, tokens, ledger)
         for number, failure in failures.items():
             pairs.failures.update(dict.fromkeys(contexts[number].pairs, failure))
         read = [context for number, context in enumerate(contexts) if number not in failures]
@@ -163,71 +147,84 @@ class Listwise:
         )
         return RankingTask(query, documents, shown)
 
-    def _contexts(self, tasks: Sequence[RankingTask], pairs: Pairs, ledger: NDArray[np.int32]) -> Iterator[Context]:
-        """The contexts of the readable pairs; notes all but the tokens in the ledger."""
-        settings = self.settings
-        assert settings.max_length is not None
-        texts = list(documents_of(tasks))
-        counted = np.minimum(pairs.document.sizes, settings.max_doc_length)
-        for place in np.flatnonzero(pairs.document.sizes >= settings.max_doc_length).tolist():
-            texts[int(pairs.pairs[place])] = self._shortened(pairs.document[place], settings.max_doc_length)
-        ledger[pairs.pairs, 1] = pairs.document.sizes - counted
-        ledger[pairs.pairs, 2] = np.maximum(pairs.query.sizes - settings.max_query_length, 0)
-        numbers, firsts = np.unique(pairs.tasks, return_index=True)
-        for number, first, end in zip(
-            numbers.tolist(), firsts.tolist(), [*firsts[1:].tolist(), len(pairs.tasks)], strict=False
-        ):
-            query = tasks[number].query
-            if pairs.query.sizes[first] >= settings.max_query_length:
-                query = self._shortened(pairs.query[first], settings.max_query_length)
-            query = listwise_prompt.sanitise(query)
-            room = settings.max_length - 2 * min(int(pairs.query.sizes[first]), settings.max_query_length)
-            lengths = counted[first:end].tolist()
-            for group, places in enumerate(groups_of(lengths, room, settings.max_doc_length, settings.group_size)):
-                members = pairs.pairs[first + places.start : first + places.stop]
-                ledger[members, 3], ledger[members, 4] = group, np.arange(len(members))
-                documents = [listwise_prompt.sanitise(texts[pair]) for pair in members.tolist()]
-                leads = listwise_prompt.leads(query, len(documents), tasks[number].instruction, marks=settings.marks)
-                yield Context(number, members.tolist(), documents, leads)
+    def _stretches(
+        self, tasks: Sequence[RankingTask], texts: Sequence[str], pairs: Pairs, groups: Groups, tokens: Tokens
+    ) -> Stretches:
+        """The contexts' text as the vendor would write it, tokenised.
+
+        A special token splits text for the tokenizer, so that what stands between two of them can be encoded alone:
+        the words before a document and the document together, or apart where that gives the same ids for certain, so
+        that a document is tokenised once for all the places that it stands in.
+        """
+        marks = self.settings.marks
+        queries = [
+            self._query(tasks[task].query, pairs.query[first]) for task, _, first, _ in zip(*groups, strict=True)
+        ]
+        openings = [
+            listwise_prompt.opening(query, size, tasks[task].instruction, marks=marks)
+            for query, task, size in zip(queries, groups.tasks.tolist(), groups.sizes.tolist(), strict=True)
+        ]
+        between = map(listwise_prompt.between, range(1, groups.sizes.max(initial=1)))
+        written = [*openings, *between]
+        places = ranges(np.zeros_like(groups.sizes), groups.sizes)
+        group_of = np.repeat(np.arange(len(queries)), groups.sizes)
+        before_each = np.where(places == 0, group_of, len(queries) + places - 1)
+        before, documents = tokens.numbers(written)[before_each], pairs.numbers.copy()
+        shown, changed = self._shown(texts, pairs)
+        documents[changed] = tokens.numbers([shown[place] for place in changed])
+        joint = [place for place, text in enumerate(shown) if not self._separable or text.startswith(LINE_BREAKS)]
+        before[joint] = tokens.numbers([written[before_each[place]] + shown[place] for place in joint])
+        apart = np.ones(len(documents), dtype=np.bool_)
+        apart[joint] = False
+        ends, last = groups.firsts + groups.sizes, tokens.numbers(list(map(listwise_prompt.last, queries)))
+        return Stretches(
+            np.insert(before, ends, last),
+            np.insert(documents, ends, documents[groups.firsts]),
+            np.insert(apart, ends, False),
+            np.insert(np.zeros_like(apart), ends, True),
+        )
+
+    def _shown(self, texts: Sequence[str], pairs: Pairs) -> tuple[list[str], list[int]]:
+        """The documents as they stand in a prompt, and by place those that do not as they are given."""
+        limit = self.settings.max_doc_length
+        shown = [texts[pair] for pair in pairs.pairs.tolist()]
+        long = np.flatnonzero(pairs.document.sizes >= limit).tolist()
+        for place in long:
+            shown[place] = self._shortened(pairs.document[place], limit)
+        marked = [place for place, text in enumerate(shown) if "|" in text]
+        for place in marked:
+            shown[place] = listwise_prompt.sanitise(shown[place])
+        return shown, list({*long, *marked})
+
+    def _query(self, text: str, ids: Ids) -> str:
+        """A query as it stands in the prompt."""
+        limit = self.settings.max_query_length
+        return listwise_prompt.sanitise(text if len(ids) < limit else self._shortened(ids, limit))
 
     def _shortened(self, ids: Ids, limit: int) -> str:
         """A text that reaches the limit as the vendor puts it into the prompt: cut there and decoded."""
         return str(self.tokenizer.decode(ids[:limit].tolist()))
 
     def _sequences(
-        self, contexts: Sequence[Context], tokens: Tokens, ledger: NDArray[np.int32]
+        self, contexts: Sequence[Context], stretches: Stretches, tokens: Tokens, ledger: NDArray[np.int32]
     ) -> tuple[Sequences, dict[int, Failure]]:
         """The contexts' ids, each read at the tokens placed after each document and after the query.
 
-        A special token splits text for the tokenizer, so that what stands between two of them can be encoded alone:
-        lead and document together, or apart where that gives the same ids for certain, so that a document is tokenised
-        once for all the places that it stands in. Notes the tokens of documents in the ledger.
+        Notes the tokens of documents in the ledger.
 
         Returns:
             The sequences of all contexts but the failed ones, and these by their number.
         """
-        leads = [lead for context in contexts for lead in context.leads]
-        # In the place of the document that does not follow the last lead stands a text that is known anyway.
-        shown = [text for context in contexts for text in (*context.documents, context.leads[-1])]
-        counts = np.array([len(context.leads) for context in contexts], dtype=np.int64)
-        last = np.zeros(len(leads), dtype=np.bool_)
-        last[np.cumsum(counts) - 1] = True
-        apart = np.array([self._separable and not text.startswith(("\r", "\n")) for text in shown], dtype=np.bool_)
-        firsts = [
-            lead if alone else lead + text
-            for lead, text, alone in zip(leads, shown, (apart | last).tolist(), strict=True)
-        ]
-        ids, failed = tokens.read([*firsts, *shown])
-        first, second = ids.take(slice(len(leads))), ids.take(slice(len(leads), None))
-
+        before, documents, apart, last = stretches
+        counts = np.array([len(context.pairs) + 1 for context in contexts], dtype=np.int64)
         context_of = np.repeat(np.arange(len(contexts)), counts)
+        (first, failed), (second, unread) = tokens.of(before), tokens.of(documents)
         failures: dict[int, Failure] = {}
-        for text in sorted(failed, key=lambda text: text % len(leads)):
-            stretch = text % len(leads)
-            if text < len(leads) or (apart & ~last)[stretch]:
-                failures.setdefault(int(context_of[stretch]), failed[text])
+        failed |= {stretch: failure for stretch, failure in unread.items() if apart[stretch] and stretch not in failed}
+        for stretch in sorted(failed):
+            failures.setdefault(int(context_of[stretch]), failed[stretch])
         endings = self._endings.take(last.astype(np.int64))
-        parts = joined(first, second.cut(0, np.where(apart & ~last, second.sizes, 0)), endings)
+        parts = joined(first, second.cut(0, np.where(apart, second.sizes, 0)), endings)
         sizes = np.bincount(context_of, parts.sizes, len(contexts)).astype(np.int64)
         whole = end_to_end(parts.flat(), sizes)
         reads = np.cumsum(parts.sizes) - endings.sizes - whole.starts[context_of, 0]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 
 # A document's embedding is read at the first, the query's at the second.
 DOCUMENT_TOKEN, QUERY_TOKEN = "<|embed_token|>", "<|rerank_token|>"
@@ -26,10 +25,11 @@ OPENING = (
 CLOSING = "\n</query><|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
 
 
-def leads(query: str, documents: int, instruction: str | None, *, marks: int = 1) -> list[str]:
-    """The prompt's own text before each document, and last the text from the last document to the query's token.
+def opening(query: str, documents: int, instruction: str | None, *, marks: int = 1) -> str:
+    """The text before the first document.
 
-    The prompt is lead, document, DOCUMENT_TOKEN for each document; the last lead, QUERY_TOKEN, CLOSING.
+    The prompt is the text before a document, the document, DOCUMENT_TOKEN for each document; then the text before the
+    query's token, QUERY_TOKEN, CLOSING.
 
     Args:
         query: its text.
@@ -38,17 +38,21 @@ def leads(query: str, documents: int, instruction: str | None, *, marks: int = 1
         marks: how many times QUERY_TOKEN stands in the prompt: 1 (v3), or 2 (v3.5).
     """
     task = f"<instruct>\n{instruction}\n</instruct>\n" if instruction else ""
-    first = f"{OPENING.format(documents=documents)}{query}{QUERY_TOKEN * (marks - 1)}\n{task}{_passage(0)}"
-    return [first, *map(_next_passage, range(1, documents)), f"\n</passage>\n<query>\n{query}"]
+    return f"{OPENING.format(documents=documents)}{query}{QUERY_TOKEN * (marks - 1)}\n{task}{_passage(0)}"
+
+
+def between(number: int) -> str:
+    """The text before another document, whose number counts from 0."""
+    return f"\n</passage>\n{_passage(number)}"
+
+
+def last(query: str) -> str:
+    """The text before the query's token at the end."""
+    return f"\n</passage>\n<query>\n{query}"
 
 
 def _passage(number: int) -> str:
     return f'<passage id="{number}">\n'
-
-
-@lru_cache(maxsize=1024)  # a prompt has some hundred, the same in each
-def _next_passage(number: int) -> str:
-    return f"\n</passage>\n{_passage(number)}"
 
 
 def sanitise(text: str) -> str:

@@ -15,17 +15,18 @@ from transformers import PreTrainedTokenizerBase
 
 from transforms.base.errors import UserError
 from transforms.scoring.families.causal import CausalReranker, Readings, check_bare, check_seam
-from transforms.scoring.families.pairs import documents_of, read_pairs
-from transforms.scoring.families.tokenise import Tokens
+from transforms.scoring.families.pairs import Pairs, documents_of, read_pairs
+from transforms.scoring.families.tokenise import Form, Tokens
 from transforms.scoring.packed.execution import Placement
 from transforms.scoring.packed.ragged import joined, ragged
-from transforms.scoring.results import Failure, RankingTask
+from transforms.scoring.results import RankingTask
 from transforms.scoring.settings import M0Settings
 from transforms.scoring.weights import backbones, checkpoints, requirements
 from transforms.scoring.weights.checkpoints import Checkpoint, Tensors
 
 KINDS = ("qwen2_vl",)
 DOCUMENT = "**Document**:\n{}\n"
+DOCUMENT_FORM = Form(*DOCUMENT.split("{}"))
 QUERY = "**Query**:\n{}"
 SCORE_TOKEN = ragged([[100]])  # a token of the vocabulary that the vendor appends to every prompt
 LOGIT_BIAS = 2.65  # taken from the logit before the sigmoid
@@ -41,40 +42,34 @@ class Reader:
 
     def __call__(self, tasks: Sequence[RankingTask], tokens: Tokens) -> Readings:
         """See `causal.Read`."""
-        documents = {text: DOCUMENT.format(text) for text in documents_of(tasks)}
-        lost = self._cut(documents, tokens)
-        queries = (QUERY.format(task.query) for task in tasks)
-        pairs = read_pairs(tasks, queries, map(documents.__getitem__, documents_of(tasks)), tokens)
-        lost_of_pair = np.array([lost.get(text, 0) for text in documents_of(tasks)] if lost else [0] * pairs.total)
+        queries, documents = [QUERY.format(task.query) for task in tasks], documents_of(tasks)
+        pairs = read_pairs(tasks, queries, documents, tokens, DOCUMENT_FORM)
+        lost: Sequence[int] = (0,) * pairs.total
+        if cuts := self._cuts(documents, pairs, tokens):
+            shorter, lost = zip(*(cuts.get(text, (text, 0)) for text in documents), strict=True)
+            pairs = read_pairs(tasks, queries, shorter, tokens, DOCUMENT_FORM)
         query, document = pairs.query.sizes, pairs.document.sizes
         room = self._settings.max_length - len(SCORE_TOKEN.data)
         shown = np.minimum(document, room)
         asked = np.minimum(query, room - shown)
         ids = joined(pairs.document.cut(0, shown), pairs.query.cut(0, asked), SCORE_TOKEN)
-        truncated = lost_of_pair[pairs.pairs] + document - shown
+        truncated = np.array(lost)[pairs.pairs] + document - shown
         return Readings(ids, pairs, truncated, query - asked, np.zeros(len(ids), dtype=np.int64))
 
-    def _cut(self, documents: dict[str, str], tokens: Tokens) -> dict[str, int]:
-        """Shorten the parts of documents that are too long; returns how many tokens each of these lost.
+    def _cuts(self, documents: Sequence[str], pairs: Pairs, tokens: Tokens) -> dict[str, tuple[str, int]]:
+        """Of documents that are too long: what is read of each, and how many tokens it lost.
 
         As the vendor does, a document that reaches the limit is decoded from its first tokens and encoded again.
         """
         limit = self._settings.document_limit
-        # A part has more tokens than its document alone, which is so tokenised only where it may be too long.
-        texts = list(documents)
-        suspects = [texts[place] for place in self._reach(limit, list(documents.values()), tokens)]
-        lost = {}
-        for place in self._reach(limit, suspects, tokens):
-            ids = tokens[suspects[place]]
-            assert not isinstance(ids, Failure)
-            documents[suspects[place]] = DOCUMENT.format(self._tokenizer.decode(ids[:limit]))
-            lost[suspects[place]] = len(ids) - limit
-        return lost
-
-    def _reach(self, limit: int, texts: Sequence[str], tokens: Tokens) -> list[int]:
-        """Which of the texts have at least so many tokens."""
-        places: list[int] = np.flatnonzero(tokens.read(texts).ids.sizes >= limit).tolist()
-        return places
+        # A part of a prompt has more tokens than its document alone, which is tokenised only where it may be too long.
+        long = pairs.pairs[pairs.document.sizes >= limit].tolist()
+        suspects = list(dict.fromkeys(documents[pair] for pair in long))
+        ids = tokens.read(suspects).ids
+        return {
+            suspects[place]: (str(self._tokenizer.decode(ids[place][:limit])), int(ids.sizes[place]) - limit)
+            for place in np.flatnonzero(ids.sizes >= limit).tolist()
+        }
 
 
 def resolve(checkpoint: Checkpoint, settings: M0Settings) -> M0Settings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import chain, groupby
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from transforms.base.errors import UserError
-from transforms.scoring.families.tokenise import Tokens
+from transforms.scoring.families.tokenise import BARE, Form, Tokens
 from transforms.scoring.packed.ragged import Counts, Ragged, joined, ragged, ranges
 from transforms.scoring.packed.sequences import Sequences, read_once
 from transforms.scoring.results import Failure, RankingTask
@@ -26,6 +26,7 @@ class Pairs(NamedTuple):
         pairs: which of all pairs each is, shape [N].
         total: how many pairs there are.
         failures: of the other pairs, the query's where both of its texts failed.
+        numbers: of the documents in `Tokens`, shape [N].
     """
 
     query: Ragged
@@ -34,36 +35,38 @@ class Pairs(NamedTuple):
     pairs: Counts
     total: int
     failures: dict[int, Failure]
+    numbers: Counts
 
 
-def read_pairs(tasks: Sequence[RankingTask], queries: Iterable[str], documents: Iterable[str], tokens: Tokens) -> Pairs:
+def read_pairs(
+    tasks: Sequence[RankingTask], queries: Sequence[str], documents: Sequence[str], tokens: Tokens, form: Form = BARE
+) -> Pairs:
     """Tokenise the texts of some tasks.
 
     Args:
         tasks: the tasks.
         queries: the text of each task's query, as it is to be tokenised.
-        documents: likewise those of all documents, task by task.
+        documents: those of all documents, task by task.
         tokens: of the shard.
+        form: in which the documents are tokenised.
     """
-    texts = tokens.read([*queries, *documents])
+    numbers = tokens.numbers(documents, form)
+    query, document = tokens.read(queries), tokens.of(numbers)
     of_task = np.repeat(np.arange(len(tasks)), [len(task.documents) for task in tasks])
-    query, document = of_task, len(tasks) + np.arange(len(of_task))
-    kept = np.arange(len(of_task))
-    failures: dict[int, Failure] = {}
-    if texts.failures:
-        bad = np.array(list(texts.failures))
-        bad_query = np.isin(query, bad)
-        for pair in np.flatnonzero(bad_query | np.isin(document, bad)).tolist():
-            failures[pair] = texts.failures[int(query[pair] if bad_query[pair] else document[pair])]
+    total, kept = len(of_task), np.arange(len(of_task))
+    failures = dict(document.failures)
+    for task, failure in query.failures.items():
+        failures |= dict.fromkeys(np.flatnonzero(of_task == task).tolist(), failure)
+    shown = document.ids
+    if failures:
         kept = np.setdiff1d(kept, list(failures))
-    return Pairs(
-        texts.ids.take(query[kept]), texts.ids.take(document[kept]), of_task[kept], kept, len(of_task), failures
-    )
+        of_task, shown, numbers = of_task[kept], shown.take(kept), numbers[kept]
+    return Pairs(query.ids.take(of_task), shown, of_task, kept, total, failures, numbers)
 
 
-def documents_of(tasks: Sequence[RankingTask]) -> Iterable[str]:
+def documents_of(tasks: Sequence[RankingTask]) -> list[str]:
     """The documents of all pairs."""
-    return chain.from_iterable(task.documents for task in tasks)
+    return list(chain.from_iterable(task.documents for task in tasks))
 
 
 class Template(NamedTuple):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +20,16 @@ BATCH_CHARACTERS = 1 << 22
 _NONE = np.zeros(0, dtype=np.int32)
 
 
+class Form(NamedTuple):
+    """What stands around a text where both are tokenised together."""
+
+    before: str = ""
+    after: str = ""
+
+
+BARE = Form()
+
+
 class Texts(NamedTuple):
     """Token ids of some texts: one row each, empty where the tokenizer failed on it."""
 
@@ -28,54 +40,69 @@ class Texts(NamedTuple):
 class Tokens:
     """Token ids of texts, without special tokens and not truncated; remembers what it has seen.
 
-    One of these lives as long as a shard: a document listed by a hundred queries is tokenised once.
+    One of these lives as long as a shard: a document listed by a hundred queries is tokenised once. A text has a number
+    in each form that it was seen in, by which all else is looked up.
+
+    Attributes:
+        count: of the numbers, which begin with 0.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, tokeniser: Encoder | None = None) -> None:
         """Begin with no texts; `tokeniser` makes the ids of the tokenizer, None for the one in this process."""
         self._tokeniser = tokeniser or tokeniser_of(tokenizer.backend_tokenizer)
         self._rows: int | None = getattr(tokenizer, "rows", None)
-        self._known: dict[str, int] = {}  # text -> its row, counted through all segments
+        self.count = 0
+        self._known: defaultdict[Form, dict[str, int]] = defaultdict(dict)  # text -> number
         self._segments: list[Ragged] = []  # what was tokenised at once; never moved, so that rows need not be copied
         self._firsts: list[int] = []  # the number of each segment's first row
-        self._failures: dict[int, Failure] = {}  # by row
+        self._failures: dict[int, Failure] = {}  # by number
 
-    def add(self, texts: Iterable[str]) -> None:
+    def add(self, texts: Iterable[str], form: Form = BARE) -> None:
         """Tokenise those of the texts that are new; one that the tokenizer fails on becomes a Failure."""
-        new = (text for text in dict.fromkeys(texts) if text not in self._known)
-        for batch in batches_of(new):
-            first = len(self._known)
+        known = self._known[form]
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        numbered = iter(new)
+        for batch in batches_of(form.before + text + form.after for text in new):
             found = list(map(self._checked, self._tokeniser.encode(batch)))
-            self._failures |= {first + place: one for place, one in enumerate(found) if isinstance(one, Failure)}
+            failures = {self.count + place: one for place, one in enumerate(found) if isinstance(one, Failure)}
+            self._failures |= failures
             self._segments.append(ragged([_NONE if isinstance(one, Failure) else one for one in found]))
-            self._firsts.append(first)
-            self._known |= zip(batch, range(first, first + len(batch)), strict=True)
+            self._firsts.append(self.count)
+            known |= zip(islice(numbered, len(batch)), range(self.count, self.count + len(batch)), strict=True)
+            self.count += len(batch)
 
-    def read(self, texts: Sequence[str]) -> Texts:
+    def numbers(self, texts: Sequence[str], form: Form = BARE) -> Counts:
+        """The texts' numbers, shape [texts]; those that are new are tokenised first."""
+        try:
+            return np.fromiter(map(self._known[form].__getitem__, texts), np.int64, len(texts))
+        except KeyError:
+            self.add(texts, form)
+            return self.numbers(texts, form)
+
+    def of(self, numbers: Counts) -> Texts:
+        """The ids of some numbers."""
+        failed = np.flatnonzero(np.isin(numbers, list(self._failures))) if self._failures else ()
+        return Texts(self._take(numbers), {int(place): self._failures[int(numbers[place])] for place in failed})
+
+    def read(self, texts: Sequence[str], form: Form = BARE) -> Texts:
         """The texts' ids, those that are new tokenised first."""
-        found = list(map(self._known.get, texts))
-        if None in found:
-            self.add(texts)
-            found = list(map(self._known.get, texts))
-        rows = np.array(found, dtype=np.int64)
-        failed = np.flatnonzero(np.isin(rows, list(self._failures))) if self._failures else ()
-        return Texts(self._take(rows), {int(place): self._failures[int(rows[place])] for place in failed})
+        return self.of(self.numbers(texts, form))
 
     def __getitem__(self, text: str) -> Ids | Failure:
-        row = self._known[text]
-        if row in self._failures:
-            return self._failures[row]
-        segment = bisect_right(self._firsts, row) - 1
-        return self._segments[segment][row - self._firsts[segment]]
+        number = self._known[BARE][text]
+        if number in self._failures:
+            return self._failures[number]
+        segment = bisect_right(self._firsts, number) - 1
+        return self._segments[segment][number - self._firsts[segment]]
 
-    def _take(self, rows: Counts) -> Ragged:
+    def _take(self, numbers: Counts) -> Ragged:
         """Some rows; where they lie in several segments, copied together."""
-        if not len(rows):
+        if not len(numbers):
             return ragged([])
-        low, high = (bisect_right(self._firsts, int(row)) - 1 for row in (rows.min(), rows.max()))
+        low, high = (bisect_right(self._firsts, int(number)) - 1 for number in (numbers.min(), numbers.max()))
         if low == high:
-            return self._segments[low].take(rows - self._firsts[low])
-        distinct, places = np.unique(rows, return_inverse=True)
+            return self._segments[low].take(numbers - self._firsts[low])
+        distinct, places = np.unique(numbers, return_inverse=True)
         bounds = [*np.searchsorted(distinct, self._firsts[low : high + 1]).tolist(), len(distinct)]
         parts = [
             segment.take(distinct[start:end] - first).lean()

@@ -8,7 +8,7 @@ token alone is scored by that token's logit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -20,7 +20,7 @@ from transforms.base.errors import UserError
 from transforms.scoring.families import sentence_transformers_config
 from transforms.scoring.families.causal import EDGES, CausalReranker, Readings, check_bare, check_seam, encode
 from transforms.scoring.families.pairs import documents_of, read_pairs
-from transforms.scoring.families.tokenise import Tokens
+from transforms.scoring.families.tokenise import Form, Tokens
 from transforms.scoring.packed.execution import Placement
 from transforms.scoring.packed.ragged import Counts, joined, ragged
 from transforms.scoring.results import RankingTask
@@ -84,11 +84,6 @@ class Prompt:
         if self.bare_query is not None and not instruction:
             return self.bare_query.format(query=query)
         return self.query.format(query=query, instruction=instruction)
-
-    def show(self, documents: Iterable[str]) -> list[str]:
-        """The documents' parts of their prompts."""
-        before, after = self.document.split("{document}")
-        return [before + self.text(document) + after for document in documents]
 
     def text(self, text: str) -> str:
         """A user's text as it stands in the prompt."""
@@ -191,6 +186,7 @@ class Reader:
         self._document_end = ragged([encode(tokenizer, self._prompt.document_end)])
         self._closing = ragged([encode(tokenizer, self._prompt.closing)])
         self._suffix = ragged([encode(tokenizer, self._prompt.suffix)])
+        self._form = Form(*self._prompt.document.split("{document}"))
         words = {"opening": self._opening, "suffix": self._suffix}
         uncut = [self._between, *(words[part] for part in self._prompt.counted)]
         self._room = settings.max_length - sum(len(part.data) for part in uncut)
@@ -198,7 +194,10 @@ class Reader:
 
     def __call__(self, tasks: Sequence[RankingTask], tokens: Tokens) -> Readings:
         """See `causal.Read`."""
-        pairs = read_pairs(tasks, map(self._ask, tasks), self._prompt.show(documents_of(tasks)), tokens)
+        documents = documents_of(tasks)
+        if self._prompt.stripped:
+            documents = list(map(self._prompt.text, documents))
+        pairs = read_pairs(tasks, list(map(self._ask, tasks)), documents, tokens, self._form)
         query, document = pairs.query.sizes, pairs.document.sizes
         cuts = cut(query, document, len(self._closing.data), self._room, self._longest_query)
         # A document that is cut keeps its end.
