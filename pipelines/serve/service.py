@@ -79,6 +79,7 @@ class Service:
             exception_handlers={HTTPException: not_a_request},
             lifespan=self._scoring,
         )
+        self.application.router.redirect_slashes = False  # a client of the API knows no answer but its own
 
     @asynccontextmanager
     async def _scoring(self, application: Starlette) -> AsyncIterator[None]:

@@ -181,6 +181,7 @@ def test_other_ways_to_ask(address: str) -> None:
     ways = "POST to /rerank, /v1/rerank, /v2/rerank; GET /health or /metrics"
     for answer, status in (
         (post(address, {}, "/v1/score"), 404),
+        (post(address, {}, "/v1/rerank/"), 404),
         (httpx.get(f"{address}/v1/rerank", trust_env=False), 405),
     ):
         assert answer.status_code == status
