@@ -78,6 +78,7 @@ def test_folders_of_every_kind(tmp_path: Path) -> None:
         "lines,split=dev": f"has no split 'dev', but train, test; give one, {tmp_path}/lines,split=NAME",
         "gone": "no such folder; give one, or hf:OWNER/NAME for a data set on the hub",
         "empty": "cannot be read (",
+        "csv/train.csv": "/csv/train.csv: is a file; give it to --input",
     }.items():
         with pytest.raises(UserError) as error:
             converted(tmp_path, f"{tmp_path}/{name}")

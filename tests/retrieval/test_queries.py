@@ -31,17 +31,21 @@ def test_all_queries_without_judgements(tmp_path: Path) -> None:
         (
             "qrels/test.tsv",
             b"5\td\t1\n",
-            "of the judged queries 1 are not among the queries, '5' for one; do the files belong together?",
+            "{folder}: of the judged queries 1 are not among the queries, '5' for one; do the files belong together?",
         ),
-        ("queries.jsonl", copies.lines([copies.CLAIMS[0]] * 2), "query '7' comes up twice; keep it once"),
-        ("qrels/test.tsv", b"query-id\tcorpus-id\tscore\n", "no queries in {folder}/queries.jsonl"),
+        (
+            "queries.jsonl",
+            copies.lines([copies.CLAIMS[0]] * 2),
+            "{folder}/queries.jsonl: query '7' comes up twice; keep it once",
+        ),
+        ("qrels/test.tsv", b"query-id\tcorpus-id\tscore\n", "{folder}: no queries in {folder}/queries.jsonl"),
     ],
 )
 def test_mistakes(tmp_path: Path, file: str, content: bytes, said: str) -> None:
     folder = copies.write(copies.directory(tmp_path), {file: content})
     with pytest.raises(UserError) as refused:
         queries.read(source.of_dataset(str(folder)))
-    assert str(refused.value) == f"{folder}: {said.format(folder=folder)}"
+    assert str(refused.value) == said.format(folder=folder)
 
 
 def test_two_grades_for_one_document(tmp_path: Path) -> None:

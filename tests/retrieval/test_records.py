@@ -111,7 +111,7 @@ def test_real_questions(fixtures: Path) -> None:
     [
         (records.documents, "c.jsonl", b'{"_id": "1"\n', ": line 1: no JSON ("),
         (records.documents, "c.jsonl", b"[" * 100_000, ": line 1: no JSON ("),
-        (records.documents, "c.jsonl", b"[]\n", ": line 1: no JSON object; give one object a line"),
+        (records.documents, "c.jsonl", b"[]\n", ": line 1: a JSON list, and no object; give one object a line"),
         (records.documents, "c.jsonl", b'{"text": "a"}\n', ": line 1: a document has no _id or doc_id or "),
         (records.documents, "c.jsonl", b'{"_id": " ", "text": "a"}\n', ": line 1: the id ' ' is not valid; "),
         (records.documents, "c.jsonl", b'{"_id": true, "text": "a"}\n', ": line 1: the id True is not valid; "),

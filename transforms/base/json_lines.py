@@ -23,7 +23,8 @@ def read_objects(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
         except ValueError as error:
             raise UserError(f"{where}: no JSON ({one_line(error)}); give one object a line") from None
         if not isinstance(row, dict):
-            raise UserError(f"{where}: no JSON object; give one object a line")
+            problem = "a JSON list, and no object" if isinstance(row, list) else "no JSON object"
+            raise UserError(f"{where}: {problem}; give one object a line")
         yield where, row
 
 

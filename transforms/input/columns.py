@@ -12,6 +12,7 @@ import pyarrow as pa
 from transforms.base.errors import UserError
 from transforms.input.arrays import is_text
 from transforms.input.kept import ColumnTypes, carried_type, is_list, needs_plain
+from transforms.input.names import OF_CANDIDATES
 from transforms.input.parquet import ParquetInput
 from transforms.schema import SCORED
 
@@ -99,7 +100,7 @@ def resolve(parquet: ParquetInput, keep_columns: Sequence[str] = ()) -> Columns:
     if not nested and "doc_id" not in top:
         raise UserError(
             f'{path}: no column "candidates" (one row per query) nor "doc_id" (one row per pair); it has '
-            f"{_names(top)}; name it with --columns doc_id=COLUMN"
+            f"{_names(top)}; name one with --columns candidates=COLUMN or doc_id=COLUMN, or, {OF_CANDIDATES}"
         )
     fields, prefix = _candidate_fields(parquet, top["candidates"], wanted) if nested else (top, "")
     if fields is None:

@@ -8,6 +8,8 @@ from transforms.base import files
 from transforms.base.errors import UserError
 
 _HUB = "hf:"
+# What `Dataset.save_to_disk` and `DatasetDict.save_to_disk` leave, which `load_dataset` does not read.
+SAVED = ("state.json", "dataset_dict.json")
 
 
 class DataSet(NamedTuple):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from transforms.base.errors import UserError
 from transforms.base.files import FAILURES, base_name, is_local, join, list_names
 from transforms.base.patterns import expand, is_glob
+from transforms.input.data_sets import SAVED
 from transforms.layout import CANDIDATES_DIRECTORY, JOB, SCORED_DIRECTORY, SUCCESS
 
 _SUMMARIES = ("_metadata", "_common_metadata")  # of a Parquet data set, in which there are no rows
@@ -16,8 +17,8 @@ def input_files(patterns: Sequence[str], output: str | None = None) -> list[str]
     """As `expand`, where the directory of a finished candidates job stands for its candidates.
 
     Raises:
-        UserError: as of `expand`; a directory is that of another job, or of one that has not finished; a file is the
-            summary of a Parquet data set.
+        UserError: as of `expand`; a directory is that of another job, or of one that has not finished, or what the
+            datasets library saved; a file is the summary of a Parquet data set.
     """
     for pattern in patterns:
         if base_name(pattern) in _SUMMARIES:
@@ -30,6 +31,8 @@ def _candidates_of(pattern: str) -> str:
         names = set() if is_glob(pattern) else set(list_names(pattern))
     except FAILURES:  # `expand` says what is wrong
         return pattern
+    if not names.isdisjoint(SAVED):
+        raise UserError(f"input {pattern}: is a data set that the datasets library saved; give it as --dataset")
     if JOB not in names:
         return pattern
     if SCORED_DIRECTORY in names or _has(pattern, SCORED_DIRECTORY):

@@ -29,6 +29,10 @@ OF_FILES = ("doc_id", "text", "title", "query_id", "query", "grade")
 OF_QUERY = ("query_id", "query", "instruction")
 OF_CANDIDATE = ("doc_id", "text", "title", "score", "rank")
 REQUIRED = frozenset({"query_id", "query", "doc_id", "text"})
+# What to do with files of documents or of queries alone.
+OF_CANDIDATES = (
+    "if these are documents or queries, give them to `python -m pipelines.candidates --corpus FILE --queries FILE`"
+)
 # No text is likely to be one of these, so a first line that has one is a header.
 IDENTIFYING = frozenset({*QUERY_IDS, *DOCUMENT_IDS})
 
@@ -90,8 +94,7 @@ class Names:
             elif name in REQUIRED:
                 raise UserError(
                     f"{where}: no column {' or '.join(self.accepted(name))}; it has {_listed(found)}; name it with "
-                    f"--columns {name}=COLUMN, or, if these are documents or queries, give them to "
-                    "`python -m pipelines.candidates --corpus FILE --queries FILE`"
+                    f"--columns {name}=COLUMN, or, {OF_CANDIDATES}"
                 )
         return chosen | {name: name for name in self.keep if name in found and name not in chosen}
 

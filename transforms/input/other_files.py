@@ -30,8 +30,8 @@ def advice(path: str, head: bytes) -> str:
         head: its first bytes.
     """
     name = path.removesuffix(".gz")
-    kind = next((words for ends, words in _OF_OTHERS.items() if name.endswith(ends)), None)
-    kind = kind or of_fields(unpacked(head).partition(b"\n")[0].decode(errors="replace").split())
+    kind = of_fields(unpacked(head).partition(b"\n")[0].decode(errors="replace").split())
+    kind = kind or next((words for ends, words in _OF_OTHERS.items() if name.endswith(ends)), None)
     return f"; {kind}" if kind else ""
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from transforms.base.errors import UserError
+from transforms.base.words import listed
 from transforms.retrieval import records, step_files
 from transforms.retrieval.source import Source
 
@@ -70,7 +71,8 @@ def _unique(pairs: list[tuple[str, str]], source: Source) -> dict[str, str]:
     texts = dict(pairs)
     if len(texts) < len(pairs):
         [(again, _)] = Counter(query_id for query_id, _ in pairs).most_common(1)
-        raise UserError(f"{source.name}: query {again!r} comes up twice; keep it once")
+        paths = listed([file.name for file in source.queries])
+        raise UserError(f"{paths}: query {again!r} comes up twice; keep it once")
     return texts
 
 

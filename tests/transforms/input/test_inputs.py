@@ -99,7 +99,8 @@ def test_neither_layout(tmp_path: Path) -> None:
     path = write(tmp_path / "a.parquet", pa.table({"qid": ["1"], "question": ["?"]}))
     assert error_of(path) == (
         f'{path}: no column "candidates" (one row per query) nor "doc_id" (one row per pair); it has qid, question; '
-        "name it with --columns doc_id=COLUMN"
+        "name one with --columns candidates=COLUMN or doc_id=COLUMN, or, if these are documents or queries, give them "
+        "to `python -m pipelines.candidates --corpus FILE --queries FILE`"
     )
 
 

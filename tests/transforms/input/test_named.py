@@ -53,6 +53,14 @@ def test_the_summary_of_a_data_set_is_refused(name: str, tmp_path: Path) -> None
     assert error_of(path) == f"input {path}: sums up a Parquet data set and has no rows; give its directory"
 
 
+@pytest.mark.parametrize("name", ["state.json", "dataset_dict.json"])
+def test_what_the_datasets_library_saved_is_for_another_option(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("{}", encoding="utf-8")
+    assert error_of(str(tmp_path)) == (
+        f"input {tmp_path}: is a data set that the datasets library saved; give it as --dataset"
+    )
+
+
 RUN = b"q1 Q0 d1 1 12.5 bm25\n"
 CANDIDATES = "python -m pipelines.candidates"
 DOCUMENTS = f"documents or queries are for `{CANDIDATES} --corpus FILE --queries FILE`"
@@ -73,6 +81,7 @@ QRELS = "judgements are for `python -m eval measure OUT --qrels FILE`"
         ("broken.gz", b"\x1f\x8b broken", ""),
         ("test.qrels", b"q1 0 d1 1\n", f"; {QRELS}"),
         ("qrels.txt", b"q1 0 d1 1\n", f"; {QRELS}"),
+        ("qrels.trec", b"q1 0 d1 1\n", f"; {QRELS}"),
         ("notes.txt", b"one two three four five six\n", ""),
     ],
 )

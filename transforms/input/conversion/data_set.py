@@ -15,13 +15,11 @@ from transforms.base.errors import UserError, one_line
 from transforms.base.words import listed
 from transforms.input.conversion.arrow import KnownColumns
 from transforms.input.conversion.convert import place, stem, write
-from transforms.input.data_sets import DataSet
+from transforms.input.data_sets import SAVED, DataSet
 from transforms.input.names import Names
 from transforms.layout import PARQUET
 
 _ROWS = 1000
-# What `Dataset.save_to_disk` and `DatasetDict.save_to_disk` leave, which `load_dataset` does not read.
-_SAVED = ("state.json", "dataset_dict.json")
 
 
 def convert_data_set(data: DataSet, folder: str, names: Names, begun: Iterable[str] = ()) -> str:
@@ -57,6 +55,8 @@ def convert_data_set(data: DataSet, folder: str, names: Names, begun: Iterable[s
 
 def _content(folder: str) -> list[tuple[str, int, str]]:
     if not files.is_directory(folder):
+        if files.exists(folder):
+            raise UserError(f"--dataset {folder}: is a file; give it to --input")
         raise UserError(f"--dataset {folder}: no such folder; give one, or hf:OWNER/NAME for a data set on the hub")
     return [(path.removeprefix(folder), *files.identify(path)) for path in files.walk(folder)]
 
@@ -67,7 +67,7 @@ def _open(data: DataSet, commit: str | None) -> tuple[Any, str | None]:
 
     datasets.disable_progress_bars()
     datasets.utils.logging.set_verbosity_error()
-    if not data.on_hub and not set(files.list_names(data.name)).isdisjoint(_SAVED):
+    if not data.on_hub and not set(files.list_names(data.name)).isdisjoint(SAVED):
         found = datasets.load_from_disk(data.name)
     else:
         found = datasets.load_dataset(data.on_hub or data.name, data.config, revision=commit, streaming=True)

@@ -87,10 +87,11 @@ def _columns(path: str, names: Names, delimiter: str) -> tuple[list[str], int]:
         return header, before + 1
     if len(header) == len(MS_MARCO):
         return [*MS_MARCO], before
+    between = "commas" if delimiter == "," else "tabs"
     raise UserError(
-        f"{path}: its first line is neither a header with the columns {_required(names)}, nor MS MARCO's "
-        f"{' '.join(MS_MARCO)}; it has {', '.join(map(repr, header[:8]))}; add a header, or name the columns with "
-        "--columns doc_id=COLUMN and so on"
+        f"{path}: its first line, between {between}, is neither a header with the columns {_required(names)}, nor "
+        f"MS MARCO's {' '.join(MS_MARCO)}; it has {', '.join(map(repr, header[:8]))}; add a header, or name the "
+        "columns with --columns doc_id=COLUMN and so on"
     )
 
 

@@ -154,7 +154,12 @@ HEADER = b"qid,query,pid,text,score\n"
     ("name", "content", "columns", "said"),
     [
         ("a.csv", b"", (), "a.csv: no line in it; give a header and rows"),
-        ("a.csv", b"a,b\n1,2\n", (), "a.csv: its first line is neither a header with the columns query_id, query, "),
+        (
+            "a.csv",
+            b"a,b\n1,2\n",
+            (),
+            "a.csv: its first line, between commas, is neither a header with the columns query_id, ",
+        ),
         (
             "a.csv",
             b"qid,query,pid,body\n",
