@@ -24,6 +24,7 @@ from transformers import (
 from transformers.models.bert.modeling_bert import BertSelfOutput
 from transformers.models.qwen3.modeling_qwen3 import Qwen3MLP, Qwen3RMSNorm
 
+from transforms.scoring import RankingTask, Reranker
 from transforms.scoring.weights import cpu_layers
 from transforms.scoring.weights.gpu_layers import Fused, FusedNorm, FusedSum, FusedSwiGLU, replace, restore, usable
 
@@ -188,6 +189,21 @@ def test_which_layers(name: str, fused: dict[str, str]) -> None:
         for path, module in model.named_modules()
         if isinstance(module, (Fused, cpu_layers.Rotary)) and "1." in path
     } == fused
+
+
+def test_scores_of_packed_texts_with_a_last_layer_at_the_reads() -> None:
+    model = "small-cross-encoder"
+    tasks = [RankingTask("which words", ["words", "a few more words here", "none"]), RankingTask("others", ["a"])]
+    exact = Reranker.load(model, device="cpu", dtype="float32").score_tasks(tasks).score
+    reranker: Any = Reranker.load(model, device=DEVICE.type, dtype=str(DTYPE).partition(".")[2])
+    restore(reranker.family.backbone.model)
+    plain = reranker.score_tasks(tasks).score
+    replace(reranker.family.backbone.model)
+    fused = reranker.score_tasks(tasks).score
+    assert restore(reranker.family.backbone.model)
+    scale = np.abs(exact).max()
+    assert np.abs(plain - exact).max() < 0.02 * scale
+    assert np.abs(fused - exact).max() < 0.02 * scale
 
 
 class GemmasNorm(Qwen3RMSNorm):
