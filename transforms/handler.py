@@ -21,7 +21,7 @@ from transforms.scoring.scorer import Progress, Scorer, ScorerSpecification
 
 ScoredShard = tuple[Shard, Scores]
 _loaded: WeakValueDictionary[str, Scorer] = WeakValueDictionary()  # in this process, by the handler's key
-_TOKENISED_BY = "shards tokenised by "  # of counters' names
+_MADE_BY = {"tokenising": "shards tokenised by ", "layers": "shards with layers of "}  # how counters' names begin
 
 
 class Begun(NamedTuple):
@@ -81,8 +81,8 @@ class RerankerHandler(ModelHandler[Shard, ScoredShard, Scorer]):
     def _score(self, shard: Shard, model: Scorer) -> Scores:
         rows, score = shard.begun or self._begun(shard, model)
         scores = score(progress_writer(self._progress_folder).add)
-        if model.tokenised_by:
-            Metrics.counter(self.get_metrics_namespace(), f"{_TOKENISED_BY}{model.tokenised_by}").inc()
+        for what, by in model.made_by.items():
+            Metrics.counter(self.get_metrics_namespace(), f"{_MADE_BY[what]}{by}").inc()
         return take(scores, np.argsort(rows))
 
     def _begun(self, shard: Shard, model: Scorer) -> Begun:
@@ -102,9 +102,12 @@ class RerankerHandler(ModelHandler[Shard, ScoredShard, Scorer]):
         return "rerank"
 
 
-def tokenised_by(metrics: Mapping[str, int]) -> list[str]:
-    """What made the token ids of a run's shards, from its counters by name."""
-    return [name.removeprefix(_TOKENISED_BY) for name in metrics if name.startswith(_TOKENISED_BY)]
+def made_by(metrics: Mapping[str, int]) -> dict[str, list[str]]:
+    """By what the scores of a run's shards were made, see `Scorer.made_by`, from its counters by name."""
+    return {
+        what: [name.removeprefix(begin) for name in metrics if name.startswith(begin)]
+        for what, begin in _MADE_BY.items()
+    }
 
 
 def tasks_of(shard: Shard, order: str = "best_first") -> tuple[list[RankingTask], NDArray[np.int64]]:

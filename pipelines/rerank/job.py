@@ -29,7 +29,7 @@ from pipelines.running.progress_line import progress_line
 from pipelines.running.runner import Runner, prepare_runner, run_graph
 from pipelines.running.stopping import stop_on_interrupt
 from transforms.base import files
-from transforms.handler import tokenised_by
+from transforms.handler import made_by
 from transforms.input.conversion.convert import sweep
 from transforms.input.inputs import InputFile, inspect, total_pairs
 from transforms.input.plan import Unit, load_plan, plan, save_plan
@@ -187,7 +187,7 @@ def run(prepared: Prepared) -> Finished:
                 )
                 graph = partial(build, work=work, rerank=rerank)
                 metrics = run_graph(graph, runner, NAMESPACE)
-            record.record_versions(output, current, "tokenising", tokenised_by(metrics))
+            record.record_versions(output, current, made_by(metrics))
             parts = committed(output, current.fingerprint, whole=before.keys())
             if lost := missing_work(units, parts):
                 raise RuntimeError(f"the run ended without an error, but {lost[0].unit.name} was not committed")

@@ -13,6 +13,7 @@ from pipelines.rerank.job import build
 from pipelines.running.runner import Runner, run_graph
 from tests.support import tiny
 from tests.support.input_files import candidate, nested_table, query, write
+from transforms.handler import made_by
 from transforms.input.inputs import inspect
 from transforms.input.plan import plan
 from transforms.rerank import NAMESPACE, Reading, Rerank, Work, stage_seconds
@@ -61,3 +62,8 @@ def test_metrics_of_a_job(tmp_path: Path) -> None:
         "padding_tokens": 2 * 64 - 34,
         "out_of_memory_splits": 0,
     }
+
+
+def test_what_made_the_scores_is_read_off_the_counters() -> None:
+    counted = {"pairs": 7, "shards tokenised by tiktoken 1": 3, "shards with layers of liger-kernel 2, triton 3": 3}
+    assert made_by(counted) == {"tokenising": ["tiktoken 1"], "layers": ["liger-kernel 2, triton 3"]}

@@ -47,7 +47,8 @@ class Job:
         model: what identifies the weights, and the model's settings.
         options: the other options that change a part file's bytes.
         execution: what decides the rounding of a score: device, dtype, threads and so on, settled once.
-        versions: of Python and of the packages that matter, and under "tokenising" what made the token ids.
+        versions: of Python and of the packages that matter, under "tokenising" what made the token ids, and under
+            "layers" what computed a model's on a GPU.
         created: when the job began, ISO 8601.
         command: the options given, less secrets.
         schema_version: of the part files' columns. The first one is not recorded in older jobs.
@@ -317,11 +318,14 @@ def differences(old: Job, new: Job) -> list[str]:
     return lines
 
 
-def record_versions(output: str, job: Job, name: str, used: Iterable[str]) -> None:
-    """Adds what a run has used to the versions in job.json, beside what earlier runs have."""
-    before = [version for version in job.versions.get(name, "").split("; ") if version]
-    if added := sorted(set(used).difference(before)):
-        versions = {**job.versions, name: "; ".join([*before, *added])}
+def record_versions(output: str, job: Job, used: Mapping[str, Iterable[str]]) -> None:
+    """Adds what a run has used to the versions in job.json, by what for, beside what earlier runs have."""
+    versions = dict(job.versions)
+    for name, found in used.items():
+        before = [version for version in versions.get(name, "").split("; ") if version]
+        if added := sorted(set(found).difference(before)):
+            versions[name] = "; ".join([*before, *added])
+    if versions != job.versions:
         _write(output, replace(job, versions=versions))
 
 

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
@@ -57,7 +58,8 @@ class Scorer(ABC):
 
     takes_instruction = False  # whether the model has a place for a query's instruction
     batch_tokens = 0  # of a forward pass, at most; 0 where none is made here
-    tokenised_by = ""  # the library that makes its token ids, with its version; empty where that is not known
+    # What makes its scores, with versions: under "tokenising" token ids, under "layers" a model's layers on a GPU.
+    made_by: Mapping[str, str] = MappingProxyType({})
 
     @abstractmethod
     def score_tasks(self, tasks: Sequence[RankingTask], progress: Callable[[float, int], None] = no_progress) -> Scores:

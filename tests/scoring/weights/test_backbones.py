@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from transforms.scoring.packed.attention import implementation
 from transforms.scoring.packed.execution import Placement
 from transforms.scoring.packed.packing import Filling, Packed, Shared, filled, pack
 from transforms.scoring.packed.sequences import NO_PREFIX, Prefix, TokenSequence, sequences_of
-from transforms.scoring.weights import backbones, checkpoints
+from transforms.scoring.weights import backbones, checkpoints, gpu_layers
 
 CPU = torch.device("cpu")
 
@@ -53,6 +54,14 @@ def test_config_that_cannot_be_understood(tmp_path: Path) -> None:
     tiny.change(folder / "config.json", hidden_size="wide")
     with pytest.raises(UserError, match=r"^model .*: config.json cannot be understood: .*hidden_size.*"):
         backbones.check(checkpoints.locate(str(folder)), ("qwen2",), {})
+
+
+def test_what_computes_the_layers_on_a_gpu_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = torch.device("cuda")
+    monkeypatch.setattr(gpu_layers, "lack", lambda device: None)
+    assert gpu_layers.made_by(gpu, torch.float32) == f"transformers {version('transformers')}"
+    assert gpu_layers.made_by(gpu, torch.bfloat16).startswith("liger-kernel ")
+    assert gpu_layers.made_by(CPU, torch.bfloat16) == ""
 
 
 FLOAT32 = Placement(CPU, torch.float32)

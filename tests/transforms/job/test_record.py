@@ -155,12 +155,13 @@ def test_in_job_order_gives_the_stored_indices() -> None:
 
 def test_what_a_run_has_used_is_added_to_the_versions(tmp_path: Path) -> None:
     job, output = make_job(), str(tmp_path)
-    record_versions(output, job, "tokenising", [])
+    record_versions(output, job, {"tokenising": []})
     assert read_job(output) is None, "nothing to add, nothing written"
-    record_versions(output, job, "tokenising", ["tiktoken 1"])
+    record_versions(output, job, {"tokenising": ["tiktoken 1"], "layers": []})
     used = read_job(output)
     assert used == replace(job, versions={**job.versions, "tokenising": "tiktoken 1"})
-    record_versions(output, used, "tokenising", ["tokenizers 2", "tiktoken 1"])
+    record_versions(output, used, {"tokenising": ["tokenizers 2", "tiktoken 1"], "layers": ["liger-kernel 3"]})
     again = read_job(output)
     assert again is not None
     assert again.versions["tokenising"] == "tiktoken 1; tokenizers 2"
+    assert again.versions["layers"] == "liger-kernel 3"

@@ -4,6 +4,8 @@
 
 is such a process. It takes a tokenizer and then lists of texts on standard input, and ends with it. What travels is
 pickled, as between processes of multiprocessing: by this program, over pipes that nobody else has, never from a file.
+Those of multiprocessing themselves import the program's main module anew, which a user's own script may not be made
+for.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from transformers.models.roberta.modeling_roberta import RobertaOutput, RobertaS
 from transformers.models.xlm_roberta.modeling_xlm_roberta import XLMRobertaOutput, XLMRobertaSelfOutput
 
 from transforms.base.errors import one_line
+from transforms.base.versions import version
 from transforms.scoring.weights.cpu_layers import ROTARY, Rotary
 
 AMPERE = (8, 0)  # the first with bfloat16, and what Triton is tested from on
@@ -94,6 +95,14 @@ LAYERS: Mapping[type, Callable[[Any], torch.nn.Module]] = {
 def usable(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether a model on that device in that number format has these layers."""
     return device.type == "cuda" and dtype in HALF and lack(device) is None
+
+
+def made_by(device: torch.device, dtype: torch.dtype) -> str:
+    """What computes a model's layers on a GPU, with its version; empty on a CPU."""
+    if device.type != "cuda":
+        return ""
+    names = ("liger-kernel", "triton") if usable(device, dtype) else ("transformers",)
+    return ", ".join(f"{name} {version(name)}" for name in names)
 
 
 @cache
