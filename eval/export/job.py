@@ -135,6 +135,7 @@ def export(request: ExportRequest) -> str:
                 texts.check()
 
         files.make_directory(to)
+        files.sweep(to)
         files.write_atomically(files.join(to, form.file), fill)
         files.delete(files.join(to, name) for name in earlier if name != form.file)
         tables = {} if texts is None else texts.write(to, types)

@@ -134,3 +134,13 @@ def _chunks(part: Path) -> list[Any]:
     """What a part's footer says of its columns."""
     row_group = pq.read_metadata(part).row_group(0)
     return [row_group.column(i) for i in range(row_group.num_columns)]
+
+
+def test_what_a_killed_export_left_is_removed(job: Path, tmp_path: Path) -> None:
+    """Where it was killed before anything else was there, the same command does all of it."""
+    to = tmp_path / "to"
+    to.mkdir()
+    for name in (".train.parquet.0f3c.tmp", ".kept"):
+        (to / name).touch()
+    export(job, to, "triplet")
+    assert sorted(path.name for path in to.iterdir()) == [".kept", "README.md", "train.parquet"]
