@@ -26,6 +26,7 @@ from transforms.handler import RerankerHandler, ScoredShard
 from transforms.input.plan import Unit
 from transforms.input.reader import read_shards
 from transforms.input.template import Template
+from transforms.job.directory import check_kept
 from transforms.job.progress import stop_requested
 from transforms.output.commit import UNSTAMPED, Stamp, commit
 from transforms.output.retry import Retry, only_rejected, replace
@@ -187,6 +188,7 @@ class CommitShard(beam.DoFn):
 
     def _commit(self, shard: Shard, scores: Scores) -> Committed:
         start = time.perf_counter()
+        check_kept(self._output)
         if self._retry is not None and shard.name in self._retried:
             counts = replace(self._output, shard, scores, self._top_k, self._stamp, self._retry)
         else:

@@ -29,6 +29,7 @@ def test_metrics_of_a_job(tmp_path: Path) -> None:
     units = plan(inspect([str(write(tmp_path / "in.parquet", nested_table(rows), row_group_size=1))])).units
     options = {"max_length": 16}
     specification = specify(str(tiny.bert(tmp_path / "model")), device="cpu", dtype="float32", options=options)
+    (tmp_path / "out" / "scored").mkdir(parents=True)  # as a job does when it begins
     rerank = Rerank(str(tmp_path / "out"), specification, Reading())
     graph = partial(build, work=[Work(unit, frozenset()) for unit in units], rerank=rerank)
     metrics = run_graph(graph, Runner(FnApiRunner(), PipelineOptions([]), local=True), NAMESPACE)

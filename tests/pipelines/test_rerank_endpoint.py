@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -88,6 +89,34 @@ def test_a_killed_job_goes_on_and_sends_no_committed_document_again(tmp_path: Pa
     assert rows(tmp_path, "scored", "query_id", "doc_id", "rank") == [
         (f"q{query}", f"d{place}", 7 - place) for query in range(4) for place in range(6, -1, -1)
     ]
+
+
+def test_nothing_more_is_paid_for_when_the_output_has_gone(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    texts = [[f"0.{query}"] for query in range(10, 30)]
+    write_input(tmp_path / "in.parquet", texts)
+
+    def move(exchange: Exchange) -> None:
+        if exchange.received.documents == ["0.12"]:
+            while len(parts(tmp_path)) < 2:
+                time.sleep(0.01)
+            (tmp_path / "out").rename(tmp_path / "away")
+        answer(exchange)
+
+    with RerankServer(habit=move) as server:
+        assert main(arguments(tmp_path, server)) == 2
+        assert not (tmp_path / "out").exists()
+        [line] = [line for line in capfd.readouterr().err.splitlines() if "error" in line]
+        assert line.endswith(
+            "out was moved or deleted while the job ran; delete what was written there since, move it "
+            "back, and give the same command"
+        )
+        assert len(server.documents) < len(texts) // 2
+        (tmp_path / "away").rename(tmp_path / "out")
+        server.habit = answer
+        done = {text for query in range(len(parts(tmp_path))) for text in texts[query]}
+        assert main(arguments(tmp_path, server)) == 0
+    assert {Counter(server.documents)[text] for text in done} == {1}
+    assert len(parts(tmp_path)) == len(texts)
 
 
 def test_the_same_answers_give_the_same_bytes_whatever_went_wrong(tmp_path: Path) -> None:

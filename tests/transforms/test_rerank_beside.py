@@ -95,6 +95,7 @@ class Job:
         work = [Work(unit, frozenset()) for unit in plan(inspect([str(source)])).units]
         assert len(work) == SHARDS // 2
         specification, reading = SlowSpecification(leaves_cpu_free=leaves_cpu_free), Reading(shard_pairs=2)
+        (self.folder / "out" / "scored").mkdir(parents=True, exist_ok=True)  # as a job does when it begins
         steps = Rerank(str(self.folder / "out"), specification, reading, progress_folder=progress_folder)
         runner = Runner(FnApiRunner(), PipelineOptions([]), local=True)
         run_graph(lambda pipeline: build(pipeline, work, steps), runner, NAMESPACE)

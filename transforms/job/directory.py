@@ -93,6 +93,18 @@ def check_parts(output: str, layout: Layout) -> None:
         )
 
 
+def check_kept(output: str, layout: Layout = RERANKING) -> None:
+    """Refuse to write a part where the directory for it, which the job made when it began, has gone since: what follows
+    would be scored for nothing.
+
+    Raises:
+        UserError: it has gone.
+    """
+    parts = files.join(output, layout.parts[0])
+    if files.is_local(output) and not Path(parts).is_dir():
+        raise UserError(f"{parts} was moved or deleted while the job ran; put it back, and give the same command")
+
+
 def clear(output: str, layout: Layout = RERANKING) -> None:
     """Deletes what a job wrote into its directory, save job.json, and nothing else.
 
