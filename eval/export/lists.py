@@ -19,7 +19,7 @@ from transforms.input.plan import Unit, load_plan, plan
 from transforms.input.reader import read_shards
 from transforms.input.regroup import regroup
 from transforms.input.template import Template, parse_template, render, uses_title
-from transforms.job.record import Job, in_job_order, read_job
+from transforms.job.record import Job, in_job_order, reranking_job
 from transforms.layout import SUCCESS, part_numbers
 from transforms.output.parts import committed, scored_rows
 from transforms.output.verification import gaps
@@ -50,9 +50,7 @@ def finished_job(output: str) -> Job:
     Raises:
         UserError: there is none, or it has not finished.
     """
-    found = read_job(output)
-    if found is None:
-        raise UserError(f"{output}: no job.json in it; give the directory that a reranking job's --output named")
+    found = reranking_job(output)
     if not files.exists(files.join(output, SUCCESS)):
         raise UserError(f"{output}: its job has not finished; give that job's command again first")
     return found

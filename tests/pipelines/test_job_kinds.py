@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from eval.__main__ import main as evaluate
 from pipelines.candidates.__main__ import main as candidates
 from tests.support import tiny
 from tests.support.input_files import candidate, nested_table, query, write
@@ -56,6 +57,19 @@ def test_an_output_of_another_kind_of_job_is_refused_and_left_alone(
         )
         assert everything(output) == before
         assert make(tmp_path, output) == 0, "its own job goes on"
+
+
+def test_what_reads_scores_refuses_the_output_of_a_job_without_any(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out"
+    assert make_candidates(tmp_path, output) == 0
+    capsys.readouterr()
+    for words in (["export", str(output), "--to", str(tmp_path / "to"), "--format", "ids"], ["verify-output", output]):
+        assert evaluate([*map(str, words)]) == 2
+        assert capsys.readouterr().err == (
+            f"error: {output}: is a candidates job's; give the directory that a reranking job's --output named\n"
+        )
 
 
 @pytest.mark.parametrize(

@@ -87,5 +87,12 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     )
     with pytest.raises(UserError, match=r"^--split dev: mkqa/de has one split alone; leave it out$"):
         source.of_dataset("mkqa/de", split="dev", data_dir=str(data))
+    own = copies.directory(tmp_path / "own")
+    with pytest.raises(UserError) as refused:
+        source.of_dataset(str(own), split="dev")
+    assert str(refused.value) == (
+        f"dataset {own}: it has no qrels/dev.tsv or qrels/dev.tsv.gz; is the split 'dev' one of its own, and the copy "
+        "whole? Files of other names are for --corpus, --queries, --qrels"
+    )
     with pytest.raises(UserError, match=r"nothing.*matches no file"):
         source.of_files([str(tmp_path / "nothing")], [str(tmp_path / "BeIR/scifact/queries.jsonl.gz")], [])

@@ -242,6 +242,20 @@ def _input(output: str, path: str, **identity: Any) -> Input:
     return Input(input_path(files.absolute(output), str(path)), **identity)
 
 
+def reranking_job(output: str) -> Job:
+    """The record of a reranking job, to read what it has scored.
+
+    Raises:
+        UserError: there is none, it is damaged, or it is another kind of job's.
+    """
+    found = read_job(output)
+    if found is None:
+        raise UserError(f"{output}: no job.json in it; give the directory that a reranking job's --output named")
+    if found.kind != RERANKING.kind:
+        raise UserError(f"{output}: is a {found.kind} job's; give the directory that a reranking job's --output named")
+    return found
+
+
 def of_kind(output: str, layout: Layout, overwrite: bool) -> Job | None:
     """The job that is there and is to be continued.
 

@@ -8,7 +8,7 @@ from transforms.base import files
 from transforms.base.errors import UserError
 from transforms.base.json_text import parse
 from transforms.input.plan import planned_row_groups
-from transforms.job.record import read_job
+from transforms.job.record import reranking_job
 from transforms.layout import REJECTED_DIRECTORY, REPORT, SUCCESS, row_group_of
 from transforms.output.parts import DamagedPartError, Part, complete_row_groups, part_names, read_part, unknown_parts
 
@@ -21,11 +21,9 @@ def problems(output: str, parts: dict[str, Part]) -> Iterator[str]:
         parts: is filled with the parts that are whole.
 
     Raises:
-        UserError: there is no job, or its job.json is damaged.
+        UserError: as of `reranking_job`.
     """
-    job = read_job(output)
-    if job is None:
-        raise UserError(f"{output}: no job.json in it; give the directory that a reranking job's --output named")
+    job = reranking_job(output)
     rejected = set(files.list_names(files.join(output, REJECTED_DIRECTORY)))
     for name in part_names(output):
         try:

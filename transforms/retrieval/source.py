@@ -159,10 +159,11 @@ def _find(place: Place, split: str, folder: Path, dataset: str) -> tuple[SourceF
         if names := [name for name in present if fnmatchcase(name, pattern)]:
             prefix = place.repository or str(folder)
             return tuple(_describe(str(folder / name), f"{prefix}/{name}") for name in names)
-    raise UserError(
-        f"dataset {dataset}: {place.repository or folder} has no {' or '.join(patterns)}; is the split {split!r} one "
-        "of its own, and the copy whole? If the hub has changed, --data_dir reads a local copy"
-    )
+    lacks = f"{place.repository or 'it'} has no {' or '.join(patterns)}"
+    own = f"is the split {split!r} one of its own, and the copy whole?"
+    if not place.repository:
+        raise UserError(f"dataset {dataset}: {lacks}; {own} Files of other names are for --corpus, --queries, --qrels")
+    raise UserError(f"dataset {dataset}: {lacks}; {own} If the hub has changed, --data_dir reads a local copy")
 
 
 def _describe(path: str, name: str) -> SourceFile:
