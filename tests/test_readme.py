@@ -118,10 +118,13 @@ def test_readmes_scores_without_beam_are_right(tmp_path: Path) -> None:
     assert printed(source + shown, tmp_path) == "[1] True\n"
 
 
-def test_the_pages_job_in_python_prints_what_it_says(tmp_path: Path) -> None:
+def test_the_pages_examples_in_python_print_what_they_say(tmp_path: Path) -> None:
     [page] = [page for page in PAGES if page.name == "python.md"]
-    [source], [output] = examples(TEXTS[page]), examples(TEXTS[page], "text")
-    assert printed(source, tmp_path).endswith(output)
+    sources, outputs = examples(TEXTS[page]), examples(TEXTS[page], "text")
+    for source, output in zip(sources, outputs, strict=True):
+        folder = tmp_path / str(sources.index(source))
+        folder.mkdir()
+        assert printed(source, folder).endswith(output)
 
 
 def parse_line(parser: argparse.ArgumentParser, words: list[str]) -> None:
