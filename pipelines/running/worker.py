@@ -37,7 +37,7 @@ def _end_with(parent: int) -> None:
 
 def main() -> None:
     """Does what the job sends until it has no more, or is gone."""
-    # Beam prints an error before it reports it to the job, which would wait for ever where printing fails.
+    # Beam prints an error before it reports it to the job, which would wait forever where printing fails.
     outlive_readers()
     threading.Thread(target=_end_with, args=(int(sys.argv[1]),), daemon=True).start()
     from apache_beam.runners.worker import sdk_worker_main  # takes seconds, in which the job may be killed already

@@ -1,4 +1,4 @@
-"""What a user who makes a mistake is told: one line, exit code 2, and nothing is lost or left behind."""
+"""What a user who makes a mistake gets: one line, exit code 2, and nothing is lost or left behind."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ STRAYS = {("mxbai-rerank-large-v2", "long-9000", 1): "special-tokens-doc"}
 
 
 class Family(NamedTuple):
-    """A golden checkpoint, how the job is to be told what it is, how near its scores are to be, how many there are."""
+    """A golden checkpoint, how the job learns what it is, how near its scores are to be, how many there are."""
 
     like: str | None
     tolerance: float

@@ -52,7 +52,7 @@ def pairs_of(file: str, queries: int, documents: int) -> list[tuple[str, str]]:
 
 def test_on_a_cpu_no_batch_size_is_measured() -> None:
     def tasks() -> Iterator[RankingTask]:
-        raise AssertionError("a task was looked at")
+        raise AssertionError("a task was read")
         yield
 
     on_cpu = specify("small-cross-encoder", device="cpu")

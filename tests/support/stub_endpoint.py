@@ -1,4 +1,4 @@
-"""A rerank API on loopback with real sockets, which can be told to misbehave.
+"""A rerank API on loopback with real sockets, which can be made to misbehave.
 
 A document's text is its score: "0.25" scores 0.25. What a request meets is the next step of `script`, and `habit` when
 the script is over.

@@ -145,7 +145,7 @@ class Specification:
     def with_best_batch(self, tasks: Iterable[RankingTask], *, keep: bool) -> Specification:
         """The same with the batch size that serves the model best on its GPU, measured; see `best_batch.best_budget`.
 
-        On a CPU the same, and no task is looked at: the speed there hardly depends on it, and what hardly matters
+        On a CPU the same, and no task is read: the speed there hardly depends on it, and what hardly matters
         should not differ from one job to the next.
 
         Args:

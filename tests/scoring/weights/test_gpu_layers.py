@@ -44,7 +44,7 @@ def kernels(monkeypatch: pytest.MonkeyPatch) -> None:
 
     The interpreter of Triton 3.7 leaves a float as Python has it, where the compiler makes a float32 of it, and has no
     functions of CUDA's own library. It cuts bfloat16 off instead of rounding, and multiplies two such numbers wrongly:
-    so layers are looked at in float16.
+    so layers are compared in float16.
     """
     if DEVICE.type == "cuda":
         return
