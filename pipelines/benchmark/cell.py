@@ -15,7 +15,7 @@ from eval.ranking.job_output import measure_job
 from eval.table.cells import Cell, safe_name
 from eval.table.values import write_values
 from pipelines.benchmark.candidates import Candidates
-from pipelines.benchmark.entrants import Entrant, model_options
+from pipelines.benchmark.entrants import Entrant, check_apply, model_options
 from pipelines.benchmark.request import BenchmarkRequest
 from pipelines.rerank import RerankRequest
 from pipelines.running import options as running_options
@@ -134,14 +134,9 @@ def work_of(
         UserError: the model is unavailable, or cannot run so.
     """
     model = settled(entrant, machine).model
-    options = model_options(model, candidates.data.name, asked_of_models(request))
+    options = model_options(model, candidates.data.name, request.model_options())
     run = {name: getattr(request, name) for name in RUN_OPTIONS}
     return Work(entrant, candidates, options, run, tuple(words), machine)
-
-
-def asked_of_models(request: BenchmarkRequest) -> dict[str, Any]:
-    """The models' own settings by name; None stands for one that is not given."""
-    return {name: getattr(request, name) for name in running_options.MODEL_OPTIONS}
 
 
 def settled(entrant: Entrant, machine: Machine) -> ScorerSpecification:
@@ -156,16 +151,13 @@ def check_asked(entrants: Sequence[Entrant], asked: Mapping[str, Any], machine: 
         UserError: it is not here, or does not apply.
     """
     resolve(machine.device, machine.dtype, attention=machine.attention, elsewhere=machine.elsewhere)
-    given = [name for name, value in asked.items() if value is not None]
-    if not given:
+    if all(value is None for value in asked.values()):
         return
     try:
         models = [settled(entrant, machine).model for entrant in entrants]
     except UserError:
         return
-    known = {name for model in models for name in type(model.settings).__dataclass_fields__}
-    if foreign := [f"--{name}" for name in given if name not in known]:
-        raise UserError(f"{', '.join(foreign)}: applies to none of the models; leave it out")
+    check_apply(models, asked)
 
 
 def make_cell(work: Work, output: str, price_per_hour: float | None) -> Cell:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from eval.published.scores import BENCHMARKS
 from pipelines.benchmark.data_sets import DataSet
+from transforms.base.errors import UserError
 from transforms.scoring import catalogue
 from transforms.scoring.choices import is_address
 from transforms.scoring.model import Model
@@ -83,6 +84,21 @@ def code_task(dataset: str) -> str | None:
     """The task for which jina-code-embeddings embeds a data set."""
     fitting = [name for name in CODE_TASKS if dataset.startswith(name)]
     return CODE_TASKS[max(fitting, key=len)] if fitting else None
+
+
+def check_apply(models: Iterable[Model], asked: Mapping[str, Any]) -> None:
+    """Refuse an option that no model has.
+
+    Args:
+        models: all of them.
+        asked: value by option, None where it is not given.
+
+    Raises:
+        UserError: there is one.
+    """
+    known = {name for model in models for name in type(model.settings).__dataclass_fields__}
+    if foreign := [f"--{name}" for name, value in asked.items() if value is not None and name not in known]:
+        raise UserError(f"{', '.join(foreign)}: applies to none of the models; leave it out")
 
 
 def model_options(model: Model, dataset: str, asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,10 +8,11 @@ from typing import Any
 
 from pipelines.benchmark.candidates import Candidates, ready
 from pipelines.benchmark.data_sets import DataSet, data_sets
-from pipelines.benchmark.entrants import Entrant, entrant
+from pipelines.benchmark.entrants import Entrant, check_apply, entrant
 from pipelines.benchmark.request import BenchmarkRequest
 from transforms.base import files
 from transforms.base.errors import UserError
+from transforms.scoring import catalogue
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,9 @@ def look(request: BenchmarkRequest) -> Given:
         UserError: a mistake that the user can fix, such as a mistyped path, which shows before hours of work.
     """
     entrants = distinct("--models", [entrant(text) for text in request.models])
+    known = [catalogue.entry(model.where, model.like) for model in entrants]
+    if None not in known:  # of others their files say what they are
+        check_apply(filter(None, known), request.model_options())
     sets = distinct("--datasets", [data for text in request.datasets for data in data_sets(text)])
     output = files.absolute(request.output)
     return Given(output, entrants, {data: ready(data, request, output) for data in sets})

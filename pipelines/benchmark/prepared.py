@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 from pipelines.benchmark.candidates import Candidates
-from pipelines.benchmark.cell import Machine, Work, asked_of_models, check_asked, work_of
+from pipelines.benchmark.cell import Machine, Work, check_asked, work_of
 from pipelines.benchmark.entrants import Entrant
 from pipelines.benchmark.given import Given
 from pipelines.benchmark.options import build_parser
@@ -51,5 +51,5 @@ def prepare(request: BenchmarkRequest, words: Sequence[str], given: Given) -> Pr
     local = use_words(words, build_parser()).local
     machine = Machine(request.device, request.dtype, request.attention, elsewhere=not local)
     with from_cache_alone() if request.plan else nullcontext():
-        check_asked(given.entrants, asked_of_models(request), machine)
+        check_asked(given.entrants, request.model_options(), machine)
     return Prepared(request, tuple(words), machine, given)

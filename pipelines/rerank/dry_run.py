@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipelines.rerank.plan_lines import cost_line, duration
+from pipelines.rerank.request import ASKING_COSTS
 from transforms.base.cost import cost_of, three_digits
 from transforms.base.errors import UserError
 from transforms.handler import tasks_of
@@ -69,7 +70,7 @@ def report(
         UserError: the model is asked over the network, where a sample would cost what scoring costs.
     """
     if specification.hosted:
-        raise UserError("--dry_run: asking the endpoint would cost; give a model that runs here")
+        raise UserError(ASKING_COSTS)
     made = plan(inputs)
     # Scattered rows are not regrouped for an estimate.
     units = made.units if made.contiguous else beginnings(inputs)

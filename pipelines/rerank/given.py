@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from pipelines.rerank.own_files import converted
 from pipelines.rerank.request import RerankRequest
-from pipelines.rerank.run_file import check_run_file
+from pipelines.rerank.run_file import check_ids, check_run_file
 from transforms.base import files
 from transforms.base.errors import UserError
 from transforms.input.inputs import InputFile, inspect
@@ -47,6 +47,8 @@ def look(request: RerankRequest, folder: str) -> Given:
     if request.run_file is not None:
         check_run_file(request.run_file, named, output)
     inputs = inspect(converted(request, output, named, folder), request.keep_columns)
+    if request.run_file is not None and not request.dry_run:
+        check_ids(inputs)
     begun = None if request.overwrite else record.read_job(output)
     if request.extend and begun is not None:
         check_extension(output, begun, inputs)

@@ -21,7 +21,6 @@ from pipelines.rerank import Finished, dry_run
 from pipelines.rerank.given import Given
 from pipelines.rerank.options import build_parser
 from pipelines.rerank.request import RerankRequest
-from pipelines.rerank.run_file import check_ids
 from pipelines.running import dataflow
 from pipelines.running.model import specify_for_job
 from pipelines.running.options import MODEL_OPTIONS, RUN_OPTIONS, is_given
@@ -155,8 +154,6 @@ def run(prepared: Prepared) -> Finished:
         start = time.monotonic()
         in_order = record.in_job_order(current, inputs)
         units = plan_units(output, in_order, request.keep_columns)
-        if request.run_file is not None:
-            check_ids(in_order)
         retrying.recover(output)
         sweep(files.join(output, CONVERTED_DIRECTORY), (file.path for file in inputs))
         stamp = Stamp(current.fingerprint, current.part_version, scored_columns(current.model["settings"]))

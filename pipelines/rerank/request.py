@@ -13,11 +13,13 @@ from transforms.input.data_sets import parse_data_set
 from transforms.input.names import ACCEPTED, parse_columns
 from transforms.input.template import parse_template
 from transforms.schema import BEST_WINDOW, Reason
+from transforms.scoring.choices import is_address
 
 # What a dry run plans for, and the job itself does not know.
 PLAN_FIELDS = ("workers", "throughput", "gpu", "pairs", "tokens_per_pair")
 # What a plan by GPU is made of, and the sample of an input is not.
 CARD_FIELDS = ("pairs", "tokens_per_pair")
+ASKING_COSTS = "--dry_run: asking the endpoint would cost; give a model that runs here"
 # What decides a part file's bytes, besides the model and how it runs.
 OUTPUT_FIELDS = ("keep_columns", "text_template", "candidate_order", "top_k", "shard_pairs")
 
@@ -79,6 +81,8 @@ class RerankRequest(ScoringRequest, JobRequest):
             yield from (f"--{name}: it is for --gpu alone; leave it out" for name in CARD_FIELDS if getattr(self, name))
         if self.window_score and (taken := [name for name in self.keep_columns if name in BEST_WINDOW.names]):
             yield f"--keep_columns {taken[0]}: --window_score gives the output such a column; leave it out"
+        if self.dry_run and is_address(self.model):
+            yield ASKING_COSTS
         if self.dataset and self.corpus:
             yield "--corpus and --queries apply to --input; leave them out"
         if bool(self.corpus) != bool(self.queries):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
 
+from pipelines.running.options import NEAR
 from transforms.base.errors import UserError
 
 
@@ -43,6 +44,6 @@ def _refuse_unknown(words: Sequence[str], our_names: Sequence[str]) -> None:
         raise UserError(f"{error}; see --help, and Beam's documentation for a runner's options") from None
     for word in unknown:
         name = word.split("=", 1)[0]
-        near = difflib.get_close_matches(name, [*our_names, *beam._option_string_actions], n=1)
+        near = difflib.get_close_matches(name, [*our_names, *beam._option_string_actions], n=1, cutoff=NEAR)
         hint = f"; did you mean {near[0]}?" if near else "; see --help"
         raise UserError(f"{word}: neither this command nor Beam has such an option{hint}")

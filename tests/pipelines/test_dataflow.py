@@ -164,6 +164,16 @@ def test_data_sets_of_the_hub_are_refused(capsys: pytest.CaptureFixture[str]) ->
     ]
 
 
+def test_a_path_of_this_machine_is_refused_as_such_whether_or_not_it_is_there() -> None:
+    request = CandidatesRequest(
+        corpus=("no",), queries=("gs://bucket/q",), retriever=("bm25", ""), output="gs://bucket/o"
+    )
+    with pytest.raises(
+        UserError, match=r"; --corpus no is on this machine's disk, which workers do not see; give a gs:"
+    ):
+        do_candidates(request, ["--runner=DataflowRunner"])
+
+
 @pytest.mark.parametrize(
     ("job", "request_"),
     [

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from apache_beam.io.filesystem import FileSystem
 from apache_beam.options.pipeline_options import StandardOptions
@@ -17,6 +19,7 @@ from pipelines.rerank.options import build_parser as rerank_parser
 from pipelines.running import before_beam
 from pipelines.running.beam_options import parser_of_all
 from pipelines.running.options import split
+from tests.support.job_run import write_letters
 from transforms.scoring import choices
 from transforms.scoring.packed.attention import KERNELS
 from transforms.scoring.packed.execution import DTYPES
@@ -80,6 +83,11 @@ ERRORS: list[tuple[str, list[str], str]] = [
     ),
     (
         "pipelines.rerank",
+        [*RERANK, "--model=https://x/y", "--dry_run"],
+        "--dry_run: asking the endpoint would cost; give",
+    ),
+    (
+        "pipelines.rerank",
         [*RERANK, "--window_score=max", "--keep_columns=best_window"],
         "--keep_columns best_window: --window_score gives the output such a column; leave it out",
     ),
@@ -113,6 +121,11 @@ ERRORS: list[tuple[str, list[str], str]] = [
         "pipelines.benchmark",
         [*BENCHMARK[::2], "--datasets=x=absent.parquet,absent.qrels"],
         "data set x: no judgements absent.qrels; check the path",
+    ),
+    (
+        "pipelines.benchmark",
+        [*BENCHMARK, "--group_size=3"],
+        "--group_size: applies to none of the models; leave it out",
     ),
     (
         "pipelines.benchmark",
@@ -182,6 +195,18 @@ def test_a_mistake_is_reported_before_anything_large_is_imported(module: str, wo
     end, error = answer(module, words)
     assert end == "exit code 2 []"
     assert error.startswith(f"error: {message}")
+
+
+def test_ids_that_a_run_cannot_hold_are_reported_before_anything_large_is_imported(tmp_path: Path) -> None:
+    source = write_letters(tmp_path / "in.parquet", queries=1, candidates=2)
+    table = pq.read_table(source)
+    at = table.schema.get_field_index("query_id")
+    pq.write_table(table.set_column(at, "query_id", pa.array(["a query"] * table.num_rows)), source)
+    words = [f"--input={source}", f"--run_file={tmp_path / 'run'}", f"--output={tmp_path / 'out'}", RERANK[-1]]
+    end, error = answer("pipelines.rerank", words)
+    assert end == "exit code 2 ['pandas']"  # by pyarrow, to see whether the rows that it is given are of pandas
+    assert error.startswith(f"error: {source}: query id 'a query' has white space in it")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("parser", [rerank_parser, candidates_parser, benchmark_parser])
