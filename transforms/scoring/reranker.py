@@ -28,7 +28,7 @@ from transforms.scoring.model import Model
 from transforms.scoring.packed import best_batch, execution, run_batches
 from transforms.scoring.packed.execution import Execution, Placement
 from transforms.scoring.packed.packing import Packed, pack
-from transforms.scoring.packed.run_batches import Rows
+from transforms.scoring.packed.run_batches import Outputs
 from transforms.scoring.packed.sequences import Sequences
 from transforms.scoring.recognition import recognise
 from transforms.scoring.results import Failure, RankingTask, Scores, concatenate
@@ -69,8 +69,8 @@ class Family(Protocol):
     def forward(self, packed: Packed) -> torch.Tensor:
         """One float32 row for each read of the packed sequences, shape [R, width]."""
 
-    def finish(self, prepared: Any, rows: Sequence[Rows | None]) -> Scores:
-        """Rows of each sequence (None: no memory) to the scores of all pairs."""
+    def finish(self, prepared: Any, outputs: Outputs, /) -> Scores:
+        """What the model gave for the sequences, to the scores of all pairs."""
 
 
 class FamilyModule(Protocol):
@@ -332,7 +332,7 @@ class Reranker(Scorer):
         prepared, pairs, _ = tokenised
         pairs_a_sequence = pairs / max(len(prepared.sequences), 1)
         counts: Counter[str] = Counter()
-        rows = run_batches.run(
+        outputs = run_batches.run(
             prepared.sequences,
             self.family.forward,
             budget=self.specification.execution.batch_tokens,
@@ -340,7 +340,7 @@ class Reranker(Scorer):
             counts=counts,
             progress=lambda sequences, tokens: progress(sequences * pairs_a_sequence, tokens),
         )
-        scores = self.family.finish(prepared, rows)
+        scores = self.family.finish(prepared, outputs)
         for pair in np.flatnonzero(~np.isfinite(scores.score)):
             scores.failures.setdefault(int(pair), Failure("nan_score", f"the model's score is {scores.score[pair]}"))
             scores.score[pair] = np.nan

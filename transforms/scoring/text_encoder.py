@@ -70,16 +70,14 @@ class Encoder:
         embedded = np.full((len(distinct), self.specification.settings.size), np.nan, dtype=np.float32)
         start = 0
         for texts_read, inputs in self._tokenised(distinct, side):
-            rows = run_batches.run(
+            outputs = run_batches.run(
                 inputs.sequences,
                 self._embedder.forward,
                 budget=self.specification.execution.batch_tokens,
                 device=self._device,
                 counts=Counter(),
             )
-            for text, row in zip(inputs.texts.tolist(), rows, strict=True):
-                if row is not None:
-                    embedded[start + text] = row[0]
+            embedded[start + inputs.texts] = outputs.rows
             start += texts_read
         return embedded[[places[text] for text in texts]]
 

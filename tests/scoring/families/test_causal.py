@@ -19,6 +19,7 @@ from transforms.scoring.families.causal import CausalReranker, Readings, check_b
 from transforms.scoring.families.pairs import Pairs, documents_of
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.ragged import ragged
+from transforms.scoring.packed.run_batches import Outputs
 from transforms.scoring.results import Failure
 
 BAD = Failure("tokenizer_error", "ValueError: no")
@@ -51,7 +52,8 @@ def test_pairs_without_tokens_or_memory_fail_and_the_others_are_scored() -> None
     model = family()
     tasks = [RankingTask("q", ["aaa", "bad"]), RankingTask("q", ["bbbb", "cc"])]
     prepared = model.prepare(tasks, Tokens(model.tokenizer))
-    scores = model.finish(prepared, [np.array([[0.5]], dtype=np.float32), None, np.array([[0.25]], dtype=np.float32)])
+    rows, missing = np.array([[0.5], [np.nan], [0.25]], dtype=np.float32), np.array([False, True, False])
+    scores = model.finish(prepared, Outputs(rows, np.arange(3) + 1, missing))
     assert np.isnan(scores.score).tolist() == [False, True, True, False]
     assert scores.score[[0, 3]].tolist() == [0.5, 0.25]
     assert scores.failures == {1: BAD, 2: Failure("out_of_memory", "the pair does not fit into memory alone")}

@@ -24,6 +24,7 @@ from transforms.scoring.families.listwise import Context, Prepared
 from transforms.scoring.families.listwise_groups import groups_of, merge
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.packing import Packed, pack
+from transforms.scoring.packed.run_batches import Outputs
 from transforms.scoring.packed.sequences import sequences_of
 from transforms.scoring.results import Failure, Scores
 from transforms.scoring.settings import ListwiseSettings as Settings
@@ -61,7 +62,8 @@ def test_the_number_of_a_group_never_wraps(folder: Path) -> None:
     contexts = [Context(0, [pair]) for pair in range(pairs)]
     prepared = Prepared(sequences_of([]), contexts, {}, ledger)
     family = load(folder).family
-    scores = family.finish(prepared, [np.ones((2, 2), dtype=np.float32)] * pairs)
+    rows, ends = np.ones((2 * pairs, 2), dtype=np.float32), 2 * np.arange(1, pairs + 1)
+    scores = family.finish(prepared, Outputs(rows, ends, np.zeros(pairs, dtype=np.bool_)))
     assert scores.group is not None
     assert scores.group[[0, 32766, 32767, 32768, pairs - 1]].tolist() == [0, 32766, 32767, 32767, 32767]
 

@@ -8,7 +8,7 @@ import torch
 
 from transforms.scoring.packed import run_batches
 from transforms.scoring.packed.packing import Packed, pack
-from transforms.scoring.packed.run_batches import Forward, Rows, is_out_of_memory, run
+from transforms.scoring.packed.run_batches import Forward, Outputs, is_out_of_memory, run
 from transforms.scoring.packed.sequences import Sequences, TokenSequence, sequences_of
 
 CPU = torch.device("cpu")
@@ -39,8 +39,9 @@ class Echo:
         return packed.ids[packed.reads].float()[:, None]
 
 
-def values(rows: list[Rows | None]) -> list[list[float] | None]:
-    return [None if row is None else row[:, 0].tolist() for row in rows]
+def values(outputs: Outputs) -> list[list[float] | None]:
+    assert np.isnan(outputs.rows[:, 0]).tolist() == np.repeat(outputs.missing, 2).tolist()
+    return [None if rows is None else rows[:, 0].tolist() for rows in outputs]
 
 
 def engine(lengths: tuple[int, ...], forward: Forward, budget: int) -> tuple[list[list[float] | None], Counter[str]]:

@@ -19,7 +19,7 @@ from transforms.scoring.families.pairs import Pairs
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.packing import Packed
 from transforms.scoring.packed.ragged import Counts, Ids, Ragged
-from transforms.scoring.packed.run_batches import Rows
+from transforms.scoring.packed.run_batches import Outputs
 from transforms.scoring.packed.sequences import Sequences, read_once
 from transforms.scoring.results import Failure, RankingTask, Scores
 from transforms.scoring.weights.backbones import Backbone
@@ -104,15 +104,12 @@ class CausalReranker:
         """Scores of the packed pairs, float32, shape [N, 1]."""
         return self._score(self.backbone(packed).float())
 
-    def finish(self, prepared: Prepared, rows: Sequence[Rows | None]) -> Scores:
+    def finish(self, prepared: Prepared, outputs: Outputs) -> Scores:
         """Each row is its pair's score."""
         score = np.full(len(prepared.ledger), np.nan, dtype=np.float32)
-        failures = dict(prepared.failures)
-        for owner, row in zip(prepared.owners.tolist(), rows, strict=True):
-            if row is None:
-                failures[owner] = Failure("out_of_memory", "the pair does not fit into memory alone")
-            else:
-                score[owner] = row[0, 0]
+        lacking = Failure("out_of_memory", "the pair does not fit into memory alone")
+        failures = prepared.failures | dict.fromkeys(prepared.owners[outputs.missing].tolist(), lacking)
+        score[prepared.owners] = outputs.rows[:, 0]
         tokens, truncated, query_truncated = prepared.ledger.T
         return Scores(
             score=score,

@@ -33,7 +33,7 @@ from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.execution import Placement
 from transforms.scoring.packed.packing import Packed
 from transforms.scoring.packed.ragged import Counts
-from transforms.scoring.packed.run_batches import Rows
+from transforms.scoring.packed.run_batches import Outputs
 from transforms.scoring.packed.sequences import Sequences
 from transforms.scoring.results import Failure, RankingTask, Scores
 from transforms.scoring.settings import CrossEncoderSettings
@@ -148,16 +148,14 @@ class CrossEncoder:
         logits = self._head(self.backbone(packed).float()[:, None]).flatten(1)
         return logits.sigmoid() if self.settings.activation == "sigmoid" else logits
 
-    def finish(self, prepared: Prepared, rows: Sequence[Rows | None]) -> Scores:
+    def finish(self, prepared: Prepared, outputs: Outputs) -> Scores:
         """The score of each pair is its best window's (jina-reranker-v2's `rerank`), or as window_score says."""
         score = np.full(len(prepared.ledger), -np.inf, dtype=np.float32)
-        failures = dict(prepared.failures)
-        for owner, row in zip(prepared.owners.tolist(), rows, strict=True):
-            if row is None:
-                failures[owner] = Failure("out_of_memory", "a sequence of the pair does not fit into memory alone")
-            else:
-                score[owner] = np.maximum(score[owner], row[0, 0])  # a NaN window makes the pair NaN
-        best = None if self.settings.window_score is None else best_windows(prepared, rows)
+        lacking = Failure("out_of_memory", "a sequence of the pair does not fit into memory alone")
+        failures = prepared.failures | dict.fromkeys(prepared.owners[outputs.missing].tolist(), lacking)
+        with np.errstate(invalid="ignore"):
+            np.maximum.at(score, prepared.owners, outputs.rows[:, 0])  # a NaN window makes the pair NaN
+        best = None if self.settings.window_score is None else best_windows(prepared, outputs)
         if best is not None and self.settings.window_score == "mean":
             score = best.mean
         score[list(failures)] = np.nan
@@ -185,11 +183,11 @@ class BestWindows(NamedTuple):
     mean: NDArray[np.float32]
 
 
-def best_windows(prepared: Prepared, rows: Sequence[Rows | None]) -> BestWindows:
+def best_windows(prepared: Prepared, outputs: Outputs) -> BestWindows:
     """Which window of each pair has the highest score, the first of those alike; see `CrossEncoder.finish`."""
     pairs = len(prepared.ledger)
     best = BestWindows(np.zeros(pairs, np.int16), np.zeros(pairs, np.int32), np.zeros(pairs, np.float32))
-    scored = zip(prepared.owners.tolist(), prepared.starts.tolist(), rows, strict=True)
+    scored = zip(prepared.owners.tolist(), prepared.starts.tolist(), outputs, strict=True)
     for owner, group in groupby(scored, key=itemgetter(0)):
         read = [(start, row[0, 0]) for _, start, row in group if row is not None]
         if read:

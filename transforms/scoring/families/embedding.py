@@ -25,7 +25,7 @@ from transforms.scoring.families.tokenise import Form, Texts, Tokens
 from transforms.scoring.packed.execution import Placement
 from transforms.scoring.packed.packing import FILLINGS, Packed, filled
 from transforms.scoring.packed.ragged import Counts, Ids, joined, ragged
-from transforms.scoring.packed.run_batches import Rows
+from transforms.scoring.packed.run_batches import Outputs, Rows
 from transforms.scoring.packed.sequences import Sequences, read_once
 from transforms.scoring.results import Failure, RankingTask, Scores
 from transforms.scoring.settings import EmbeddingSettings, Pooling
@@ -158,10 +158,10 @@ class Embedder:
         rows = pooled[:, : self.settings.size]
         return normalize(rows, dim=1) if self.settings.similarity == "cosine" else rows
 
-    def finish(self, prepared: Prepared, rows: Sequence[Rows | None]) -> Scores:
+    def finish(self, prepared: Prepared, outputs: Outputs) -> Scores:
         """Similarities of all pairs."""
         store = prepared.store
-        for place, row in zip(prepared.places.tolist(), rows, strict=True):
+        for place, row in zip(prepared.places.tolist(), outputs, strict=True):
             missing = Failure("out_of_memory", "the text does not fit into memory alone")
             store.rows[place] = missing if row is None else row[0]
         score = np.full(len(prepared.pairs), np.nan, dtype=np.float32)

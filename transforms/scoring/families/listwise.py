@@ -28,7 +28,7 @@ from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.execution import Placement
 from transforms.scoring.packed.packing import Packed
 from transforms.scoring.packed.ragged import Counts, Ids, end_to_end, joined, ragged, ranges
-from transforms.scoring.packed.run_batches import Rows
+from transforms.scoring.packed.run_batches import Outputs, Rows
 from transforms.scoring.packed.sequences import NO_PREFIX, Sequences
 from transforms.scoring.results import Failure, RankingTask, Scores
 from transforms.scoring.settings import ListwiseSettings, WindowedListwiseSettings
@@ -247,7 +247,7 @@ class Listwise:
         first, second = self._projector
         return linear(relu(linear(self.backbone(packed).float(), first)), second)
 
-    def finish(self, prepared: Prepared, rows: Sequence[Rows | None]) -> Scores:
+    def finish(self, prepared: Prepared, outputs: Outputs) -> Scores:
         """Scores of all pairs.
 
         A group without a result is left out of its list: its pairs have no score, and the others are scored as if its
@@ -255,7 +255,7 @@ class Listwise:
         """
         score = np.full(len(prepared.ledger), np.nan, dtype=np.float32)
         failures = dict(prepared.failures)
-        for _, members in groupby(zip(prepared.contexts, rows, strict=True), key=lambda member: member[0].task):
+        for _, members in groupby(zip(prepared.contexts, outputs, strict=True), key=lambda member: member[0].task):
             pairs: list[int] = []
             embeddings: list[Rows] = []
             for context, group in members:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -11,9 +12,31 @@ import torch
 from numpy.typing import NDArray
 
 from transforms.scoring.packed.packing import FILLINGS, Packed, pack, plan_batches
+from transforms.scoring.packed.ragged import Counts, ranges
 from transforms.scoring.packed.sequences import Sequences
 
 Rows = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What the model and its head gave for N sequences; R reads in all, one sequence's after the other's.
+
+    Attributes:
+        rows: one for each read, shape [R, width]; NaN where there is none.
+        ends: where each sequence's end, shape [N].
+        missing: which sequences have none, since each alone does not fit into memory, shape [N].
+    """
+
+    rows: Rows
+    ends: Counts
+    missing: NDArray[np.bool_]
+
+    def __iter__(self) -> Iterator[Rows | None]:
+        """The rows of each sequence, None for one without."""
+        starts = [0, *self.ends.tolist()]
+        for start, end, missing in zip(starts, self.ends.tolist(), self.missing.tolist(), strict=False):
+            yield None if missing else self.rows[start:end]
 
 
 class Forward(Protocol):
@@ -30,7 +53,7 @@ def run(
     device: torch.device,
     counts: Counter[str],
     progress: Callable[[int, int], None] = lambda sequences, tokens: None,
-) -> list[Rows | None]:
+) -> Outputs:
     """Run every sequence once.
 
     A batch that does not fit into the device's memory is halved, down to one sequence; that one then has no result.
@@ -43,11 +66,10 @@ def run(
         counts: forward_passes, forward_tokens, padding_tokens (`Packed.padding`) and oom_splits (times that a batch
             did not fit) are added.
         progress: called after each batch with the sequences and tokens in it.
-
-    Returns:
-        For each sequence its rows, shape [its reads, width], or None where it alone does not fit into memory.
     """
-    outputs: list[Rows | None] = [None] * len(sequences)
+    sizes = sequences.reads.sizes
+    ends = np.cumsum(sizes)
+    outputs = Outputs(np.full((sizes.sum(), 1), np.nan, dtype=np.float32), ends, np.ones(len(sizes), dtype=np.bool_))
     todo = plan(sequences, budget)[::-1]
     running: Launched | None = None
     while todo or running is not None:
@@ -58,9 +80,10 @@ def run(
             if ready is not None:
                 ready.synchronize()
             tokens = int(sequences.lengths[batch].sum())
-            ends = np.cumsum(sequences.reads.sizes[batch])
-            for index, part in zip(batch, np.split(rows.numpy(), ends[:-1]), strict=True):
-                outputs[index] = part
+            if rows.shape[1] != outputs.rows.shape[1]:  # the first that there are
+                outputs = replace(outputs, rows=np.full((len(outputs.rows), rows.shape[1]), np.nan, dtype=np.float32))
+            outputs.rows[ranges((ends - sizes)[batch], sizes[batch])] = rows.numpy()
+            outputs.missing[batch] = False
             counts["forward_passes"] += 1
             counts["forward_tokens"] += tokens
             counts["padding_tokens"] += padding
