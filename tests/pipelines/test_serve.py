@@ -152,6 +152,8 @@ def test_fifty_clients_at_once_each_get_their_own_scores(address: str, reranker:
         ({"query": "a", "documents": ["b", None]}, 422, "documents[1]: a NoneType in it; give a text, or"),
         ({"query": "a", "documents": ["b"] * 41}, 422, "documents: 41 of them; give 40 at most"),
         ({"query": "a", "documents": ["b"], "top_n": 0}, 422, "top_n: 0; give a positive whole number, or"),
+        ({"query": "a", "documents": ["b"], "top_n": True}, 422, "top_n: True; give a positive whole number, or"),
+        ({"query": "a", "documents": [{"title": "b"}]}, 422, "documents[0]: a NoneType in it; give a text, or a title"),
         ({"query": "a", "documents": [], "return_documents": 1}, 422, "return_documents: 1; give true or false"),
         (
             {"query": "a", "documents": ["b"], "instruction": "c"},
@@ -160,6 +162,7 @@ def test_fifty_clients_at_once_each_get_their_own_scores(address: str, reranker:
         ),
         (b'{"query": "a", "documents": ["b", "\\ud800"]}', 422, "documents[1] has no score: tokenizer_error ("),
         (b" " * 20_001, 413, "the body is larger than 20000 bytes; send fewer documents"),
+        (b" " * 5_000_000, 413, "the body is larger than 20000 bytes; send fewer documents"),
     ],
 )
 def test_what_is_refused_says_why(address: str, body: Any, status: int, message: str) -> None:
@@ -187,6 +190,36 @@ def test_other_ways_to_ask(address: str) -> None:
         assert answer.status_code == status
         assert answer.json() == {"error": {"message": f"{answer.url.path}: {ways}", "code": status}}
     assert post(address, b"", headers={"Content-Encoding": "gzip"}).status_code == 415
+
+
+def request_of(*texts: str) -> bytes:
+    """A whole request as it goes over a connection."""
+    body = json.dumps({"query": "a", "documents": texts}).encode()
+    return b"POST /v1/rerank HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+def test_requests_at_once_on_one_connection_are_answered_in_their_order(address: str) -> None:
+    sent = request_of("b") + request_of("b").replace(b'"b"', b" 12") + request_of("b", "c", "d")
+    with socket.create_connection(("127.0.0.1", httpx.URL(address).port or 0), timeout=300) as connection:
+        connection.sendall(sent + b"GET /health HTTP/1.0\r\n\r\n")
+        received = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200", b"422", b"200", b"200"]
+    assert [answer.count(b"relevance_score") for answer in received.split(b"HTTP/1.1 ")[1:]] == [1, 0, 3, 0]
+
+
+def test_clients_that_leave_take_nothing_from_others(reranker: Reranker, caplog: pytest.LogCaptureFixture) -> None:
+    whole = request_of("b", "c")
+    with served(reranker) as address:
+        for sent in (whole, whole[:-3], whole[:20]) * 5:
+            with socket.create_connection(("127.0.0.1", httpx.URL(address).port or 0)) as connection:
+                connection.sendall(sent)
+        assert len(post(address, {"query": "a", "documents": ["b", "c"]}).json()["results"]) == 2
+        while (found := figures(address))["rerank_requests_in_hand"]:
+            time.sleep(0.01)
+    answered = {name: count for name, count in found.items() if name.startswith("rerank_requests_total")}
+    assert answered.keys() == {f'rerank_requests_total{{status="{status}"}}' for status in (200, 400)}
+    assert sum(answered.values()) == 11  # all but those without a whole head
+    assert caplog.records == []
 
 
 class Held:
@@ -276,12 +309,13 @@ def test_a_signal_ends_it_when_what_is_in_hand_is_answered() -> None:
             line = process.stderr.readline()
             found = re.fullmatch(r"serving small-cross-encoder on (http://127\.0\.0\.1:\d+)/v1/rerank\n", line)
             assert found
-            with ThreadPoolExecutor(1) as client:
-                asked = client.submit(post, found[1], {"query": "a", "documents": ["word " * 300] * 30})
-                while figures(found[1])["rerank_requests_in_hand"] < 1:
+            with ThreadPoolExecutor(4) as clients:
+                body = {"query": "a", "documents": ["word " * 300] * 8}
+                asked = [clients.submit(post, found[1], body) for _ in range(4)]
+                while figures(found[1])["rerank_requests_in_hand"] < 4:
                     time.sleep(0.01)
                 process.send_signal(signal.SIGTERM)
-                assert len(asked.result().json()["results"]) == 30
+                assert [len(answer.result().json()["results"]) for answer in asked] == [8] * 4
             assert process.wait(60) == 0
             assert process.stderr.read() == "stopped: what was in hand is answered\n"
         finally:
