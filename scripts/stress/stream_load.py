@@ -148,7 +148,7 @@ def main() -> int:
     middle, slow = np.percentile([line["now"] - line["at"] for line in lines] or [np.nan], [50, 99])
     print(
         f"{options.runner}, {passed:.0f} s: {len(lines):,} lists, {pairs:,} pairs, {len(odd):,} candidates rejected; "
-        f"{lost} lost, {doubled} doubled, {wrong.total()} wrong{f" {dict(wrong)}" * bool(wrong)}; "
+        f"{lost} lost, {doubled} doubled, {wrong.total()} wrong{f' {dict(wrong)}' * bool(wrong)}; "
         f"given out after {middle:.2f} s (p50), {slow:.2f} s (p99)"
     )
     return int(bool(lost or doubled or wrong))
