@@ -20,6 +20,7 @@ from tests.support import tiny
 from tests.support.google_cloud import google_cloud
 from tests.support.job_run import RUNNER, rerank, rows, write_letters
 from tests.support.s3_store import s3
+from transforms.base import files
 from transforms.base.errors import UserError
 from transforms.input.inputs import inspect
 from transforms.input.plan import plan
@@ -83,6 +84,16 @@ def test_from_bucket_to_bucket(store: Store, tmp_path: Path) -> None:
     assert main(command) == 0, "the same command continues"
     assert parts(store) == made
     assert b"some-secret" not in store.objects["some-bucket/out/job.json"]
+
+
+def test_files_are_found_without_a_job_that_sets_beams_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FileSystems, "_pipeline_options", None)
+    with s3() as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+            monkeypatch.setenv(name, "some-name")
+        server.objects["some-bucket/qrels.txt"] = b"q1 0 d1 1\n"
+        assert files.read_text("s3://some-bucket/qrels.txt") == "q1 0 d1 1\n"
 
 
 def test_an_input_file_that_has_gone(store: Store, tmp_path: Path) -> None:

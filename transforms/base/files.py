@@ -41,9 +41,16 @@ _lent_to_arrow: WeakSet[BinaryIO] = WeakSet()
 
 
 def _remote() -> type[FileSystems]:
-    """Beam's filesystems. Beam takes a second to import, which local files do without."""
+    """Beam's filesystems, with its own defaults where no job has set options: without any s3:// and hdfs:// refuse.
+
+    Beam takes a second to import, which local files do without.
+    """
     from apache_beam.io.filesystems import FileSystems
 
+    if FileSystems._pipeline_options is None:
+        from apache_beam.options.pipeline_options import PipelineOptions
+
+        FileSystems.set_options(PipelineOptions([]))
     return FileSystems
 
 
