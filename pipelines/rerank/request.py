@@ -67,13 +67,15 @@ class RerankRequest(ScoringRequest, JobRequest):
             lambda: self.text_template is None or parse_template(self.text_template),
             lambda: parse_columns(self.columns, ACCEPTED),
             lambda: self.dataset is None or parse_data_set(self.dataset),
-            lambda: check_order(self.candidate_order),
         )
+        no_order = [*refusals(lambda: check_order(self.candidate_order))]
+        yield from no_order
         if self.dry_run and self.gpu is not None:
             yield from address_refusals(self.model)
             yield from self._complaints_by_gpu()
         else:
-            yield from model_refusals(self, self.model, self.model_like, self.revision, self.candidate_order)
+            order = "best_first" if no_order else self.candidate_order
+            yield from model_refusals(self, self.model, self.model_like, self.revision, order)
             if not self.output:
                 yield "--output: it is empty or not given; give the job's own directory"
             if bool(self.input) == bool(self.dataset):

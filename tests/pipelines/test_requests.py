@@ -176,3 +176,10 @@ def test_no_namespace_is_handed_on_below_the_parsing() -> None:
         for function in functions_with_namespace(path.read_text(encoding="utf-8"))
     }
     assert taking == {("pipelines/running/options.py", "split"), ("transforms/base/request.py", "request_of")}
+
+
+def test_an_order_that_there_is_not_is_one_complaint() -> None:
+    request = RerankRequest(input=("a",), output="o", model="small-cross-encoder", candidate_order="no")
+    assert [*request.complaints()] == [
+        "--candidate_order no: give given, best_first, worst_first or random:SEED, SEED a number"
+    ]
