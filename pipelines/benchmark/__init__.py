@@ -22,7 +22,7 @@ def do_job(request: BenchmarkRequest, words: Sequence[str]) -> int:
     """
     from pipelines.benchmark.given import look
 
-    if before_beam.is_needed(words, [*request.datasets, request.output]):
+    if before_beam.is_needed(words, [*request.paths()]):
         from pipelines.running.runner import use_words  # takes a second
 
         use_words(words, build_parser())

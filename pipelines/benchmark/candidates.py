@@ -109,7 +109,7 @@ def look_at(
     Raises:
         UserError: something is not there, is malformed, or does not belong together.
     """
-    if not files.exists(judgements):
+    if not files.exists(files.absolute(judgements)):
         raise UserError(f"data set {data.name}: no judgements {judgements}; check the path")
     inputs = tuple(inspect(input_files([candidates])))
     check_languages(inputs)
@@ -181,7 +181,7 @@ def ready(data: DataSet, asked: BenchmarkRequest, output: str) -> Candidates | N
     stage = first_stage(data, asked.retriever)
     if not files.exists(files.join(directory, SUCCESS)):
         kind, _, run = stage.retriever.partition(":")
-        if kind == "run" and not files.exists(run):
+        if kind == "run" and not files.exists(files.absolute(run)):
             raise UserError(f"--retriever {stage.retriever}: no file {run}; give a TREC run")
         return None
     made = files.join(directory, ANSWERS if data.benchmark == "mkqa" else QRELS)

@@ -30,3 +30,13 @@ class BenchmarkRequest(ScoringRequest):
     def complaints(self) -> Iterator[str]:
         """Data sets that there are not."""
         return refusals(*(partial(data_sets, text) for text in local(self.datasets)))
+
+    def paths(self) -> Iterator[tuple[str, str]]:
+        """The options that name what is read or written, and each path; names of data sets count as paths of here."""
+        for text in self.datasets:
+            name, equals, value = text.partition("=")
+            yield from (("--datasets", place) for place in (value.rsplit(",", 1) if equals else [name]))
+        kind, _, run = (self.retriever or "").partition(":")
+        if kind == "run":
+            yield "--retriever", run
+        yield "--output", self.output

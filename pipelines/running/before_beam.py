@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from pipelines.running.request import JobRequest
 from transforms.base.errors import UserError
@@ -47,9 +47,7 @@ def check(request: JobRequest, words: Sequence[str], parser: argparse.ArgumentPa
     Raises:
         UserError: as `runner.prepare_runner`; or no file system has a path's scheme.
     """
-    if "apache_beam" not in sys.modules and not any(word.startswith("--beam_plugin") for word in words):
-        refuse(_without_file_system(request.paths()))
-    if is_needed(words, [path for _, path in request.paths()]):
+    if is_needed(words, [*request.paths()]):
         from pipelines.running.runner import prepare_runner  # takes a second
 
         prepare_runner(request, words, parser)
@@ -63,15 +61,21 @@ def _without_file_system(paths: Iterable[tuple[str, str]]) -> Iterator[str]:
             yield f"{option} {path}: no file system has {scheme}://; give a path on this machine, or {schemes}"
 
 
-def is_needed(words: Sequence[str], paths: Iterable[str]) -> bool:
+def is_needed(words: Sequence[str], paths: Collection[tuple[str, str]]) -> bool:
     """Whether Beam is needed to check words for it and read files: it alone knows its options, other runners than its
     own engine, and files elsewhere.
 
+    Args:
+        words: for Beam.
+        paths: the options that name what is read or written, and each path.
+
     Raises:
-        UserError: as `runner_of`.
+        UserError: as `runner_of`; or no file system has a path's scheme.
     """
+    if "apache_beam" not in sys.modules and not any(word.startswith("--beam_plugin") for word in words):
+        refuse(_without_file_system(paths))
     name, others = split_runner(words)
-    return runner_of(name) not in LOCAL_RUNNERS or bool(others) or not all(map(is_local, paths))
+    return runner_of(name) not in LOCAL_RUNNERS or bool(others) or not all(is_local(path) for _, path in paths)
 
 
 def split_runner(words: Sequence[str]) -> tuple[str, list[str]]:

@@ -360,3 +360,15 @@ def test_candidates_are_made_where_there_are_none(
     assert again.candidates["retriever"] == "bm25"
     assert again.candidates["provenance"] == cell.candidates["provenance"]
     assert again.departures == {"max_length": 16}
+
+
+@pytest.mark.parametrize(
+    "words", [["--datasets=x=gss://b/c,gss://b/q"], ["--datasets=beir/scifact", "--retriever=run:gss://b/q"]]
+)
+def test_files_of_no_file_system_are_one_line(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--models=small-cross-encoder", f"--output={tmp_path / 'out'}", *words]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: gss://b/q: Unable to get filesystem")
+    assert error.count("\n") == 1

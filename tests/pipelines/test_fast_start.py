@@ -68,6 +68,21 @@ ERRORS: list[tuple[str, list[str], str]] = [
         [*RERANK, "--output=gss://b/out"],
         "--output gss://b/out: no file system has gss://; give",
     ),
+    (
+        "pipelines.benchmark",
+        [*BENCHMARK[::2], "--datasets=x=gss://b/cands.parquet,gss://b/qrels"],
+        "--datasets gss://b/cands.parquet: no file system has gss://; give a path on this machine, or gs://, s3://,",
+    ),
+    (
+        "pipelines.benchmark",
+        [*BENCHMARK, "--retriever=run:gss://b/run"],
+        "--retriever gss://b/run: no file system has gss://; give",
+    ),
+    (
+        "pipelines.benchmark",
+        [*BENCHMARK, "--output=gss://b/out"],
+        "--output gss://b/out: no file system has gss://; give",
+    ),
     ("pipelines.rerank", [*RERANK, "--keep_columns=no"], f"{DEMO}: no column 'no' to keep, of the query or of the"),
     ("pipelines.rerank", [*RERANK, f"--input={__file__}"], f"{__file__}: not a Parquet file, or one cut short"),
     ("pipelines.rerank", [*RERANK, f"--run_file={DEMO}"], f"--run_file {DEMO}: it is a directory, a device, an input"),
@@ -243,7 +258,7 @@ def test_the_schemes_are_those_of_beams_file_systems() -> None:
     ],
 )
 def test_beam_is_asked_where_it_alone_knows(words: list[str], path: str, needed: bool) -> None:
-    assert before_beam.is_needed(words, [path]) is needed
+    assert before_beam.is_needed(words, [("--output", path)]) is needed
 
 
 def test_choices_are_those_that_the_code_knows() -> None:
