@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# What: fuse(method="condorcet") of two runs that share some documents gives other rankings from process to process; in
-#   some, the first document of the first run is last, below others that it beats in the only run that has them both.
+# What: fuse(method="condorcet") of two runs with different documents gives other rankings from process to process; in
+#   some, a document is below another that it beats in the only run that has them both.
 # Version: ranx 0.3.21.
 # Why it surprises: a run that holds neither of two documents is counted as a vote for the second one compared, so each
 #   of the two can beat the other; and they are compared in the order of a set, which goes by Python's seed for hashes.
-#   Runs of the same documents are fused right, as examples usually are.
+#   Runs that hold the same documents are fused right, as in most examples.
 # Who it touches: fusion of lists from two retrievers, which share but part of their documents.
 set -euo pipefail
 work=$(mktemp -d)
