@@ -20,12 +20,12 @@ def do_job(request: BenchmarkRequest, words: Sequence[str]) -> int:
         UserError: a mistake that the user can fix.
         KeyboardInterrupt: the user stopped it, after the shard in hand.
     """
-    from pipelines.benchmark.given import look
-
     if before_beam.is_needed(words, [*request.paths()]):
         from pipelines.running.runner import use_words  # takes a second
 
         use_words(words, build_parser())
+    from pipelines.benchmark.given import look  # takes a while
+
     given = look(request)
     from pipelines.benchmark import job  # takes seconds
     from pipelines.benchmark.prepared import prepare

@@ -20,9 +20,9 @@ def do_job(request: CandidatesRequest, words: Sequence[str]) -> int:
         UserError: a mistake that the user can fix.
         KeyboardInterrupt: the user stopped it.
     """
-    from pipelines.candidates.given import look
-
     before_beam.check(request, words, build_parser())
+    from pipelines.candidates.given import look  # takes a while
+
     given = look(request)
     from pipelines.candidates import job  # takes seconds
 

@@ -64,13 +64,14 @@ def do_job(request: RerankRequest, words: Sequence[str]) -> int:
 
 
 def _finish(request: RerankRequest, words: Sequence[str]) -> Finished:
-    from pipelines.rerank import cards
-    from pipelines.rerank.given import look
-
     if request.gpu is not None:
+        from pipelines.rerank import cards
+
         print(cards.plan(request, words))
         return Finished(request.output, {}, True)
     before_beam.check(request, words, build_parser())
+    from pipelines.rerank.given import look  # takes a while
+
     place = nullcontext(files.join(files.absolute(request.output), CONVERTED_DIRECTORY))
     with temporary_folder() if request.dry_run else place as folder:
         given = look(request, folder)
