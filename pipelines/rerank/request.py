@@ -76,6 +76,8 @@ class RerankRequest(ScoringRequest, JobRequest):
         else:
             order = "best_first" if no_order else self.candidate_order
             yield from model_refusals(self, self.model, self.model_like, self.revision, order)
+            if self.dry_run and is_address(self.model):
+                yield ASKING_COSTS
             if not self.output:
                 yield "--output: it is empty or not given; give the job's own directory"
             if bool(self.input) == bool(self.dataset):
@@ -83,8 +85,6 @@ class RerankRequest(ScoringRequest, JobRequest):
             yield from (f"--{name}: it is for --gpu alone; leave it out" for name in CARD_FIELDS if getattr(self, name))
         if self.window_score and (taken := [name for name in self.keep_columns if name in BEST_WINDOW.names]):
             yield f"--keep_columns {taken[0]}: --window_score gives the output such a column; leave it out"
-        if self.dry_run and is_address(self.model):
-            yield ASKING_COSTS
         if self.dataset and self.corpus:
             yield "--corpus and --queries apply to --input; leave them out"
         if bool(self.corpus) != bool(self.queries):

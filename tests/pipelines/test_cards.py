@@ -65,6 +65,11 @@ def test_without_a_price_there_is_no_cost(capsys: pytest.CaptureFixture[str]) ->
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["plan", "speed", "time", "measured"]
 
 
+def test_a_plan_for_a_card_in_place_of_an_api_asks_none(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*PLAN, "--model=https://api.example/rerank", f"--model_like={V2}"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == f"plan      100,000,000 pairs of 155 tokens with {V2} on h200"
+
+
 def test_a_plan_takes_no_time_to_import() -> None:
     code = (
         f"import sys; from pipelines.rerank.__main__ import main; main({PLAN}); "
