@@ -139,6 +139,13 @@ STEPS = (
         f"offline-rerank rerank --input pairs.csv pairs.jsonl top1000.tsv --output scored {MODEL} --threads 1",
         ("scored    6 of 6 pairs of 3 queries", "rejected  0 of 6"),
     ),
+    Step(
+        "",
+        f"offline-rerank rerank --input pairs.csv lists.jsonl --output both {MODEL}",
+        ("error: ", "lists.jsonl", "pairs.csv"),
+        ("both/_converted",),
+        code=2,
+    ),
     Step("", "grep -o '\"threads\": 1' scored/job.json", ('"threads": 1',)),
     Step(
         "rerank a TREC run with its texts",
