@@ -191,6 +191,14 @@ def test_options_that_do_not_fit(tmp_path: Path, options: dict[str, Any], messag
         specify(str(tmp_path), options=options)
 
 
+def test_prompts_that_are_left_out_of_the_mean_are_refused(tmp_path: Path) -> None:
+    tiny_encoder.bert(tmp_path)
+    tiny.change(tmp_path / "1_Pooling" / "config.json", include_prompt=False)
+    tiny.write(tmp_path / "config_sentence_transformers.json", {"prompts": {"query": "c d ", "document": ""}})
+    with pytest.raises(UserError, match="its files leave prompts out of the mean, which is not supported"):
+        specify(str(tmp_path))
+
+
 def test_files_that_contradict_the_catalogue(tmp_path: Path) -> None:
     tiny_encoder.qwen3(tmp_path, "mean")
     with pytest.raises(UserError, match="its files say pooling 'mean', the catalogue 'last'; check --model_like"):

@@ -59,6 +59,7 @@ def test_pooling_in_the_forms_of_all_versions(tmp_path: Path, described: dict[st
             "truncate_dim and the dot product of normalised embeddings; what can be done here is one of them",
         ),
         ("config_sentence_transformers.json", {"similarity_fn_name": "euclidean"}, "similarity 'euclidean'; what"),
+        ("config_sentence_transformers.json", {"truncate_dim": True}, "says truncate_dim True, which is not int"),
         (
             "modules.json",
             [{"type": "models.Transformer", "path": ""}, {"type": "m.Dense", "path": ""}],

@@ -135,6 +135,11 @@ DAMAGES: list[tuple[str, Callable[[Path], object], str]] = [
     ),
     ("no layers", configure(num_hidden_layers=0), "config.json says num_hidden_layers 0; at least 1 is needed"),
     (
+        "more layers than any model has",
+        configure(num_hidden_layers=1025),
+        "config.json says num_hidden_layers 1025; at most 1024 make sense",
+    ),
+    (
         "a negative number of layers",
         configure(num_hidden_layers=-1),
         "config.json says num_hidden_layers -1; at least 1 is needed",
