@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import signal
 import threading
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.rerank.__main__ import main
-from tests.support.stub_endpoint import Exchange, RerankServer, answer, status, unless
+from tests.support.stub_endpoint import Exchange, RerankServer, answer, results_of, status, unless
 from transforms.scoring.hosted import endpoint
 
 KEY = "sk-very-secret-0123456789"
@@ -190,3 +191,18 @@ def test_an_endpoint_that_is_down_ends_the_job_in_one_line(tmp_path: Path, capfd
         server.habit = answer
         assert main(arguments(tmp_path, server)) == 0
     assert rows(tmp_path, "scored", "score") == [(0.5,), (0.25,)]
+
+
+def test_a_count_of_tokens_beyond_belief_is_none(tmp_path: Path) -> None:
+    """Beam's counters, which hold 64 bits, would end the job."""
+    write_input(tmp_path / "in.parquet", [["0.5"], ["0.25"], ["0.75"]])
+    said = iter([10**30, 1 << 63, 7])
+
+    def count(exchange: Exchange) -> None:
+        exchange.send(
+            200, json.dumps({"results": results_of(exchange.received), "usage": {"total_tokens": next(said)}})
+        )
+
+    with RerankServer(habit=count) as server:
+        assert main(arguments(tmp_path, server)) == 0
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["endpoint"] == {"requests": 3, "tokens": 7}

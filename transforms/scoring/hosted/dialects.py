@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 # The largest number that is finite as float32. Its own largest is 2^128 - 2^104; halfway from there to 2^128 and beyond
 # numbers are rounded to infinity.
 LARGEST = math.nextafter(2.0**128 - 2.0**103, 0)
+# A request's texts are those of a shard at most, 64 MiB; and so the sum of millions of requests fits Beam's counters.
+MOST_TOKENS = 1 << 32
 
 
 class Query(NamedTuple):
@@ -138,7 +140,7 @@ def _is_float32(value: Any) -> bool:
 
 
 def read_tokens(api: Api, answer: Any) -> int:
-    """The tokens that the answer says were used; 0 where it does not say."""
+    """The tokens that the answer says were used; 0 where it does not say, or says more than MOST_TOKENS."""
     for key in api.tokens:
         answer = answer.get(key) if isinstance(answer, dict) else None
-    return answer if type(answer) is int and answer >= 0 else 0
+    return answer if type(answer) is int and 0 <= answer <= MOST_TOKENS else 0
