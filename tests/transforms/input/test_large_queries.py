@@ -114,3 +114,12 @@ def test_of_a_bucket_beyond_the_limit_only_a_query_beyond_it_is_rejected(tmp_pat
         ("null_query_id", None, 1, None, path, 7),
         ("unreadable", None, 3, DETAIL, path, 0),
     ]
+
+
+def test_a_long_query_is_not_copied_for_each_of_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    long = "a" * (1 << 20)
+    table = flat_table([pair("q", f"{n}", query=long if n in (0, 2100) else "other") for n in range(2101)])
+    shards = read(write(tmp_path / "a.parquet", table))
+    assert pairs(shards) == [("q", "0"), ("q", "2100")]
+    assert rejected(shards) == [("conflicting_query",)] * 2099
