@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 # What the 32-bit offsets of strings and lists count. Beyond, pyarrow's `take` (25.0.1) gives wrong ones silently.
 MOST_BYTES = 2**31 - 1
 
-# What `str.strip` removes; Arrow's own notion of white space is another.
-_WHITESPACE = "".join(chr(code) for code in range(0x110000) if chr(code).isspace())
+# What `str.strip` removes, all in Unicode's first plane; Arrow's own notion of white space is another.
+WHITESPACE = "".join(filter(str.isspace, map(chr, range(0x10000))))
 
 
 def is_text(data_type: pa.DataType) -> bool:
@@ -89,7 +89,7 @@ def bytes_before(column: pa.Array, places: NDArray[np.int64]) -> NDArray[np.int6
 
 def blank(strings: pa.StringArray) -> NDArray[np.bool_]:
     """Which strings are empty or white space; null is neither. The strings must be valid UTF-8."""
-    return mask(pc.equal(pc.utf8_trim(strings, characters=_WHITESPACE), ""))
+    return mask(pc.equal(pc.utf8_trim(strings, characters=WHITESPACE), ""))
 
 
 def usable_ids(ids: pa.StringArray) -> NDArray[np.bool_]:
