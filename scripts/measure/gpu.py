@@ -27,10 +27,11 @@ TESTS = {
 }
 # The batch budget that a job would choose, so many times: it should be one number.
 CHOICES = """
-import sys
+from eval.throughput import tasks
+from eval.throughput.options import SAMPLE
 from transforms.scoring.reranker import specify
-specification = specify("small-cross-encoder", device="cuda")
-print([specification.with_best_batch().execution.batch_tokens for _ in range(20)])
+specification, lists = specify("small-cross-encoder", device="cuda"), tasks.read(str(SAMPLE), None)
+print([specification.with_best_batch(lists, keep=False).execution.batch_tokens for _ in range(20)])
 """
 
 
