@@ -16,7 +16,7 @@ import pytest
 
 from eval.published import training_data, verification
 from eval.published.scores import ROWS
-from eval.throughput import random_models
+from eval.throughput import sizes
 from pipelines.benchmark.entrants import CODE_MODEL, PROTOCOL
 from scripts import write_cards, write_options
 from scripts.measure import peers
@@ -114,7 +114,7 @@ def test_what_is_known_of_models_elsewhere_is_of_models_of_the_catalogue() -> No
     assert {entry.model for entry in training_data.SEEN} <= names
     assert {*PROTOCOL, CODE_MODEL} <= names
     assert {row.model for row in ROWS if not row.first_stage} <= names
-    assert set(random_models.SIZES) <= names
+    assert set(sizes.SIZES) <= names
     assert {model.settings.prompt for model in catalogue.MODELS if model.family == "yes_no"} <= set(yes_no.PROMPTS)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from eval.throughput.options import SAMPLE
-from transforms.base.request import Request
+from eval.throughput.sizes import has_weights, sizes_of
+from transforms.base.request import Request, refusals
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +37,10 @@ class ThroughputRequest(Request):
     json: Path | None
 
     def complaints(self) -> Iterator[str]:
-        """No model, or no candidates."""
+        """No model, or one of unknown sizes; or no candidates."""
         if self.model is None and not self.host_only:
             yield "--model: none is given; give one, or --host_only"
+        if self.model is not None and not has_weights(self.model):
+            yield from refusals(partial(sizes_of, self.model))
         if self.candidates is None and not SAMPLE.is_file():
             yield "--candidates: the demo's are not at hand, as they are in a checkout; give a Parquet file"

@@ -28,6 +28,7 @@ from eval.throughput.options import (
 )
 from eval.throughput.peers import at_batch, batches_for, best_batches
 from eval.throughput.request import ThroughputRequest
+from eval.throughput.sizes import has_weights
 from eval.throughput.tasks import of_length, take
 from transforms.base.cost import cost_of
 from transforms.base.errors import UserError
@@ -97,9 +98,7 @@ def load(request: ThroughputRequest, tasks: Sequence[RankingTask], folder: Path)
     options = {"group_size": request.group_size, "max_length": request.max_length}
     entry = catalogue.named(request.model)
     place, like = request.model, request.model_like
-    if (
-        not Path(request.model).is_dir() and request.model != random_models.TOKENIZER
-    ):  # that one is here with its weights
+    if not has_weights(request.model):
         waits = request.large or (torch.cuda.is_available() and request.device != "cpu")
         if entry is not None and entry.parameters > LARGE and not waits:
             raise UserError(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from eval.__main__ import parser
-from eval.throughput import random_models
+from eval.throughput import sizes
 from pipelines.rerank.cards import Measured
 from scripts.measure.gpu import REPOSITORY, SPEEDS, TESTS, card_rows, steps
 
@@ -47,5 +47,5 @@ def test_it_runs_commands_that_exist_and_tests_that_are_there(tmp_path: Path) ->
                 parser().parse_args(words[2:])
             except (SystemExit, argparse.ArgumentError) as error:
                 pytest.fail(f"{name}: {error}")
-    assert {one.model for one in SPEEDS} <= {*random_models.SIZES, "small-cross-encoder"}
+    assert {one.model for one in SPEEDS} <= {*sizes.SIZES, "small-cross-encoder"}
     assert [file for files in TESTS.values() for file in files if not (REPOSITORY / file).is_file()] == []

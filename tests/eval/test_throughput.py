@@ -14,14 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from transformers import AutoModelForCausalLM as CausalLM
-from transformers import AutoModelForSequenceClassification as Classifier
 
 from eval.__main__ import main
-from eval.throughput import arms, least_time, random_models, rounds
+from eval.throughput import arms, least_time, random_models, rounds, sizes
 from eval.throughput.arms import Work
 from eval.throughput.options import SAMPLE
-from eval.throughput.random_models import Sizes, _qwen, _xlm_roberta
+from eval.throughput.sizes import Sizes, _qwen, _xlm_roberta
 from eval.throughput.tasks import read, resized, take
 from transforms.base.errors import UserError
 from transforms.scoring import RankingTask, Reranker
@@ -30,12 +28,12 @@ from transforms.scoring.packed import attention
 TASKS = [RankingTask("what is a thing", ["a thing is " * words for words in range(1, 40)])]
 SMALL_QWEN: dict[str, Any] = {**_qwen("qwen3", 2, 32, 2, 1, 64, head_dim=16), "max_position_embeddings": 131_072}
 SMALL = {
-    "xlm-roberta": Sizes(_xlm_roberta(2, 32, 2, 66), Classifier, torch.float32),
-    "yes/no": Sizes(SMALL_QWEN, CausalLM, torch.bfloat16, "Qwen/Qwen3-Reranker-0.6B"),
+    "xlm-roberta": Sizes(_xlm_roberta(2, 32, 2, 66), "classifier", "float32"),
+    "yes/no": Sizes(SMALL_QWEN, "causal", "bfloat16", "Qwen/Qwen3-Reranker-0.6B"),
     "listwise": Sizes(
         SMALL_QWEN,
-        CausalLM,
-        torch.bfloat16,
+        "causal",
+        "bfloat16",
         "jinaai/jina-reranker-v3",
         {"projector.0.weight": (16, 32), "projector.2.weight": (16, 16)},
     ),
@@ -45,7 +43,7 @@ A, B = RankingTask("a", ["a1", "a2", "a3"]), RankingTask("b", ["b1"])
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(random_models, "SIZES", SMALL)
+    monkeypatch.setattr(sizes, "SIZES", SMALL)
 
 
 def made(name: str, folder: Path) -> Reranker:

@@ -11,20 +11,19 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification as Classifier
 from transformers import AutoTokenizer
 
 from eval.__main__ import main
-from eval.throughput import peers, random_models, rounds
+from eval.throughput import peers, random_models, rounds, sizes
 from eval.throughput.arms import Work
 from eval.throughput.options import JOB_PAIRS
-from eval.throughput.random_models import Sizes, _xlm_roberta
+from eval.throughput.sizes import Sizes, _xlm_roberta
 from tests.support import tiny
 from transforms.base.errors import UserError
 from transforms.scoring import RankingTask
 from transforms.scoring.reranker import CHUNK_PAIRS
 
-SMALL = {"a/small": Sizes(_xlm_roberta(2, 32, 2, 66), Classifier, torch.float32)}
+SMALL = {"a/small": Sizes(_xlm_roberta(2, 32, 2, 66), "classifier", "float32")}
 TASKS = [RankingTask("a", ["b c"])]
 
 
@@ -40,7 +39,7 @@ def test_the_best_batch_of_a_peer_is_what_the_core_is_compared_with() -> None:
 
 
 def test_a_tokenizer_by_name_takes_the_embedded_ones_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(random_models, "SIZES", SMALL)
+    monkeypatch.setattr(sizes, "SIZES", SMALL)
     named = tiny.bert(tmp_path / "named")
     random_models.make("a/small", tmp_path / "model", str(named))
     made = AutoTokenizer.from_pretrained(tmp_path / "model")
@@ -52,7 +51,7 @@ def test_a_tokenizer_by_name_takes_the_embedded_ones_place(tmp_path: Path, monke
 
 
 def test_all_read_pairs_of_one_length_up_to_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(random_models, "SIZES", SMALL)
+    monkeypatch.setattr(sizes, "SIZES", SMALL)
     path = tmp_path / "figures.json"
     options = ["--device=cpu", "--dtype=float32", "--pairs=40", "--repeats=1", "--without", "ceiling", "whole job"]
     limits = ["--tokens_per_pair=50", "--max_length=40", f"--json={path}"]

@@ -173,6 +173,7 @@ ERRORS: list[tuple[str, list[str], str]] = [
     ),
     ("eval", ["verify", "--model=absent"], "model absent: no such directory; give a directory, a hub id (owner/name)"),
     ("eval", ["throughput"], "--model: none is given; give one, or --host_only"),
+    ("eval", ["throughput", "--model=absent"], "--model absent: give the directory of a checkpoint, an embedded model"),
     ("eval", ["verify-output", "absent"], "absent: no job.json in it; give the directory that a reranking job's"),
 ]
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from eval.throughput import random_models
+from eval.throughput import random_models, sizes
 from tests.support import tiny_encoder, tiny_modular
 from transforms.scoring import RankingTask, Reranker
 
@@ -20,7 +20,7 @@ LETTERS = [
     RankingTask("a b", [" ".join("cdefghijklmnop"[:length]) for length in range(1, 13)]),
     RankingTask("q r s", [" ".join("tuvwxyzabcdef"[length:]) for length in range(1, 13)]),
 ]
-WIDTHS = [name for name, sizes in random_models.SIZES.items() if sizes.config["hidden_size"] <= 1024]
+WIDTHS = [name for name, each in sizes.SIZES.items() if each.config["hidden_size"] <= 1024]
 BUDGETS = (256, 2048, 65_536)
 DEVICES = [
     "cpu",
@@ -59,11 +59,11 @@ def assert_same_bits(model: str, device: str, dtype: str, lists: list[RankingTas
 def test_a_score_does_not_depend_on_what_is_beside_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, device: str, dtype: str
 ) -> None:
-    sizes = random_models.SIZES[name]
+    published = sizes.SIZES[name]
     fewer = {"num_hidden_layers": 2, "vocab_size": 30_600}
-    monkeypatch.setattr(random_models, "SIZES", {name: sizes._replace(config={**sizes.config, **fewer})})
+    monkeypatch.setattr(sizes, "SIZES", {name: published._replace(config={**published.config, **fewer})})
     random_models.make(name, tmp_path / "model")
-    options = {} if sizes.like is None else {"like": sizes.like}
+    options = {} if published.like is None else {"like": published.like}
     assert_same_bits(str(tmp_path / "model"), device, dtype, lists_of(4, 160), **options)
 
 
