@@ -47,7 +47,7 @@ def look(request: CandidatesRequest) -> Given:
         UserError: a mistake that the user can fix.
     """
     output = files.absolute(request.output)
-    begun = None if request.overwrite else record.read_job(output)
+    begun = record.begun_job(output, LAYOUT, request.overwrite)
     if request.dataset:
         revisions = begun.options.get("revisions") if begun else None
         source = of_dataset(request.dataset, request.split, request.data_dir, revisions)

@@ -14,6 +14,7 @@ from transforms.input.inputs import InputFile, inspect
 from transforms.input.named import input_files
 from transforms.input.plan import load_plan, plan
 from transforms.job import directory, record
+from transforms.layout import RERANKING
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,11 @@ def look(request: RerankRequest, folder: str) -> Given:
     directory.check_inputs(output, named)
     if request.run_file is not None:
         check_run_file(request.run_file, named, output)
-    inputs = inspect(converted(request, output, named, folder), request.keep_columns)
+    begun = record.begun_job(output, RERANKING, request.overwrite)
+    known = {file.path for file in begun.inputs} if begun else set()
+    inputs = inspect(converted(request, output, named, folder, known), request.keep_columns)
     if request.run_file is not None and not request.dry_run:
         check_ids(inputs)
-    begun = None if request.overwrite else record.read_job(output)
     if request.extend and begun is not None:
         check_extension(output, begun, inputs)
     return Given(output, tuple(inputs), begun)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 import pyarrow.parquet as pq
 
@@ -16,13 +16,12 @@ from transforms.input.conversion.data_set import convert_data_set
 from transforms.input.data_sets import parse_data_set
 from transforms.input.names import ACCEPTED, Names, parse_columns
 from transforms.input.parquet import SOURCE
-from transforms.job import directory, record
-from transforms.layout import RERANKING
+from transforms.job import directory
 from transforms.retrieval.joined import join_run
 from transforms.retrieval.source import of_files
 
 
-def converted(request: RerankRequest, output: str, given: Sequence[str], folder: str) -> list[str]:
+def converted(request: RerankRequest, output: str, given: Sequence[str], folder: str, known: Set[str]) -> list[str]:
     """The Parquet files that the job reads: those given, and in place of others what they are converted into.
 
     Args:
@@ -30,17 +29,16 @@ def converted(request: RerankRequest, output: str, given: Sequence[str], folder:
         output: its directory.
         given: the input files.
         folder: for the converted ones.
+        known: input files of the job that is continued.
 
     Raises:
-        UserError: a file cannot be read or is not what it should be, or has changed since the job began; or the output
-            is not this job's.
+        UserError: a file cannot be read or is not what it should be, or has changed since the job began.
     """
     if request.corpus:
-        return joined(request, output, given, folder)
+        return joined(request, output, given, folder, known)
     names = Names(parse_columns(request.columns, ACCEPTED), request.keep_columns)
     if request.dataset:
         data = parse_data_set(request.dataset)
-        known = begun_inputs(request, output)
         made = convert_data_set(data, folder, names, known)
         if made not in known:
             say_read(made)
@@ -48,7 +46,6 @@ def converted(request: RerankRequest, output: str, given: Sequence[str], folder:
     others = {path for path in given if reader_of(path, names)}
     if not others:
         return list(given)
-    known = begun_inputs(request, output)
     paths = []
     for path in given:
         made = convert(path, folder, names, known)
@@ -65,13 +62,12 @@ def say_read(made: str) -> None:
     print(f"read {metadata.metadata[SOURCE].decode()}: {number_of(metadata.num_rows, 'row', 'rows')}", file=sys.stderr)
 
 
-def joined(request: RerankRequest, output: str, runs: Sequence[str], folder: str) -> list[str]:
+def joined(request: RerankRequest, output: str, runs: Sequence[str], folder: str, known: Set[str]) -> list[str]:
     """The Parquet files that TREC runs give with their texts; arguments and errors as of `converted`."""
     columns = parse_columns(request.columns, ACCEPTED)
     source = of_files(request.corpus, request.queries, (), output, columns)
     read = [*source.corpus, *source.queries]
     directory.check_inputs(output, [file.path for file in read])
-    known = begun_inputs(request, output)
     paths: list[str] = []
     for run in runs:
         with reading(run):
@@ -86,14 +82,3 @@ def joined(request: RerankRequest, output: str, runs: Sequence[str], folder: str
             )
         paths += made.paths
     return paths
-
-
-def begun_inputs(request: RerankRequest, output: str) -> set[str]:
-    """The input files of the job that is continued, before anything is written to its output.
-
-    Raises:
-        UserError: the output is not this job's.
-    """
-    directory.check_place(output, RERANKING)
-    begun = record.of_kind(output, RERANKING, request.overwrite)
-    return {file.path for file in begun.inputs} if begun else set()

@@ -85,6 +85,17 @@ ERRORS: list[tuple[str, list[str], str]] = [
     ),
     ("pipelines.rerank", [*RERANK, "--keep_columns=no"], f"{DEMO}: no column 'no' to keep, of the query or of the"),
     ("pipelines.rerank", [*RERANK, f"--input={__file__}"], f"{__file__}: not a Parquet file, or one cut short"),
+    (
+        "pipelines.rerank",
+        [*RERANK, f"--output={ROOT / 'docs'}"],
+        f"output {ROOT / 'docs'} holds other things (benchmark",
+    ),
+    ("pipelines.rerank", [*RERANK, f"--output={__file__}"], f"output {__file__} is a file; give a directory"),
+    (
+        "pipelines.candidates",
+        [*OWN_TEXTS[:2], *BM25[1:], f"--output={__file__}"],
+        f"output {__file__} is a file; give a",
+    ),
     ("pipelines.rerank", [*RERANK, f"--run_file={DEMO}"], f"--run_file {DEMO}: it is a directory, a device, an input"),
     ("pipelines.rerank", [*RERANK, "--endpoint_model=m"], "--endpoint_model: does not apply to small-cross-encoder, a"),
     ("pipelines.rerank", [*RERANK, "--candidate_order=given"], "--candidate_order given: small-cross-encoder scores"),

@@ -87,8 +87,8 @@ def test_an_output_whose_name_is_too_long(
 ) -> None:
     out = tmp_path / ("o" * 300)
     assert rerank(source, out, model) == 2
-    reason = f"[Errno 36] File name too long: '{out}/job.json'"
-    assert capsys.readouterr().err == f"error: {out}/job.json cannot be read: {reason}\n"
+    reason = f"[Errno 36] File name too long: '{out}'"
+    assert capsys.readouterr().err == f"error: output {out} cannot be listed: {reason}\n"
 
 
 @pytest.mark.parametrize(

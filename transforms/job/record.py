@@ -256,6 +256,16 @@ def reranking_job(output: str) -> Job:
     return found
 
 
+def begun_job(output: str, layout: Layout, overwrite: bool) -> Job | None:
+    """The job that is continued, before anything is read for it or written to its output; None for a new one.
+
+    Raises:
+        UserError: as `directory.check_place` and `of_kind`.
+    """
+    directory.check_place(output, layout)
+    return of_kind(output, layout, overwrite)
+
+
 def of_kind(output: str, layout: Layout, overwrite: bool) -> Job | None:
     """The job that is there and is to be continued.
 
