@@ -56,9 +56,8 @@ def _slips(parser: argparse.ArgumentParser, words: Sequence[str]) -> Iterator[tu
     known = names_of(parser)
     for word in words:
         name = word.split("=", 1)[0]
-        if (
-            name.startswith("--") and " " not in name and name not in known
-        ):  # argparse takes one with a blank for a value
+        # argparse takes one with a blank for a value
+        if name.startswith("--") and " " not in name and name not in known:
             yield from ((word, near) for near in difflib.get_close_matches(name, known, n=1, cutoff=NEAR))
 
 
