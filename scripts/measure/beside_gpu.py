@@ -31,6 +31,7 @@ from pipelines.rerank.job import build
 from pipelines.running.runner import Runner, run_graph
 from transforms.input.inputs import inspect
 from transforms.input.plan import plan
+from transforms.layout import RERANKING
 from transforms.rerank import NAMESPACE, Reading, Rerank, Work, stage_seconds
 from transforms.scoring.packed import execution
 from transforms.scoring.packed.packing import Packed
@@ -100,7 +101,10 @@ def main() -> None:
             for beside in (True, False):
                 rate = arguments.pairs_per_second * PAIR_TOKENS
                 specification = Simulated(**chosen, tokens_per_second=rate, beside=beside)
-                rerank = Rerank(f"{folder}/{number}-{beside}", specification, Reading(shard_pairs=4096))
+                output = Path(folder, f"{number}-{beside}")
+                for part in RERANKING.parts:
+                    Path(output, part).mkdir(parents=True)
+                rerank = Rerank(str(output), specification, Reading(shard_pairs=4096))
                 runner = Runner(FnApiRunner(), PipelineOptions([]), local=True)
                 start, worked = time.perf_counter(), time.process_time()
                 metrics = run_graph(partial(build, work=work, rerank=rerank), runner, NAMESPACE)
