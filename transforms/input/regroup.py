@@ -205,8 +205,9 @@ def _pieces(bucket: pa.Table) -> Iterator[pa.RecordBatch]:
 
 def _queries(ids: pa.ChunkedArray) -> NDArray[np.int64]:
     """The number of each row's query, counted as ids appear; a row without a usable id is a query by itself."""
-    encoded = ids.cast(pa.binary()).dictionary_encode(null_encoding="encode").unify_dictionaries()
-    codes = np.concatenate([np.zeros(0, np.int64), *(chunk.indices.to_numpy() for chunk in encoded.chunks)])
+    # In one piece, since dictionaries with nulls cannot be unified; large, since ids may have more than 2 GiB together.
+    encoded = ids.cast(pa.large_binary()).combine_chunks().dictionary_encode(null_encoding="encode")
+    codes = encoded.indices.to_numpy().astype(np.int64)
     usable = np.concatenate([np.zeros(0, np.bool_), *(usable_ids(chunk) for chunk in ids.chunks)])
     order = np.argsort(codes, kind="stable")
     starts = np.diff(codes[order], prepend=-1).astype(np.bool_) | ~usable[order]

@@ -103,6 +103,20 @@ def test_the_order_is_that_of_first_appearance(tmp_path: Path) -> None:
     ]
 
 
+def test_a_query_and_rows_without_ids_are_found_in_several_files(tmp_path: Path) -> None:
+    files = [[("a", "1"), (None, "1")], [(None, "2"), ("a", "2")]]
+    paths = [
+        write(tmp_path / f"{place}.parquet", flat_table([pair(q, d) for q, d in rows]))
+        for place, rows in enumerate(files)
+    ]
+    shards = read(*regroup(inspect(paths), str(tmp_path)))
+    assert pairs(shards, "doc_id") == [("a", "1", "1"), ("a", "2", "2")]
+    assert rejected(shards, "source_file", "source_row") == [
+        ("null_query_id", paths[0], 1),
+        ("null_query_id", paths[1], 0),
+    ]
+
+
 def test_faults_survive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     by_bucket(monkeypatch, 200)
     rows = [
