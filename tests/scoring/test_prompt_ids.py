@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from transformers import PreTrainedTokenizerBase
 
 from tests.support import tiny
 from transforms.scoring import RankingTask, Reranker, catalogue
@@ -135,6 +136,22 @@ WITHOUT = {
     "Alibaba-NLP/gte-reranker-modernbert-base": "ModernBERT's tokenizer",
     "ibm-granite/granite-embedding-reranker-english-r2": "ModernBERT's tokenizer",
 }
+
+
+_loaded: dict[Path, PreTrainedTokenizerBase] = {}
+
+
+@pytest.fixture(autouse=True)
+def _each_tokenizer_is_loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most models share one of a few, which take seconds."""
+    load = checkpoints.load_tokenizer
+
+    def load_once(checkpoint: checkpoints.Checkpoint) -> PreTrainedTokenizerBase:
+        if checkpoint.directory not in _loaded:
+            _loaded[checkpoint.directory] = load(checkpoint)
+        return _loaded[checkpoint.directory]
+
+    monkeypatch.setattr(checkpoints, "load_tokenizer", load_once)
 
 
 def test_every_model_has_its_ids_or_the_reason_why_not() -> None:
