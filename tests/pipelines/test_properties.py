@@ -361,7 +361,7 @@ def test_whole_jobs(drawn: list[File], shard_pairs: int, chance: random.Random) 
         assert parts(output) == made
 
 
-@settings(FUZZ, max_examples=1 + EXAMPLES // 500)
+@settings(FUZZ, max_examples=1 + EXAMPLES // 100)
 @given(fuzzed.files(most=20, instructions=False), st.integers(1, 12))
 def test_whole_jobs_on_a_runner(drawn: list[File], shard_pairs: int) -> None:
     """The command line, with as many cases as there are files."""

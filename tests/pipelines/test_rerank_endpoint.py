@@ -7,7 +7,6 @@ import multiprocessing
 import signal
 import threading
 import time
-import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
