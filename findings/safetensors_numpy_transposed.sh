@@ -5,7 +5,8 @@
 # Why it surprises: safetensors.torch refuses the same tensor as not contiguous, and numpy.save keeps its numbers. A
 #   square matrix comes back as if it had not been transposed, so that its shape and its sum are right.
 # Who it touches: weights brought over from JAX or TensorFlow, whose linear layers are the transpose of torch's, and
-#   arrays in Fortran's order; np.ascontiguousarray before saving keeps them. Known upstream (safetensors issue 825).
+#   arrays in Fortran's order; np.ascontiguousarray before saving keeps them. Known upstream, as
+#   huggingface/safetensors#825.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
