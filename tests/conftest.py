@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import tempfile
 from collections.abc import Callable
@@ -14,6 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+# What tests write is kept in memory, where Linux has room for it: a job waits for the disk at each file it commits.
+_MEMORY = "/dev/shm"
+if "TMPDIR" not in os.environ and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free >= 4 << 30:
+    os.environ["TMPDIR"] = tempfile.tempdir = _MEMORY
 
 # Set before any test imports torch or huggingface_hub, which read these once; child processes inherit them. No test
 # reaches for a hub, nor finds what the user has cached: one that wants a hub starts a child process with HF_ENDPOINT on
