@@ -19,7 +19,8 @@ from pipelines.benchmark import options as benchmark_options
 from pipelines.candidates import options as candidates_options
 from pipelines.rerank import options as rerank_options
 from pipelines.running.beam_options import parse
-from pipelines.running.options import names_of, split
+from pipelines.running.options import names_of
+from pipelines.running.reading import parsed
 from scripts.walk_readme import NEEDS, PAGES, REPOSITORY, Block, blocks
 
 TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
@@ -128,7 +129,9 @@ def test_the_pages_examples_in_python_print_what_they_say(tmp_path: Path) -> Non
 
 
 def parse_line(parser: argparse.ArgumentParser, words: list[str]) -> None:
-    parse(split(parser, words)[1], names_of(parser))
+    read = parsed(parser, words)
+    assert (read.wrong, read.missing) == ({}, "")
+    parse(read.rest, names_of(parser))
 
 
 def words_of(start: str) -> list[list[str]]:

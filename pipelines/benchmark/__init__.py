@@ -20,7 +20,7 @@ def do_job(request: BenchmarkRequest, words: Sequence[str]) -> int:
         UserError: a mistake that the user can fix.
         KeyboardInterrupt: the user stopped it, after the shard in hand.
     """
-    if before_beam.is_needed(words, [*request.paths()]):
+    if before_beam.is_needed(request, words):
         from pipelines.running.runner import use_words  # takes a second
 
         use_words(words, build_parser())

@@ -8,13 +8,13 @@ from functools import partial
 
 from eval.published.scores import DEPTH
 from pipelines.benchmark.data_sets import data_sets
-from pipelines.running.request import ScoringRequest
+from pipelines.running.request import BeamRequest, ScoringRequest
 from transforms.base.patterns import local
 from transforms.base.request import refusals
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchmarkRequest(ScoringRequest):
+class BenchmarkRequest(ScoringRequest, BeamRequest):
     """A benchmark; each field is the option of its name, see docs/options.md for what it means and takes."""
 
     models: tuple[str, ...]

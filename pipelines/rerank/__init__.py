@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 from pipelines.rerank.options import build_parser
 from pipelines.rerank.request import RerankRequest
 from pipelines.running import before_beam
-from pipelines.running.options import split, words_of
+from pipelines.running.command import asked
+from pipelines.running.options import words_of
 from transforms.base import files
-from transforms.base.request import check, request_of
 from transforms.base.temporary import temporary_folder
 from transforms.layout import CONVERTED_DIRECTORY
 
@@ -52,10 +52,8 @@ def rerank(request: RerankRequest, beam: Sequence[str] = ()) -> Finished:
         KeyboardInterrupt: it was stopped, after the shard in hand.
     """
     parser = build_parser()
-    options, _ = split(parser, words_of(parser, request))  # each value is checked as the command line's is
-    wanted = request_of(RerankRequest, options)
-    check(wanted)
-    return _finish(wanted, beam)
+    # Each value is checked as the command line's is.
+    return _finish(*asked(RerankRequest, parser, words_of(parser, request), beam))
 
 
 def do_job(request: RerankRequest, words: Sequence[str]) -> int:

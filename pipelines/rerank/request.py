@@ -103,7 +103,12 @@ class RerankRequest(ScoringRequest, JobRequest):
         return self.model
 
     def paths(self) -> Iterator[tuple[str, str]]:
-        """What is read, and --output; --run_file is for this machine alone."""
+        """What is read, and --output."""
         for name in ("input", "corpus", "queries"):
             yield from ((f"--{name}", path) for path in getattr(self, name))
         yield "--output", self.output
+
+    def paths_here(self) -> Iterator[tuple[str, str]]:
+        """The run, which this process writes."""
+        if self.run_file is not None:
+            yield "--run_file", self.run_file

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 from collections.abc import Sequence
 
 from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
 
-from pipelines.running.options import NEAR
-from transforms.base.errors import UserError
+from pipelines.running.reading import unknown_to_beam
+from transforms.base.request import refuse
 
 
 def parse(words: Sequence[str], our_names: Sequence[str]) -> PipelineOptions:
     """Beam's options from the words that our own parser left.
 
     Raises:
-        UserError: an option that neither knows; Beam itself would pass over it with a warning.
+        UserError: an option that neither knows, which Beam itself would skip with a warning, or a value that cannot be.
     """
-    _refuse_unknown(words, our_names)
+    refuse(unknown_to_beam(words, our_names, parser_of_all()))
     return PipelineOptions(list(words))
 
 
@@ -34,16 +33,3 @@ def parser_of_all() -> argparse.ArgumentParser:
                 if not known.intersection(action.option_strings):
                     beam._add_action(action)
     return beam
-
-
-def _refuse_unknown(words: Sequence[str], our_names: Sequence[str]) -> None:
-    beam = parser_of_all()
-    try:
-        _, unknown = beam.parse_known_args(list(words))
-    except argparse.ArgumentError as error:
-        raise UserError(f"{error}; see --help, and Beam's documentation for a runner's options") from None
-    for word in unknown:
-        name = word.split("=", 1)[0]
-        near = difflib.get_close_matches(name, [*our_names, *beam._option_string_actions], n=1, cutoff=NEAR)
-        hint = f"; did you mean {near[0]}?" if near else "; see --help"
-        raise UserError(f"{word}: neither this command nor Beam has such an option{hint}")

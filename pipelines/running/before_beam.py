@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import difflib
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from pipelines.running.request import JobRequest
+from pipelines.running.beam_source import declared
+from pipelines.running.reading import unknown_to_beam
+from pipelines.running.request import BeamRequest, JobRequest
 from transforms.base.errors import UserError
 from transforms.base.files import is_local
-from transforms.base.request import refuse
+from transforms.base.request import refusals
 
 LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner")
 RUNNERS_THAT_LOSE_DATA = {"DaskRunner": "it drops what a step emits when a bundle ends"}
@@ -36,21 +38,30 @@ BEAMS_RUNNERS = (
 BEAMS_SCHEMES = ("gs", "s3", "hdfs", "azfs")
 
 
-def check(request: JobRequest, words: Sequence[str], parser: argparse.ArgumentParser) -> None:
-    """Refuse what is wrong with the words for Beam, before the job's files are read; with Beam only where it is needed.
+def complaints(request: BeamRequest | None, words: Sequence[str], our_names: Sequence[str]) -> Iterator[str]:
+    """What is wrong with the words for Beam and the places of a request, as far as is known at once; a part of a line
+    each.
 
     Args:
-        request: of the job.
+        request: of the job; None where that is unknown.
         words: Beam's options, as on a command line.
-        parser: of the job's own options, which a mistyped word may mean.
-
-    Raises:
-        UserError: as `runner.prepare_runner`; or no file system has a path's scheme.
+        our_names: the job's own options, one of which a mistyped word may mean.
     """
-    if is_needed(words, [*request.paths()]):
-        from pipelines.running.runner import prepare_runner  # takes a second
+    if request and "apache_beam" not in sys.modules and not any(word.startswith("--beam_plugin") for word in words):
+        yield from _without_file_system([*request.paths(), *request.paths_here()])
+    name, others = split_runner(words)
+    yield from refusals(lambda: runner_of(name))
+    if (beam := _parser()) is not None:
+        yield from unknown_to_beam(others, our_names, beam)
 
-        prepare_runner(request, words, parser)
+
+def _parser() -> argparse.ArgumentParser | None:
+    """Knows Beam's options: its own if it is imported, which may know those of others, else as its source says."""
+    if "apache_beam" not in sys.modules:
+        return declared()
+    from pipelines.running.beam_options import parser_of_all
+
+    return parser_of_all()
 
 
 def _without_file_system(paths: Iterable[tuple[str, str]]) -> Iterator[str]:
@@ -61,31 +72,44 @@ def _without_file_system(paths: Iterable[tuple[str, str]]) -> Iterator[str]:
             yield f"{option} {path}: no file system has {scheme}://; give a path on this machine, or {schemes}"
 
 
-def is_needed(words: Sequence[str], paths: Collection[tuple[str, str]]) -> bool:
-    """Whether Beam is needed to check words for it and read files: it alone knows its options, other runners than its
-    own engine, and files elsewhere.
+def check(request: JobRequest, words: Sequence[str], parser: argparse.ArgumentParser) -> None:
+    """Refuse what Beam alone knows to be wrong with the words for it, before the job's files are read.
 
     Args:
-        words: for Beam.
-        paths: the options that name what is read or written, and each path.
+        request: of the job.
+        words: Beam's options, as on a command line.
+        parser: of the job's own options, which a mistyped word may mean.
 
     Raises:
-        UserError: as `runner_of`; or no file system has a path's scheme.
+        UserError: as `runner.prepare_runner`.
     """
-    if "apache_beam" not in sys.modules and not any(word.startswith("--beam_plugin") for word in words):
-        refuse(_without_file_system(paths))
+    if is_needed(request, words):
+        from pipelines.running.runner import prepare_runner  # takes a second
+
+        prepare_runner(request, words, parser)
+
+
+def is_needed(request: BeamRequest, words: Sequence[str]) -> bool:
+    """Whether Beam is needed to check words for it and read files: it alone knows what its options mean together, other
+    runners than its own engine, and files elsewhere.
+
+    Args:
+        request: of the job.
+        words: for Beam.
+
+    Raises:
+        UserError: as `runner_of`.
+    """
     name, others = split_runner(words)
+    paths = [*request.paths(), *request.paths_here()]
     return runner_of(name) not in LOCAL_RUNNERS or bool(others) or not all(is_local(path) for _, path in paths)
 
 
 def split_runner(words: Sequence[str]) -> tuple[str, list[str]]:
     """The runner that the words name, and the other words."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--runner", default="DirectRunner")
-    try:
-        options, others = parser.parse_known_args(words)
-    except argparse.ArgumentError as error:
-        raise UserError(f"{error}; give --runner=DirectRunner, say") from None
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--runner", default="DirectRunner", const="", nargs="?")
+    options, others = parser.parse_known_args(words)
     return options.runner, others
 
 
@@ -95,6 +119,8 @@ def runner_of(name: str) -> str:
     Raises:
         UserError: there is none, or it is known to lose data.
     """
+    if not name:
+        raise UserError("--runner: no name is given; give --runner=DirectRunner, say")
     known = {each.lower(): each for each in (*BEAMS_RUNNERS, *RUNNERS_THAT_LOSE_DATA)}
     runner = known.get(name.lower()) or known.get(f"{name.lower()}runner") or name
     if runner in RUNNERS_THAT_LOSE_DATA:

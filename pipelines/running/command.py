@@ -6,14 +6,41 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import TypeVar
 
-from pipelines.running.options import split
+from pipelines.running import before_beam
+from pipelines.running.options import names_of
+from pipelines.running.reading import read, unknown
+from pipelines.running.request import BeamRequest
 from transforms.base.command import run_command
 from transforms.base.errors import UserError
-from transforms.base.request import Request, check, request_of
+from transforms.base.request import Request, refuse
+
+Asked = TypeVar("Asked", bound=BeamRequest)
 
 
-def run_job(parser: argparse.ArgumentParser, kind: type[Request], job: str, arguments: Sequence[str] | None) -> int:
+def asked(
+    kind: type[Asked], parser: argparse.ArgumentParser, words: Sequence[str], beam: Sequence[str] = ()
+) -> tuple[Asked, list[str]]:
+    """What a job's command line asks for, and the words that are left for Beam.
+
+    Args:
+        kind: the dataclass of what it asks for.
+        parser: of our own options.
+        words: the command line.
+        beam: more words for Beam.
+
+    Raises:
+        UserError: with all that is wrong, as far as is known without importing Beam.
+    """
+    request, rest, wrong = read(kind, parser, words)
+    rest = [*rest, *beam]
+    refuse([*before_beam.complaints(request, rest, names_of(parser)), *wrong])
+    assert request is not None
+    return request, rest
+
+
+def run_job(parser: argparse.ArgumentParser, kind: type[BeamRequest], job: str, arguments: Sequence[str] | None) -> int:
     """Run a job's command line (None: the process' own), which continues when it is given again.
 
     Args:
@@ -29,9 +56,7 @@ def run_job(parser: argparse.ArgumentParser, kind: type[Request], job: str, argu
     words = sys.argv[1:] if arguments is None else list(arguments)
 
     def work() -> int:
-        options, rest = split(parser, words)
-        request = request_of(kind, options)
-        check(request)
+        request, rest = asked(kind, parser, words)
         code: int = import_module(job).do_job(request, rest)
         return code
 
@@ -61,11 +86,9 @@ def run_here(
 
     def work() -> int:
         words = sys.argv[1:] if arguments is None else arguments
-        options, rest = split(parser, words, "this command has no such option")
-        if rest:
-            parser.error(f"unrecognized arguments: {' '.join(rest)}")
-        request = request_of(kind, options)
-        check(request)
+        request, rest, wrong = read(kind, parser, words)
+        refuse([*unknown(rest, names_of(parser), "this command has no such option"), *wrong])
+        assert request is not None
         try:
             run = import_module(module).run
         except ModuleNotFoundError as error:

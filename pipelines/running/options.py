@@ -6,20 +6,14 @@ Nothing here takes long to import: --help and a mistake are answered at once.
 from __future__ import annotations
 
 import argparse
-import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from pipelines.running.request import RunRequest
 from transforms.base.arguments import given, names, positive
 from transforms.base.errors import UserError
-from transforms.base.request import refuse
 from transforms.scoring.choices import DTYPES, ENDPOINT_BATCH, ENDPOINT_CONCURRENCY, GROUP_SIZE, KERNELS
 from transforms.scoring.hosted.dialects import APIS
-
-# How like one of our options a word must be to be taken for a slip: less like is left to Beam, none of whose options is
-# as like.
-NEAR = 0.83
 
 
 class Parser(argparse.ArgumentParser):
@@ -30,35 +24,6 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}; see --help")
-
-
-def split(
-    parser: argparse.ArgumentParser,
-    words: Sequence[str],
-    unknown: str = "neither this command nor Beam has such an option",
-) -> tuple[argparse.Namespace, list[str]]:
-    """Our options of a command line, and the words that are left for Beam.
-
-    Raises:
-        UserError: a value that cannot be, an option that is missing, or ours but for a slip, all together.
-    """
-    slips = [f"{word}: {unknown}; did you mean {near}?" for word, near in _slips(parser, words)]
-    try:
-        ours, rest = parser.parse_known_args(words)
-    except UserError as error:
-        raise UserError("; ".join([*slips, str(error)])) from None
-    refuse(slips)
-    return ours, rest
-
-
-def _slips(parser: argparse.ArgumentParser, words: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The words that are no option of the parser, each with the one that it is like."""
-    known = names_of(parser)
-    for word in words:
-        name = word.split("=", 1)[0]
-        # argparse takes one with a blank for a value
-        if name.startswith("--") and " " not in name and name not in known:
-            yield from ((word, near) for near in difflib.get_close_matches(name, known, n=1, cutoff=NEAR))
 
 
 def names_of(parser: argparse.ArgumentParser) -> list[str]:

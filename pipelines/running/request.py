@@ -94,7 +94,20 @@ def address_refusals(model: str) -> Iterator[str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class JobRequest(RunRequest, ABC):
+class BeamRequest(Request, ABC):
+    """What Beam runs."""
+
+    @abstractmethod
+    def paths(self) -> Iterator[tuple[str, str]]:
+        """The options that name what workers read or write, and each path."""
+
+    def paths_here(self) -> Iterator[tuple[str, str]]:
+        """The same for what this process alone reads or writes."""
+        return iter(())
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRequest(RunRequest, BeamRequest):
     """A job of one pipeline, whose workers may be on other machines."""
 
     output: str
@@ -109,7 +122,3 @@ class JobRequest(RunRequest, ABC):
     @abstractmethod
     def scorer(self) -> str | None:
         """The model that workers load, or the address that they ask; None where they need none."""
-
-    @abstractmethod
-    def paths(self) -> Iterator[tuple[str, str]]:
-        """The options that name what workers read or write, and each path."""

@@ -33,7 +33,6 @@ from pipelines.running.options import names_of
 from pipelines.running.request import JobRequest
 from transforms.base.command import WorkerDiedError
 from transforms.base.errors import UnavailableError, UserError, one_line
-from transforms.base.request import check
 from transforms.base.temporary import temporary_folder
 
 # Beam's name of the threads that wait for its worker processes (SubprocessSdkWorkerHandler); one fails as its process
@@ -65,10 +64,9 @@ def prepare_runner(request: JobRequest, words: Sequence[str], parser: argparse.A
         parser: of the job's own options, which a mistyped word may mean.
 
     Raises:
-        UserError: what does not go together in the request, an option that neither knows, a value that cannot be, or
-            that cannot work on the runner, or a runner that does not exist or loses data.
+        UserError: an option that neither knows, a value that cannot be, or that cannot work on the runner, or a runner
+            that does not exist or loses data.
     """
-    check(request)
     runner = use_words(words, parser)
     dataflow.check(request, runner.options)
     return runner

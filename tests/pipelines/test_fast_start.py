@@ -13,12 +13,10 @@ from apache_beam.io.filesystem import FileSystem
 from apache_beam.options.pipeline_options import StandardOptions
 
 from eval.__main__ import COMMANDS
-from pipelines.benchmark.options import build_parser as benchmark_parser
-from pipelines.candidates.options import build_parser as candidates_parser
-from pipelines.rerank.options import build_parser as rerank_parser
-from pipelines.running import before_beam
+from pipelines.rerank.request import RerankRequest
+from pipelines.running import beam_source, before_beam
 from pipelines.running.beam_options import parser_of_all
-from pipelines.running.options import split
+from pipelines.running.beam_source import declared
 from tests.support.job_run import write_letters
 from transforms.scoring import choices
 from transforms.scoring.packed.attention import KERNELS
@@ -82,6 +80,27 @@ ERRORS: list[tuple[str, list[str], str]] = [
         "pipelines.benchmark",
         [*BENCHMARK, "--output=gss://b/out"],
         "--output gss://b/out: no file system has gss://; give",
+    ),
+    (
+        "pipelines.rerank",
+        [*RERANK, "--run_file=gss://b/run"],
+        "--run_file gss://b/run: no file system has gss://; give",
+    ),
+    (
+        "pipelines.rerank",
+        [*RERANK, "--num_wrkers=2"],
+        "--num_wrkers=2: neither this command nor Beam has such an option",
+    ),
+    (
+        "pipelines.rerank",
+        [*RERANK, "--num_workers=many"],
+        "argument --num_workers: invalid int value: 'many'; see --help",
+    ),
+    ("pipelines.benchmark", [*BENCHMARK, "--runner"], "--runner: no name is given; give --runner=DirectRunner, say"),
+    (
+        "pipelines.candidates",
+        [*CANDIDATES, "--retriever=bm25", "--autoscaling_algorithm=SOME"],
+        "argument --autoscaling_algorithm: invalid choice: 'SOME' (choose from ",
     ),
     ("pipelines.rerank", [*RERANK, "--keep_columns=no"], f"{DEMO}: no column 'no' to keep, of the query or of the"),
     ("pipelines.rerank", [*RERANK, f"--input={__file__}"], f"{__file__}: not a Parquet file, or one cut short"),
@@ -236,15 +255,23 @@ def test_ids_that_a_run_cannot_hold_are_reported_before_anything_large_is_import
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("parser", [rerank_parser, candidates_parser, benchmark_parser])
-def test_no_option_of_beam_is_taken_for_a_slip_of_ours(parser, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    ours = parser()
-    for action in ours._actions:
-        action.required = False
-    known = {name for action in ours._actions for name in action.option_strings}
-    names = [name for name in parser_of_all()._option_string_actions if name not in known]
-    assert "--num_workers" in names
-    assert split(ours, names)[1] == names
+def test_beams_options_are_read_from_its_source_as_its_own_parser_has_them() -> None:
+    source = declared()
+    assert source is not None
+    read, known = source._option_string_actions, parser_of_all()._option_string_actions
+    assert set(read) == set(known)
+    for name, action in read.items():
+        theirs = known[name]
+        assert (name, action.nargs) == (name, theirs.nargs)
+        assert action.choices is None or (name, action.choices) == (name, theirs.choices)
+        assert action.type is None or (name, action.type) == (name, theirs.type)
+    assert read["--num_workers"].type is int
+    assert read["--autoscaling_algorithm"].choices == ["NONE", "THROUGHPUT_BASED"]
+
+
+def test_without_beams_source_its_options_are_left_to_beam(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beam_source, "SOURCE", Path("moved.py"))
+    assert declared() is None
 
 
 def test_the_runners_are_those_that_beam_knows() -> None:
@@ -270,7 +297,7 @@ def test_the_schemes_are_those_of_beams_file_systems() -> None:
     ],
 )
 def test_beam_is_asked_where_it_alone_knows(words: list[str], path: str, needed: bool) -> None:
-    assert before_beam.is_needed(words, [("--output", path)]) is needed
+    assert before_beam.is_needed(RerankRequest(output=path, model="m"), words) is needed
 
 
 def test_choices_are_those_that_the_code_knows() -> None:

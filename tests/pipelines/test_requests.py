@@ -175,7 +175,7 @@ def test_no_namespace_is_handed_on_below_the_parsing() -> None:
         for path in (ROOT / room).rglob("*.py")
         for function in functions_with_namespace(path.read_text(encoding="utf-8"))
     }
-    assert taking == {("pipelines/running/options.py", "split"), ("transforms/base/request.py", "request_of")}
+    assert taking == {("pipelines/running/reading.py", "Parsed"), ("transforms/base/request.py", "request_of")}
 
 
 def test_an_order_that_there_is_not_is_one_complaint() -> None:
