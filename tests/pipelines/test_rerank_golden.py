@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +11,7 @@ import pytest
 
 from tests.support.input_files import candidate, nested_table, query, write
 from tests.support.job_run import rerank, scores
-from transforms.scoring.weights import checkpoints
+from tests.support.vendor import read_tokenizers_once
 
 Case = dict[str, Any]
 
@@ -93,20 +92,7 @@ def test_the_job_gives_the_vendors_scores(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     family = FAMILIES[name]
-    read: dict[Path, Any] = {}  # a tokenizer of 250,000 words is slow to read, and the same for all options
-
-    def load_once(checkpoint: checkpoints.Checkpoint) -> Any:
-        if checkpoint.directory not in read:
-            read[checkpoint.directory] = load_tokenizer(checkpoint)
-        return read[checkpoint.directory]
-
-    def check_once(path: Path, model: str) -> dict[str, Any]:
-        return check_tokenizer(path, model) if path.name == "tokenizer.json" else read_json(path, model)
-
-    load_tokenizer, read_json = checkpoints.load_tokenizer, checkpoints._read_json
-    check_tokenizer = cache(read_json)
-    monkeypatch.setattr(checkpoints, "load_tokenizer", load_once)
-    monkeypatch.setattr(checkpoints, "_read_json", check_once)
+    read_tokenizers_once(monkeypatch)
     jobs: dict[tuple[str, ...], list[Case]] = defaultdict(list)
     by_name = {case["name"]: case | case.get("whitespace_split_variant", {}) for case in golden_cases(name)}
     for (of, strayed, place), sound in STRAYS.items():

@@ -17,11 +17,28 @@ from transforms.scoring.reranker import FAMILIES, Specification
 from transforms.scoring.weights import checkpoints
 
 
+def read_tokenizers_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tokenizer of 250,000 words is slow to read, and the same for all options."""
+    load_tokenizer, read_json = checkpoints.load_tokenizer, checkpoints._read_json
+    read: dict[Path, Any] = {}
+    read_once = cache(read_json)
+
+    def load_once(checkpoint: checkpoints.Checkpoint) -> Any:
+        if checkpoint.directory not in read:
+            read[checkpoint.directory] = load_tokenizer(checkpoint)
+        return read[checkpoint.directory]
+
+    def check_once(path: Path, model: str) -> dict[str, Any]:
+        return read_once(path, model) if path.name == "tokenizer.json" else read_json(path, model)
+
+    monkeypatch.setattr(checkpoints, "load_tokenizer", load_once)
+    monkeypatch.setattr(checkpoints, "_read_json", check_once)
+
+
 def loader(folder: Path, like: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], Reranker]:
     """Options to the checkpoint in float32, scored as that model of the catalogue; its tokenizer is read once."""
+    read_tokenizers_once(monkeypatch)
     checkpoint = checkpoints.locate(str(folder))
-    tokenizer = checkpoints.load_tokenizer(checkpoint)
-    monkeypatch.setattr(checkpoints, "load_tokenizer", lambda checkpoint: tokenizer)
     model = recognise(checkpoint, like)
 
     @cache
