@@ -94,7 +94,7 @@ def test_pack_lays_sequences_end_to_end(packed: Packed) -> None:
     assert packed.lengths == (4, 2, 2)
     assert packed.offsets.tolist() == [0, 4, 6, 8]
     assert packed.runs == (Run(0, 1, 4), Run(4, 2, 2))
-    assert (packed.ids.dtype, packed.offsets.dtype) == (torch.int64, torch.int32)
+    assert (packed.ids.dtype, packed.offsets.dtype) == (torch.int32, torch.int32)
 
 
 def test_pack_shifts_reads_to_the_whole(packed: Packed) -> None:

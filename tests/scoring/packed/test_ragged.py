@@ -42,6 +42,17 @@ def test_rows_are_cut_each_to_its_own_stretch(rows: list[list[int]], data: st.Da
     assert lists(cut) == [row[a : a + n] for row, a, n in zip(rows, first, lengths, strict=True)]
 
 
+@given(ROWS, ROWS, st.data())
+def test_rows_are_taken_without_their_first_ids(
+    rows: list[list[int]], more: list[list[int]], data: st.DataObject
+) -> None:
+    rows, more = (each[: min(len(rows), len(more))] for each in (rows, more))
+    whole = joined(ragged(rows), ragged(more))
+    first = [data.draw(st.integers(0, size)) for size in whole.sizes.tolist()]
+    expected = [[*row, *last][without:] for row, last, without in zip(rows, more, first, strict=True)]
+    assert lists(whole.without(np.array(first, dtype=np.int64))) == expected
+
+
 def test_one_row_is_cut_to_several_lengths() -> None:
     assert lists(ragged([[5, 6, 7]]).cut(0, np.array([2, 0, 3]))) == [[5, 6], [], [5, 6, 7]]
 

@@ -13,7 +13,7 @@ from tests.support import tiny, tiny_causal
 from transforms.base.errors import UserError
 from transforms.scoring.packed.attention import implementation
 from transforms.scoring.packed.execution import Placement
-from transforms.scoring.packed.packing import Filling, Packed, Shared, filled, pack
+from transforms.scoring.packed.packing import Filling, Packed, filled, pack
 from transforms.scoring.packed.sequences import NO_PREFIX, Prefix, TokenSequence, sequences_of
 from transforms.scoring.weights import backbones, checkpoints, gpu_layers
 
@@ -128,8 +128,7 @@ def test_a_pass_asks_for_no_number_that_a_gpu_would_have_to_be_waited_for(tmp_pa
     tensors: dict[str, Any] = {
         name: part.to("meta") for name, part in vars(here).items() if isinstance(part, torch.Tensor)
     }
-    shared = None if here.shared is None else Shared(*(places.to("meta") for places in here.shared))
-    assert backbone(replace(here, **tensors, shared=shared)).shape == (4, backbone.size)
+    assert backbone(replace(here, **tensors)).shape == (4, backbone.size)
 
 
 def test_a_common_prefix_changes_no_hidden_state(tmp_path: Path) -> None:

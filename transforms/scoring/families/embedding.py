@@ -203,7 +203,7 @@ def select(packed: Packed, chosen: torch.Tensor) -> Packed:
         lengths=tuple(lengths[chosen].tolist()),
         offsets=offsets,
         reads=packed.reads[: len(chosen)][chosen] - starts + offsets[:-1],
-        types=packed.types[kept],
+        second_segments=packed.second_segments[: len(chosen)][chosen],
         parts=packed.parts[chosen],
     )
     return filled(part, FILLINGS[packed.ids.device.type])

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import pad
 
-from transforms.scoring.packed.ragged import Counts, ranges
+from transforms.scoring.packed.ragged import Counts
 from transforms.scoring.packed.sequences import Sequences
 
 ATTENDED = 4  # times the budget
@@ -58,14 +58,15 @@ class Packed:
     What a batch is filled up with stands at the end: sequences of one token, and reads of the first token.
 
     Attributes:
-        ids: int64, shape [T].
+        ids: int32, shape [T].
         lengths: tokens of each sequence, N entries.
         offsets: int32, shape [N + 1]; sequence i is offsets[i]:offsets[i + 1] (the `cu_seqlens` of variable-length
             attention kernels).
         reads: int64, shape [R], places in 0..T-1; each sequence's together, in order.
-        types: int64, shape [T]: 0 before a sequence's second segment, 1 from there on.
+        second_segments: int64, shape [N]: place in each sequence of its first token of type 1.
         parts: int64, shape [N - padding]: each sequence's part.
-        shared: how the T tokens make up the E; None where no prefix is shared.
+        left_out: int64, shape [N]: first tokens of each sequence that are not computed, since they are those of the
+            sequence before it; None where no prefix is shared.
         padding: how many of the tokens, and of the sequences, are there to fill up the batch.
         unread: how many of the reads are.
     """
@@ -74,9 +75,9 @@ class Packed:
     lengths: tuple[int, ...]
     offsets: torch.Tensor
     reads: torch.Tensor
-    types: torch.Tensor
+    second_segments: torch.Tensor
     parts: torch.Tensor
-    shared: Shared | None = None
+    left_out: torch.Tensor | None = None
     padding: int = 0
     unread: int = 0
 
@@ -86,12 +87,37 @@ class Packed:
         runs = runs_of(self.lengths[: len(self.lengths) - self.padding])
         return (*runs, Run(sum(self.lengths) - self.padding, self.padding, 1)) if self.padding else runs
 
+    # What is one number a token is made on the device, from one a sequence.
+    @cached_property
+    def shared(self) -> Shared | None:
+        """How the T tokens make up the E; None where no prefix is shared."""
+        if self.left_out is None:
+            return None
+        left_out, lengths, starts = self.left_out, self.offsets.diff(), self.offsets[:-1]
+        own = lengths - left_out
+        begins = own.cumsum(0) - own
+        first = torch.where(left_out > 0, 0, torch.arange(len(own), device=own.device)).cummax(0).values
+        sources = torch.stack([begins[first], begins], 1).flatten()
+        parts = torch.stack([left_out, own], 1).flatten()
+        kept = _ranges(starts + left_out, own, len(self.ids))
+        return Shared(kept, _ranges(sources, parts, sum(self.lengths)))
+
+    @cached_property
+    def types(self) -> torch.Tensor:
+        """0 before a sequence's second segment, 1 from there on: int64, shape [T]."""
+        seconds = self.second_segments.repeat_interleave(self.offsets.diff(), output_size=sum(self.lengths))
+        return (self.places() >= (seconds if self.shared is None else seconds[self.shared.kept])).long()
+
     def places(self) -> torch.Tensor:
         """Place of each token in its own sequence, from 0: int64, shape [T]."""
-        lengths = self.offsets.diff()
-        starts = self.offsets[:-1].repeat_interleave(lengths, output_size=sum(self.lengths))
-        places = torch.arange(len(starts), device=self.ids.device) - starts
+        places = _ranges(torch.zeros_like(self.offsets[1:]), self.offsets.diff(), sum(self.lengths))
         return places if self.shared is None else places[self.shared.kept]
+
+
+def _ranges(starts: torch.Tensor, lengths: torch.Tensor, total: int) -> torch.Tensor:
+    """`ragged.ranges` on the device, int64; to know the sum of the lengths saves waiting for it."""
+    shifts = starts - lengths.cumsum(0) + lengths
+    return shifts.repeat_interleave(lengths, output_size=total) + torch.arange(total, device=starts.device)
 
 
 def plan_batches(lengths: Counts, budget: int, groups: Counts, prefixes: Counts) -> list[Counts]:
@@ -114,7 +140,7 @@ def plan_batches(lengths: Counts, budget: int, groups: Counts, prefixes: Counts)
     order = np.lexsort((-lengths, groups))
     taken = lengths[order]
     attended = np.cumsum(taken)
-    total = np.cumsum(taken - np.where(alike(groups[order], prefixes[order]), prefixes[order], 0))
+    total = np.cumsum(taken - repeated(groups[order], prefixes[order]))
     batches: list[Counts] = []
     start = 0
     while start < len(order):
@@ -127,11 +153,16 @@ def plan_batches(lengths: Counts, budget: int, groups: Counts, prefixes: Counts)
     return batches
 
 
-def alike(groups: Counts, prefixes: Counts) -> NDArray[np.bool_]:
-    """Whether each has the prefix of the one before it, shape [N]."""
-    same = np.zeros(len(groups), dtype=np.bool_)
-    same[1:] = (groups[1:] == groups[:-1]) & (prefixes[1:] == prefixes[:-1])
-    return same
+def repeated(groups: Counts, prefixes: Counts) -> Counts:
+    """Tokens of each sequence's prefix that need not be computed, since the one before it has them; shape [N].
+
+    Args:
+        groups: a number of the sequences that have a prefix in common, shape [N].
+        prefixes: its tokens, shape [N].
+    """
+    tokens = np.zeros_like(prefixes)
+    tokens[1:] = np.where((groups[1:] == groups[:-1]) & (prefixes[1:] == prefixes[:-1]), prefixes[1:], 0)
+    return tokens
 
 
 def runs_of(lengths: Sequence[int]) -> tuple[Run, ...]:
@@ -146,31 +177,25 @@ def runs_of(lengths: Sequence[int]) -> tuple[Run, ...]:
 def pack(sequences: Sequences, device: torch.device, filling: Filling = UNFILLED) -> Packed:
     """Lay the sequences end to end on the device, and fill them up."""
     lengths = sequences.lengths
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    ids = sequences.ids.flat()
-    of_type = np.stack([sequences.second_segments, lengths - sequences.second_segments], axis=1)
-    types = np.repeat(np.tile([0, 1], len(lengths)), of_type.ravel())
-    reads = sequences.reads.flat() + np.repeat(offsets[:-1], sequences.reads.sizes)
+    left_out = repeated(sequences.groups, sequences.prefixes)
+    shares = bool(left_out.any())
+    ids = sequences.ids.without(left_out).flat() if shares else sequences.ids.flat()
+    begins = np.cumsum(lengths - left_out) - lengths
+    reads = sequences.reads.flat() + np.repeat(begins, sequences.reads.sizes)
 
     def place(array: NDArray[np.generic], dtype: torch.dtype) -> torch.Tensor:
         tensor = torch.from_numpy(array).to(dtype)
         # Only from pinned memory does a copy overlap with what the device computes.
         return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
 
-    common = common_prefixes(sequences.groups, sequences.prefixes, offsets)
-    shared = None
-    if common is not None:
-        kept, sources = common
-        ids, types, reads = ids[kept], types[kept], sources[reads]
-        shared = Shared(place(kept, torch.int64), place(sources, torch.int64))
     packed = Packed(
-        ids=place(ids, torch.int64),
+        ids=place(ids, torch.int32),
         lengths=tuple(lengths.tolist()),
-        offsets=place(offsets, torch.int32),
+        offsets=place(np.concatenate([[0], np.cumsum(lengths)]), torch.int32),
         reads=place(reads, torch.int64),
-        types=place(types, torch.int64),
+        second_segments=place(sequences.second_segments, torch.int64),
         parts=place(sequences.parts, torch.int64),
-        shared=shared,
+        left_out=place(left_out, torch.int64) if shares else None,
     )
     return filled(packed, filling)
 
@@ -180,20 +205,15 @@ def filled(packed: Packed, filling: Filling) -> Packed:
     extra, unread = (_missing(len(there), filling) for there in (packed.ids, packed.reads))
     if not extra and not unread:
         return packed
-    end = sum(packed.lengths)
-    more = torch.arange(extra, device=packed.ids.device)
-    shared = None
-    if packed.shared is not None:
-        kept, sources = packed.shared
-        shared = Shared(torch.cat([kept, end + more]), torch.cat([sources, len(packed.ids) + more]))
+    more = sum(packed.lengths) + 1 + torch.arange(extra, device=packed.ids.device)
     return replace(
         packed,
         ids=pad(packed.ids, (0, extra)),
         lengths=(*packed.lengths, *[1] * extra),
-        offsets=torch.cat([packed.offsets, (end + 1 + more).int()]),
+        offsets=torch.cat([packed.offsets, more.int()]),
         reads=pad(packed.reads, (0, unread)),
-        types=pad(packed.types, (0, extra)),
-        shared=shared,
+        second_segments=pad(packed.second_segments, (0, extra), value=1),
+        left_out=None if packed.left_out is None else pad(packed.left_out, (0, extra)),
         padding=extra,
         unread=unread,
     )
@@ -202,26 +222,3 @@ def filled(packed: Packed, filling: Filling) -> Packed:
 def _missing(there: int, filling: Filling) -> int:
     wanted = max(there, filling.least)
     return wanted + -wanted % filling.multiple - there
-
-
-def common_prefixes(groups: Counts, prefixes: Counts, offsets: Counts) -> tuple[Counts, Counts] | None:
-    """What need be computed where neighbouring sequences have a common prefix: the first one's stands for all.
-
-    Args:
-        groups: a number of the sequences that have a prefix in common, shape [N].
-        prefixes: its tokens, shape [N].
-        offsets: where each begins when they are laid end to end, and the end, shape [N + 1].
-
-    Returns:
-        The places that are kept; and for each place the number of the one among them that has its token. None where
-        no two neighbours have a common prefix.
-    """
-    repeated = alike(groups, prefixes) & (prefixes > 0)
-    if not repeated.any():
-        return None
-    left_out = np.where(repeated, prefixes, 0)
-    own = np.diff(offsets) - left_out
-    begins = np.cumsum(own) - own
-    first = np.maximum.accumulate(np.where(repeated, 0, np.arange(len(groups))))
-    sources = np.stack([begins[first], begins], axis=1), np.stack([left_out, own], axis=1)
-    return ranges(offsets[:-1] + left_out, own), ranges(*(each.ravel() for each in sources))

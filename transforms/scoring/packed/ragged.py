@@ -56,6 +56,12 @@ class Ragged:
         starts, lengths = np.broadcast_arrays(self.starts + np.reshape(first, (-1, 1)), np.reshape(lengths, (-1, 1)))
         return Ragged(self.data, starts, lengths)
 
+    def without(self, first: Counts) -> Ragged:
+        """The rows without so many ids at their begin, shape [N]."""
+        before = np.cumsum(self.lengths, axis=1) - self.lengths
+        left_out = np.clip(first[:, None] - before, 0, self.lengths)
+        return Ragged(self.data, self.starts + left_out, self.lengths - left_out)
+
     def flat(self) -> Ids:
         """The rows laid end to end."""
         return self.data.take(ranges(self.starts.ravel(), self.lengths.ravel()))
