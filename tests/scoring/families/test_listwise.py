@@ -47,7 +47,7 @@ from transforms.scoring.settings import ListwiseSettings as Settings
     ],
 )
 def test_groups(lengths: list[int], room: int, longest: int, size: int, expected: list[range]) -> None:
-    assert groups_of(lengths, room, longest, size) == expected
+    assert groups_of(np.array(lengths, dtype=np.int64), room, longest, size) == expected
 
 
 def test_one_group_is_scored_by_its_own_query() -> None:

@@ -35,7 +35,7 @@ def grouped(pairs: Pairs, max_length: int, longest: int, longest_query: int, siz
         longest_query: tokens that a query may have.
         size: documents in a context, at most.
     """
-    lengths = np.minimum(pairs.document.sizes, longest).tolist()
+    lengths = np.minimum(pairs.document.sizes, longest)
     firsts = np.flatnonzero(np.diff(pairs.tasks, prepend=-1))
     rooms = max_length - 2 * np.minimum(pairs.query.sizes[firsts], longest_query)
     bounds = firsts.tolist(), [*firsts[1:].tolist(), len(lengths)]
@@ -47,26 +47,25 @@ def grouped(pairs: Pairs, max_length: int, longest: int, longest_query: int, siz
     return Groups(*np.array(found, dtype=np.int64).reshape(-1, 4).T)
 
 
-def groups_of(lengths: Sequence[int], room: int, longest: int, size: int) -> list[range]:
+def groups_of(lengths: Counts, room: int, longest: int, size: int) -> list[range]:
     """Which neighbouring documents share a context.
 
     A group is closed when it is full, or when the room left is not above the length that any document may have.
 
     Args:
-        lengths: tokens of each document.
+        lengths: tokens of each document, shape [N].
         room: tokens of a context's documents together.
         longest: tokens that a document may have.
         size: documents in a context, at most.
     """
     groups: list[range] = []
-    start, left = 0, room
-    for end, length in enumerate(lengths, start=1):
-        left -= length
-        if end - start >= size or left <= longest:
-            groups.append(range(start, end))
-            start, left = end, room
-    if start < len(lengths):
-        groups.append(range(start, len(lengths)))
+    ends = np.cumsum(lengths)
+    start = taken = 0
+    while start < len(lengths):
+        full = int(np.searchsorted(ends, taken + room - longest)) + 1
+        end = min(max(full, start + 1), start + size, len(lengths))
+        groups.append(range(start, end))
+        start, taken = end, int(ends[end - 1])
     return groups
 
 
