@@ -180,6 +180,8 @@ def pack(sequences: Sequences, device: torch.device, filling: Filling = UNFILLED
     left_out = repeated(sequences.groups, sequences.prefixes)
     shares = bool(left_out.any())
     ids = sequences.ids.without(left_out).flat() if shares else sequences.ids.flat()
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
     begins = np.cumsum(lengths - left_out) - lengths
     reads = sequences.reads.flat() + np.repeat(begins, sequences.reads.sizes)
 
@@ -191,7 +193,7 @@ def pack(sequences: Sequences, device: torch.device, filling: Filling = UNFILLED
     packed = Packed(
         ids=place(ids, torch.int32),
         lengths=tuple(lengths.tolist()),
-        offsets=place(np.concatenate([[0], np.cumsum(lengths)]), torch.int32),
+        offsets=place(offsets, torch.int32),
         reads=place(reads, torch.int64),
         second_segments=place(sequences.second_segments, torch.int64),
         parts=place(sequences.parts, torch.int64),
