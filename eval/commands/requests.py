@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from eval.published.verification import published_of
+from eval.published.verification import Published, published_of
 from transforms.base.errors import UserError, one_line
 from transforms.base.request import Request, refusals
 from transforms.input.candidate_order import check_order
@@ -118,9 +118,16 @@ class VerifyRequest(Request):
 
     def complaints(self) -> Iterator[str]:
         """A name that can be no model's, or a model of which nothing is published."""
-        yield from refusals(self._check_model)
+        yield from refusals(lambda: directory_of(self.model, self.revision), self._check_published)
 
-    def _check_model(self) -> None:
-        directory_of(self.model, self.revision)
+    def published(self, model: str) -> list[Published]:
+        """What is published of an entry of the catalogue, the one that this asks for.
+
+        Raises:
+            UserError: nothing.
+        """
+        return published_of(model, "--model" if self.model_like is None else "--model_like")
+
+    def _check_published(self) -> None:
         if (known := entry(self.model, self.model_like)) is not None:
-            published_of(known.name)
+            self.published(known.name)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from eval.commands.requests import VerifyRequest
-from eval.published.verification import Published, published_of
+from eval.published.verification import Published
 from eval.ranking.summary import align
 from transforms.base.errors import UserError
 from transforms.scoring import Reranker, catalogue
@@ -32,7 +32,7 @@ def run(request: VerifyRequest) -> int:
     except UserError as problem:
         raise UserError(f"weights not available: {problem}") from None
     agree = True
-    for published in published_of(recognise(weights, request.model_like).name):
+    for published in request.published(recognise(weights, request.model_like).name):
         reranker = Reranker.load(
             request.model,
             revision=revision,

@@ -121,8 +121,8 @@ PUBLISHED = (
 )
 
 
-def published_of(model: str) -> list[Published]:
-    """What is published of a model of the catalogue.
+def published_of(model: str, option: str) -> list[Published]:
+    """What is published of a model of the catalogue, which an option names.
 
     Raises:
         UserError: nothing.
@@ -130,5 +130,5 @@ def published_of(model: str) -> list[Published]:
     entries = [published for published in PUBLISHED if published.model == model]
     if not entries:
         known = ", ".join(dict.fromkeys(published.model for published in PUBLISHED))
-        raise UserError(f"--model: no published scores of {model or 'this model'} are known, but of {known}")
+        raise UserError(f"{option}: no published scores of {model or 'this model'} are known, but of {known}")
     return entries

@@ -8,7 +8,7 @@ from functools import partial
 
 from eval.published.scores import DEPTH
 from pipelines.benchmark.data_sets import data_sets
-from pipelines.running.request import BeamRequest, ScoringRequest
+from pipelines.running.request import BeamRequest, ScoringRequest, elsewhere_refusals
 from transforms.base.patterns import local
 from transforms.base.request import refusals
 
@@ -28,8 +28,9 @@ class BenchmarkRequest(ScoringRequest, BeamRequest):
     price_per_hour: float | None = None
 
     def complaints(self) -> Iterator[str]:
-        """Data sets that there are not."""
-        return refusals(*(partial(data_sets, text) for text in local(self.datasets)))
+        """Data sets that there are not, and copies of them on another machine."""
+        yield from elsewhere_refusals("data_dir", self.data_dir)
+        yield from refusals(*(partial(data_sets, text) for text in local(self.datasets)))
 
     def paths(self) -> Iterator[tuple[str, str]]:
         """The options that name what is read or written, and each path; names of data sets count as paths of here."""

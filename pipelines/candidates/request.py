@@ -9,7 +9,7 @@ from pathlib import Path
 
 from eval.published.scores import DEPTH
 from pipelines.running.options import RUN_OPTIONS, is_given
-from pipelines.running.request import JobRequest
+from pipelines.running.request import JobRequest, elsewhere_refusals
 from transforms.base.request import refusals
 from transforms.input.names import OF_FILES, parse_columns
 from transforms.retrieval.datasets import named
@@ -53,6 +53,7 @@ class CandidatesRequest(JobRequest):
             yield "--split and --data_dir apply to --dataset; leave them out"
         if self.dataset and not Path(self.dataset).is_dir():
             yield from refusals(partial(named, self.dataset))
+        yield from elsewhere_refusals("data_dir", self.data_dir)
         kind, name = self.retriever
         unused = [name for name in ("revision", "model_like", "embeddings", *DENSE_FIELDS) if getattr(self, name)]
         unused += [name for name in RUN_OPTIONS if is_given(self, name)]
@@ -62,14 +63,17 @@ class CandidatesRequest(JobRequest):
             verb, them = ("applies", "it") if len(unused) == 1 else ("apply", "them")
             yield f"{', '.join(f'--{name}' for name in unused)} {verb} to a dense first stage; leave {them} out"
         if kind == "dense":
-            yield from refusals(lambda: self._check_encoder(name))
+            yield from self._encoder_complaints(name)
 
-    def _check_encoder(self, name: str) -> None:
+    def _encoder_complaints(self, name: str) -> Iterator[str]:
         from transforms.scoring import early  # takes a while
 
-        early.check_encoder(name, self.model_like)
+        no_encoder = [*refusals(lambda: early.check_encoder(name, self.model_like))]
+        yield from no_encoder
         options = {field: getattr(self, field) for field in DENSE_FIELDS}
-        early.check(name, revision=self.revision, like=self.model_like, run=self.run_options(), options=options)
+        run, like = self.run_options(), self.model_like
+        wrong = early.complaints(name, revision=self.revision, like=like, run=run, options=options)
+        yield from (complaint for complaint in wrong if complaint not in no_encoder)
 
     def complaints_elsewhere(self) -> Iterator[str]:
         """Data sets by name come to this machine's disk."""

@@ -8,8 +8,9 @@ finished.report["pairs"]["scored"]
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from pipelines.rerank.options import build_parser
@@ -70,9 +71,22 @@ def _finish(request: RerankRequest, words: Sequence[str]) -> Finished:
     before_beam.check(request, words, build_parser())
     from pipelines.rerank.given import look  # takes a while
 
-    place = nullcontext(files.join(files.absolute(request.output), CONVERTED_DIRECTORY))
-    with temporary_folder() if request.dry_run else place as folder:
+    with temporary_folder() if request.dry_run else _folder_for_converted(files.absolute(request.output)) as folder:
         given = look(request, folder)
         from pipelines.rerank import job  # takes seconds
 
         return job.rerank(request, words, given)
+
+
+@contextmanager
+def _folder_for_converted(output: str) -> Iterator[str]:
+    """In the output directory; where nothing comes into it, because a file is refused, neither of them is left."""
+    folder = files.join(output, CONVERTED_DIRECTORY)
+    new = files.is_local(output) and not os.path.lexists(output)
+    try:
+        yield folder
+    finally:
+        with suppress(OSError):  # it holds something, or is elsewhere
+            os.rmdir(folder)
+            if new:
+                os.rmdir(output)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
+from transforms.base.files import is_local
 from transforms.base.request import Request, refusals
 from transforms.schema import PART_PAIRS
 from transforms.scoring.choices import is_address
@@ -78,11 +79,17 @@ class ModelRequest(SettingsRequest):
 def model_refusals(
     request: SettingsRequest, name: str, like: str | None, revision: str | None, order: str = "best_first"
 ) -> Iterator[str]:
-    """What is wrong with a model's name and options, as far as these alone say; see `early.check`."""
+    """What is wrong with a model's name and options, as far as can be said at once; see `early.complaints`."""
     from transforms.scoring import early  # takes a while
 
     run, options = request.run_options(), request.model_options()
-    yield from refusals(lambda: early.check(name, revision=revision, like=like, run=run, options=options, order=order))
+    return early.complaints(name, revision=revision, like=like, run=run, options=options, order=order)
+
+
+def elsewhere_refusals(option: str, path: str | None) -> Iterator[str]:
+    """What is wrong with a directory that can be on this machine alone."""
+    if path is not None and not is_local(path):
+        yield f"--{option} {path}: is not on this machine; give a directory of this one"
 
 
 def address_refusals(model: str) -> Iterator[str]:

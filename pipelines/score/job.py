@@ -33,6 +33,7 @@ from transforms.lists import (
 )
 from transforms.output.commit import results
 from transforms.schema import REASONS
+from transforms.scoring.early import check_order_applies
 from transforms.scoring.results import take
 from transforms.scoring.scorer import NO_INSTRUCTION, Scorer
 
@@ -59,9 +60,12 @@ def run(request: ScoreRequest) -> int:
     """Score standard input; returns the exit code: 1 where something has no score.
 
     Raises:
-        UserError: the model is unavailable or cannot run so, or standard input or output fails.
+        UserError: the model is unavailable, cannot run so, or scores each document alone where an order is given; or
+            standard input or output fails.
     """
-    scorer = specify_here(request).load()
+    specification = specify_here(request)
+    check_order_applies(request.candidate_order, request.model, specification.model)
+    scorer = specification.load()
     complete, number = True, 0
     try:
         for lines in lines_at_hand(sys.__stdin__.fileno() if sys.__stdin__ else -1, BATCH_CHARACTERS):

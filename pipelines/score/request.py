@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pipelines.running.request import ModelRequest
+from pipelines.running.request import ModelRequest, model_refusals
 from transforms.base.request import refusals
 from transforms.input.candidate_order import check_order
 
@@ -18,6 +18,8 @@ class ScoreRequest(ModelRequest):
     top_k: int | None = None
 
     def complaints(self) -> Iterator[str]:
-        """Those of the model, and an order that there is not."""
-        yield from super().complaints()
-        yield from refusals(lambda: check_order(self.candidate_order))
+        """An order that there is not, and those of the model, which may read none."""
+        no_order = [*refusals(lambda: check_order(self.candidate_order))]
+        yield from no_order
+        order = "best_first" if no_order else self.candidate_order
+        yield from model_refusals(self, self.model, self.model_like, self.revision, order)

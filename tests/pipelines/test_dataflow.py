@@ -43,6 +43,7 @@ from transforms.rerank import Reading, Rerank, Work
 from transforms.scoring.reranker import specify
 
 ROOT = Path(__file__).resolve().parents[2]
+LOCAL_MODEL = ROOT / "transforms" / "scoring" / "models" / "small-cross-encoder"
 IMAGE = f"europe-west4-docker.pkg.dev/{PROJECT}/rerank/worker:1"
 ACCELERATOR = "type:nvidia-l4;count:1;install-nvidia-driver"
 SERVICE = {
@@ -124,7 +125,10 @@ def hints_by_step(pipeline: beam_runner_api_pb2.Pipeline) -> dict[str, dict[str,
         ),
         ({"--device": "auto", "--dtype": "auto"}, "give --device, --dtype: what workers have is not known here"),
         ({"--device": "cpu"}, "--device cpu beside an accelerator; leave one of them out"),
-        ({"--model": str(ROOT)}, f"--model {ROOT} is on this machine's disk, which workers do not see; give a hub id"),
+        (
+            {"--model": str(LOCAL_MODEL)},
+            f"--model {LOCAL_MODEL} is on this machine's disk, which workers do not see; give a hub id",
+        ),
         (
             {"--model": "https://api.example/rerank"} | dict.fromkeys(("--device", "--dtype", "--attention"), ""),
             "an accelerator, and no model that runs on it; leave it out",

@@ -178,6 +178,21 @@ ERRORS: list[tuple[str, list[str], str]] = [
         "--models: small-cross-encoder appears twice; leave one out, or name it otherwise with NAME=...",
     ),
     ("pipelines.benchmark", [*BENCHMARK, "--datasets=no"], "data set no: neither a directory nor a data set that is"),
+    (
+        "pipelines.score",
+        ["--model=small-cross-encoder", "--candidate_order=given"],
+        "--candidate_order given: small-cross-encoder scores each document alone; leave it out",
+    ),
+    (
+        "pipelines.candidates",
+        [*CANDIDATES, "--retriever=bm25", "--data_dir=gs://b/c"],
+        "--data_dir gs://b/c: is not on this machine; give a directory of this one",
+    ),
+    (
+        "pipelines.benchmark",
+        [*BENCHMARK, "--data_dir=gs://b/c"],
+        "--data_dir gs://b/c: is not on this machine; give a directory of this one",
+    ),
     ("pipelines.score", ["--model=x", "--top_k=no"], "argument --top_k: 'no' is not a positive whole number; see"),
     (
         "pipelines.score",
@@ -200,6 +215,11 @@ ERRORS: list[tuple[str, list[str], str]] = [
         "eval",
         ["verify", "--model=BAAI/bge-reranker-base"],
         "--model: no published scores of BAAI/bge-reranker-base are",
+    ),
+    (
+        "eval",
+        ["verify", "--model=a/b", "--model_like=BAAI/bge-reranker-base"],
+        "--model_like: no published scores of BAAI/bge-reranker-base are",
     ),
     ("eval", ["verify", "--model=absent"], "model absent: no such directory; give a directory, a hub id (owner/name)"),
     ("eval", ["throughput"], "--model: none is given; give one, or --host_only"),
@@ -241,6 +261,30 @@ def test_a_mistake_is_reported_before_anything_large_is_imported(module: str, wo
     end, error = answer(module, words)
     assert end == "exit code 2 []"
     assert error.startswith(f"error: {message}")
+
+
+@pytest.mark.parametrize(
+    ("contents", "message"),
+    [
+        ({}, "no config.json in "),
+        ({"config.json": "{"}, "config.json is not valid JSON "),
+        ({"config.json": "{}"}, "no *.safetensors in "),
+        (
+            {"config.json": "{}", "pytorch_model.bin": ""},
+            "(only pytorch_model.bin, a pickle, which could run code); convert",
+        ),
+        ({"config.json": "{}", "model.safetensors": ""}, "no tokenizer.json in "),
+    ],
+)
+def test_a_directory_that_holds_no_model_is_reported_before_anything_large_is_imported(
+    contents: dict[str, str], message: str, tmp_path: Path
+) -> None:
+    for name, content in contents.items():
+        (tmp_path / name).write_text(content)
+    end, error = answer("pipelines.rerank", [*RERANK[:2], f"--model={tmp_path}"])
+    assert end == "exit code 2 []"
+    assert error.startswith(f"error: model {tmp_path}: ")
+    assert message in error
 
 
 def test_ids_that_a_run_cannot_hold_are_reported_before_anything_large_is_imported(tmp_path: Path) -> None:

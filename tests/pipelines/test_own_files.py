@@ -129,7 +129,8 @@ def test_files_that_do_not_go_together_are_named_as_the_user_named_them(
         f"error: --keep_columns clicks: it is string in {csv} and int64 in {lines}; give it one type in all files"
     )
     csv.write_text("qid,query,pid,text,rank\n1,query,2,a,1.5\n", encoding="utf-8")
-    assert rerank(csv, tmp_path / "out", model) == 2
+    assert rerank(csv, tmp_path / "new", model) == 2
+    assert not (tmp_path / "new").exists()
     assert capsys.readouterr().err.splitlines()[-1].startswith(f"error: {csv}: ")
 
 

@@ -19,6 +19,7 @@ from pipelines.candidates.request import CandidatesRequest
 from pipelines.rerank import RerankRequest, rerank
 from pipelines.rerank.__main__ import main
 from pipelines.rerank.options import build_parser as rerank_parser
+from pipelines.running.command import asked
 from pipelines.running.options import words_of
 from pipelines.score.options import build_parser as score_parser
 from pipelines.score.request import ScoreRequest
@@ -142,6 +143,60 @@ def test_all_that_is_wrong_with_a_command_line_is_said(tmp_path: Path, capsys: p
     assert capsys.readouterr().err == (
         "error: --workers: it is for --dry_run alone; leave it out; --throughput: it is for --dry_run alone; leave it "
         "out\n"
+    )
+
+
+# Independent of each other; a command's words, and what is said of them.
+MISTAKES = {
+    "--top_k=0": "argument --top_k: '0' is not",
+    "--dtype=int3": "argument --dtype: invalid choice: 'int3'",
+    "--max_rejected=2": "argument --max_rejected: '2' is not",
+    "--workers=2": "--workers: it is for --dry_run alone",
+    "--runner=Foo": "--runner Foo: Beam has no such runner",
+    "--num_wrkers=2": "--num_wrkers=2: neither this command nor Beam",
+    "--num_workers=many": "argument --num_workers: invalid int value: 'many'",
+    "--lost=x": "--lost=x: neither this command nor Beam",
+    "--device=tpu": "--device tpu: give",
+    "--revision=main": "--revision main applies to a model on the hub",
+    "--model_like=no": "--model_like no: not in the catalogue",
+    "--candidate_order=x": "--candidate_order x: give",
+    "--text_template={body}": "--text_template '{body}': ",
+    "--queries=q": "--corpus and --queries go together",
+    "--dataset=hf:a/b": "give either --input or --dataset",
+}
+
+
+@pytest.mark.parametrize("one", MISTAKES)
+def test_of_any_two_mistakes_both_are_said(one: str) -> None:
+    for other in MISTAKES:
+        words = ["--input=a", "--output=o", "--model=small-cross-encoder", *{one, other}]
+        with pytest.raises(UserError) as refused:
+            asked(RerankRequest, rerank_parser(), words)
+        assert [said for said in (MISTAKES[one], MISTAKES[other]) if str(refused.value).count(said) != 1] == []
+
+
+@pytest.mark.parametrize("option", ["--group_size=2", "--endpoint_api=no"])
+def test_an_option_does_not_hide_that_an_address_is_wrong(option: str) -> None:
+    with pytest.raises(UserError) as refused:
+        asked(RerankRequest, rerank_parser(), ["--input=a", "--output=o", "--model=https://a.example:99999/b", option])
+    assert "--model: this address is not valid" in str(refused.value)
+    assert option.partition("=")[0] in str(refused.value)
+
+
+def test_what_an_option_says_alone_is_not_said_of_its_default() -> None:
+    with pytest.raises(UserError) as refused:
+        asked(
+            RerankRequest, rerank_parser(), ["--dry_run", "--gpu=h200", "--pairs=x", "--model=m", "--tokens_per_pair=9"]
+        )
+    assert str(refused.value).count("--pairs") == 1
+
+
+def test_required_options_that_are_missing_do_not_hide_the_rest() -> None:
+    with pytest.raises(UserError) as refused:
+        asked(RerankRequest, rerank_parser(), ["--input=a", "--output=o", "--top_k=0", "--runner=Foo"])
+    assert str(refused.value) == (
+        "--runner Foo: Beam has no such runner; give DirectRunner, DataflowRunner, FlinkRunner, say; argument --top_k: "
+        "'0' is not a positive whole number; see --help; the following arguments are required: --model; see --help"
     )
 
 

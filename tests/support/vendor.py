@@ -14,12 +14,12 @@ from transforms.scoring import RankingTask, Reranker, catalogue
 from transforms.scoring.packed import execution
 from transforms.scoring.recognition import recognise
 from transforms.scoring.reranker import FAMILIES, Specification
-from transforms.scoring.weights import checkpoints
+from transforms.scoring.weights import checkpoints, directory
 
 
 def read_tokenizers_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tokenizer of 250,000 words is slow to read, and the same for all options."""
-    load_tokenizer, read_json = checkpoints.load_tokenizer, checkpoints._read_json
+    load_tokenizer, read_json = checkpoints.load_tokenizer, directory.read_json
     read: dict[Path, Any] = {}
     read_once = cache(read_json)
 
@@ -32,7 +32,7 @@ def read_tokenizers_once(monkeypatch: pytest.MonkeyPatch) -> None:
         return read_once(path, model) if path.name == "tokenizer.json" else read_json(path, model)
 
     monkeypatch.setattr(checkpoints, "load_tokenizer", load_once)
-    monkeypatch.setattr(checkpoints, "_read_json", check_once)
+    monkeypatch.setattr(directory, "read_json", check_once)
 
 
 def loader(folder: Path, like: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], Reranker]:

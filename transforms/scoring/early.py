@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from transforms.base.errors import UserError
+from transforms.base.request import refusals
 from transforms.scoring import catalogue
 from transforms.scoring.choices import check_device, is_address
 from transforms.scoring.hosted import endpoint
 from transforms.scoring.hosted.endpoint import EndpointSpecification
+from transforms.scoring.hosted.key import authorization, check_address
 from transforms.scoring.model import Model
 from transforms.scoring.places import directory_of
+from transforms.scoring.weights.directory import read_config
 
 
-def check(
+def complaints(
     name: str,
     *,
     revision: str | None,
@@ -22,8 +26,9 @@ def check(
     run: Mapping[str, Any],
     options: Mapping[str, Any],
     order: str = "best_first",
-) -> None:
-    """Refuse a name that can be no model's, and options that do not apply; without its files nothing else is known.
+) -> Iterator[str]:
+    """What is wrong with a name that can be no model's, its directory, and options that do not apply; a part of a line
+    each. Of a model on the hub nothing else is known without its files.
 
     Args:
         name: as `reranker.specify` takes it.
@@ -32,20 +37,32 @@ def check(
         run: how it is to run, by option, as far as that is settled.
         options: fields of its settings; None values stand for the vendor's default.
         order: of candidates.
-
-    Raises:
-        UserError: it is none, or they do not.
     """
+    model: Model | None = None
     if is_address(name):
-        model: Model | None = endpoint_of(name, {"revision": revision, "model_like": like, **run, **options}).model
+        model, options = endpoint.MODEL, {"revision": revision, "model_like": like, **run, **options}
+        yield from refusals(
+            lambda: _check_place(name), lambda: endpoint.check_settings(catalogue.with_options(endpoint.MODEL, options))
+        )
     else:
-        check_device(run.get("device", "auto"))
-        directory_of(name, revision)
-        model = catalogue.entry(name, like)
+        yield from refusals(lambda: check_device(run.get("device", "auto")), lambda: _check_directory(name, revision))
+        unlisted = [*refusals(lambda: catalogue.entry(name, like))]
+        yield from unlisted
+        model = None if unlisted else catalogue.entry(name, like)
         if model is not None:
-            catalogue.with_options(model, options)
+            yield from refusals(partial(catalogue.with_options, model, options))
     if model is not None:
-        check_order_applies(order, name, model)
+        yield from refusals(partial(check_order_applies, order, name, model))
+
+
+def _check_place(url: str) -> None:
+    check_address(url)
+    authorization(url)
+
+
+def _check_directory(name: str, revision: str | None) -> None:
+    if (directory := directory_of(name, revision)) is not None:
+        read_config(name, directory)
 
 
 def check_order_applies(order: str, name: str, model: Model) -> None:

@@ -127,6 +127,16 @@ def specify(url: str, settings: Settings) -> EndpointSpecification:
     """
     check_address(url)
     authorization(url)
+    check_settings(settings)
+    return EndpointSpecification(url, settings)
+
+
+def check_settings(settings: Settings) -> None:
+    """Refuse settings that do not fit.
+
+    Raises:
+        UserError: one does not.
+    """
     if settings.endpoint_api not in APIS:
         raise UserError(f"--endpoint_api {settings.endpoint_api}: give {' or '.join(APIS)}")
     if settings.endpoint_model is not None and not APIS[settings.endpoint_api].takes_model:
@@ -134,7 +144,6 @@ def specify(url: str, settings: Settings) -> EndpointSpecification:
     for name in ("endpoint_batch", *_TRYING):
         if not 0 < getattr(settings, name) < float("inf"):
             raise UserError(f"--{name} {getattr(settings, name)}: give a positive number")
-    return EndpointSpecification(url, settings)
 
 
 class Request(NamedTuple):

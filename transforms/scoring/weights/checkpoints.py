@@ -20,10 +20,10 @@ from transformers.utils import logging
 from transforms.base import hub
 from transforms.base.errors import UserError, one_line
 from transforms.base.files import sha256
-from transforms.base.json_text import parse
 from transforms.scoring.packed.attention import implementation
 from transforms.scoring.packed.execution import Placement
 from transforms.scoring.places import directory_of
+from transforms.scoring.weights import directory as directory_files
 
 MODULE_FOLDER = "[0-9]_*"  # as sentence-transformers names those of its modules
 # Beside the weights, the files of a directory that decide a score. What training leaves behind (earlier checkpoints,
@@ -92,16 +92,8 @@ def locate(name: str, revision: str | None = None) -> Checkpoint:
     """
     own = directory_of(name, revision)
     directory, commit = hub.fetch(name, revision) if own is None else (own, None)
-    config = _read_json(directory / "config.json", name)
-    if "quantization_config" in config:
-        raise UserError(f"model {name}: config.json says that its weights are quantised; give the original weights")
-    if not list(directory.glob("*.safetensors")):
-        others = sorted(path.name for path in directory.iterdir() if path.suffix in {".bin", ".pt", ".pth", ".ckpt"})
-        pickle = f" (only {others[0]}, a pickle, which could run code)" if others else ""
-        raise UserError(f"model {name}: no *.safetensors in {directory}{pickle}; convert the weights to safetensors")
-    if not (directory / "tokenizer.json").is_file():
-        raise UserError(f"model {name}: no tokenizer.json in {directory}; save its fast tokenizer there")
-    tokens = _token_count(_read_json(directory / "tokenizer.json", name))
+    config = directory_files.read_config(name, directory)
+    tokens = _token_count(directory_files.read_json(directory / "tokenizer.json", name))
     checkpoint = Checkpoint(name, directory, commit, config, {}, tokens)
     value(checkpoint, "tokenizer_config.json", "model_max_length", int, float)
     return replace(checkpoint, tokenizer_config=read_json(checkpoint, "tokenizer_config.json"))
@@ -124,7 +116,7 @@ def read_json(checkpoint: Checkpoint, file: str) -> dict[str, Any]:
         UserError: it is damaged, or holds no object.
     """
     path = checkpoint.directory / file
-    return _read_json(path, checkpoint.name) if path.is_file() else {}
+    return directory_files.read_json(path, checkpoint.name) if path.is_file() else {}
 
 
 def value(checkpoint: Checkpoint, file: str, key: str, *kinds: type) -> Any:
@@ -342,7 +334,7 @@ def _weight_files(checkpoint: Checkpoint) -> list[Path]:
         return [single]
     if not index.is_file():
         return sorted(checkpoint.directory.glob("*.safetensors"))
-    listed = _read_json(index, checkpoint.name).get("weight_map")
+    listed = directory_files.read_json(index, checkpoint.name).get("weight_map")
     if not isinstance(listed, dict):
         raise UserError(f"model {checkpoint.name}: {index} lacks its weight_map; fetch it again")
     paths = sorted({checkpoint.directory / Path(str(file)).name for file in listed.values()})  # none outside of it
@@ -357,17 +349,3 @@ def _open(path: Path, name: str) -> Any:
         return safe_open(path, framework="pt")
     except (SafetensorError, OSError) as error:
         raise UserError(f"model {name}: {path} is not a complete safetensors file ({error}); fetch it again") from error
-
-
-def _read_json(path: Path, name: str) -> dict[str, Any]:
-    try:
-        content = parse(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"model {name}: no {path.name} in {path.parent}; give the directory of a checkpoint") from None
-    except OSError as error:
-        raise UserError(f"model {name}: {path} cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise UserError(f"model {name}: {path} is not valid JSON ({error}); fetch it again") from error
-    if not isinstance(content, dict):
-        raise UserError(f"model {name}: {path} holds no JSON object; fetch it again")
-    return content
