@@ -85,8 +85,9 @@ class Encoder:
         """The model's inputs for so many texts at a time; while those are embedded the next ones are tokenised."""
 
         def tokenise(chunk: Sequence[str]) -> tuple[int, Inputs]:
-            content = Tokens(self._embedder.tokenizer).read(chunk, self._embedder.forms[side])
-            return len(chunk), self._embedder.inputs(content, np.full(len(chunk), SIDES.index(side)))
+            tokens = Tokens(self._embedder.tokenizer)
+            numbers = tokens.numbers(chunk, self._embedder.forms[side])
+            return len(chunk), self._embedder.inputs(tokens, numbers, np.full(len(chunk), SIDES.index(side)))
 
         starts = range(0, len(texts), CHUNK_TEXTS)
         return one_ahead(tokenise, (texts[start : start + CHUNK_TEXTS] for start in starts))

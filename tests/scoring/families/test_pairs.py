@@ -15,7 +15,7 @@ from tokenizers.processors import TemplateProcessing
 from tests.support import tiny
 from transforms.base.errors import UserError
 from transforms.scoring.families.pairs import Template, longest_first, template_of, windows
-from transforms.scoring.packed.ragged import Ragged, ragged
+from transforms.scoring.packed.ragged import Growing, Ragged, ragged
 from transforms.scoring.weights import checkpoints
 
 BERT = Template(prefix=(2,), middle=(3,), suffix=(3,), typed_middle=1, alone=2)
@@ -75,27 +75,27 @@ def test_template_of_refuses_forms_that_are_not_query_then_document(pair: str) -
 
 
 def test_join_of_a_bert_begins_the_second_segment_after_the_separator() -> None:
-    [joined] = BERT.join(ids(10, 11), ids(20, 21, 22))
+    [joined] = BERT.join(ids(10, 11), ids(20, 21, 22), Growing().join)
     assert joined.ids.tolist() == [2, 10, 11, 3, 20, 21, 22, 3]
     assert joined.reads.tolist() == [0]
     assert joined.second_segment == 4
 
 
 def test_join_of_an_xlm_roberta_has_one_segment() -> None:
-    [joined] = XLM_ROBERTA.join(ids(10), ids(20))
+    [joined] = XLM_ROBERTA.join(ids(10), ids(20), Growing().join)
     assert joined.ids.tolist() == [0, 10, 2, 2, 20, 2]
     assert joined.second_segment == 6
 
 
 def test_join_of_empty_texts() -> None:
-    [joined] = BERT.join(ids(), ids())
+    [joined] = BERT.join(ids(), ids(), Growing().join)
     assert joined.ids.tolist() == [2, 3, 3]
     assert joined.second_segment == 2
 
 
 @pytest.mark.parametrize("template", [BERT, XLM_ROBERTA])
 def test_size_counts_the_special_tokens(template: Template) -> None:
-    assert [template.size] == template.join(ids(), ids()).lengths.tolist()
+    assert [template.size] == template.join(ids(), ids(), Growing().join).lengths.tolist()
 
 
 @pytest.mark.parametrize(

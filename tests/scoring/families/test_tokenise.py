@@ -111,7 +111,7 @@ def test_texts_are_read_together_wherever_they_were_tokenised(monkeypatch: pytes
     assert found.failures == {1: tokens["c"]}
     again = tokens.read(["b b a", "b b a"])
     assert [again.ids[row].tolist() for row in range(2)] == [[11, 11, 10]] * 2
-    assert np.shares_memory(again.ids.data, tokens["b b a"])  # of one segment nothing is copied
+    assert np.shares_memory(again.ids.data, tokens["b b a"])  # nothing is copied
     assert len(tokens.read([]).ids) == 0
 
 

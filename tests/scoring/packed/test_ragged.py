@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.scoring.packed.ragged import Ragged, end_to_end, joined, ragged, ranges, stacked
+from transforms.scoring.packed.ragged import Growing, Ragged, end_to_end, ragged, ranges
 
 ROWS = st.lists(st.lists(st.integers(0, 99), max_size=4), max_size=6)
 
@@ -47,7 +47,7 @@ def test_rows_are_taken_without_their_first_ids(
     rows: list[list[int]], more: list[list[int]], data: st.DataObject
 ) -> None:
     rows, more = (each[: min(len(rows), len(more))] for each in (rows, more))
-    whole = joined(ragged(rows), ragged(more))
+    whole = Growing().join(ragged(rows), ragged(more))
     first = [data.draw(st.integers(0, size)) for size in whole.sizes.tolist()]
     expected = [[*row, *last][without:] for row, last, without in zip(rows, more, first, strict=True)]
     assert lists(whole.without(np.array(first, dtype=np.int64))) == expected
@@ -61,7 +61,7 @@ def test_one_row_is_cut_to_several_lengths() -> None:
 def test_columns_are_joined_and_one_row_stands_in_all(rows: list[list[int]], word: list[int], backwards: bool) -> None:
     column = ragged(rows)
     other = column.take(slice(None, None, -1)) if backwards else ragged(rows[::-1])
-    whole = joined(ragged([word]), column, other)
+    whole = Growing().join(ragged([word]), column, other)
     assert lists(whole) == [[*word, *row, *last] for row, last in zip(rows, rows[::-1], strict=True)]
     assert whole.flat().tolist() == list(chain.from_iterable(lists(whole)))
     assert whole.sizes.tolist() == [len(row) for row in lists(whole)]
@@ -69,14 +69,36 @@ def test_columns_are_joined_and_one_row_stands_in_all(rows: list[list[int]], wor
 
 def test_of_data_that_is_hardly_used_the_rest_is_not_copied() -> None:
     texts = ragged([range(1000), range(1000)])
-    short = joined(ragged([[1]]), texts.cut(10, np.array([2, 3])))
+    short = Growing().join(ragged([[1]]), texts.cut(10, np.array([2, 3])))
     assert lists(short) == [[1, 10, 11], [1, 10, 11, 12]]
-    assert short.data.tolist() == [1, 10, 11, 10, 11, 12]
+    assert short.data[:6].tolist() == [1, 10, 11, 10, 11, 12]
+    assert len(short.data) == 9, "room for half as many more"
 
 
-@given(ROWS, ROWS)
-def test_rows_are_stacked(rows: list[list[int]], more: list[list[int]]) -> None:
-    assert lists(stacked([ragged(rows), ragged(more)])) == [*rows, *more]
+@given(st.lists(ROWS, max_size=4), st.data())
+def test_rows_that_were_taken_stay_when_more_are_added(parts: list[list[list[int]]], data: st.DataObject) -> None:
+    growing, rows, taken = Growing(), list[list[int]](), list[tuple[Ragged, list[list[int]]]]()
+    for part in parts:
+        growing.add(ragged(part))
+        rows += part
+        numbers = data.draw(st.lists(st.integers(0, len(rows) - 1), max_size=5)) if rows else []
+        chosen = growing.take(np.array(numbers, dtype=np.int64))
+        expected = [rows[number] for number in numbers]
+        taken += [
+            (chosen, expected),
+            (growing.join(chosen, ragged([[7, 8]]), chosen), [[*r, 7, 8, *r] for r in expected]),
+        ]
+    assert growing.count == len(rows)
+    assert [lists(then) for then, _ in taken] == [expected for _, expected in taken]
+
+
+def test_rows_taken_from_the_same_data_are_joined_without_a_copy_of_them() -> None:
+    growing = Growing()
+    growing.add(ragged([range(1000)]))
+    text = growing.take(np.array([0, 0]))
+    whole = growing.join(ragged([[1, 2]]), text, ragged([[3]]))
+    assert lists(whole) == [[1, 2, *range(1000), 3]] * 2
+    assert whole.data is text.data
 
 
 def test_rows_lie_end_to_end() -> None:

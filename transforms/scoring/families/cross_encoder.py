@@ -136,7 +136,7 @@ class CrossEncoder:
         from_end = self._loses_beginning and self.settings.long_documents != "window"
         query = query.cut(query_unseen if self._loses_beginning else 0, cuts.query)
         document = document.take(of).cut(first + unseen[of] if from_end else first, length)
-        sequences = self._template.join(query.take(of), document)
+        sequences = self._template.join(query.take(of), document, tokens.join)
         ledger = np.zeros((total, 4), dtype=np.int32)
         tokens_read = np.bincount(of, sequences.lengths, len(pairs))
         ledger[pairs[kept]] = np.stack([tokens_read, unseen, query_unseen, many], axis=1)[kept]

@@ -21,10 +21,10 @@ from transforms.base.errors import UserError
 from transforms.scoring.families import sentence_transformers_config
 from transforms.scoring.families.pairs import documents_of
 from transforms.scoring.families.sentence_transformers_config import Layout
-from transforms.scoring.families.tokenise import Form, Texts, Tokens
+from transforms.scoring.families.tokenise import Form, Tokens
 from transforms.scoring.packed.execution import Placement
 from transforms.scoring.packed.packing import FILLINGS, Packed, filled
-from transforms.scoring.packed.ragged import Counts, Ids, joined, ragged
+from transforms.scoring.packed.ragged import Counts, Ids, ragged
 from transforms.scoring.packed.run_batches import Outputs, Rows
 from transforms.scoring.packed.sequences import Sequences, read_once
 from transforms.scoring.results import Failure, RankingTask, Scores
@@ -119,23 +119,24 @@ class Embedder:
         places = [np.repeat(queries, [len(task.documents) for task in tasks]), documents]
         pairs = np.stack(places, axis=1) * len(SIDES) + np.arange(len(SIDES))
         new = store.begin(pairs, tokens.count * len(SIDES))
-        read = self.inputs(tokens.of(new // len(SIDES)), new % len(SIDES))
+        read = self.inputs(tokens, new // len(SIDES), new % len(SIDES))
         for text, failure in read.failures.items():
             store.rows[int(new[text])] = failure
         store.lengths[new[read.texts]] = np.stack([read.sequences.lengths, read.truncated], axis=1)
         return Prepared(read.sequences, new[read.texts], pairs, store.lengths[pairs], store)
 
-    def inputs(self, content: Texts, sides: Counts) -> Inputs:
+    def inputs(self, tokens: Tokens, numbers: Counts, sides: Counts) -> Inputs:
         """The model's inputs for some texts, and why there is none for some.
 
         Args:
-            content: the texts in the forms of their sides, N of them.
+            tokens: of the shard.
+            numbers: there, of the texts in the forms of their sides, shape [N].
             sides: the sides' places in SIDES, shape [N].
         """
-        ids, failures = content.ids, dict(content.failures)
+        ids, failures = tokens.of(numbers)
         seen = np.minimum(ids.sizes, self._room)
         unseen = ids.sizes - seen
-        ids = joined(self._before, ids.cut(unseen if self._loses_beginning else 0, seen), self._after)
+        ids = tokens.join(self._before, ids.cut(unseen if self._loses_beginning else 0, seen), self._after)
         for text in np.flatnonzero(ids.sizes == 0).tolist():
             failures.setdefault(text, Failure("tokenizer_error", "the text has no tokens that could be embedded"))
         kept = np.setdiff1d(np.arange(len(ids)), list(failures)) if failures else np.arange(len(ids))

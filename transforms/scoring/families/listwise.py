@@ -27,7 +27,7 @@ from transforms.scoring.families.pairs import Pairs, documents_of, read_pairs
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.execution import Placement
 from transforms.scoring.packed.packing import Packed
-from transforms.scoring.packed.ragged import Counts, Ids, end_to_end, joined, ragged, ranges
+from transforms.scoring.packed.ragged import Counts, Ids, end_to_end, ragged, ranges
 from transforms.scoring.packed.run_batches import Outputs, Rows
 from transforms.scoring.packed.sequences import NO_PREFIX, Sequences
 from transforms.scoring.results import Failure, RankingTask, Scores
@@ -224,7 +224,7 @@ class Listwise:
         for stretch in sorted(failed):
             failures.setdefault(int(context_of[stretch]), failed[stretch])
         endings = self._endings.take(last.astype(np.int64))
-        parts = joined(first, second.cut(0, np.where(apart, second.sizes, 0)), endings)
+        parts = tokens.join(first, second.cut(0, np.where(apart, second.sizes, 0)), endings)
         sizes = np.bincount(context_of, parts.sizes, len(contexts)).astype(np.int64)
         whole = end_to_end(parts.flat(), sizes)
         reads = np.cumsum(parts.sizes) - endings.sizes - whole.starts[context_of, 0]

@@ -18,7 +18,7 @@ from transforms.scoring.families.causal import CausalReranker, Readings, check_b
 from transforms.scoring.families.pairs import Pairs, documents_of, read_pairs
 from transforms.scoring.families.tokenise import Form, Tokens
 from transforms.scoring.packed.execution import Placement
-from transforms.scoring.packed.ragged import joined, ragged
+from transforms.scoring.packed.ragged import ragged
 from transforms.scoring.results import RankingTask
 from transforms.scoring.settings import M0Settings
 from transforms.scoring.weights import backbones, checkpoints, requirements
@@ -52,7 +52,7 @@ class Reader:
         room = self._settings.max_length - len(SCORE_TOKEN.data)
         shown = np.minimum(document, room)
         asked = np.minimum(query, room - shown)
-        ids = joined(pairs.document.cut(0, shown), pairs.query.cut(0, asked), SCORE_TOKEN)
+        ids = tokens.join(pairs.document.cut(0, shown), pairs.query.cut(0, asked), SCORE_TOKEN)
         truncated = np.array(lost)[pairs.pairs] + document - shown
         return Readings(ids, pairs, truncated, query - asked, np.zeros(len(ids), dtype=np.int64))
 

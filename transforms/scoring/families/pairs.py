@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain, groupby
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from transforms.base.errors import UserError
 from transforms.scoring.families.tokenise import BARE, Form, Tokens
-from transforms.scoring.packed.ragged import Counts, Ragged, joined, ragged, ranges
+from transforms.scoring.packed.ragged import Counts, Ragged, ragged, ranges
 from transforms.scoring.packed.sequences import Sequences, read_once
 from transforms.scoring.results import Failure, RankingTask
 
@@ -82,10 +82,13 @@ class Template(NamedTuple):
     def size(self) -> int:
         return len(self.prefix) + len(self.middle) + len(self.suffix)
 
-    def join(self, query: Ragged, document: Ragged) -> Sequences:
-        """Pairs of N queries and N documents, each one sequence that is read at its first token."""
+    def join(self, query: Ragged, document: Ragged, join: Callable[..., Ragged]) -> Sequences:
+        """Pairs of N queries and N documents, each one sequence that is read at its first token.
+
+        `join` makes rows of columns, as `ragged.Growing` does.
+        """
         prefix, middle, suffix = (ragged([words]) for words in (self.prefix, self.middle, self.suffix))
-        ids = joined(prefix, query, middle, document, suffix)
+        ids = join(prefix, query, middle, document, suffix)
         second = None if self.typed_middle is None else len(self.prefix) + query.sizes + self.typed_middle
         return read_once(ids, np.zeros(len(ids), dtype=np.int64), second_segments=second)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -11,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from transforms.scoring.packed.ragged import Counts, Ids, Ragged, ragged, stacked
+from transforms.scoring.packed.ragged import Counts, Growing, Ids, Ragged, ragged
 from transforms.scoring.results import Failure
 from transforms.scoring.tokenising.tokeniser import Encoder, tokeniser_of
 
@@ -42,20 +41,20 @@ class Tokens:
 
     One of these lives as long as a shard: a document listed by a hundred queries is tokenised once. A text has a number
     in each form that it was seen in, by which all else is looked up.
-
-    Attributes:
-        count: of the numbers, which begin with 0.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, tokeniser: Encoder | None = None) -> None:
         """Begin with no texts; `tokeniser` makes the ids of the tokenizer, None for the one in this process."""
         self._tokeniser = tokeniser or tokeniser_of(tokenizer.backend_tokenizer)
-        self._rows: int | None = getattr(tokenizer, "rows", None)
-        self.count = 0
+        self._vocabulary: int | None = getattr(tokenizer, "rows", None)
+        self._rows = Growing()
         self._known: defaultdict[Form, dict[str, int]] = defaultdict(dict)  # text -> number
-        self._segments: list[Ragged] = []  # what was tokenised at once; never moved, so that rows need not be copied
-        self._firsts: list[int] = []  # the number of each segment's first row
         self._failures: dict[int, Failure] = {}  # by number
+
+    @property
+    def count(self) -> int:
+        """How many numbers there are; they begin with 0."""
+        return self._rows.count
 
     def add(self, texts: Iterable[str], form: Form = BARE) -> None:
         """Tokenise those of the texts that are new; one that the tokenizer fails on becomes a Failure."""
@@ -66,10 +65,8 @@ class Tokens:
             found = list(map(self._checked, self._tokeniser.encode(batch)))
             failures = {self.count + place: one for place, one in enumerate(found) if isinstance(one, Failure)}
             self._failures |= failures
-            self._segments.append(ragged([_NONE if isinstance(one, Failure) else one for one in found]))
-            self._firsts.append(self.count)
             known |= zip(islice(numbered, len(batch)), range(self.count, self.count + len(batch)), strict=True)
-            self.count += len(batch)
+            self._rows.add(ragged([_NONE if isinstance(one, Failure) else one for one in found]))
 
     def numbers(self, texts: Sequence[str], form: Form = BARE) -> Counts:
         """The texts' numbers, shape [texts]; those that are new are tokenised first."""
@@ -82,7 +79,7 @@ class Tokens:
     def of(self, numbers: Counts) -> Texts:
         """The ids of some numbers."""
         failed = np.flatnonzero(np.isin(numbers, list(self._failures))) if self._failures else ()
-        return Texts(self._take(numbers), {int(place): self._failures[int(numbers[place])] for place in failed})
+        return Texts(self._rows.take(numbers), {int(place): self._failures[int(numbers[place])] for place in failed})
 
     def read(self, texts: Sequence[str], form: Form = BARE) -> Texts:
         """The texts' ids, those that are new tokenised first."""
@@ -90,32 +87,16 @@ class Tokens:
 
     def __getitem__(self, text: str) -> Ids | Failure:
         number = self._known[BARE][text]
-        if number in self._failures:
-            return self._failures[number]
-        segment = bisect_right(self._firsts, number) - 1
-        return self._segments[segment][number - self._firsts[segment]]
+        return self._failures[number] if number in self._failures else self._rows.take(np.array([number]))[0]
 
-    def _take(self, numbers: Counts) -> Ragged:
-        """Some rows; where they lie in several segments, copied together."""
-        if not len(numbers):
-            return ragged([])
-        low, high = (bisect_right(self._firsts, int(number)) - 1 for number in (numbers.min(), numbers.max()))
-        if low == high:
-            return self._segments[low].take(numbers - self._firsts[low])
-        distinct, places = np.unique(numbers, return_inverse=True)
-        bounds = [*np.searchsorted(distinct, self._firsts[low : high + 1]).tolist(), len(distinct)]
-        parts = [
-            segment.take(distinct[start:end] - first).lean()
-            for segment, first, start, end in zip(
-                self._segments[low : high + 1], self._firsts[low : high + 1], bounds[:-1], bounds[1:], strict=True
-            )
-        ]
-        return stacked(parts).take(places)
+    def join(self, *columns: Ragged) -> Ragged:
+        """Rows made of a row of each column, from left to right; see `ragged.Growing`."""
+        return self._rows.join(*columns)
 
     def _checked(self, ids: Ids | Failure) -> Ids | Failure:
-        if self._rows is None or isinstance(ids, Failure) or ids.max(initial=0) < self._rows:
+        if self._vocabulary is None or isinstance(ids, Failure) or ids.max(initial=0) < self._vocabulary:
             return ids
-        return Failure("tokenizer_error", f"token {ids.max()} is beyond the model's {self._rows} embeddings")
+        return Failure("tokenizer_error", f"token {ids.max()} is beyond the model's {self._vocabulary} embeddings")
 
 
 def batches_of(texts: Iterable[str]) -> Iterator[list[str]]:

@@ -22,7 +22,7 @@ from transforms.scoring.families.causal import EDGES, CausalReranker, Readings, 
 from transforms.scoring.families.pairs import documents_of, read_pairs
 from transforms.scoring.families.tokenise import Form, Tokens
 from transforms.scoring.packed.execution import Placement
-from transforms.scoring.packed.ragged import Counts, joined, ragged
+from transforms.scoring.packed.ragged import Counts, ragged
 from transforms.scoring.results import RankingTask
 from transforms.scoring.settings import YesNoSettings
 from transforms.scoring.weights import backbones, checkpoints, requirements
@@ -206,7 +206,7 @@ class Reader:
         asked = (pairs.query.cut(0, cuts.query), self._between)
         before = (self._opening, *(() if self._prompt.document_first else asked))
         after = (*(asked if self._prompt.document_first else ()), self._suffix)
-        ids = joined(
+        ids = tokens.join(
             *before,
             pairs.document.cut(0, shown),
             self._document_end.cut(0, cuts.document - shown),

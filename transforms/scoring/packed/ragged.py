@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Ids = NDArray[np.int32]
 Counts = NDArray[np.int64]
+Number = TypeVar("Number", np.int32, np.int64)
+_FIRST: Counts = np.arange(1 << 17)  # whole numbers, made once for as many tokens as most batches have
 
 
 @dataclass(frozen=True)
@@ -88,36 +91,67 @@ def end_to_end(data: Ids, sizes: Counts) -> Ragged:
     return Ragged(data, (np.cumsum(sizes) - sizes)[:, None], sizes[:, None])
 
 
-def joined(*columns: Ragged) -> Ragged:
-    """Rows made of a row of each column, from left to right; a column of one row stands in all rows.
+class Growing:
+    """Rows that more are added to. Those taken before stay as they are, since what is there is not written again.
 
-    Of data that the columns leave unused for the most part, only what they use is copied.
+    Attributes:
+        count: of the rows, which are numbered from 0 in the order of their coming.
     """
-    used: dict[int, int] = {}
-    for column in columns:
-        used[id(column.data)] = used.get(id(column.data), 0) + int(column.lengths.sum())
-    columns = tuple(one if 2 * used[id(one.data)] >= len(one.data) else one.compact() for one in columns)
-    (rows,) = np.broadcast_shapes(*((len(column),) for column in columns))
-    distinct = {id(column.data): column.data for column in columns}
-    places = dict(zip(distinct, np.cumsum([0, *map(len, distinct.values())]).tolist(), strict=False))
-    starts = [np.broadcast_to(one.starts + places[id(one.data)], (rows, one.starts.shape[1])) for one in columns]
-    lengths = [np.broadcast_to(one.lengths, (rows, one.lengths.shape[1])) for one in columns]
-    return Ragged(np.concatenate(list(distinct.values())), np.concatenate(starts, 1), np.concatenate(lengths, 1))
+
+    def __init__(self) -> None:
+        """Begin with no rows."""
+        self._data: Ids = np.empty(0, dtype=np.int32)
+        self._used = 0  # the rest of the data is room
+        self._starts: Counts = np.empty(0, dtype=np.int64)
+        self._sizes: Counts = np.empty(0, dtype=np.int64)
+        self.count = 0
+
+    def add(self, rows: Ragged) -> None:
+        """Number some rows of data of their own, which lie there one after the other."""
+        end = self.count + len(rows)
+        self._starts, self._sizes = (_with_room(each, self.count, end) for each in (self._starts, self._sizes))
+        self._starts[self.count : end] = self._append(rows.data) + rows.starts[:, 0]
+        self._sizes[self.count : end] = rows.sizes
+        self.count = end
+
+    def take(self, numbers: Counts) -> Ragged:
+        """Some of the rows, in this order; no ids are copied."""
+        return Ragged(self._data, self._starts.take(numbers)[:, None], self._sizes.take(numbers)[:, None])
+
+    def join(self, *columns: Ragged) -> Ragged:
+        """Rows made of a row of each column, from left to right; a column of one row stands in all rows.
+
+        Of a column that was not taken from here what it uses is added to the data, which is little: words of a prompt.
+        """
+        own = self._data
+        columns = tuple(one if one.data is own else one.lean() for one in columns)
+        others = {id(one.data): one.data for one in columns if one.data is not own}
+        places = {id(own): 0} | {key: self._append(data) for key, data in others.items()}
+        (rows,) = np.broadcast_shapes(*((len(column),) for column in columns))
+        starts = [np.broadcast_to(one.starts + places[id(one.data)], (rows, one.starts.shape[1])) for one in columns]
+        lengths = [np.broadcast_to(one.lengths, (rows, one.lengths.shape[1])) for one in columns]
+        return Ragged(self._data, np.concatenate(starts, 1), np.concatenate(lengths, 1))
+
+    def _append(self, data: Ids) -> int:
+        """Where the ids begin that are added."""
+        start, self._used = self._used, self._used + len(data)
+        self._data = _with_room(self._data, start, self._used)
+        self._data[start : self._used] = data
+        return start
 
 
-def stacked(parts: Sequence[Ragged]) -> Ragged:
-    """The rows of several, each of one stretch, one after the other."""
-    places = np.cumsum([0, *(len(part.data) for part in parts)]).tolist()
-    return Ragged(
-        np.concatenate([part.data for part in parts]),
-        np.concatenate([part.starts + place for part, place in zip(parts, places, strict=False)]),
-        np.concatenate([part.lengths for part in parts]),
-    )
+def _with_room(array: NDArray[Number], used: int, wanted: int) -> NDArray[Number]:
+    """The array, or one with the same beginning and room for as many as are wanted, and half as many more."""
+    if wanted <= len(array):
+        return array
+    grown = np.empty(wanted + wanted // 2, dtype=array.dtype)
+    grown[:used] = array[:used]
+    return grown
 
 
 def ranges(starts: Counts, lengths: Counts) -> Counts:
     """The whole numbers of stretches, `starts[i]` to `starts[i] + lengths[i] - 1`, one after the other; shape [sum]."""
     ends = np.cumsum(lengths)
     places: Counts = np.repeat(starts - ends + lengths, lengths)
-    places += np.arange(len(places))
+    places += np.arange(len(places)) if len(places) > len(_FIRST) else _FIRST[: len(places)]
     return places
