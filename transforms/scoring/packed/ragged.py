@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 Ids = NDArray[np.int32]
 Counts = NDArray[np.int64]
 Number = TypeVar("Number", np.int32, np.int64)
+AT_ONCE = 4096  # stretches whose ids are looked up together: about as many as a batch has
 _FIRST: Counts = np.arange(1 << 17)  # whole numbers, made once for as many tokens as most batches have
 
 
@@ -68,7 +69,10 @@ class Ragged:
 
     def flat(self) -> Ids:
         """The rows laid end to end."""
-        return self.data.take(ranges(self.starts.ravel(), self.lengths.ravel()))
+        starts, lengths = self.starts.ravel(), self.lengths.ravel()
+        blocks = [slice(first, first + AT_ONCE) for first in range(0, len(starts) or 1, AT_ONCE)]
+        parts = [self.data.take(ranges(starts[block], lengths[block])) for block in blocks]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def compact(self) -> Ragged:
         """The same rows with data of their own, each one stretch of it."""
