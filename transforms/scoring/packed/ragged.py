@@ -14,6 +14,7 @@ Ids = NDArray[np.int32]
 Counts = NDArray[np.int64]
 Number = TypeVar("Number", np.int32, np.int64)
 AT_ONCE = 4096  # stretches whose ids are looked up together: about as many as a batch has
+
 _FIRST: Counts = np.arange(1 << 17)  # whole numbers, made once for as many tokens as most batches have
 
 
