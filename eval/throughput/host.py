@@ -22,7 +22,7 @@ from transforms.scoring import RankingTask
 from transforms.scoring.families import cross_encoder, embedding, listwise, m0, yes_no
 from transforms.scoring.families.causal import CausalReranker
 from transforms.scoring.families.tokenise import Tokens
-from transforms.scoring.packed import execution, freed_memory, run_batches
+from transforms.scoring.packed import execution, run_batches
 from transforms.scoring.packed.packing import pack
 from transforms.scoring.reranker import CHUNK_PAIRS, Family, chunks_of
 from transforms.scoring.settings import (
@@ -57,7 +57,6 @@ def measure(request: ThroughputRequest, lists: Sequence[RankingTask], folder: Pa
     taken: dict[str, list[dict[str, float]]] = {}
     read: dict[str, int] = {}
     families = families_of(request, folder)
-    freed_memory.keep()  # as beside a GPU
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     for name, family in families.items():

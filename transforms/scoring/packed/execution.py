@@ -10,7 +10,7 @@ import torch
 
 from transforms.base.errors import UserError
 from transforms.scoring.choices import check_device
-from transforms.scoring.packed import devices, freed_memory
+from transforms.scoring.packed import devices
 from transforms.scoring.packed.attention import choose_kernel
 from transforms.scoring.packed.threads import use_threads
 
@@ -53,8 +53,6 @@ class Execution:
             What a model must know of it to be loaded.
         """
         use_threads(self.threads)
-        if self.device != "cpu":  # there what the host does takes hardly any time, and memory is scarcer
-            freed_memory.keep()
         os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KEPT_BY_ONEDNN))  # it is read at the first product
         return Placement(torch.device(devices.own(self.device)), DTYPES[self.dtype], self.attention)
 
