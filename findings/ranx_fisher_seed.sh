@@ -2,8 +2,8 @@
 # What: compare(stat_test="fisher", random_seed=42) gives another p-value with each call, on one thread too: the same two
 #   runs differ significantly in some calls and not in others.
 # Version: ranx 0.3.21.
-# Why it surprises: a fixed seed, which is the default, is there to make the draws the same. It is set for the thread that
-#   calls; the permutations are drawn on Numba's worker threads, which have generators of their own.
+# Why it surprises: a fixed seed, which is the default, is there to make the draws the same. By the code it is set for the thread
+#   that calls, and the permutations are drawn on Numba's own threads.
 # Who it touches: tables of results with marks of significance near the bound, which nobody gets a second time. Known
 #   upstream, as AmenRa/ranx#70.
 set -euo pipefail

@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
-# What: mine_hard_negatives with a cache_folder takes the embeddings that another model left there, so that a second model
-#   mines the first one's negatives.
+# What: mine_hard_negatives with a cache_folder takes the embeddings that another model left there, so that of two
+#   models made of modules the second one mines the first one's negatives.
 # Version: sentence-transformers 6.2.0.
-# Why it surprises: the cache's key is meant to hold the model. It holds the name of the model that it was trained from,
-#   which is empty for a model made of modules and for one of a folder that is not on the hub, and stays as it is while
-#   the model is trained. Texts and prompts are in the key, so that a change of those is seen.
-# Who it touches: rounds of mining and training by turns, and comparisons of models over one corpus. An own folder for
-#   each model, or None, gives each its own negatives. That prompts were missing from the key was huggingface/
+# Why it surprises: texts and prompts are in the cache's key, so that a change of those is seen. Of the model it is, by
+#   its code, the name of the one that it was trained from, which a model made of modules does not have.
+# Who it touches: comparisons of own models over one corpus. A folder for each model, or None, gives each its own
+#   negatives. That prompts were missing from the key was huggingface/
 #   sentence-transformers#3870; of the model nothing was found upstream.
 set -euo pipefail
 work=$(mktemp -d)
