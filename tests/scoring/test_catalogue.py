@@ -112,3 +112,13 @@ def test_options_are_those_of_the_family() -> None:
         UserError, match=r"^--prompt, --task: does not apply to jinaai/jina-reranker-m0, an? m0; leave it out"
     ):
         catalogue.with_options(m0, {"prompt": "p", "task": "t"})
+
+
+def test_all_options_that_are_wrong_are_reported_together() -> None:
+    [qwen] = (model for model in MODELS if model.name == "Qwen/Qwen3-Reranker-0.6B")
+    with pytest.raises(UserError) as refused:
+        catalogue.with_options(qwen, {"task": "t", "activation": "tanh", "max_length": 5.5, "centre": 1})
+    assert str(refused.value) == (
+        "--task: does not apply to Qwen/Qwen3-Reranker-0.6B, a yes-no; leave it out; --max_length 5.5: give a whole "
+        "number; --activation tanh: give sigmoid or none"
+    )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from transforms.base.arguments import check_number
 from transforms.base.errors import UserError
+from transforms.base.request import refusals, refuse
 from transforms.scoring.model import Model
 from transforms.scoring.settings import (
     CrossEncoderSettings,
@@ -334,24 +336,28 @@ def with_options(model: Model, options: Mapping[str, Any]) -> Any:
     """The model's settings with the user's own in place of the vendor's; options that are None are left out.
 
     Raises:
-        UserError: an option does not apply to the model's family, is none of the values to choose from, or no number
-            where one belongs.
+        UserError: options do not apply to the model's family, are none of the values to choose from, or no number where
+            one belongs; all of them.
     """
     given = {name: value for name, value in options.items() if value is not None}
+    refuse(_wrong_options(model, given))
+    return replace(model.settings, **given)
+
+
+def _wrong_options(model: Model, given: Mapping[str, Any]) -> Iterator[str]:
     known = {field.name for field in dataclasses.fields(model.settings)}
     foreign = [f"--{name}" for name in given if name not in known]
     if foreign:
         kind = model.family.replace("_", "-")
         article = "an" if kind[0] in "aeiou" else "a"
         what = model.name or "this model"
-        raise UserError(f"{', '.join(foreign)}: does not apply to {what}, {article} {kind}; leave it out")
+        yield f"{', '.join(foreign)}: does not apply to {what}, {article} {kind}; leave it out"
     for name, hint in get_type_hints(type(model.settings)).items():
         choices = get_args(hint) if get_origin(hint) is Literal else ()
         if choices and given.get(name, choices[0]) not in choices:
-            raise UserError(f"--{name} {given[name]}: give {' or '.join(choices)}")
+            yield f"--{name} {given[name]}: give {' or '.join(choices)}"
         if name in given:
-            check_number(name, given[name], hint)
-    return replace(model.settings, **given)
+            yield from refusals(partial(check_number, name, given[name], hint))
 
 
 def licence_notice(model: Model) -> str | None:
