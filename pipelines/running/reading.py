@@ -45,10 +45,11 @@ def parsed(parser: argparse.ArgumentParser, words: Sequence[str]) -> Parsed:
             break
         except argparse.ArgumentError as error:
             name = str(error.argument_name).split("/")[0]
-            if name in wrong:  # it cannot be let through
+            if error.argument_name is None or name in wrong:  # it cannot be let through
                 raise UserError(f"{error}; see --help") from None
             wrong[name] = action = lenient._option_string_actions[name]
             complaints[name] = f"{error}; see --help"
+            action.__class__ = argparse._StoreAction  # one of Beam's own would not take what is let through
             action.type = action.choices = None
             action.nargs = "*" if action.nargs == "+" else "?"
         except UserError as error:  # of the options that are required

@@ -19,6 +19,7 @@ from pipelines.candidates.request import CandidatesRequest
 from pipelines.rerank import RerankRequest, rerank
 from pipelines.rerank.__main__ import main
 from pipelines.rerank.options import build_parser as rerank_parser
+from pipelines.running import beam_options
 from pipelines.running.command import asked
 from pipelines.running.options import words_of
 from pipelines.score.options import build_parser as score_parser
@@ -189,6 +190,22 @@ def test_what_an_option_says_alone_is_not_said_of_its_default() -> None:
             RerankRequest, rerank_parser(), ["--dry_run", "--gpu=h200", "--pairs=x", "--model=m", "--tokens_per_pair=9"]
         )
     assert str(refused.value).count("--pairs") == 1
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        (
+            "--sdk_harness_log_level_overrides=no",
+            "argument --sdk_harness_log_level_overrides: invalid loads value: 'no'; see --help, and",
+        ),
+        (f"--gcs_custom_audit_entry={'k' * 70}=v", f"The key '{'k' * 70}' in GCS custom audit"),
+    ],
+)
+def test_a_value_that_an_option_of_beam_refuses_by_a_rule_of_its_own_is_one_line(word: str, message: str) -> None:
+    with pytest.raises(UserError) as refused:
+        beam_options.parse([word], [])
+    assert str(refused.value).startswith(message)
 
 
 def test_required_options_that_are_missing_do_not_hide_the_rest() -> None:
