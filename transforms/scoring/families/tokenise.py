@@ -65,8 +65,9 @@ class Tokens:
             found = list(map(self._checked, self._tokeniser.encode(batch)))
             failures = {self.count + place: one for place, one in enumerate(found) if isinstance(one, Failure)}
             self._failures |= failures
-            known |= zip(islice(numbered, len(batch)), range(self.count, self.count + len(batch)), strict=True)
+            first = self.count
             self._rows.add(ragged([_NONE if isinstance(one, Failure) else one for one in found]))
+            known |= zip(islice(numbered, len(batch)), range(first, self.count), strict=True)
 
     def numbers(self, texts: Sequence[str], form: Form = BARE) -> Counts:
         """The texts' numbers, shape [texts]; those that are new are tokenised first."""
