@@ -1,8 +1,8 @@
 """The installable package; constraints.txt holds the exact versions that it is tested with.
 
-The ranges begin at what the code needs. Also tried, on 2026-11-27: transformers 5.24 with tokenizers 0.23.3,
-tokenizers 0.23.1 and 0.23.2 with transformers 5.23, and DuckDB 2.0.1. `make test-latest` tries the newest versions that
-the ranges allow.
+The ranges begin at what the code needs. Also tried: on 2026-11-27 tokenizers 0.23.1 and 0.23.2
+with transformers 5.23; on 2026-11-28 the whole suite with torch 2.14.1, transformers 5.24.0, tokenizers 0.23.3 and
+DuckDB 2.0.1, by `make test-latest`, which takes the newest versions that the ranges allow.
 """
 
 from pathlib import Path
