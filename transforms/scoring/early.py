@@ -12,7 +12,6 @@ from transforms.scoring import catalogue
 from transforms.scoring.choices import check_device, is_address
 from transforms.scoring.hosted import endpoint
 from transforms.scoring.hosted.endpoint import EndpointSpecification
-from transforms.scoring.hosted.key import authorization, check_address
 from transforms.scoring.model import Model
 from transforms.scoring.places import directory_of
 from transforms.scoring.weights.directory import read_config
@@ -42,22 +41,19 @@ def complaints(
     if is_address(name):
         model, options = endpoint.MODEL, {"revision": revision, "model_like": like, **run, **options}
         yield from refusals(
-            lambda: _check_place(name), lambda: endpoint.check_settings(catalogue.with_options(endpoint.MODEL, options))
+            lambda: endpoint.check_place(name),
+            lambda: endpoint.check_settings(catalogue.with_options(endpoint.MODEL, options)),
         )
     else:
         yield from refusals(lambda: check_device(run.get("device", "auto")), lambda: _check_directory(name, revision))
-        unlisted = [*refusals(lambda: catalogue.entry(name, like))]
-        yield from unlisted
-        model = None if unlisted else catalogue.entry(name, like)
+        try:
+            model = catalogue.entry(name, like)
+        except UserError as unlisted:
+            yield str(unlisted)
         if model is not None:
             yield from refusals(partial(catalogue.with_options, model, options))
     if model is not None:
         yield from refusals(partial(check_order_applies, order, name, model))
-
-
-def _check_place(url: str) -> None:
-    check_address(url)
-    authorization(url)
 
 
 def _check_directory(name: str, revision: str | None) -> None:

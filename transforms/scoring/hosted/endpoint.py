@@ -125,10 +125,19 @@ def specify(url: str, settings: Settings) -> EndpointSpecification:
     Raises:
         UserError: the address is none, carries a secret, or would carry the key in clear text; a setting does not fit.
     """
-    check_address(url)
-    authorization(url)
+    check_place(url)
     check_settings(settings)
     return EndpointSpecification(url, settings)
+
+
+def check_place(url: str) -> None:
+    """Refuse an address that is none, and a key that cannot be sent to it.
+
+    Raises:
+        UserError: one is wrong.
+    """
+    check_address(url)
+    authorization(url)
 
 
 def check_settings(settings: Settings) -> None:
