@@ -10,6 +10,7 @@ from ir_measures import Measure
 from ir_measures.providers import FallbackProvider
 
 from transforms.base.errors import UserError, one_line
+from transforms.base.trec import MAX_GRADE
 
 # trec_eval's measures, RR with a cutoff, and Judged. The other providers of ir-measures need Perl or further packages,
 # or write ids into files separated by white space.
@@ -46,6 +47,8 @@ def _parse(name: str) -> Measure:
     measure.validate_params()
     if measure.params.get("cutoff", 1) < 1:
         raise ValueError("the cutoff must be at least 1")  # trec_eval would end the process
+    if not all(isinstance(gain, int) and 0 <= gain <= MAX_GRADE for gain in measure.params.get("gains", {}).values()):
+        raise ValueError(f"gains must be whole numbers from 0 to {MAX_GRADE}")  # trec_eval has a table of that length
     if not PROVIDER.supports(measure):
         raise ValueError("not among the measures offered")
     list(PROVIDER.iter_calc([measure], {"q": {"d": 1}}, {"q": {"d": 1.0}}))  # finds what only a computation finds
@@ -76,7 +79,7 @@ def per_query(
         grades: query id -> document id -> grade; must hold every query of `rankings`.
         rankings: query id -> distinct document ids, best first; an empty ranking counts as none at all.
     """
-    judged = {query: _by_place(grades[query], ranking) for query, ranking in rankings.items()}
+    judged = {query: by_place(grades[query], ranking) for query, ranking in rankings.items()}
     ranked = {query: _places(len(ranking)) for query, ranking in rankings.items() if ranking}
     # One measure at a time: asked for together, nDCGs with different gains overwrite each other in ir-measures 0.4.3.
     return {
@@ -99,7 +102,15 @@ def _places(length: int) -> dict[str, float]:
     return {str(place): float(length - place) for place in range(length)}
 
 
-def _by_place(grades: Mapping[str, int], ranking: Sequence[str]) -> dict[str, int]:
-    """One query's judgements by the document's place in the ranking, by a negative number where it has none."""
+def by_place(grades: Mapping[str, int], ranking: Sequence[str]) -> dict[str, int]:
+    """One query's judgements by the document's place in the ranking, by a negative number where it has none.
+
+    Where all grades are negative they become 0, by which nothing is relevant either: trec_eval (in pytrec_eval-terrier
+    0.5.11) takes the highest for the length of a table, and writes beside it.
+    """
     places = {document: place for place, document in enumerate(ranking)}
-    return {str(places.get(document, ~index)): grade for index, (document, grade) in enumerate(grades.items())}
+    none_counts = max(grades.values(), default=0) < 0
+    return {
+        str(places.get(document, ~index)): 0 if none_counts else grade
+        for index, (document, grade) in enumerate(grades.items())
+    }

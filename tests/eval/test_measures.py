@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from eval.ranking.measures import mean, parse_measures, per_query, trec_order
+from eval.ranking.measures import by_place, mean, parse_measures, per_query, trec_order
 from transforms.base.errors import UserError
 
 
@@ -51,6 +51,18 @@ def test_an_empty_ranking_and_a_query_without_relevant_documents_are_zero() -> N
     measures = parse_measures(["nDCG@10", "RR@10", "RR", "R@10", "SetR", "AP", "Judged@10"])
     computed = per_query(measures, {"q1": {"a": 1}, "q2": {"a": 0}}, {"q1": [], "q2": ["b"]})
     assert list(computed.values()) == [{"q1": 0.0, "q2": 0.0}] * 7
+
+
+def test_grades_that_are_all_negative_are_handed_on_as_0() -> None:
+    assert by_place({"a": -2, "absent": -3}, ["b", "a"]) == {"1": 0, "-2": 0}
+    assert by_place({"a": -2, "absent": 1}, ["b", "a"]) == {"1": -2, "-2": 1}
+    assert by_place({}, ["b", "a"]) == {}
+
+
+@pytest.mark.parametrize("gain", ["1.5", "1001"])
+def test_gains_are_whole_numbers_up_to_the_highest_grade(gain: str) -> None:
+    with pytest.raises(UserError, match="gains must be whole numbers from 0 to 1000"):
+        parse_measures([f"nDCG(gains={{2:{gain}}})@10"])
 
 
 def test_ids_may_hold_anything() -> None:
