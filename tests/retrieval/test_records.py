@@ -233,7 +233,12 @@ def test_csv_without_a_header(tmp_path: Path) -> None:
     ("content", "said"),
     [
         (b"docno,text\n1,a\n2\n", ": line 3: expected 2 columns between commas, found 1; fix the line"),
+        (
+            b"docno;text;title\n",
+            ": line 1: expected 2 or 3 columns between commas, found 1; ';' seems to stand between",
+        ),
         (b"docno,text\n1,\xff\n", ": not UTF-8; convert the file"),
+        ("docno,text\n".encode("utf-16"), ": is UTF-16, not UTF-8; convert the file"),
         (b'docno,text\n1,"a" b\n', ": line 2: not CSV ("),
         (b'docno,text\n1,"a\n', ": line 2: not CSV ("),
         (gzip.compress(b"docno,text\n" * 99, mtime=0)[:-9], ": cannot be read ("),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO, cast
 
@@ -17,6 +17,8 @@ JSON_LINES = (".jsonl", ".ndjson", ".json")
 TABLES = (".csv", ".tsv", *JSON_LINES)
 _GZIP_MAGIC = b"\x1f\x8b"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # its byte order marks
+_SEPARATORS = ";\t|,"
 
 
 @contextmanager
@@ -42,7 +44,7 @@ def open_text(location: str) -> Iterator[BinaryIO]:
     """A text file's bytes from behind its byte order mark; gzip is known by its first bytes, whatever the name.
 
     Raises:
-        UserError: as of `reading`, also while the body reads.
+        UserError: as of `reading`, also while the body reads; the text is UTF-16, as Windows calls Unicode.
     """
     with reading(location), open_input(location) as raw:
         stored = io.BufferedReader(raw)  # type: ignore[type-var]
@@ -50,6 +52,8 @@ def open_text(location: str) -> Iterator[BinaryIO]:
         stream = io.BufferedReader(gzip.GzipFile(fileobj=stored)) if packed else stored
         if stream.peek(len(_BYTE_ORDER_MARK)).startswith(_BYTE_ORDER_MARK):
             stream.read(len(_BYTE_ORDER_MARK))
+        if stream.peek(2).startswith(_UTF_16):
+            raise UserError(f"{location}: is UTF-16, not UTF-8; convert the file")
         yield cast(BinaryIO, stream)
 
 
@@ -64,3 +68,9 @@ def read_lines(location: str) -> Iterator[tuple[int, bytes]]:
             content = line.rstrip(b"\r\n")
             if content.strip():
                 yield number, content
+
+
+def other_separator(fields: Sequence[str]) -> str:
+    """The sign that stands between the columns of a line that was taken for one field, in words after a semicolon."""
+    signs = [sign for sign in _SEPARATORS if len(fields) == 1 and fields[0].count(sign) > 1]
+    return f"; {signs[0]!r} seems to stand between its columns: write commas (.csv) or tabs (.tsv)" if signs else ""

@@ -7,7 +7,7 @@ import io
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from transforms.base.errors import UserError
-from transforms.base.text import open_text, read_lines
+from transforms.base.text import open_text, other_separator, read_lines
 from transforms.base.trec import split_csv
 
 BEIR_JUDGEMENTS = ("query-id", "corpus-id", "score")  # the header of a file that BEIR's own loader reads as csv
@@ -56,7 +56,10 @@ def rows(
         if len(cells) != len(header):
             expected = f"{len(header)} columns" if header else f"{' or '.join(map(str, columns))} columns"
             between = "commas" if is_csv else "tabs"
-            raise UserError(f"{where}: expected {expected} between {between}, found {len(cells)}; fix the line")
+            raise UserError(
+                f"{where}: expected {expected} between {between}, found {len(cells)}"
+                f"{other_separator(cells) or '; fix the line'}"
+            )
         yield where, dict(zip(header, cells, strict=True))
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
 
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
 from transforms.base.errors import UserError, one_line
-from transforms.base.text import open_text
+from transforms.base.text import open_text, other_separator
 from transforms.input.conversion.arrow import named
 from transforms.input.names import ACCEPTED, IDENTIFYING, OF_CANDIDATE, OF_QUERY, REQUIRED, Names
 from transforms.input.other_files import of_fields
@@ -29,7 +30,8 @@ def read(path: str, names: Names, delimiter: str) -> Iterator[pa.RecordBatch]:
     In CSV a field may be in quotes, as pandas and the csv module write it; in TSV quotes are text.
 
     Raises:
-        UserError: the file cannot be read, lacks a column, or a line has other columns or a score that is no number.
+        UserError: the file cannot be read, lacks a column, a line has other columns or a score that is no number, or a
+            quote is never closed.
     """
     quoted = delimiter == ","
     columns, skipped = _columns(path, names, delimiter)
@@ -42,7 +44,7 @@ def read(path: str, names: Names, delimiter: str) -> Iterator[pa.RecordBatch]:
     with open_text(path) as stream:
         try:
             reader = arrow_csv.open_csv(
-                stream,
+                _Marked(stream, (delimiter * (len(columns) - 1)).encode()) if quoted else stream,
                 arrow_csv.ReadOptions(
                     use_threads=False,
                     block_size=_BLOCK_BYTES,
@@ -60,10 +62,45 @@ def read(path: str, names: Names, delimiter: str) -> Iterator[pa.RecordBatch]:
                 ),
             )
             yield named(pa.RecordBatch.from_pylist([], schema=reader.schema), chosen)
-            for batch in reader:
+            for batch in _without_mark(reader, path) if quoted else reader:
                 yield named(batch, chosen)
         except pa.ArrowException as error:
+            if "straddling" in str(error):
+                raise UserError(f"{path}: a row of more than 4 MiB, or a quote that is never closed; fix it") from None
             raise UserError(f"{path}: cannot be read ({one_line(error)}); fix the line") from None
+
+
+class _Marked(io.RawIOBase):
+    """The bytes of a file of CSV, with a row of empty cells after the last one. Where a quote of the last row is never
+    closed, which Arrow does not report, what follows is a part of that row."""
+
+    def __init__(self, stream: BinaryIO, empty_row: bytes) -> None:
+        self._stream, self._mark = stream, b"\n" + empty_row + b"\n"
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        if not data:
+            data, self._mark = self._mark, b""
+        return data
+
+
+def _without_mark(batches: Iterable[pa.RecordBatch], path: str) -> Iterator[pa.RecordBatch]:
+    """What `_Marked` gave, without its last row.
+
+    Raises:
+        UserError: that row is not there.
+    """
+    rows, last = 0, None
+    for batch in batches:
+        if last is not None:
+            yield last
+        rows, last = rows + len(batch), batch
+    if last is None or any(last.slice(len(last) - 1).to_pylist()[0].values()):
+        raise UserError(f"{path}: row {rows}, after the header, opens a quote that is never closed; close it")
+    yield last.slice(0, len(last) - 1)
 
 
 def _columns(path: str, names: Names, delimiter: str) -> tuple[list[str], int]:
@@ -90,8 +127,8 @@ def _columns(path: str, names: Names, delimiter: str) -> tuple[list[str], int]:
     between = "commas" if delimiter == "," else "tabs"
     raise UserError(
         f"{path}: its first line, between {between}, is neither a header with the columns {_required(names)}, nor "
-        f"MS MARCO's {' '.join(MS_MARCO)}; it has {', '.join(map(repr, header[:8]))}; add a header, or name the "
-        "columns with --columns doc_id=COLUMN and so on"
+        f"MS MARCO's {' '.join(MS_MARCO)}; it has {', '.join(map(repr, header[:8]))}"
+        f"{other_separator(first) or '; add a header, or name the columns with --columns doc_id=COLUMN and so on'}"
     )
 
 
