@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import linear, scaled_dot_product_attention
 
-from transforms.scoring.packed.attention import EARLIER, EVERYTHING, KERNELS
+from transforms.scoring.packed.attention import KERNELS
 from transforms.scoring.packed.packing import Packed, pack
+from transforms.scoring.packed.reach import EARLIER, EVERYTHING
 from transforms.scoring.packed.sequences import TokenSequence, sequences_of
 from transforms.scoring.weights.last_layer import LastPostNorm, LastPreNorm
 

@@ -13,8 +13,9 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from transforms.scoring.packed.attention import EARLIER, EVERYTHING, Reach, sdpa
+from transforms.scoring.packed.attention import sdpa
 from transforms.scoring.packed.packing import pack
+from transforms.scoring.packed.reach import EARLIER, EVERYTHING, Reach
 from transforms.scoring.packed.sequences import TokenSequence, sequences_of
 
 TOKENS, HEADS, SIZE, ROUNDS = 8192, 12, 64, 5

@@ -23,6 +23,9 @@ from torch.nn.functional import scaled_dot_product_attention
 from tests.support import tiny, tiny_listwise
 from transforms.scoring import RankingTask
 from transforms.scoring.packed.attention import KERNELS, lack
+from transforms.scoring.packed.packing import pack
+from transforms.scoring.packed.reach import Reach
+from transforms.scoring.packed.sequences import TokenSequence, sequences_of
 from transforms.scoring.reranker import Reranker, Specification, specify
 
 TASKS = [
@@ -202,6 +205,31 @@ def test_layers_with_a_window(
     result = scores(name, kernel)
     assert set(seen) == expected
     np.testing.assert_allclose(result, scores(name, "sdpa"), atol=CLOSE)
+
+
+@pytest.mark.parametrize("kernel", ["flash_attn_3", "flash_attn_2", "torch_varlen"])
+@pytest.mark.parametrize(("reach", "short", "long"), [(Reach(2, 2), FULL, (2, 2)), (Reach(2, 0), CAUSAL, (2, 0))])
+def test_the_way_of_a_sequence_follows_from_its_own_length(
+    kernel: str, reach: Reach, short: Window, long: Window, seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its bits would depend on whether a longer one is in the pack; here all ways give the same number."""
+    stand_in = partial(varlen_attn_of_torch_2_12, seen=seen)
+    monkeypatch.setattr(varlen, "varlen_attn", lambda *inputs, **further: stand_in(*inputs, **further) + 1)
+    torch.manual_seed(0)
+    none = np.zeros(0, np.int32)
+
+    def attended(lengths: tuple[int, ...], states: torch.Tensor) -> torch.Tensor:
+        packed = pack(
+            sequences_of([TokenSequence(np.zeros(n, np.int32), none, n) for n in lengths]), torch.device("cpu")
+        )
+        return KERNELS[kernel].attend(states, states, states, packed, reach, None)
+
+    lengths = (9, 4, 3, 2, 7, 1)
+    states = torch.randn(sum(lengths), 2, 8)
+    together = attended(lengths, states)
+    assert [window for _, _, window in seen] == [long, short, long, short]
+    alone = [attended((n,), part) for n, part in zip(lengths, states.split(lengths), strict=True)]
+    assert torch.equal(together, torch.cat(alone))
 
 
 def test_a_window_that_is_longer_than_all_texts_is_left_out(seen: Seen, tmp_path: Path) -> None:

@@ -11,17 +11,9 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from transforms.base.errors import UserError
 from transforms.scoring.packed import attention
-from transforms.scoring.packed.attention import (
-    EARLIER,
-    EVERYTHING,
-    KERNELS,
-    Choice,
-    Reach,
-    choose_kernel,
-    implementation,
-    lack,
-)
+from transforms.scoring.packed.attention import KERNELS, Choice, choose_kernel, implementation, lack
 from transforms.scoring.packed.packing import pack
+from transforms.scoring.packed.reach import EARLIER, EVERYTHING, Reach
 from transforms.scoring.packed.sequences import TokenSequence, sequences_of
 
 CPU = torch.device("cpu")

@@ -8,9 +8,8 @@ and nothing is padded but, on a CPU, to whole vectors.
 from __future__ import annotations
 
 import importlib
-import inspect
-from collections.abc import Callable, Mapping
-from functools import cache, partial
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -19,32 +18,14 @@ from transformers import AttentionInterface
 
 from transforms.base.errors import UserError, one_line
 from transforms.scoring.packed.packing import Packed, Run
+from transforms.scoring.packed.reach import EARLIER, EVERYTHING, Attend, Reach
+from transforms.scoring.packed.variable_length import by_length, flash_attention, flash_attention_3, torch_varlen
 
 # On a CPU torch's kernel takes keys in vectors of 16, and what is left over one by one, which for 15 keys takes longer
 # than all the others of a short text: measured 1.2 to 3 times as long. Queries are padded for another reason: oneDNN
 # keeps code for each length that it has met.
 VECTOR = 16
 BLOCK = 128  # queries that are computed together where there is a window, at least
-
-
-class Reach(NamedTuple):
-    """How many tokens before and after its own place a token sees in its sequence; None for all."""
-
-    before: int | None = None
-    after: int | None = None
-
-    def within(self, length: int) -> Reach:
-        """The same for sequences of at most so many tokens, without the bounds that change nothing there."""
-        before, after = (None if bound is None or bound >= length - 1 else bound for bound in self)
-        return Reach(before, 0 if self.after == 0 else after)
-
-
-EVERYTHING, EARLIER = Reach(), Reach(after=0)
-
-# Query, key and value of shapes [E, heads, head size] and, where heads are shared, [E, key-value heads, head size];
-# where the sequences lie; what a token sees; the factor on the products, None for 1 / sqrt(head size). Gives shape
-# [E, heads, head size].
-Attend = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Packed, Reach, float | None], torch.Tensor]
 
 
 def sdpa(
@@ -135,84 +116,6 @@ def _rectangle(tensor: torch.Tensor, run: Run) -> torch.Tensor:
     return part.view(run.sequences, run.length, *part.shape[1:]).transpose(1, 2)
 
 
-def torch_varlen(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, packed: Packed, reach: Reach, scale: float | None
-) -> torch.Tensor:
-    """The variable-length FlashAttention that comes with torch."""
-    from torch.nn.attention.varlen import varlen_attn
-
-    longest = max(packed.lengths)
-    shared = query.shape[1] // key.shape[1]
-    further: dict[str, Any] = {}
-    if _shares_heads(varlen_attn):
-        further["enable_gqa"] = shared > 1
-    elif shared > 1:
-        key, value = (states.repeat_interleave(shared, dim=1) for states in (key, value))
-    attended = varlen_attn(
-        query,
-        key,
-        value,
-        packed.offsets,
-        packed.offsets,
-        longest,
-        longest,
-        scale=scale,
-        window_size=_window(reach.within(longest)),
-        **further,
-    )
-    assert isinstance(attended, torch.Tensor)  # a pair only where more is asked for
-    return attended
-
-
-@cache
-def _shares_heads(varlen_attn: Callable[..., Any]) -> bool:
-    """Whether it takes fewer heads of keys and values than of queries, as from torch 2.12 on."""
-    return "enable_gqa" in inspect.signature(varlen_attn).parameters
-
-
-def flash_attention_3(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, packed: Packed, reach: Reach, scale: float | None
-) -> torch.Tensor:
-    """The package fa3-fwd, and torch's own where a window matters, for which that package is not built (0.0.3)."""
-    if reach.within(max(packed.lengths)) not in (EVERYTHING, EARLIER):
-        return torch_varlen(query, key, value, packed, reach, scale)
-    return flash_attention("fa3_fwd_interface", query, key, value, packed, reach, scale)
-
-
-def flash_attention(
-    module: str,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    packed: Packed,
-    reach: Reach,
-    scale: float | None,
-) -> torch.Tensor:
-    """`flash_attn_varlen_func` of a package that has it."""
-    longest = max(packed.lengths)
-    seen = reach.within(longest)
-    window = {} if seen in (EVERYTHING, EARLIER) else {"window_size": _window(seen)}
-    attended: torch.Tensor | tuple[torch.Tensor, ...] = importlib.import_module(module).flash_attn_varlen_func(
-        query,
-        key,
-        value,
-        packed.offsets,
-        packed.offsets,
-        longest,
-        longest,
-        softmax_scale=scale,
-        causal=seen.after == 0,
-        **window,
-    )
-    return attended[0] if isinstance(attended, tuple) else attended
-
-
-def _window(reach: Reach) -> tuple[int, int]:
-    """As FlashAttention's `window_size`, both bounds inclusive, -1 for none."""
-    before, after = (-1 if bound is None else bound for bound in reach)
-    return before, after
-
-
 class Kernel(NamedTuple):
     """An implementation of attention, and where it can be used.
 
@@ -236,16 +139,18 @@ HALF = (torch.bfloat16, torch.float16)
 # Best first. Limits: fa3-fwd 0.0.3's interface and kernels; flash-attn's README; torch's documentation of varlen_attn.
 KERNELS: Mapping[str, Kernel] = {
     "flash_attn_3": Kernel(
-        flash_attention_3,
+        by_length(flash_attention_3),
         "fa3_fwd_interface",
         (AMPERE, HOPPER),
         (torch.bfloat16,),
         range(64, 257, 8),
     ),
     "flash_attn_2": Kernel(
-        partial(flash_attention, "flash_attn"), "flash_attn", (AMPERE, NEWEST), HALF, range(8, 257, 8)
+        by_length(partial(flash_attention, "flash_attn")), "flash_attn", (AMPERE, NEWEST), HALF, range(8, 257, 8)
     ),
-    "torch_varlen": Kernel(torch_varlen, "torch.nn.attention.varlen", (AMPERE, NEWEST), HALF, range(8, 257, 8)),
+    "torch_varlen": Kernel(
+        by_length(torch_varlen), "torch.nn.attention.varlen", (AMPERE, NEWEST), HALF, range(8, 257, 8)
+    ),
     "sdpa": Kernel(sdpa, "torch"),
 }
 
