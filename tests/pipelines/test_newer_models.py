@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +58,20 @@ def test_jina_reranker_v3_5_through_the_job(tmp_path: Path) -> None:
         )
     ]
     np.testing.assert_allclose(job_scores(tmp_path, folder, "--candidate_order", "given"), expected, atol=2e-5)
-    shutil.rmtree(tmp_path / "out")
-    alone = job_scores(tmp_path, folder, "--candidate_order", "given", "--group_size", "2")
-    assert np.abs(np.subtract(alone, expected)).max() > 1e-4  # two groups, their query embeddings averaged
+
+
+def test_jina_reranker_v3_5_in_several_groups_is_v3s_mean_of_their_queries(tmp_path: Path) -> None:
+    """Each group's query counts as much as its best document: (1 + cosine) / 2."""
+    folder = tiny_listwise.windowed(tmp_path / "model", window=100)
+    expected = []
+    for text in QUERIES.values():
+        prompts = [
+            tiny_listwise.prompt(text, [*DOCUMENTS.values()][start : start + 2], mark="<|rerank_token|>")
+            for start in (0, 2)
+        ]
+        groups = [tiny_listwise.embeddings(folder, each) for each in prompts]
+        weights = [(1 + max(tiny_listwise.scores(rows))) / 2 for rows in groups]
+        asked = np.average([rows[-1] for rows in groups], axis=0, weights=weights)
+        expected += [score for rows in groups for score in tiny_listwise.scores(rows, asked)]
+    found = job_scores(tmp_path, folder, "--candidate_order", "given", "--group_size", "2")
+    np.testing.assert_allclose(found, expected, atol=2e-5)

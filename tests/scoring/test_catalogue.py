@@ -50,6 +50,8 @@ def test_licence_that_is_not_for_everybody_is_said() -> None:
         *(name for name in said if name.startswith(("jinaai/", "ContextualAI/"))),
         "zeroentropy/zerank-1",
         "zeroentropy/zerank-2",
+        "zeroentropy/zerank-1-reranker",
+        "zeroentropy/zerank-2-reranker",
     }
     assert said["jinaai/jina-reranker-m0"] == (
         "jinaai/jina-reranker-m0 is under CC-BY-NC-4.0, not for commercial use; for that, see its vendor's API"

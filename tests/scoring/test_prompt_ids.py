@@ -118,9 +118,11 @@ CASES = {
     "nlpai-lab/KURE-Reranker-base": Case("golden/qwen3-reranker", QWEN3),
     "mixedbread-ai/mxbai-rerank-base-v2": Case("golden/mxbai-rerank-base-v2", MXBAI),
     "mixedbread-ai/mxbai-rerank-large-v2": Case("golden/mxbai-rerank-large-v2", MXBAI),
-    "zeroentropy/zerank-1": Case("golden/qwen3-reranker", ZERANK),
-    "zeroentropy/zerank-1-small": Case("golden/qwen3-reranker", ZERANK),
-    "zeroentropy/zerank-2": Case("golden/qwen3-reranker", ZERANK),
+    **{
+        f"zeroentropy/zerank-{which}{called}": Case("golden/qwen3-reranker", ZERANK)
+        for which in ("1", "1-small", "2")
+        for called in ("", "-reranker")
+    },
     "ContextualAI/ctxl-rerank-v2-instruct-multilingual-1b": Case("golden/qwen3-reranker", CTXL),
     "ContextualAI/ctxl-rerank-v2-instruct-multilingual-2b": Case("golden/qwen3-reranker", CTXL),
     "jinaai/jina-reranker-m0": Case("golden/jina-reranker-m0", M0),

@@ -246,15 +246,15 @@ MODELS = (
         parameters=1.5,
         revision="ca7e1ee484c37c0ddd8d178a9a5c33cec575c5e6",
     ),
-    ZERANK,
-    replace(
-        ZERANK,
-        name="zeroentropy/zerank-1-small",
-        licence="Apache-2.0",
-        parameters=1.7,
-        revision="a65fd51c450e9b47fdddab98e31166ecad21af8d",
+    *(  # the vendor has renamed its repositories; both names are in use
+        replace(ZERANK, name=f"zeroentropy/zerank-{which}{called}", licence=licence, parameters=count, revision=commit)
+        for which, licence, count, commit in (
+            ("1", "CC-BY-NC-4.0", 4.0, "d03c467e29e29c0a16a130a86ce3b62d30116a2c"),
+            ("1-small", "Apache-2.0", 1.7, "a65fd51c450e9b47fdddab98e31166ecad21af8d"),
+            ("2", "CC-BY-NC-4.0", 4.0, "5eae30d5ee3c6b2df2ef6d723bde45172d761c4c"),
+        )
+        for called in ("", "-reranker")
     ),
-    replace(ZERANK, name="zeroentropy/zerank-2", revision="5eae30d5ee3c6b2df2ef6d723bde45172d761c4c"),
     CTXL,
     replace(
         CTXL,
