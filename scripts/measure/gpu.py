@@ -47,16 +47,18 @@ class Speed(NamedTuple):
 
 V2, V3 = "jinaai/jina-reranker-v2-base-multilingual", "jinaai/jina-reranker-v3"
 BGE, QWEN3 = "BAAI/bge-reranker-v2-m3", "Qwen/Qwen3-Reranker-0.6B"
+MODERN = "Alibaba-NLP/gte-reranker-modernbert-base"
 MXBAI = "mixedbread-ai/mxbai-rerank-{}-v2"
 ETTIN = ("--pairs=8192", "--max_length=512")
 SPEEDS = (
     Speed("embedded", "small-cross-encoder", None, "pairs", ("--pairs=40960",)),
-    Speed("v2-155", V2, "xlm-r", "pairs", ("--pairs=20480", "--tokens_per_pair=155")),
+    Speed("v2-155", V2, "xlm-r", "pairs", ("--pairs", "20480", "200000", "--tokens_per_pair=155")),
     Speed("v2-512", V2, "xlm-r", "pairs", ("--pairs=8192", "--tokens_per_pair=512")),
     Speed("bge-155", BGE, "xlm-r", "pairs", ("--pairs=20480", "--tokens_per_pair=155")),
     Speed("bge-ettin", BGE, "xlm-r", "pairs of at most 512 tokens", ETTIN),
     Speed("mxbai-base-ettin", MXBAI.format("base"), "qwen2.5", "pairs of at most 512 tokens", ETTIN),
     Speed("mxbai-large-ettin", MXBAI.format("large"), "qwen2.5", "pairs of at most 512 tokens", ETTIN),
+    Speed("modernbert", MODERN, None, "pairs, by MiniLM's tokenizer", ("--pairs=20480",)),
     Speed(
         "v3-100",
         V3,

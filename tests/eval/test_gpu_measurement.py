@@ -49,3 +49,14 @@ def test_it_runs_commands_that_exist_and_tests_that_are_there(tmp_path: Path) ->
                 pytest.fail(f"{name}: {error}")
     assert {one.model for one in SPEEDS} <= {*sizes.SIZES, "small-cross-encoder"}
     assert [file for files in TESTS.values() for file in files if not (REPOSITORY / file).is_file()] == []
+
+
+def test_the_whole_job_is_compared_with_the_core_on_200_000_pairs() -> None:
+    [one] = [speed for speed in SPEEDS if speed.name == "v2-155"]
+    read = parser().parse_args(["throughput", f"--model={one.model}", *one.options])
+    assert (read.pairs, read.tokens_per_pair) == ([20_480, 200_000], 155)
+
+
+def test_packed_modernbert_is_measured_beside_sentence_transformers() -> None:
+    [one] = [speed for speed in SPEEDS if "modernbert" in speed.model]
+    assert parser().parse_args(["throughput", f"--model={one.model}", *one.options]).without == []
