@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from eval.throughput import random_models, sizes
-from tests.support import tiny_encoder, tiny_modular
+from tests.support import tiny_encoder, tiny_listwise, tiny_modular
 from transforms.scoring import RankingTask, Reranker
 
 DATA = Path(__file__).parents[1] / "data"
@@ -86,3 +86,9 @@ def test_nor_do_a_poolings_and_a_modular_heads(tmp_path: Path, pooling: str, dev
     assert_same_bits(str(tmp_path / "encoder"), device, "float32", WORDS)
     modular = tiny_modular.modular_cross_encoder(tmp_path, pooling)
     assert_same_bits(str(modular), device, "float32", WORDS)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_nor_does_a_listwise_models_with_windows(tmp_path: Path, device: str) -> None:
+    folder = tiny_listwise.windowed(tmp_path / "model", window=100)
+    assert_same_bits(str(folder), device, "float32", WORDS, like="jinaai/jina-reranker-v3.5")

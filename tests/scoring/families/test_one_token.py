@@ -15,6 +15,7 @@ from tests.support.tiny_causal import text_of
 from transforms.base.errors import UserError
 from transforms.scoring import RankingTask, Reranker
 from transforms.scoring.families.causal import EDGES
+from transforms.scoring.families.yes_no import PROMPTS
 from transforms.scoring.reranker import specify
 from transforms.scoring.settings import YesNoSettings as Settings
 
@@ -90,6 +91,11 @@ def test_tokens_that_a_checkpoint_names_are_those_of_the_prompt(tmp_path: Path) 
 @pytest.fixture(scope="module")
 def real(fixtures: Path) -> Any:
     return AutoTokenizer.from_pretrained(fixtures / "models" / "tokenizers" / "qwen3")
+
+
+def test_the_tokens_that_are_read_are_the_vendors(real: Any) -> None:
+    answers = [real.convert_tokens_to_ids(PROMPTS[prompt].answers[1]) for prompt in ("zerank", "ctxl")]
+    assert answers == [9454, 0]
 
 
 def test_tokens_of_zerank_are_those_of_the_chat_template(real: Any) -> None:
