@@ -26,6 +26,7 @@ from transforms.base.words import number_of
 
 CARD = "README.md"
 SINGULAR = {"rows": "row", "lists": "list", "documents": "document", "queries": "query"}
+NOT_JUDGED = "lists left out: the query is not in the qrels"
 Scores = NDArray[np.float32]
 
 
@@ -63,9 +64,11 @@ class Selection:
         self.mines = self._form.positives == "always" or self._relevant is not None
         self._miner = Miner(request.mining, max(map(len, (self._relevant or {}).values()), default=1))
         self.counts: Counter[str] = Counter(dict.fromkeys(("lists", "documents"), 0))
+        self._read = 0
 
     def examples(self, lists: Iterable[ScoredList]) -> Iterator[Example]:
         for found in lists:
+            self._read += 1
             scores = self._transform(found.scores)
             example = Example(found, scores.tolist(), [], [])
             if self.mines:
@@ -81,7 +84,7 @@ class Selection:
         documents = example.found.documents
         relevant = {documents[0]} if self._relevant is None else self._relevant.get(example.found.query_id)
         if relevant is None:
-            self.counts["lists left out: the query is not in the qrels"] += 1
+            self.counts[NOT_JUDGED] += 1
             return None
         positive = np.fromiter((document in relevant for document in documents), bool, len(documents))
         if not positive.any():
@@ -92,6 +95,15 @@ class Selection:
             self.counts["lists left out: too few negatives"] += 1
             return None
         return example._replace(positives=np.flatnonzero(positive).tolist(), negatives=negatives)
+
+    def check_common(self) -> None:
+        """Once all lists are read.
+
+        Raises:
+            UserError: the qrels have none of their queries.
+        """
+        if self.counts[NOT_JUDGED] and self.counts[NOT_JUDGED] == self._read:
+            raise UserError("--qrels: no query in common with the job's output; give the judgements of this data set")
 
     def skipped(self) -> dict[str, int]:
         """Documents that are not negatives, by the rule that left them out."""
@@ -131,6 +143,7 @@ def export(request: ExportRequest) -> str:
 
         def fill(stream: BinaryIO) -> None:
             write(stream, counted())
+            selection.check_common()
             if texts is not None:
                 texts.check()
 

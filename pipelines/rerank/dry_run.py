@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,7 +18,9 @@ from transforms.handler import tasks_of
 from transforms.input.inputs import InputFile, total_pairs
 from transforms.input.plan import Unit, plan
 from transforms.input.reader import read_shards
+from transforms.output.commit import count_rejected
 from transforms.rerank import Reading
+from transforms.schema import Shard
 from transforms.scoring.results import RankingTask, Scores, concatenate
 from transforms.scoring.scorer import ScorerSpecification
 
@@ -49,6 +52,8 @@ class Estimate:
         truncated: pairs whose document or query would be cut.
         rejected: pairs that would get no score.
         seconds: that the sample took on this machine, tokenising and scoring.
+        read: pairs of the input that the sample was taken from.
+        unusable: reason -> number of those pairs that are rejected before any is scored.
     """
 
     pairs: int
@@ -56,6 +61,8 @@ class Estimate:
     truncated: int
     rejected: int
     seconds: float
+    read: int
+    unusable: Mapping[str, int]
 
 
 def report(
@@ -89,24 +96,37 @@ def beginnings(inputs: Sequence[InputFile]) -> list[Unit]:
 
 
 def sample_tasks(units: Sequence[Unit], reading: Reading) -> Iterator[RankingTask]:
-    """The tasks of the first shard of some units that are spread evenly over the input, one of each in turn."""
+    """The tasks of `sample_shards`, one of each shard in turn."""
+    return in_turn(sample_shards(units, reading))
+
+
+def sample_shards(units: Sequence[Unit], reading: Reading) -> list[Shard]:
+    """The first shard of some units that are spread evenly over the input."""
     places = sorted({int(place) for place in np.linspace(0, len(units) - 1, min(SAMPLED_UNITS, len(units)))})
-    tasks: list[list[RankingTask]] = []
-    for place in places:
-        shards = read_shards(
-            units[place],
-            keep_columns=reading.keep_columns,
-            text_template=reading.text_template,
-            shard_pairs=1024,
+    return [
+        next(
+            read_shards(
+                units[place],
+                keep_columns=reading.keep_columns,
+                text_template=reading.text_template,
+                shard_pairs=1024,
+            )
         )
-        tasks.append(tasks_of(next(shards))[0])
+        for place in places
+    ]
+
+
+def in_turn(shards: Sequence[Shard]) -> Iterator[RankingTask]:
+    """The tasks of shards, one of each in turn."""
+    tasks = [tasks_of(shard)[0] for shard in shards]
     for turn in range(max(map(len, tasks), default=0)):
-        yield from (of_unit[turn] for of_unit in tasks if turn < len(of_unit))
+        yield from (of_shard[turn] for of_shard in tasks if turn < len(of_shard))
 
 
 def estimate(specification: ScorerSpecification, units: Sequence[Unit], reading: Reading) -> Estimate:
     """Score sampled lists for some seconds."""
-    turns = list(sample_tasks(units, reading))
+    shards = sample_shards(units, reading)
+    turns = list(in_turn(shards))
     reranker = specification.load()
     reranker.score("warm up", ["the first pass is slower"])
     parts: list[Scores] = []
@@ -118,12 +138,16 @@ def estimate(specification: ScorerSpecification, units: Sequence[Unit], reading:
     seconds = time.perf_counter() - start
     scores = concatenate(parts)
     cut = [column for column in (scores.truncated_tokens, scores.query_truncated_tokens) if column is not None]
+    counts = sum((Counter(count_rejected(shard.rejected)) for shard in shards), start=Counter())
+    unusable = {name.removeprefix("rejected."): n for name, n in counts.items() if name.startswith("rejected.")}
     return Estimate(
         pairs=len(scores.score),
         tokens=scores.counts["forward_tokens"],
         truncated=int(np.any([column > 0 for column in cut], axis=0).sum()) if cut and len(scores.score) else 0,
         rejected=len(scores.failures),
         seconds=seconds,
+        read=sum(shard.pairs.num_rows for shard in shards) + sum(unusable.values()),
+        unusable=unusable,
     )
 
 
@@ -138,6 +162,10 @@ def describe(sample: Estimate, *, rows: int, pairs: int | None, units: int | Non
         wanted: what to plan for.
     """
     lines = [f"input     {rows:,} rows, {pairs:,} pairs" if pairs is not None else f"input     {rows:,} rows"]
+    if sample.unusable:
+        reasons = ", ".join(f"{reason} {number:,}" for reason, number in sorted(sample.unusable.items()))
+        unusable = sum(sample.unusable.values())
+        lines.append(f"rejected  {unusable:,} of the first {sample.read:,} pairs that were read: {reasons}")
     if not sample.pairs:
         return "\n".join([*lines, "sample    empty: no pair can be scored"])
     tokens_a_pair, pairs_a_second = sample.tokens / sample.pairs, sample.pairs / sample.seconds

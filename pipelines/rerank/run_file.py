@@ -56,10 +56,10 @@ def check_ids(inputs: Sequence[InputFile]) -> None:
             for row_group in range(parquet.metadata.num_row_groups):
                 try:
                     for batch in batches(parquet, row_group, columns):
-                        _check(batch.column("query_id"), "query", file.path)
+                        _check(batch.column("query_id"), "query", parquet.source)
                         documents = batch.column("candidates" if nested else "doc_id")
                         documents = documents.flatten().field("doc_id") if nested else documents
-                        _check(documents, "document", file.path)
+                        _check(documents, "document", parquet.source)
                 except DamagedError:
                     continue
 

@@ -14,7 +14,7 @@ from transforms.rerank import Reading
 from transforms.scoring.reranker import specify
 
 # 100 pairs/s and 5,000 tokens/s
-SAMPLE = Estimate(pairs=1_000, tokens=50_000, truncated=25, rejected=1, seconds=10.0)
+SAMPLE = Estimate(pairs=1_000, tokens=50_000, truncated=25, rejected=1, seconds=10.0, read=1_000, unusable={})
 
 
 def lines_of(wanted: Wanted, pairs: int | None = 3_600_000, units: int = 100) -> list[str]:
@@ -49,6 +49,14 @@ def test_scattered_input_is_regrouped_for_all_workers(tmp_path: Path) -> None:
     path = write(tmp_path / "in.parquet", flat_table(texts))
     planned = report(specify("small-cross-encoder"), inspect([path]), Reading(), Wanted(workers=2))
     assert re.search(r"^workers   2: ", planned, re.MULTILINE)
+
+
+def test_pairs_that_are_rejected_before_they_are_scored_are_reported(tmp_path: Path) -> None:
+    texts = [{"query_id": "q", "query": "a", "doc_id": str(row), "text": "b" if row else None} for row in range(3)]
+    texts.append({"query_id": "q", "query": "a", "doc_id": "2", "text": "b"})
+    path = write(tmp_path / "in.parquet", flat_table(texts))
+    planned = report(specify("small-cross-encoder"), inspect([path]), Reading(), Wanted())
+    assert "rejected  2 of the first 4 pairs that were read: duplicate_doc_id 1, null_text 1" in planned.splitlines()
 
 
 def test_input_whose_footers_do_not_tell_its_pairs() -> None:

@@ -175,3 +175,12 @@ def test_a_column_that_is_no_field_is_refused_at_once(
 ) -> None:
     assert rerank(csv, tmp_path / "out", model, "--columns", "docid=pid") == 2
     assert capsys.readouterr().err.startswith("error: --columns docid=pid: 'docid' is no field; fields are query_id, ")
+
+
+def test_an_id_that_a_run_cannot_hold_is_reported_with_the_user_s_file(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("qid,query,pid,text\nq 1,a,d,b\n", encoding="utf-8")
+    assert rerank(path, tmp_path / "out", model, "--run_file", str(tmp_path / "run")) == 2
+    assert f"error: {path}: query id 'q 1' has white space in it" in capsys.readouterr().err

@@ -54,6 +54,14 @@ def test_directories_that_cannot_be_taken(job: Path, tmp_path: Path, capsys: pyt
         assert capsys.readouterr().err.startswith(f"error: {message}")
 
 
+def test_judgements_of_other_queries_are_refused(job: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "qrels").write_text("another 0 d1 1\n", encoding="utf-8")
+    words = ["--to", str(tmp_path / "to"), "--format", "triplet", "--qrels", str(tmp_path / "qrels")]
+    assert main(["export", str(job), *words]) == 2
+    assert capsys.readouterr().err.startswith("error: --qrels: no query in common with the job's output; give the ")
+    assert list((tmp_path / "to").iterdir()) == []
+
+
 def test_an_earlier_export_is_replaced_where_that_is_asked_for(
     job: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
