@@ -109,7 +109,7 @@ def planned(
     models: Iterable[str],
     pairs: Mapping[str, Pairs],
     asked: Mapping[tuple[str, str], Asked],
-    there: Iterable[Cell],
+    saved: Iterable[Cell],
 ) -> list[Planned]:
     """All cells.
 
@@ -117,10 +117,10 @@ def planned(
         models: their names.
         pairs: data set -> pairs of its candidates.
         asked: model and data set -> the cell; without those that cannot be known before something is fetched or made,
-            of which each that is there is taken for done.
-        there: those that are.
+            of which each that is saved is taken for done.
+        saved: the cells in the directory of results.
     """
-    known = {(cell.model, cell.dataset): cell for cell in there if cell.outdated is None}
+    known = {(cell.model, cell.dataset): cell for cell in saved if cell.outdated is None}
     cells = []
     for dataset, (number, counted) in pairs.items():
         for model in models:
