@@ -15,6 +15,7 @@ from eval.export.request import ExportRequest
 from eval.table.options import TableRequest, table
 from eval.throughput.options import throughput
 from eval.throughput.request import ThroughputRequest
+from transforms.base.collector import at_rest
 from transforms.base.command import run_command
 from transforms.base.console import outlive_readers
 from transforms.base.errors import UserError, one_line
@@ -76,7 +77,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             command = COMMANDS[args.command]
             request = request_of(command.request, args)
             check(request)
-            code: int | None = import_module(command.module).run(request)
+            with at_rest():
+                run = import_module(command.module).run
+            code: int | None = run(request)
         except OSError as problem:
             raise UserError(one_line(problem)) from problem
         return code or 0

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pipelines.benchmark.options import build_parser
 from pipelines.benchmark.request import BenchmarkRequest
 from pipelines.running import before_beam
+from transforms.base import collector
 
 
 def do_job(request: BenchmarkRequest, words: Sequence[str]) -> int:
@@ -24,11 +25,13 @@ def do_job(request: BenchmarkRequest, words: Sequence[str]) -> int:
         from pipelines.running.runner import use_words  # takes a second
 
         use_words(words, build_parser())
-    from pipelines.benchmark.given import look  # takes a while
+    with collector.at_rest():
+        from pipelines.benchmark.given import look  # takes a while
 
     given = look(request)
-    from pipelines.benchmark import job  # takes seconds
-    from pipelines.benchmark.prepared import prepare
+    with collector.at_rest():
+        from pipelines.benchmark import job  # takes seconds
+        from pipelines.benchmark.prepared import prepare
 
     prepared = prepare(request, words, given)
     return job.estimate(prepared) if request.plan else job.run(prepared)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pipelines.candidates.options import build_parser
 from pipelines.candidates.request import CandidatesRequest
 from pipelines.running import before_beam
+from transforms.base import collector
 
 
 def do_job(request: CandidatesRequest, words: Sequence[str]) -> int:
@@ -21,10 +22,12 @@ def do_job(request: CandidatesRequest, words: Sequence[str]) -> int:
         KeyboardInterrupt: the user stopped it.
     """
     before_beam.check(request, words, build_parser())
-    from pipelines.candidates.given import look  # takes a while
+    with collector.at_rest():
+        from pipelines.candidates.given import look  # takes a while
 
     given = look(request)
-    from pipelines.candidates import job  # takes seconds
+    with collector.at_rest():
+        from pipelines.candidates import job  # takes seconds
 
     job.run(job.prepare(request, words, given))
     return 0

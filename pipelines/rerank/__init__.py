@@ -18,7 +18,7 @@ from pipelines.rerank.request import RerankRequest
 from pipelines.running import before_beam
 from pipelines.running.command import asked
 from pipelines.running.options import words_of
-from transforms.base import files
+from transforms.base import collector, files
 from transforms.base.temporary import temporary_folder
 from transforms.layout import CONVERTED_DIRECTORY
 
@@ -69,11 +69,13 @@ def _finish(request: RerankRequest, words: Sequence[str]) -> Finished:
         print(cards.plan(request, words))
         return Finished(request.output, {}, True)
     before_beam.check(request, words, build_parser())
-    from pipelines.rerank.given import look  # takes a while
+    with collector.at_rest():
+        from pipelines.rerank.given import look  # takes a while
 
     with temporary_folder() if request.dry_run else _folder_for_converted(files.absolute(request.output)) as folder:
         given = look(request, folder)
-        from pipelines.rerank import job  # takes seconds
+        with collector.at_rest():
+            from pipelines.rerank import job  # takes seconds
 
         return job.rerank(request, words, given)
 

@@ -12,6 +12,7 @@ from pipelines.running import before_beam
 from pipelines.running.options import names_of
 from pipelines.running.reading import read, unknown
 from pipelines.running.request import BeamRequest
+from transforms.base import collector
 from transforms.base.command import run_command
 from transforms.base.errors import UserError
 from transforms.base.request import Request, refuse
@@ -57,7 +58,9 @@ def run_job(parser: argparse.ArgumentParser, kind: type[BeamRequest], job: str, 
 
     def work() -> int:
         request, rest = asked(kind, parser, words)
-        code: int = import_module(job).do_job(request, rest)
+        with collector.at_rest():
+            do_job = import_module(job).do_job
+        code: int = do_job(request, rest)
         return code
 
     again = "without --overwrite " if "--overwrite" in words else ""
@@ -90,7 +93,8 @@ def run_here(
         refuse([*unknown(rest, names_of(parser), "this command has no such option"), *wrong])
         assert request is not None
         try:
-            run = import_module(module).run
+            with collector.at_rest():
+                run = import_module(module).run
         except ModuleNotFoundError as error:
             if extra is None:
                 raise

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from transforms.base.collector import at_rest
 from transforms.base.errors import UserError
 from transforms.scoring import catalogue, early
 from transforms.scoring.ahead import one_ahead
@@ -168,6 +169,7 @@ class Specification:
         _measured[number] = reranker
         return replace(self, execution=execution, measured=number)
 
+    @at_rest()
     def load(self) -> Reranker:
         """The loaded model: the one that was measured, or else from its files, which are fetched first where this is
         another machine than the one that specified it."""
@@ -216,6 +218,7 @@ def specify(
     return specify_model(name, run, revision=revision, like=like, options=options, elsewhere=elsewhere)
 
 
+@at_rest()
 def specify_model(
     name: str,
     run: Execution,
