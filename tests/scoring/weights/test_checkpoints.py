@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from tests.support.damage import configure, drop, put, reweigh, scores, shard
 from transforms.base.errors import UserError
 from transforms.scoring.places import EMBEDDED
 from transforms.scoring.reranker import specify
-from transforms.scoring.weights import checkpoints
+from transforms.scoring.weights import checkpoints, directory
 from transforms.scoring.weights.checkpoints import Tensors
 from transforms.scoring.weights.vendor_layouts import RERANKER_V2
 
@@ -246,3 +247,20 @@ def test_added_tokens_that_the_normalizer_makes_one_text_are_refused(tmp_path: P
         UserError, match=r"tokenizer.json has the added tokens 'a' and 'A', which its normalizer makes one"
     ):
         checkpoints.load_tokenizer(checkpoints.locate(str(folder)))
+
+
+def test_a_tokenizers_file_is_read_once_and_again_when_it_changes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def noted(path: Path, name: str) -> dict[str, Any]:
+        read.append(path.name)
+        return read_json(path, name)
+
+    read_json = directory.read_json
+    monkeypatch.setattr(directory, "read_json", noted)
+    specify(str(folder)).load()
+    assert read.count("tokenizer.json") == 1
+    tiny.change(folder / "tokenizer.json", truncation={"direction": "Left"})
+    assert directory.read_tokenizer(folder, "m").settings["truncation"] == {"direction": "Left"}

@@ -93,28 +93,21 @@ def locate(name: str, revision: str | None = None) -> Checkpoint:
     own = directory_of(name, revision)
     directory, commit = hub.fetch(name, revision) if own is None else (own, None)
     config = directory_files.read_config(name, directory)
-    tokens = _token_count(directory_files.read_json(directory / "tokenizer.json", name))
+    tokens = directory_files.read_tokenizer(directory, name).tokens
     checkpoint = Checkpoint(name, directory, commit, config, {}, tokens)
     value(checkpoint, "tokenizer_config.json", "model_max_length", int, float)
     return replace(checkpoint, tokenizer_config=read_json(checkpoint, "tokenizer_config.json"))
 
 
-def _token_count(tokenizer: Mapping[str, Any]) -> int:
-    """The largest id of a tokenizer.json and 1; 0 for a kind of file that the tokenizers library will refuse."""
-    try:
-        vocabulary = tokenizer["model"].get("vocab") or {}
-        ids = vocabulary.values() if isinstance(vocabulary, dict) else range(len(vocabulary))
-        return int(max([-1, *ids, *(token["id"] for token in tokenizer.get("added_tokens") or ())])) + 1
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return 0
-
-
 def read_json(checkpoint: Checkpoint, file: str) -> dict[str, Any]:
-    """The contents of one of the checkpoint's JSON files; empty where there is no such file.
+    """The contents of one of the checkpoint's JSON files, tokenizer.json's without its model; empty where there is no
+    such file.
 
     Raises:
         UserError: it is damaged, or holds no object.
     """
+    if file == directory_files.TOKENIZER:
+        return dict(directory_files.read_tokenizer(checkpoint.directory, checkpoint.name).settings)
     path = checkpoint.directory / file
     return directory_files.read_json(path, checkpoint.name) if path.is_file() else {}
 

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from transforms.base.errors import UserError
 from transforms.base.json_text import parse
 
+TOKENIZER = "tokenizer.json"
 _PICKLES = frozenset({".bin", ".pt", ".pth", ".ckpt"})
+
+
+class TokenizerFile(NamedTuple):
+    """A tokenizer.json without its vocabulary, which can take a tenth of a gigabyte.
+
+    Attributes:
+        tokens: the largest token id and 1, so the rows of embeddings that it needs; 0 for a kind of file that the
+            tokenizers library will refuse.
+        settings: all that it says beside its model.
+    """
+
+    tokens: int
+    settings: Mapping[str, Any]
 
 
 def read_config(name: str, directory: Path) -> dict[str, Any]:
@@ -28,7 +44,7 @@ def read_config(name: str, directory: Path) -> dict[str, Any]:
         others = sorted(path.name for path in directory.iterdir() if path.suffix in _PICKLES)
         pickle = f" (only {others[0]}, a pickle, which could run code)" if others else ""
         raise UserError(f"model {name}: no *.safetensors in {directory}{pickle}; convert the weights to safetensors")
-    if not (directory / "tokenizer.json").is_file():
+    if not (directory / TOKENIZER).is_file():
         raise UserError(f"model {name}: no tokenizer.json in {directory}; save its fast tokenizer there")
     return config
 
@@ -54,3 +70,37 @@ def read_json(path: Path, name: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"model {name}: {path} holds no JSON object; fetch it again")
     return content
+
+
+def read_tokenizer(directory: Path, name: str) -> TokenizerFile:
+    """What tokenizer.json holds, read once as long as the file stays the same: the largest take half a second.
+
+    Args:
+        directory: where a model's files are.
+        name: the model's, for messages.
+
+    Raises:
+        UserError: as `read_json`.
+    """
+    path = directory / TOKENIZER
+    try:
+        described = path.stat()
+        same = (described.st_ino, described.st_size, described.st_mtime_ns)
+    except OSError:  # which reading says in words
+        same = (0, 0, 0)
+    return _read_tokenizer(path, name, same)
+
+
+@lru_cache(maxsize=4)
+def _read_tokenizer(path: Path, name: str, same: tuple[int, int, int]) -> TokenizerFile:
+    content = read_json(path, name)
+    return TokenizerFile(_token_count(content), {key: value for key, value in content.items() if key != "model"})
+
+
+def _token_count(tokenizer: Mapping[str, Any]) -> int:
+    try:
+        vocabulary = tokenizer["model"].get("vocab") or {}
+        ids = vocabulary.values() if isinstance(vocabulary, dict) else range(len(vocabulary))
+        return int(max([-1, *ids, *(token["id"] for token in tokenizer.get("added_tokens") or ())])) + 1
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return 0
