@@ -36,10 +36,10 @@ def declared() -> argparse.ArgumentParser | None:
 
 
 def _keywords(call: ast.Call) -> Iterator[tuple[str, Any]]:
-    """Those that decide which words are taken."""
+    """Those that decide which words are taken, and as what."""
     for keyword in call.keywords:
         if keyword.arg == "type" and ast.unparse(keyword.value) in _TYPES:
             yield "type", _TYPES[ast.unparse(keyword.value)]
-        elif keyword.arg in ("action", "choices", "nargs"):
+        elif keyword.arg in ("action", "choices", "nargs", "dest", "default"):
             with suppress(ValueError):
                 yield keyword.arg, ast.literal_eval(keyword.value)

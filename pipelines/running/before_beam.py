@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 
 from pipelines.running.beam_source import declared
-from pipelines.running.reading import unknown_to_beam
+from pipelines.running.reading import parsed, unknown_to_beam
 from pipelines.running.request import BeamRequest, JobRequest
 from transforms.base.errors import UserError
 from transforms.base.files import is_local
@@ -53,6 +53,22 @@ def complaints(request: BeamRequest | None, words: Sequence[str], our_names: Seq
     yield from refusals(lambda: runner_of(name))
     if (beam := _parser()) is not None:
         yield from unknown_to_beam(others, our_names, beam)
+        options = parsed(beam, others).options
+        yield from runner_refusals(name, options.direct_num_workers, options.job_endpoint)
+
+
+def runner_refusals(runner: str, workers: int, endpoint: str | None) -> Iterator[str]:
+    """What is wrong with the options of a runner that Beam itself does not check, a part of a line each.
+
+    Args:
+        runner: its name, as given.
+        workers: --direct_num_workers.
+        endpoint: --job_endpoint; None where it is not given.
+    """
+    if workers < 0:
+        yield f"--direct_num_workers {workers}: give a number of processes, or 0 for as many as cores"
+    if runner.lower().removesuffix("runner") == "portable" and not endpoint:
+        yield "--runner PortableRunner: give --job_endpoint=HOST:PORT, where its job service listens"
 
 
 def _parser() -> argparse.ArgumentParser | None:

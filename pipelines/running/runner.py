@@ -33,6 +33,7 @@ from pipelines.running.options import names_of
 from pipelines.running.request import JobRequest
 from transforms.base.command import WorkerDiedError
 from transforms.base.errors import UnavailableError, UserError, one_line
+from transforms.base.request import refuse
 from transforms.base.temporary import temporary_folder
 
 # Beam's name of the threads that wait for its worker processes (SubprocessSdkWorkerHandler); one fails as its process
@@ -79,8 +80,8 @@ def use_words(words: Sequence[str], parser: argparse.ArgumentParser) -> Runner:
         UserError: an option that neither knows, a value that cannot be, or a runner that does not exist or loses data.
     """
     options = parse(words, names_of(parser))
-    if (workers := options.view_as(DirectOptions).direct_num_workers) < 0:
-        raise UserError(f"--direct_num_workers {workers}: give a number of processes, or 0 for as many as cores")
+    name, workers = options.view_as(StandardOptions).runner or "", options.view_as(DirectOptions).direct_num_workers
+    refuse(before_beam.runner_refusals(name, workers, options.view_as(PortableOptions).job_endpoint))
     try:
         resource_hints_from_options(options)
     except ValueError as error:
@@ -102,8 +103,6 @@ def runner_of(options: PipelineOptions) -> tuple[PipelineRunner, bool]:
     name = before_beam.runner_of(options.view_as(StandardOptions).runner or "DirectRunner")
     if name in before_beam.LOCAL_RUNNERS:
         return FnApiRunner(), True
-    if name == "PortableRunner" and not options.view_as(PortableOptions).job_endpoint:
-        raise UserError("--runner PortableRunner: give --job_endpoint=HOST:PORT, where its job service listens")
     try:
         return create_runner(name), False
     except (ImportError, ValueError, AttributeError) as error:

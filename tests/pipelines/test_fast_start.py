@@ -96,6 +96,11 @@ ERRORS: list[tuple[str, list[str], str]] = [
         [*RERANK, "--num_workers=many"],
         "argument --num_workers: invalid int value: 'many'; see --help",
     ),
+    (
+        "pipelines.rerank",
+        [*RERANK, "--direct_num_workers=-1", "--runner=portable"],
+        "--direct_num_workers -1: give a number of processes, or 0 for as many as cores; --runner PortableRunner: give",
+    ),
     ("pipelines.benchmark", [*BENCHMARK, "--runner"], "--runner: no name is given; give --runner=DirectRunner, say"),
     (
         "pipelines.candidates",
@@ -309,6 +314,8 @@ def test_beams_options_are_read_from_its_source_as_its_own_parser_has_them() -> 
         assert (name, action.nargs) == (name, theirs.nargs)
         assert action.choices is None or (name, action.choices) == (name, theirs.choices)
         assert action.type is None or (name, action.type) == (name, theirs.type)
+        assert (name, action.dest) == (name, theirs.dest)
+        assert action.default is None or (name, action.default) == (name, theirs.default)
     assert read["--num_workers"].type is int
     assert read["--autoscaling_algorithm"].choices == ["NONE", "THROUGHPUT_BASED"]
 
