@@ -16,6 +16,16 @@ _DECLARES = ("add_argument", "add_value_provider_argument")
 _TYPES = {"int": int, "float": float}
 
 
+class _Listed(argparse.Action):
+    """Stands in for Beam's list between commas, which splits nothing behind a value that has an equals sign."""
+
+    def __call__(self, parser: Any, options: Any, values: Any, option: Any = None) -> None:
+        setattr(options, self.dest, [*(getattr(options, self.dest) or ()), *values.split(",")])
+
+
+_ACTIONS = {"_CommaSeparatedListAction": _Listed}
+
+
 def declared() -> argparse.ArgumentParser | None:
     """Knows the options of all runners, with their types and choices where the source spells them out; None where the
     source is not to be read, and Beam itself is to be asked."""
@@ -40,6 +50,8 @@ def _keywords(call: ast.Call) -> Iterator[tuple[str, Any]]:
     for keyword in call.keywords:
         if keyword.arg == "type" and ast.unparse(keyword.value) in _TYPES:
             yield "type", _TYPES[ast.unparse(keyword.value)]
+        elif keyword.arg == "action" and ast.unparse(keyword.value) in _ACTIONS:
+            yield "action", _ACTIONS[ast.unparse(keyword.value)]
         elif keyword.arg in ("action", "choices", "nargs", "dest", "default"):
             with suppress(ValueError):
                 yield keyword.arg, ast.literal_eval(keyword.value)

@@ -7,7 +7,9 @@ import difflib
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
+from pipelines.running import dataflow_options
 from pipelines.running.beam_source import declared
+from pipelines.running.dataflow_options import DataflowOptions
 from pipelines.running.reading import parsed, unknown_to_beam
 from pipelines.running.request import BeamRequest, JobRequest
 from transforms.base.errors import UserError
@@ -55,6 +57,9 @@ def complaints(request: BeamRequest | None, words: Sequence[str], our_names: Seq
         yield from unknown_to_beam(others, our_names, beam)
         options = parsed(beam, others).options
         yield from runner_refusals(name, options.direct_num_workers, options.job_endpoint)
+        known = all(hint.startswith("accelerator=") for hint in options.resource_hints)  # others are for Beam to judge
+        if known and dataflow_options.is_dataflow(name):
+            yield from dataflow_options.complaints(request, DataflowOptions.of(vars(options)))
 
 
 def runner_refusals(runner: str, workers: int, endpoint: str | None) -> Iterator[str]:

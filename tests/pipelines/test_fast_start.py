@@ -101,6 +101,13 @@ ERRORS: list[tuple[str, list[str], str]] = [
         [*RERANK, "--direct_num_workers=-1", "--runner=portable"],
         "--direct_num_workers -1: give a number of processes, or 0 for as many as cores; --runner PortableRunner: give",
     ),
+    (
+        "pipelines.rerank",
+        [*RERANK, "--runner=dataflow", "--project=p", "--experiments=a,no_use_multiple_sdk_containers"],
+        "--runner DataflowRunner: give --region, --temp_location, --sdk_container_image; give --sdk_location=container,"
+        " so that workers run what is in the image; give --number_of_worker_harness_threads=2: as many shards are in a "
+        "worker's memory at once; give --device, --dtype, --attention: what workers have is not known here; --input ",
+    ),
     ("pipelines.benchmark", [*BENCHMARK, "--runner"], "--runner: no name is given; give --runner=DirectRunner, say"),
     (
         "pipelines.candidates",
@@ -317,6 +324,8 @@ def test_beams_options_are_read_from_its_source_as_its_own_parser_has_them() -> 
         assert (name, action.dest) == (name, theirs.dest)
         assert action.default is None or (name, action.default) == (name, theirs.default)
     assert read["--num_workers"].type is int
+    words = ["--experiments=a,b", "--experiment=c"]
+    assert source.parse_args(words).experiments == parser_of_all().parse_args(words).experiments == ["a", "b", "c"]
     assert read["--autoscaling_algorithm"].choices == ["NONE", "THROUGHPUT_BASED"]
 
 
