@@ -13,7 +13,6 @@ from transforms.base.errors import UserError, one_line
 from transforms.base.request import Request, refusals
 from transforms.input.candidate_order import check_order
 from transforms.scoring.catalogue import entry
-from transforms.scoring.places import directory_of
 
 # The orders for which the vendor of jina-reranker-v3 reports nDCG@10 on BEIR.
 DEFAULT_ORDERS = ("best_first", "worst_first", "random:1")
@@ -118,7 +117,9 @@ class VerifyRequest(Request):
 
     def complaints(self) -> Iterator[str]:
         """A name that can be no model's, or a model of which nothing is published."""
-        yield from refusals(lambda: directory_of(self.model, self.revision), self._check_published)
+        from transforms.scoring import early  # takes a while
+
+        yield from refusals(lambda: early.check_directory(self.model, self.revision), self._check_published)
 
     def published(self, model: str) -> list[Published]:
         """What is published of an entry of the catalogue, the one that this asks for.

@@ -299,6 +299,20 @@ def test_a_directory_that_holds_no_model_is_reported_before_anything_large_is_im
     assert message in error
 
 
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("pipelines.serve", ["--model"]),
+        ("pipelines.score", ["--model"]),
+        ("eval", ["verify", "--model"]),
+    ],
+)
+def test_other_commands_report_such_a_directory_before_that(module: str, words: list[str], tmp_path: Path) -> None:
+    end, error = answer(module, [*words, str(tmp_path)])
+    assert end == "exit code 2 []"
+    assert error == f"error: model {tmp_path}: no config.json in {tmp_path}; give the directory of a checkpoint\n"
+
+
 def test_ids_that_a_run_cannot_hold_are_reported_before_anything_large_is_imported(tmp_path: Path) -> None:
     source = write_letters(tmp_path / "in.parquet", queries=1, candidates=2)
     table = pq.read_table(source)

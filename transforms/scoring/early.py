@@ -45,7 +45,7 @@ def complaints(
             lambda: endpoint.check_settings(catalogue.with_options(endpoint.MODEL, options)),
         )
     else:
-        yield from refusals(lambda: check_device(run.get("device", "auto")), lambda: _check_directory(name, revision))
+        yield from refusals(lambda: check_device(run.get("device", "auto")), lambda: check_directory(name, revision))
         try:
             model = catalogue.entry(name, like)
         except UserError as unlisted:
@@ -56,7 +56,16 @@ def complaints(
         yield from refusals(partial(check_order_applies, order, name, model))
 
 
-def _check_directory(name: str, revision: str | None) -> None:
+def check_directory(name: str, revision: str | None) -> None:
+    """Refuse a model's name that names a directory of this machine without a model in it.
+
+    Args:
+        name: as `reranker.specify` takes it.
+        revision: on the hub.
+
+    Raises:
+        UserError: see `places.directory_of` and `weights.directory.read_config`.
+    """
     if (directory := directory_of(name, revision)) is not None:
         read_config(name, directory)
 
