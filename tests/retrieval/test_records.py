@@ -234,9 +234,10 @@ def test_csv_without_a_header(tmp_path: Path) -> None:
     [
         (b"docno,text\n1,a\n2\n", ": line 3: expected 2 columns between commas, found 1; fix the line"),
         (
-            b"docno;text;title\n",
+            b"docno;text\n",
             ": line 1: expected 2 or 3 columns between commas, found 1; ';' seems to stand between",
         ),
+        (b"docno,text\n1,a\nb; c; d\n", ": line 3: expected 2 columns between commas, found 1; fix the line"),
         (b"docno,text\n1,\xff\n", ": not UTF-8; convert the file"),
         ("docno,text\n".encode("utf-16"), ": is UTF-16, not UTF-8; convert the file"),
         (b'docno,text\n1,"a" b\n', ": line 2: not CSV ("),

@@ -58,7 +58,7 @@ def rows(
             between = "commas" if is_csv else "tabs"
             raise UserError(
                 f"{where}: expected {expected} between {between}, found {len(cells)}"
-                f"{other_separator(cells) or '; fix the line'}"
+                f"{(not header and other_separator(cells)) or '; fix the line'}"
             )
         yield where, dict(zip(header, cells, strict=True))
 

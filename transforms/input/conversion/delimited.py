@@ -41,10 +41,11 @@ def read(path: str, names: Names, delimiter: str) -> Iterator[pa.RecordBatch]:
         if columns.count(column) > 1:
             raise UserError(f"{path}: column {column!r} appears twice; leave one")
     types = {column: _NUMBERS.get(name, pa.string()) for name, column in chosen.items()}
+    marked = quoted and len(columns) > 1  # a row of one empty cell is a blank line, which Arrow skips
     with open_text(path) as stream:
         try:
             reader = arrow_csv.open_csv(
-                _Marked(stream, (delimiter * (len(columns) - 1)).encode()) if quoted else stream,
+                _Marked(stream, (delimiter * (len(columns) - 1)).encode()) if marked else stream,
                 arrow_csv.ReadOptions(
                     use_threads=False,
                     block_size=_BLOCK_BYTES,
@@ -62,7 +63,7 @@ def read(path: str, names: Names, delimiter: str) -> Iterator[pa.RecordBatch]:
                 ),
             )
             yield named(pa.RecordBatch.from_pylist([], schema=reader.schema), chosen)
-            for batch in _without_mark(reader, path) if quoted else reader:
+            for batch in _without_mark(reader, path) if marked else reader:
                 yield named(batch, chosen)
         except pa.ArrowException as error:
             if "straddling" in str(error):
@@ -81,9 +82,10 @@ class _Marked(io.RawIOBase):
         return True
 
     def read(self, size: int = -1) -> bytes:
-        data = self._stream.read(size)
-        if not data:
-            data, self._mark = self._mark, b""
+        room = size - len(self._mark)
+        data = self._stream.read(room)
+        if len(data) < room:  # in the last block, as the last row would else lie in three
+            data, self._mark = data + self._mark, b""
         return data
 
 
@@ -93,14 +95,19 @@ def _without_mark(batches: Iterable[pa.RecordBatch], path: str) -> Iterator[pa.R
     Raises:
         UserError: that row is not there.
     """
-    rows, last = 0, None
+    last = None
     for batch in batches:
         if last is not None:
             yield last
-        rows, last = rows + len(batch), batch
-    if last is None or any(last.slice(len(last) - 1).to_pylist()[0].values()):
-        raise UserError(f"{path}: row {rows}, after the header, opens a quote that is never closed; close it")
+        last = batch
+    if last is None or not all(_is_empty(column[-1]) for column in last.columns):
+        raise UserError(f"{path}: its last row opens a quote that is never closed; close it")
     yield last.slice(0, len(last) - 1)
+
+
+def _is_empty(cell: pa.Scalar) -> bool:
+    """Whether nothing stands in a cell; its text, which may be no UTF-8, is not decoded."""
+    return not cell.is_valid or (pa.types.is_string(cell.type) and len(cell.as_buffer()) == 0)
 
 
 def _columns(path: str, names: Names, delimiter: str) -> tuple[list[str], int]:

@@ -100,8 +100,8 @@ def locate(name: str, revision: str | None = None) -> Checkpoint:
 
 
 def read_json(checkpoint: Checkpoint, file: str) -> dict[str, Any]:
-    """The contents of one of the checkpoint's JSON files, tokenizer.json's without its model; empty where there is no
-    such file.
+    """The contents of one of the checkpoint's JSON files, tokenizer.json's, which each has, without its vocabulary;
+    empty where there is no such file.
 
     Raises:
         UserError: it is damaged, or holds no object.

@@ -70,6 +70,20 @@ def test_scores_and_ranks_are_numbers_and_nothing_in_a_cell_is_an_empty_text(tmp
     ]
 
 
+def test_a_last_row_across_two_blocks_needs_no_newline(tmp_path: Path) -> None:
+    header, row = b"qid,query,pid,text\n", b"1,q,d," + b"t" * 93 + b"\n"
+    rows = ((4 << 20) - len(header)) // len(row)
+    found = table_of(tmp_path, "a.csv", header + row * rows + b"1,q,d," + b"t" * 200)
+    assert found.num_rows == rows + 1
+    assert found["text"][-1].as_py() == "t" * 200
+
+
+def test_a_header_alone_and_a_single_column_are_read(tmp_path: Path) -> None:
+    assert table_of(tmp_path, "a.csv", b"qid,query,pid,text").num_rows == 0
+    columns = ("query_id=a", "query=a", "doc_id=a", "text=a")
+    assert table_of(tmp_path, "b.csv", b"a\n1\n2\n", *columns)["text"].to_pylist() == ["1", "2"]
+
+
 def test_bytes_that_are_no_text_are_left_for_the_job_to_reject(tmp_path: Path) -> None:
     found = table_of(tmp_path, "a.tsv", b"1\t2\tq\tp\xff\n1\t3\tq\tr\n")
     assert found["text"].cast(pa.binary()).to_pylist() == [b"p\xff", b"r"]
@@ -174,7 +188,7 @@ HEADER = b"qid,query,pid,text,score\n"
             "a.csv",
             b'qid,query,pid,text\n1,q,d,t\n1,q,e,"t\n1,q,f,t\n',
             (),
-            "a.csv: row 2, after the header, opens a quote that is never closed; close it",
+            "a.csv: its last row opens a quote that is never closed; close it",
         ),
         (
             "a.csv",
@@ -182,6 +196,7 @@ HEADER = b"qid,query,pid,text,score\n"
             (),
             "a.csv: a row of more than 4 MiB, or a quote that is never closed; fix it",
         ),
+        ("a.csv", b'1,d,q,"t\xff\n', (), "a.csv: its last row opens a quote that is never closed; close it"),
         ("a.csv", b"qid;query;pid;text\n", (), "'qid;query;pid;text'; ';' seems to stand between its columns: write"),
         ("a.tsv", b"qid,query,pid,text\n", (), "'qid,query,pid,text'; ',' seems to stand between its columns: write"),
         ("a.csv", "qid,query".encode("utf-16"), (), "a.csv: is UTF-16, not UTF-8; convert the file"),
