@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
 
-from pipelines.running.reading import unknown_to_beam
+from pipelines.running.reading import parsed, unknown_to_beam
 from transforms.base.request import refuse
 
 
@@ -17,7 +17,8 @@ def parse(words: Sequence[str], our_names: Sequence[str]) -> PipelineOptions:
     Raises:
         UserError: an option that neither knows, which Beam itself would skip with a warning, or a value that cannot be.
     """
-    refuse(unknown_to_beam(words, our_names, parser_of_all()))
+    beam = parser_of_all()
+    refuse(unknown_to_beam(parsed(beam, words), our_names, beam))
     return PipelineOptions(list(words))
 
 

@@ -54,12 +54,13 @@ def complaints(request: BeamRequest | None, words: Sequence[str], our_names: Seq
     name, others = split_runner(words)
     yield from refusals(lambda: runner_of(name))
     if (beam := _parser()) is not None:
-        yield from unknown_to_beam(others, our_names, beam)
-        options = parsed(beam, others).options
-        yield from runner_refusals(name, options.direct_num_workers, options.job_endpoint)
-        known = all(hint.startswith("accelerator=") for hint in options.resource_hints)  # others are for Beam to judge
-        if known and dataflow_options.is_dataflow(name):
-            yield from dataflow_options.complaints(request, DataflowOptions.of(vars(options)))
+        read = parsed(beam, others)
+        yield from unknown_to_beam(read, our_names, beam)
+        yield from runner_refusals(name, read.options.direct_num_workers, read.options.job_endpoint)
+        hints = read.options.resource_hints
+        known = all(hint.startswith("accelerator=") for hint in hints)  # others are for Beam to judge
+        if dataflow_options.is_dataflow(name) and known and not read.wrong:
+            yield from dataflow_options.complaints(request, DataflowOptions.of(vars(read.options)))
 
 
 def runner_refusals(runner: str, workers: int, endpoint: str | None) -> Iterator[str]:

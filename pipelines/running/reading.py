@@ -98,15 +98,14 @@ def unknown(rest: Sequence[str], known: Sequence[str], problem: str) -> Iterator
         yield f"{word}: {problem}; {f'did you mean {near[0]}?' if near else 'see --help'}"
 
 
-def unknown_to_beam(words: Sequence[str], our_names: Sequence[str], beam: argparse.ArgumentParser) -> Iterator[str]:
+def unknown_to_beam(read: Parsed, our_names: Sequence[str], beam: argparse.ArgumentParser) -> Iterator[str]:
     """What is wrong with the words that are left for Beam.
 
     Args:
-        words: those.
+        read: what `parsed` makes of those.
         our_names: all options of ours, one of which a mistyped word may mean.
         beam: knows Beam's options.
     """
-    _, rest, wrong, _ = parsed(beam, words)
     known = [*our_names, *names_of(beam)]
-    yield from unknown(rest, known, "neither this command nor Beam has such an option")
-    yield from (f"{complaint}, and Beam's documentation for a runner's options" for complaint in wrong.values())
+    yield from unknown(read.rest, known, "neither this command nor Beam has such an option")
+    yield from (f"{complaint}, and Beam's documentation for a runner's options" for complaint in read.wrong.values())
