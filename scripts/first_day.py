@@ -268,13 +268,13 @@ def problems(step: Step, folder: Path) -> list[str]:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     hidden = (*step.hides, "Traceback", "\r")
-    found = [
+    problems_found = [
         *([f"ended with {done.returncode}, not {step.code}"] if done.returncode != step.code else []),
         *(f"does not show {words!r}" for words in step.shows if words not in done.stdout),
         *(f"shows {words!r}" for words in hidden if words in done.stdout),
         *([f"took {busy:.1f} s of the processor, not {QUICK}"] if step.quick and busy > QUICK else []),
     ]
-    return [*found, done.stdout] if found else []
+    return [*problems_found, done.stdout] if problems_found else []
 
 
 def main() -> int:

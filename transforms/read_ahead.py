@@ -58,10 +58,10 @@ class ReadAhead(Generic[Item, Made]):
 
     def _until(self, unfinished: int) -> Iterator[Made]:
         while self._unfinished > unfinished:
-            found = self._found.popleft().result() if self._pool is not None else self._next()
-            self._unfinished -= found.ended
+            item = self._found.popleft().result() if self._pool is not None else self._next()
+            self._unfinished -= item.ended
             self._fill()
-            yield from found.made
+            yield from item.made
 
     def _fill(self) -> None:
         while self._pool is not None and len(self._found) < self._depth:

@@ -74,13 +74,13 @@ def _texts(jobs: Mapping[str, Job], pairs: set[tuple[str, str]]) -> tuple[dict[s
     for output, job in jobs.items():
         if len(texts) == len(pairs):
             break
-        for found in read_lists(output, job, texts=True):
-            if found.query_id not in wanted:
+        for scored in read_lists(output, job, texts=True):
+            if scored.query_id not in wanted:
                 continue
-            queries[found.query_id] = found.query
-            for document, text in zip(found.documents, found.texts, strict=True):
-                if (found.query_id, document) in pairs:
-                    texts[found.query_id, document] = text
+            queries[scored.query_id] = scored.query
+            for document, text in zip(scored.documents, scored.texts, strict=True):
+                if (scored.query_id, document) in pairs:
+                    texts[scored.query_id, document] = text
             if len(texts) == len(pairs):
                 break
     return queries, texts

@@ -116,8 +116,8 @@ def write_predictions(stream: BinaryIO, rows: Iterable[Row]) -> None:
 
 
 def _ids(example: Example) -> Iterator[Row]:
-    found = example.found
-    yield {"query_id": found.query_id, "document_ids": found.documents, "scores": example.scores}
+    scored = example.found
+    yield {"query_id": scored.query_id, "document_ids": scored.documents, "scores": example.scores}
 
 
 def _labeled_list(example: Example) -> Iterator[Row]:
@@ -173,39 +173,39 @@ def _flag_embedding(example: Example) -> Iterator[Row]:
 
 def _tevatron(example: Example) -> Iterator[Row]:
     """Without the field `title`: Tevatron puts a space between that and the text, even where it is empty."""
-    found = example.found
+    scored = example.found
     sides = {"positive_passages": example.positives, "negative_passages": example.negatives}
     yield {
-        "query_id": found.query_id,
-        "query": found.query,
+        "query_id": scored.query_id,
+        "query": scored.query,
         **{
-            side: [{"docid": found.documents[place], "text": example.text(place)} for place in places]
+            side: [{"docid": scored.documents[place], "text": example.text(place)} for place in places]
             for side, places in sides.items()
         },
     }
 
 
 def _rank_llm(example: Example) -> Iterator[Row]:
-    found = example.found
-    documents = zip(found.documents, example.scores, found.texts, strict=True)
+    scored = example.found
+    documents = zip(scored.documents, example.scores, scored.texts, strict=True)
     yield {
-        "query": {"text": found.query, "qid": found.query_id},
+        "query": {"text": scored.query, "qid": scored.query_id},
         "candidates": [{"docid": i, "score": score, "doc": {"contents": text}} for i, score, text in documents],
     }
 
 
 def _run(example: Example) -> Iterator[Row]:
-    found = example.found
-    check_run_ids(pa.array([found.query_id]), "query", INSTEAD)
-    check_run_ids(pa.array(found.documents, pa.string()), "document", INSTEAD)
-    for rank, (document, score) in enumerate(zip(found.documents, example.scores, strict=True), start=1):
-        yield {"query": found.query_id, "document": document, "rank": rank, "score": score}
+    scored = example.found
+    check_run_ids(pa.array([scored.query_id]), "query", INSTEAD)
+    check_run_ids(pa.array(scored.documents, pa.string()), "document", INSTEAD)
+    for rank, (document, score) in enumerate(zip(scored.documents, example.scores, strict=True), start=1):
+        yield {"query": scored.query_id, "document": document, "rank": rank, "score": score}
 
 
 def _scores(example: Example) -> Iterator[Row]:
-    found = example.found
-    for rank, (document, score) in enumerate(zip(found.documents, example.scores, strict=True), start=1):
-        yield {"query_id": found.query_id, "doc_id": document, "rank": rank, "score": score}
+    scored = example.found
+    for rank, (document, score) in enumerate(zip(scored.documents, example.scores, strict=True), start=1):
+        yield {"query_id": scored.query_id, "doc_id": document, "rank": rank, "score": score}
 
 
 def _predictions(example: Example) -> Iterator[Row]:

@@ -26,7 +26,7 @@ def id_types(job: Job) -> dict[str, pa.DataType]:
     Raises:
         UserError: an input file is gone or has changed, or the ids have different types in different files.
     """
-    found: dict[str, tuple[pa.DataType, str]] = {}
+    first_seen: dict[str, tuple[pa.DataType, str]] = {}
     for stored in job.inputs:
         footer = read_footer(stored.path)
         if footer.hash != stored.footer_hash:
@@ -38,7 +38,7 @@ def id_types(job: Job) -> dict[str, pa.DataType]:
         types = {"query_id": columns.query["query_id"], "doc_id": columns.candidate.get("doc_id", pa.null())}
         for name, kind in types.items():
             kept = kind if pa.types.is_integer(kind) else pa.string()
-            first, path = found.setdefault(name, (kept, stored.path))
+            first, path = first_seen.setdefault(name, (kept, stored.path))
             if first != kept:
                 raise UserError(
                     f"--keep_id_types: {name} is {first} in {path} and {kept} in {stored.path}; leave it out"
@@ -46,7 +46,7 @@ def id_types(job: Job) -> dict[str, pa.DataType]:
     return {
         column: pa.list_(kind) if is_list else kind
         for column, (name, is_list) in ID_COLUMNS.items()
-        for kind in [found[name][0] if name in found else pa.string()]
+        for kind in [first_seen[name][0] if name in first_seen else pa.string()]
     }
 
 

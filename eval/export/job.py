@@ -67,10 +67,10 @@ class Selection:
         self._read = 0
 
     def examples(self, lists: Iterable[ScoredList]) -> Iterator[Example]:
-        for found in lists:
+        for scored in lists:
             self._read += 1
-            scores = self._transform(found.scores)
-            example = Example(found, scores.tolist(), [], [])
+            scores = self._transform(scored.scores)
+            example = Example(scored, scores.tolist(), [], [])
             if self.mines:
                 chosen = self._chosen(example, scores)
                 if chosen is None:
@@ -184,7 +184,7 @@ def _earlier(request: ExportRequest, to: str) -> list[str]:
 
 
 def _noted(lists: Iterable[ScoredList], texts: Texts | None) -> Iterator[ScoredList]:
-    for found in lists:
+    for scored in lists:
         if texts is not None:
-            texts.add(found)
-        yield found
+            texts.add(scored)
+        yield scored

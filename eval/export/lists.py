@@ -50,10 +50,10 @@ def finished_job(output: str) -> Job:
     Raises:
         UserError: there is none, or it has not finished.
     """
-    found = reranking_job(output)
+    job = reranking_job(output)
     if not files.exists(files.join(output, SUCCESS)):
         raise UserError(f"{output}: its job has not finished; give that job's command again first")
-    return found
+    return job
 
 
 def read_lists(output: str, job: Job, *, texts: bool) -> Iterator[ScoredList]:
@@ -146,10 +146,10 @@ def _of_shard(part: pa.Table, shard: Shard) -> Iterator[ScoredList]:
     ):
         places[query_id] = query, start, start + pairs
         start += pairs
-    for found in _lists(part, None, None):
-        query, first, after = places[found.query_id]
+    for scored in _lists(part, None, None):
+        query, first, after = places[scored.query_id]
         by_id = dict(zip(ids[first:after], texts[first:after], strict=True))
-        yield found._replace(query=query, texts=[by_id[document] for document in found.documents])
+        yield scored._replace(query=query, texts=[by_id[document] for document in scored.documents])
 
 
 def _shards(output: str, job: Job, template: Template | None) -> Iterator[Shard]:

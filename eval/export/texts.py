@@ -40,10 +40,10 @@ class Texts:
         for name in TABLES:
             connection.execute(f"CREATE TABLE {name} (id VARCHAR, text VARCHAR, digest BLOB)")
 
-    def add(self, found: ScoredList) -> None:
+    def add(self, scored: ScoredList) -> None:
         """Take a list's query and documents."""
-        self._extend("queries", [(found.query_id, found.query)])
-        self._extend("documents", zip(found.documents, found.texts, strict=True))
+        self._extend("queries", [(scored.query_id, scored.query)])
+        self._extend("documents", zip(scored.documents, scored.texts, strict=True))
 
     def _extend(self, name: str, pairs: Iterable[tuple[str, str]]) -> None:
         ids, texts, digests = self._waiting[name]

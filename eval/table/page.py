@@ -104,7 +104,7 @@ def cost(value: float | None) -> str:
 
 def anchor(name: str) -> str:
     """A name as an id for a link within the page: letters and digits, others as their code."""
-    return "d-" + re.sub(r"[^A-Za-z0-9]", lambda found: f"-{ord(found[0]):x}-", name)
+    return "d-" + re.sub(r"[^A-Za-z0-9]", lambda match: f"-{ord(match[0]):x}-", name)
 
 
 def facts(cell: Mapping[str, Any]) -> list[tuple[str, str]]:

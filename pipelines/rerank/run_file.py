@@ -48,11 +48,11 @@ def check_ids(inputs: Sequence[InputFile]) -> None:
         if not file.rows:
             continue
         with open_parquet(file.path, file.footer_hash) as parquet:
-            found = resolve(parquet)
-            nested = found.layout == "nested"
-            if nested and not found.prefix:  # all lists are empty
+            resolved = resolve(parquet)
+            nested = resolved.layout == "nested"
+            if nested and not resolved.prefix:  # all lists are empty
                 continue
-            columns = ["query_id", f"{found.prefix}doc_id"]
+            columns = ["query_id", f"{resolved.prefix}doc_id"]
             for row_group in range(parquet.metadata.num_row_groups):
                 try:
                     for batch in batches(parquet, row_group, columns):

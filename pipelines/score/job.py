@@ -97,10 +97,10 @@ def scored(scorer: Scorer, lines: Sequence[bytes | None], before: int, order: st
         top_k: documents of a list to give back; None for all.
     """
     numbered = enumerate(lines, before + 1)
-    found = [read(number, line, scorer) for number, line in numbered if line is None or line.strip()]
-    requests = [line.request for line in found if isinstance(line, Read)]
+    entries = [read(number, line, scorer) for number, line in numbered if line is None or line.strip()]
+    requests = [line.request for line in entries if isinstance(line, Read)]
     made: Iterator[Outcome] = iter(ranked(scorer, requests, order, top_k))
-    return [written(line, next(made)) if isinstance(line, Read) else line for line in found]
+    return [written(line, next(made)) if isinstance(line, Read) else line for line in entries]
 
 
 def ranked(scorer: Scorer, requests: Sequence[RankingRequest], order: str, top_k: int | None) -> list[Outcome]:

@@ -64,9 +64,9 @@ class Batches:
             await self._come.wait()
             batch = self._next()
             begin = loop.time()
-            found = await loop.run_in_executor(self._thread, self._scored, [waiting.task for waiting in batch])
+            answers = await loop.run_in_executor(self._thread, self._scored, [waiting.task for waiting in batch])
             self.characters_a_second = sum(waiting.characters for waiting in batch) / max(loop.time() - begin, 1e-9)
-            for waiting, scores in zip(batch, found, strict=True):
+            for waiting, scores in zip(batch, answers, strict=True):
                 if waiting.scores.cancelled():  # nobody waits for it any more
                     continue
                 if isinstance(scores, Exception):
@@ -87,4 +87,4 @@ class Batches:
         try:
             return [*split(self._score(tasks), [len(task.documents) for task in tasks])]
         except Exception as error:
-            return [error] if len(tasks) == 1 else [found for task in tasks for found in self._scored([task])]
+            return [error] if len(tasks) == 1 else [answer for task in tasks for answer in self._scored([task])]

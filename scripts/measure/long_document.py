@@ -38,9 +38,9 @@ def make_text(kind: str, characters: int) -> str:
 
 def resident(name: str) -> float:
     """Bytes of this process: now (VmRSS), or at most (VmHWM)."""
-    found = re.search(rf"{name}:\s+(\d+)", Path("/proc/self/status").read_text())
-    assert found
-    return int(found[1]) * 1024.0
+    match = re.search(rf"{name}:\s+(\d+)", Path("/proc/self/status").read_text())
+    assert match
+    return int(match[1]) * 1024.0
 
 
 def in_tokenizer(folder: str, kind: str, characters: int) -> tuple[str, int, float]:

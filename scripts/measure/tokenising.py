@@ -55,8 +55,8 @@ def passages(texts: Sequence[str], number: int) -> Iterator[str]:
 def timed(encode: Callable[[Sequence[str]], list[Any]], texts: Sequence[str]) -> tuple[list[Ids | Failure], float]:
     """What it gives, and the processor's seconds that it took."""
     start = time.process_time()
-    found = encode(texts)
-    return found, time.process_time() - start
+    ids = encode(texts)
+    return ids, time.process_time() - start
 
 
 def same(one: Ids | Failure, other: Ids | Failure) -> bool:

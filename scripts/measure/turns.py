@@ -49,9 +49,9 @@ def main() -> None:
     arguments = parser.parse_args()
     costs: dict[Path, list[Cost]] = {arguments.other.resolve(): [], HERE: []}
     for _ in range(arguments.repeats):
-        for checkout, found in costs.items():
-            found.append(cost(checkout, arguments.options))
-    other, here = (Cost(*map(median, zip(*found, strict=True))) for found in costs.values())
+        for checkout, measured in costs.items():
+            measured.append(cost(checkout, arguments.options))
+    other, here = (Cost(*map(median, zip(*measured, strict=True))) for measured in costs.values())
     for name, what in ((str(arguments.other), other), ("here", here)):
         print(f"{name}: {what.seconds:.1f} s, {what.gigabytes:.3f} GB at its peak")
     times, memory = here.seconds / other.seconds, here.gigabytes / other.gigabytes

@@ -116,10 +116,10 @@ def harm(name: str, folder: Path, output: Path, chance: random.Random) -> bool:
     if name == "removed input":
         (folder / "in.parquet").rename(folder / "away")
         return True
-    found = sorted(output.glob("scored/part-*.parquet"))
-    if not found:
+    written = sorted(output.glob("scored/part-*.parquet"))
+    if not written:
         return False
-    part = chance.choice(found)
+    part = chance.choice(written)
     content = bytearray(part.read_bytes())
     if name == "removed part":
         part.unlink()
@@ -201,8 +201,8 @@ def apart(work: Callable[[], int]) -> int:
 def every_pair_once(output: Path) -> int:
     """0 if each pair of the input has one scored row."""
     tables = [pq.ParquetFile(path).read(use_threads=False) for path in sorted(output.glob("scored/part-*.parquet"))]
-    found = Counter((row["query_id"], row["doc_id"]) for table in tables for row in table.to_pylist())
-    return int(found != Counter((f"q{q}", f"d{d}") for q in range(SHARDS) for d in range(DOCUMENTS)))
+    counted = Counter((row["query_id"], row["doc_id"]) for table in tables for row in table.to_pylist())
+    return int(counted != Counter((f"q{q}", f"d{d}") for q in range(SHARDS) for d in range(DOCUMENTS)))
 
 
 def answered(folder: Path) -> Counter[str]:
@@ -216,8 +216,8 @@ def check(folder: Path, output: Path, expected: dict[str, str], before: Counter[
     Raises:
         SystemExit: it lost or doubled something, or showed the key.
     """
-    if (found := parts(output)) != expected:
-        others = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
+    if (present := parts(output)) != expected:
+        others = sorted(name for name in present.keys() | expected.keys() if present.get(name) != expected.get(name))
         kept = shutil.copytree(output, tempfile.mkdtemp(prefix="chaos-differs-"), dirs_exist_ok=True)
         raise SystemExit(
             f"{kind.name}: part files DIFFER from the undisturbed run's: {', '.join(others)}; kept in {kept}"

@@ -68,13 +68,13 @@ class Note(beam.DoFn):
         self._path = path
 
     def process(
-        self, found: RankedList | Rejected, at: Any = beam.DoFn.TimestampParam, window: Any = beam.DoFn.WindowParam
+        self, output: RankedList | Rejected, at: Any = beam.DoFn.TimestampParam, window: Any = beam.DoFn.WindowParam
     ) -> None:
         documents = (
-            {one.doc_id: one.score for one in found.documents} if isinstance(found, RankedList) else found.doc_id
+            {one.doc_id: one.score for one in output.documents} if isinstance(output, RankedList) else output.doc_id
         )
         line = {
-            "query_id": found.query_id,
+            "query_id": output.query_id,
             "found": documents,
             "at": at.micros / 1e6,
             "window": window.start.micros / 1e6,

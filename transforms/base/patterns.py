@@ -33,9 +33,9 @@ def expand(patterns: Sequence[str], output: str | None = None) -> list[str]:
     Raises:
         UserError: a pattern, or a data set that it names, matches no file; or its filesystem cannot be read.
     """
-    found = {path: resolved(path) for pattern in patterns for path in _expand_one(pattern, output)}
-    best_last = sorted(sorted(found, reverse=True), key=lambda path: found[path] == path)
-    paths = sorted({found[path]: path for path in best_last}.values())
+    resolved_paths = {path: resolved(path) for pattern in patterns for path in _expand_one(pattern, output)}
+    best_last = sorted(sorted(resolved_paths, reverse=True), key=lambda path: resolved_paths[path] == path)
+    paths = sorted({resolved_paths[path]: path for path in best_last}.values())
     for path in paths:
         if not is_one_line(path):  # bytes that are not UTF-8 too, which no Parquet column could hold
             raise UserError(f"input {path!r}: its name cannot be written down; rename it")
@@ -147,21 +147,21 @@ def _is_hidden(name: str, asked: str = "") -> bool:
 
 def _expand_remote(pattern: str) -> Iterator[str]:
     if is_glob(pattern):
-        found = _matching_remote(pattern)
+        matches = _matching_remote(pattern)
     else:
         # A directory of HDFS has length 0, which no Parquet file has, and is left out. Beam takes "name/" for "name/*".
-        found = match(pattern.rstrip("/")) or _matching_remote(join(pattern, "*.parquet"))
-        found = found or [path for path in _matching_remote(join(pattern, "*")) if _is_table(path)]
-    return iter(found)
+        matches = match(pattern.rstrip("/")) or _matching_remote(join(pattern, "*.parquet"))
+        matches = matches or [path for path in _matching_remote(join(pattern, "*")) if _is_table(path)]
+    return iter(matches)
 
 
 def _matching_remote(pattern: str) -> list[str]:
     """What a glob names that is not hidden."""
     asked = [part for part in pattern.split("/") if part]
-    found = match(pattern)
+    matches = match(pattern)
     if pattern.endswith(".parquet"):
-        found += match(join(pattern, "*.parquet"))  # of data sets, see `expand`
-    return [path for path in found if not _is_hidden_in(path, asked)]
+        matches += match(join(pattern, "*.parquet"))  # of data sets, see `expand`
+    return [path for path in matches if not _is_hidden_in(path, asked)]
 
 
 def _is_hidden_in(path: str, asked: Sequence[str]) -> bool:

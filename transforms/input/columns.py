@@ -144,8 +144,8 @@ def _types(
     }
 
 
-def _select(found: Mapping[str, pa.DataType], names: Iterable[str]) -> dict[str, pa.DataType]:
-    return {name: found[name] for name in dict.fromkeys(names) if name in found}
+def _select(types: Mapping[str, pa.DataType], names: Iterable[str]) -> dict[str, pa.DataType]:
+    return {name: types[name] for name in dict.fromkeys(names) if name in types}
 
 
 def _by_name(
@@ -180,13 +180,13 @@ def _candidate_fields(
     )
 
 
-def _check(path: str, what: str, found: Mapping[str, pa.DataType], kinds: Mapping[str, _Kind]) -> None:
+def _check(path: str, what: str, types: Mapping[str, pa.DataType], kinds: Mapping[str, _Kind]) -> None:
     for name, (words, is_right) in kinds.items():
-        if name not in found and name not in _OPTIONAL:
-            raise UserError(f"{path}: no {what} {name!r}; it has {_names(found)}; name it with --columns {name}=COLUMN")
+        if name not in types and name not in _OPTIONAL:
+            raise UserError(f"{path}: no {what} {name!r}; it has {_names(types)}; name it with --columns {name}=COLUMN")
         # A column of nulls alone has no type; its rows are null like any other's.
-        if name in found and not (is_right(found[name]) or pa.types.is_null(found[name])):
-            raise UserError(f"{path}: {what} {name!r} is {found[name]}, not {words}; convert it")
+        if name in types and not (is_right(types[name]) or pa.types.is_null(types[name])):
+            raise UserError(f"{path}: {what} {name!r} is {types[name]}, not {words}; convert it")
 
 
 def _check_kept(path: str, name: str, top: Mapping[str, pa.DataType], fields: Mapping[str, pa.DataType]) -> None:

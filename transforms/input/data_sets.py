@@ -46,7 +46,7 @@ def parse_data_set(text: str) -> DataSet:
         raise UserError(
             f"--dataset {text}: give hf:OWNER/NAME or a folder, and after commas config=, split= or revision="
         )
-    found = DataSet(name if name.startswith(_HUB) else files.absolute(name), **settings)
-    if not found.on_hub and found.revision:
+    data_set = DataSet(name if name.startswith(_HUB) else files.absolute(name), **settings)
+    if not data_set.on_hub and data_set.revision:
         raise UserError(f"--dataset {text}: a folder has no revision; leave it out")
-    return found
+    return data_set

@@ -66,11 +66,11 @@ def inspect(paths: Sequence[str], keep_columns: Sequence[str] = (), start_index:
     """
     with ThreadPoolExecutor(_THREADS) as pool:
         inspected = list(pool.map(partial(_inspect_one, keep_columns=keep_columns), paths, range(start_index, 1 << 62)))
-    full = [found for found in inspected if found.columns is not None]
+    full = [each for each in inspected if each.columns is not None]
     _check_one_layout(full)
     _check_kept_types(full)
     layout = full[0].file.layout if full else "nested"
-    return [found.file if found.columns else replace(found.file, layout=layout) for found in inspected]
+    return [each.file if each.columns else replace(each.file, layout=layout) for each in inspected]
 
 
 def total_pairs(inputs: Sequence[InputFile]) -> int | None:
@@ -128,7 +128,7 @@ def count_pairs(row_group: pq.RowGroupMetaData, columns: Columns) -> tuple[int, 
 
 
 def _check_one_layout(files: Sequence[Inspected]) -> None:
-    first = {found.file.layout: found.source for found in reversed(files)}
+    first = {each.file.layout: each.source for each in reversed(files)}
     if len(first) > 1:
         raise UserError(
             f"{first['nested']} has one row per query and {first['flat']} one row per pair; "

@@ -150,4 +150,4 @@ def _is_lossy(target: pa.DataType) -> bool:
     counts, null lists of a fixed size in a struct, and fields of nulls alone, which lose their length."""
     inner = list(_all_in(target))[1:]
     fragile = (pa.types.is_fixed_size_list, pa.types.is_null, pa.types.is_dictionary)
-    return pa.types.is_dictionary(target) or any(is_kind(found) for found in inner for is_kind in fragile)
+    return pa.types.is_dictionary(target) or any(is_kind(part) for part in inner for is_kind in fragile)

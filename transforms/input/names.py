@@ -75,11 +75,11 @@ class Names:
         """The names that a field may have, best first."""
         return (self.columns[name],) if name in self.columns else ACCEPTED[name]
 
-    def fields(self, found: Collection[str]) -> tuple[str, ...]:
+    def fields(self, columns: Collection[str]) -> tuple[str, ...]:
         """The fields of rows with these columns: one for each query where there are candidates, else one for a pair."""
-        return (*OF_QUERY, *(OF_CANDIDATE if self._missing("candidates", found) else ("candidates",)))
+        return (*OF_QUERY, *(OF_CANDIDATE if self._missing("candidates", columns) else ("candidates",)))
 
-    def find(self, fields: Iterable[str], found: Collection[str], where: str) -> dict[str, str]:
+    def find(self, fields: Iterable[str], columns: Collection[str], where: str) -> dict[str, str]:
         """Field -> column, of the fields that are there; and of each column to keep itself.
 
         Raises:
@@ -87,29 +87,29 @@ class Names:
         """
         chosen: dict[str, str] = {}
         for name in fields:
-            if not self._missing(name, found):
-                chosen[name] = next(column for column in self.accepted(name) if column in found)
+            if not self._missing(name, columns):
+                chosen[name] = next(column for column in self.accepted(name) if column in columns)
             elif name in self.columns:
-                raise UserError(f"{where}: no column {self.columns[name]!r} (--columns); it has {_listed(found)}")
+                raise UserError(f"{where}: no column {self.columns[name]!r} (--columns); it has {_listed(columns)}")
             elif name in REQUIRED:
                 raise UserError(
-                    f"{where}: no column {' or '.join(self.accepted(name))}; it has {_listed(found)}; name it with "
+                    f"{where}: no column {' or '.join(self.accepted(name))}; it has {_listed(columns)}; name it with "
                     f"--columns {name}=COLUMN, or, {OF_CANDIDATES}"
                 )
-        return chosen | {name: name for name in self.keep if name in found and name not in chosen}
+        return chosen | {name: name for name in self.keep if name in columns and name not in chosen}
 
-    def check_kept(self, found: Collection[str], where: str) -> None:
+    def check_kept(self, columns: Collection[str], where: str) -> None:
         """Make sure that all columns to keep are there.
 
         Raises:
             UserError: one is not.
         """
         for name in self.keep:
-            if name not in found:
-                raise UserError(f"{where}: no column {name!r} to keep; it has {_listed(found)}")
+            if name not in columns:
+                raise UserError(f"{where}: no column {name!r} to keep; it has {_listed(columns)}")
 
-    def _missing(self, name: str, found: Collection[str]) -> bool:
-        return set(self.accepted(name)).isdisjoint(found)
+    def _missing(self, name: str, columns: Collection[str]) -> bool:
+        return set(self.accepted(name)).isdisjoint(columns)
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -103,13 +103,17 @@ def plan(files: Sequence[InputFile]) -> Plan:
         again = repeats.find()
     if len(again) and any(file.layout == "flat" for file in files):
         return Plan((), contiguous=False, scattered=_id_at(row_groups, int(again[0])))
-    of_files = groupby(row_groups, key=lambda found: found.file.index)
+    of_files = groupby(row_groups, key=lambda row_group: row_group.file.index)
     return Plan(tuple(unit for _, group in of_files for unit in _units(list(group), again)), contiguous=True)
 
 
 def _id_at(row_groups: Sequence[_RowGroup], place: int) -> tuple[str, str]:
     """The file and the query id of a row, counted over all files."""
-    at = next(found for found in row_groups if found.place <= place < found.place + found.stop - found.start)
+    at = next(
+        row_group
+        for row_group in row_groups
+        if row_group.place <= place < row_group.place + row_group.stop - row_group.start
+    )
     row = place - at.place
     with open_parquet(at.file.path, at.file.footer_hash) as parquet:
         for batch in batches(parquet, at.index, ["query_id"]):
@@ -207,12 +211,12 @@ def _row_groups(files: Iterable[InputFile], repeats: _Repeats) -> Iterator[_RowG
 
 def _units(row_groups: Sequence[_RowGroup], again: NDArray[np.int64]) -> Iterator[Unit]:
     """The units of one file."""
-    starts = [(found, found.boundary) for found in row_groups if found.boundary is not None]
+    starts = [(row_group, row_group.boundary) for row_group in row_groups if row_group.boundary is not None]
     stops = [*(boundary for _, boundary in starts[1:]), row_groups[-1].stop]
-    for (found, start), stop in zip(starts, stops, strict=True):
-        first, after = np.searchsorted(again, [found.place, found.place + found.stop - found.start])
-        duplicates = tuple((again[first:after] - found.place + found.start).tolist())
-        yield Unit(found.file, found.index, found.start, start, stop, duplicates, found.damage)
+    for (row_group, start), stop in zip(starts, stops, strict=True):
+        first, after = np.searchsorted(again, [row_group.place, row_group.place + row_group.stop - row_group.start])
+        duplicates = tuple((again[first:after] - row_group.place + row_group.start).tolist())
+        yield Unit(row_group.file, row_group.index, row_group.start, start, stop, duplicates, row_group.damage)
 
 
 class _Repeats:

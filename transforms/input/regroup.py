@@ -77,7 +77,7 @@ def regroup(files: Sequence[InputFile], output: str, keep_columns: Sequence[str]
         ]
         row_groups = {spill: _row_groups_by_bucket(spill) for spill in spills}
         for bucket in (bucket for bucket, part in enumerate(parts) if part is None):
-            table = _read_bucket({spill: found.get(bucket, []) for spill, found in row_groups.items()})
+            table = _read_bucket({spill: of_spill.get(bucket, []) for spill, of_spill in row_groups.items()})
             parts[bucket] = _make(directory, f"{PART}-{key}-{bucket:05d}", partial(_write_nested, bucket=table))
     made = [part for part in parts if part is not None]
     own = [join(directory, name) for name in list_names(directory) if name.startswith((f"{PART}-", "spill-"))]
@@ -156,12 +156,12 @@ def _write_by_bucket(writer: pq.ParquetWriter, flat: pa.RecordBatch, n_buckets: 
 
 
 def _row_groups_by_bucket(spill: str) -> dict[int, list[int]]:
-    found: dict[int, list[int]] = {}
+    by_bucket: dict[int, list[int]] = {}
     with open_columns(spill) as stream:
         metadata = pq.read_metadata(stream)
         for i in range(metadata.num_row_groups):
-            found.setdefault(metadata.row_group(i).column(0).statistics.min, []).append(i)
-    return found
+            by_bucket.setdefault(metadata.row_group(i).column(0).statistics.min, []).append(i)
+    return by_bucket
 
 
 def _read_bucket(row_groups: Mapping[str, Sequence[int]]) -> pa.Table:

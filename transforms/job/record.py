@@ -248,12 +248,14 @@ def reranking_job(output: str) -> Job:
     Raises:
         UserError: there is none, it is damaged, or it is another kind of job's.
     """
-    found = read_job(output)
-    if found is None:
+    recorded = read_job(output)
+    if recorded is None:
         raise UserError(f"{output}: no job.json in it; give the directory that a reranking job's --output named")
-    if found.kind != RERANKING.kind:
-        raise UserError(f"{output}: is a {found.kind} job's; give the directory that a reranking job's --output named")
-    return found
+    if recorded.kind != RERANKING.kind:
+        raise UserError(
+            f"{output}: is a {recorded.kind} job's; give the directory that a reranking job's --output named"
+        )
+    return recorded
 
 
 def begun_job(output: str, layout: Layout, overwrite: bool) -> Job | None:
@@ -321,10 +323,10 @@ def differences(old: Job, new: Job) -> list[str]:
     """In words, how the fingerprint of the job `new`, which is here, differs from that of `old`, which is there."""
     lines = []
     for name in ("model", "options"):
-        there, here = _flat(getattr(old, name)), _flat(getattr(new, name))
-        for key in sorted(there.keys() | here.keys()):
-            if there.get(key) != here.get(key):
-                lines.append(f"{key}: {_words(there.get(key))} there, {_words(here.get(key))} here")
+        before, now = _flat(getattr(old, name)), _flat(getattr(new, name))
+        for key in sorted(before.keys() | now.keys()):
+            if before.get(key) != now.get(key):
+                lines.append(f"{key}: {_words(before.get(key))} there, {_words(now.get(key))} here")
     if old.schema_version != new.schema_version:
         lines.append(f"its parts' columns are of version {old.schema_version}, those written here {new.schema_version}")
     there_by_path, here_by_path = ({file.path: file for file in job.inputs} for job in (old, new))
@@ -345,9 +347,9 @@ def differences(old: Job, new: Job) -> list[str]:
 def record_versions(output: str, job: Job, used: Mapping[str, Iterable[str]]) -> None:
     """Adds what a run has used to the versions in job.json, by what for, beside what earlier runs have."""
     versions = dict(job.versions)
-    for name, found in used.items():
+    for name, values in used.items():
         before = [version for version in versions.get(name, "").split("; ") if version]
-        if added := sorted(set(found).difference(before)):
+        if added := sorted(set(values).difference(before)):
             versions[name] = "; ".join([*before, *added])
     if versions != job.versions:
         _write(output, replace(job, versions=versions))

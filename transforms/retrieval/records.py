@@ -197,9 +197,9 @@ def _rows(path: str, kind: Kind, columns: Mapping[str, str]) -> Iterator[tuple[s
         for field, names in kind.fields.items():
             name = next((name for name in names if name in row), None)
             if name is None and field in must:
-                found = ", ".join(map(str, row)) or "nothing"
+                columns_found = ", ".join(map(str, row)) or "nothing"
                 known = " or ".join(dict.fromkeys(names))
-                raise UserError(f"{where}: a {kind.what} has no {known}, but {found}; is this the right file?")
+                raise UserError(f"{where}: a {kind.what} has no {known}, but {columns_found}; is this the right file?")
             fields[field] = None if name is None else row[name]
         must.discard(_OPTIONAL)  # one row at least has it
         yield where, fields

@@ -60,9 +60,9 @@ def tasks_of(frame: Any, query: str, text: str, column: str) -> tuple[list[Ranki
         raise UserError(f"frame: has a column {column!r} already; name another by column=")
     texts_of = {name: _texts(frame, names.index(name), name) for name in (query, text)}
     rows: dict[str, list[int]] = {}
-    for row, found in enumerate(texts_of[query]):
-        rows.setdefault(found, []).append(row)
-    tasks = [RankingTask(found, [texts_of[text][row] for row in of]) for found, of in rows.items()]
+    for row, query_text in enumerate(texts_of[query]):
+        rows.setdefault(query_text, []).append(row)
+    tasks = [RankingTask(query_text, [texts_of[text][row] for row in of]) for query_text, of in rows.items()]
     return tasks, np.array([row for of in rows.values() for row in of], dtype=np.int64)
 
 

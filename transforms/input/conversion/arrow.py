@@ -62,15 +62,15 @@ class KnownColumns:
             UserError: one is missing.
         """
         self._chosen = names.find(names.fields(schema.names), schema.names, where)
-        found = list(schema.names)
+        columns = list(schema.names)
         types = {name: schema.field(column).type for name, column in self._chosen.items()}
         if "candidates" in types and (entry := _entry(types["candidates"])) is not None:
             inner = [field.name for field in entry]
-            found += inner
+            columns += inner
             by_column = {column: name for name, column in names.find(OF_CANDIDATE, inner, where).items()}
             renamed = pa.struct([field.with_name(by_column.get(field.name, field.name)) for field in entry])
             types["candidates"] = _with_entry(types["candidates"], renamed)
-        names.check_kept(found, where)
+        names.check_kept(columns, where)
         self.read = list(dict.fromkeys(self._chosen.values()))
         self.schema = pa.schema(list(types.items()))
 

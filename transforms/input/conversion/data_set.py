@@ -68,16 +68,16 @@ def _open(data: DataSet, commit: str | None) -> tuple[Any, str | None]:
     datasets.disable_progress_bars()
     datasets.utils.logging.set_verbosity_error()
     if not data.on_hub and not set(files.list_names(data.name)).isdisjoint(SAVED):
-        found = datasets.load_from_disk(data.name)
+        loaded = datasets.load_from_disk(data.name)
     else:
-        found = datasets.load_dataset(data.on_hub or data.name, data.config, revision=commit, streaming=True)
-    if not isinstance(found, dict):
-        return found, None
-    split = data.split or (next(iter(found)) if len(found) == 1 else None)
-    if split not in found:
+        loaded = datasets.load_dataset(data.on_hub or data.name, data.config, revision=commit, streaming=True)
+    if not isinstance(loaded, dict):
+        return loaded, None
+    split = data.split or (next(iter(loaded)) if len(loaded) == 1 else None)
+    if split not in loaded:
         asked = f"no split {data.split!r}, but" if data.split else "several splits,"
-        raise UserError(f"--dataset {data.name}: has {asked} {listed(list(found))}; give one, {data.name},split=NAME")
-    return found[split], split
+        raise UserError(f"--dataset {data.name}: has {asked} {listed(list(loaded))}; give one, {data.name},split=NAME")
+    return loaded[split], split
 
 
 def _batches(data: DataSet, rows: Any, names: Names) -> Iterator[pa.RecordBatch]:

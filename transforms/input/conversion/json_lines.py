@@ -98,8 +98,8 @@ class _Shape:
                 if isinstance(entry, dict)
             ]
             inner = _keys(entries)
-            found = names.find(OF_CANDIDATE, inner, path) if entries else {}
-            self._inner = _all(names, OF_CANDIDATE, found)
+            of_candidate = names.find(OF_CANDIDATE, inner, path) if entries else {}
+            self._inner = _all(names, OF_CANDIDATE, of_candidate)
             kept = {name: entries for name in names.keep if name in inner} | kept
             top = [*top, *inner]
         names.check_kept(top, path)
@@ -132,9 +132,9 @@ class _Shape:
         return made
 
 
-def _all(names: Names, fields: Iterable[str], found: Mapping[str, str]) -> dict[str, str]:
+def _all(names: Names, fields: Iterable[str], chosen: Mapping[str, str]) -> dict[str, str]:
     """With the fields that the first rows lack, which later ones may have."""
-    return {name: names.accepted(name)[0] for name in fields} | dict(found)
+    return {name: names.accepted(name)[0] for name in fields} | dict(chosen)
 
 
 def _candidate(where: str, entry: Any, columns: Mapping[str, str]) -> _Row | None:

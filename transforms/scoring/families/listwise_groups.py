@@ -39,12 +39,12 @@ def grouped(pairs: Pairs, max_length: int, longest: int, longest_query: int, siz
     firsts = np.flatnonzero(np.diff(pairs.tasks, prepend=-1))
     rooms = max_length - 2 * np.minimum(pairs.query.sizes[firsts], longest_query)
     bounds = firsts.tolist(), [*firsts[1:].tolist(), len(lengths)]
-    found = [
+    groups = [
         (task, number, first + group.start, len(group))
         for task, room, first, end in zip(pairs.tasks[firsts].tolist(), rooms.tolist(), *bounds, strict=False)
         for number, group in enumerate(groups_of(lengths[first:end], room, longest, size))
     ]
-    return Groups(*np.array(found, dtype=np.int64).reshape(-1, 4).T)
+    return Groups(*np.array(groups, dtype=np.int64).reshape(-1, 4).T)
 
 
 def groups_of(lengths: Counts, room: int, longest: int, size: int) -> list[range]:

@@ -62,11 +62,11 @@ class Tokens:
         new = [text for text in dict.fromkeys(texts) if text not in known]
         numbered = iter(new)
         for batch in batches_of(form.before + text + form.after for text in new):
-            found = list(map(self._checked, self._tokeniser.encode(batch)))
-            failures = {self.count + place: one for place, one in enumerate(found) if isinstance(one, Failure)}
+            encoded = list(map(self._checked, self._tokeniser.encode(batch)))
+            failures = {self.count + place: one for place, one in enumerate(encoded) if isinstance(one, Failure)}
             self._failures |= failures
             first = self.count
-            self._rows.add(ragged([_NONE if isinstance(one, Failure) else one for one in found]))
+            self._rows.add(ragged([_NONE if isinstance(one, Failure) else one for one in encoded]))
             known |= zip(islice(numbered, len(batch)), range(first, self.count), strict=True)
 
     def numbers(self, texts: Sequence[str], form: Form = BARE) -> Counts:

@@ -204,7 +204,7 @@ def pack(sequences: Sequences, device: torch.device, filling: Filling = UNFILLED
 
 def filled(packed: Packed, filling: Filling) -> Packed:
     """A batch that is not filled up yet, filled up."""
-    extra, unread = (_missing(len(there), filling) for there in (packed.ids, packed.reads))
+    extra, unread = (_missing(len(part), filling) for part in (packed.ids, packed.reads))
     if not extra and not unread:
         return packed
     more = sum(packed.lengths) + 1 + torch.arange(extra, device=packed.ids.device)
@@ -221,6 +221,6 @@ def filled(packed: Packed, filling: Filling) -> Packed:
     )
 
 
-def _missing(there: int, filling: Filling) -> int:
-    wanted = max(there, filling.least)
-    return wanted + -wanted % filling.multiple - there
+def _missing(present: int, filling: Filling) -> int:
+    wanted = max(present, filling.least)
+    return wanted + -wanted % filling.multiple - present

@@ -52,8 +52,8 @@ class Apart:
         if all(process.ready.is_set() for process in self._processes):
             bounds = np.linspace(0, len(texts), len(self._processes) + 1).astype(int).tolist()
             try:
-                found = self._pool.map(Process.encode, self._processes, (texts[a:b] for a, b in pairwise(bounds)))
-                return list(chain.from_iterable(found))
+                encoded = self._pool.map(Process.encode, self._processes, (texts[a:b] for a, b in pairwise(bounds)))
+                return list(chain.from_iterable(encoded))
             except (OSError, EOFError, pickle.UnpicklingError, ValueError):
                 self._processes[0].ready.clear()
                 logging.getLogger(__name__).warning("a process that tokenises has died; it is done without them")
@@ -122,10 +122,10 @@ def apart(backend: Any, sharers: int = 1) -> Encoder:
 
 def answer_to(texts: Sequence[str], tokeniser: Tokeniser) -> Answer:
     """The texts' ids in the form in which they travel."""
-    found = tokeniser.encode(texts)
-    failures = {place: one for place, one in enumerate(found) if isinstance(one, Failure)}
+    encoded = tokeniser.encode(texts)
+    failures = {place: one for place, one in enumerate(encoded) if isinstance(one, Failure)}
     none = np.zeros(0, dtype=np.int32)
-    ids = [none if isinstance(one, Failure) else one for one in found]
+    ids = [none if isinstance(one, Failure) else one for one in encoded]
     return np.concatenate([none, *ids]), np.cumsum([len(one) for one in ids], dtype=np.int64), failures
 
 

@@ -85,12 +85,12 @@ class BytePairs:
                     return None  # the library looks for added tokens first, and normalises what is between them
                 text = normal
             core = self._core_for_single_blanks if printable and "  " not in text else self._core
-            found = core.encode(text, self._added) if self._has_added.search(text) else core.encode_ordinary(text)
+            ids = core.encode(text, self._added) if self._has_added.search(text) else core.encode_ordinary(text)
         except BaseException as error:
             if not is_tokenizers(error):
                 raise
             return None
-        return np.array(found, dtype=np.int32)
+        return np.array(ids, dtype=np.int32)
 
 
 def byte_pairs(description: Mapping[str, Any], backend: Any) -> BytePairs | None:

@@ -21,8 +21,8 @@ def pieces(text: str, places: re.Pattern[str]) -> Iterator[str]:
     while len(text) - start > LONGEST:
         end = start + LONGEST
         near = [place.start() for place in places.finditer(text, start + LONGEST // 2, end)]
-        found = near[-1] if near else next((place.start() for place in places.finditer(text, end)), len(text))
-        yield text[start:found]
-        start = found
+        cut = near[-1] if near else next((place.start() for place in places.finditer(text, end)), len(text))
+        yield text[start:cut]
+        start = cut
     if start < len(text) or not text:
         yield text[start:]

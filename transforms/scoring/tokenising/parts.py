@@ -56,7 +56,7 @@ class Parts:
 
     def encode(self, texts: Sequence[str]) -> list[Ids | None]:
         """One entry for each text, None where it is for the library."""
-        found: list[Ids | None] = [None] * len(texts)
+        encoded: list[Ids | None] = [None] * len(texts)
         for places in _some_at_once(texts):
             try:
                 words = [self._cut.words(texts[place]) for place in places]
@@ -66,8 +66,8 @@ class Parts:
                     raise
                 continue
             for place, some in zip(places, words, strict=True):
-                found[place] = None if some is None else next(ids)
-        return found
+                encoded[place] = None if some is None else next(ids)
+        return encoded
 
     def _joined(self, texts: Sequence[list[str]]) -> list[Ids]:
         distinct = set[str]().union(*texts)

@@ -57,13 +57,13 @@ class Tokeniser:
         """One entry for each text; a Failure where the library fails on it."""
         if self._engine is None:
             return self._library.encode(texts)
-        found = iter(self._encode(self._engine, [text for text in texts if len(text) <= LONGEST]))
-        return [next(found) if len(text) <= LONGEST else self._in_pieces(self._engine, text) for text in texts]
+        encoded = iter(self._encode(self._engine, [text for text in texts if len(text) <= LONGEST]))
+        return [next(encoded) if len(text) <= LONGEST else self._in_pieces(self._engine, text) for text in texts]
 
     def _encode(self, engine: Engine, texts: Sequence[str]) -> list[Ids | Failure]:
-        found = engine.encode(texts)
-        left = iter(self._library.encode([text for text, ids in zip(texts, found, strict=True) if ids is None]))
-        return [next(left) if ids is None else ids for ids in found]
+        encoded = engine.encode(texts)
+        left = iter(self._library.encode([text for text, ids in zip(texts, encoded, strict=True) if ids is None]))
+        return [next(left) if ids is None else ids for ids in encoded]
 
     def _in_pieces(self, engine: Engine, text: str) -> Ids | Failure:
         read: list[Ids] = []

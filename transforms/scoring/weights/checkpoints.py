@@ -118,13 +118,13 @@ def value(checkpoint: Checkpoint, file: str, key: str, *kinds: type) -> Any:
     Raises:
         UserError: the value is of none of the kinds (True is no int), or see `read_json`.
     """
-    found = read_json(checkpoint, file).get(key)
-    if found is not None and type(found) not in kinds:
+    stored = read_json(checkpoint, file).get(key)
+    if stored is not None and type(stored) not in kinds:
         raise UserError(
-            f"model {checkpoint.name}: {file} says {key} {found!r}, which is not "
+            f"model {checkpoint.name}: {file} says {key} {stored!r}, which is not "
             f"{' or '.join(kind.__name__ for kind in kinds)}; fetch it again"
         )
-    return found
+    return stored
 
 
 def outline(checkpoint: Checkpoint) -> Tensors:
