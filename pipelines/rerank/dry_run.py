@@ -96,24 +96,26 @@ def beginnings(inputs: Sequence[InputFile]) -> list[Unit]:
 
 
 def sample_tasks(units: Sequence[Unit], reading: Reading) -> Iterator[RankingTask]:
-    """The tasks of `sample_shards`, one of each shard in turn."""
-    return in_turn(sample_shards(units, reading))
+    """The tasks of `sample_shards`, one of each shard in turn; nothing is read before the first is asked for."""
+    yield from in_turn(sample_shards(units, reading))
 
 
 def sample_shards(units: Sequence[Unit], reading: Reading) -> list[Shard]:
     """The first shard of some units that are spread evenly over the input."""
     places = sorted({int(place) for place in np.linspace(0, len(units) - 1, min(SAMPLED_UNITS, len(units)))})
-    return [
+    shards = (
         next(
             read_shards(
                 units[place],
                 keep_columns=reading.keep_columns,
                 text_template=reading.text_template,
                 shard_pairs=1024,
-            )
+            ),
+            None,  # of a row group without rows
         )
         for place in places
-    ]
+    )
+    return [shard for shard in shards if shard is not None]
 
 
 def in_turn(shards: Sequence[Shard]) -> Iterator[RankingTask]:

@@ -3,12 +3,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipelines.rerank import __main__ as rerank
-from pipelines.rerank.dry_run import Estimate, Wanted, describe, report
+from pipelines.rerank.dry_run import Estimate, Wanted, beginnings, describe, report, sample_tasks
 from pipelines.rerank.plan_lines import duration
-from tests.support.input_files import flat_table, write
+from tests.support.input_files import flat_table, nested_table, write
+from transforms.base.errors import UserError
 from transforms.input.inputs import inspect
 from transforms.rerank import Reading
 from transforms.scoring.reranker import specify
@@ -49,6 +52,25 @@ def test_scattered_input_is_regrouped_for_all_workers(tmp_path: Path) -> None:
     path = write(tmp_path / "in.parquet", flat_table(texts))
     planned = report(specify("small-cross-encoder"), inspect([path]), Reading(), Wanted(workers=2))
     assert re.search(r"^workers   2: ", planned, re.MULTILINE)
+
+
+def test_a_row_group_without_rows_gives_no_sample(tmp_path: Path) -> None:
+    table = nested_table([{"query_id": "q", "query": "a", "candidates": [{"doc_id": "d", "text": "b"}]}])
+    with pq.ParquetWriter(tmp_path / "in.parquet", table.schema) as writer:
+        writer.write_batch(pa.RecordBatch.from_pylist([], table.schema))
+        writer.write_table(table)
+    units = beginnings(inspect([str(tmp_path / "in.parquet")]))
+    assert len(units) == 1
+    assert list(sample_tasks(units, Reading())) == []
+
+
+def test_no_file_is_read_before_a_sample_of_it_is_asked_for(tmp_path: Path) -> None:
+    table = flat_table([{"query_id": "q", "query": "a", "doc_id": "d", "text": "b"}])
+    units = beginnings(inspect([write(tmp_path / "in.parquet", table)]))
+    (tmp_path / "in.parquet").unlink()
+    tasks = sample_tasks(units, Reading())
+    with pytest.raises(UserError, match=r"in\.parquet"):
+        next(tasks)
 
 
 def test_pairs_that_are_rejected_before_they_are_scored_are_reported(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def read_shards(
 
     A shard has at most `shard_pairs` rows of pairs and rejections together, `shard_bytes` bytes of text in UTF-8, and
     less than 2 GiB of each column; a query larger than that is a shard by itself. What the shards are depends on the
-    data and these bounds alone. The shards named in `skip` are skipped.
+    data and these bounds alone. The shards named in `skip` are skipped. A unit without rows has none.
 
     A row group that turns out to be damaged is read as far as it goes; one rejected row stands for the rest, and one
     for a query of more than 2 GiB.
@@ -48,7 +48,7 @@ def read_shards(
     pieces = (clean(rows, text_template) for rows in _read(unit, keep_columns))
     for number, (parts, last) in enumerate(_slices(pieces, shard_pairs, shard_bytes)):
         name = f"{unit.name}-{number:05d}"
-        if name not in skip:
+        if parts and name not in skip:
             yield assembled(name, last, parts)
 
 
