@@ -105,8 +105,8 @@ def _places(length: int) -> dict[str, float]:
 def by_place(grades: Mapping[str, int], ranking: Sequence[str]) -> dict[str, int]:
     """One query's judgements by the document's place in the ranking, by a negative number where it has none.
 
-    Where all grades are negative they become 0, by which nothing is relevant either: trec_eval (in pytrec_eval-terrier
-    0.5.11) takes the highest for the length of a table, and writes beside it.
+    Where all grades are negative they become 0, by which nothing is relevant either; what trec_eval (in
+    pytrec_eval-terrier 0.5.11) does with such a query is not to be relied on.
     """
     places = {document: place for place, document in enumerate(ranking)}
     none_counts = max(grades.values(), default=0) < 0
