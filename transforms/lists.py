@@ -154,16 +154,16 @@ def problem(request: RankingRequest) -> str | None:
     if not isinstance(request, RankingRequest):
         return f"is a {type(request).__name__}; give a RankingRequest"
     texts = {name: getattr(request, name) for name in ("query_id", "query", "instruction")}
-    if problem := _wrong(texts, {}):
-        return problem
+    if wrong := _wrong(texts, {}):
+        return wrong
     candidates = request.candidates
     if candidates is not None and not isinstance(candidates, (list, tuple)):
         return f"candidates: a {type(candidates).__name__}; give a list"
     for place, entry in enumerate(candidates or ()):
         if entry is not None and not isinstance(entry, Candidate):
             return f"candidates[{place}]: a {type(entry).__name__}; give doc_id and text"
-        if entry is not None and (problem := _wrong(dict(zip(_TEXTS, entry, strict=False)), entry._asdict())):
-            return f"candidates[{place}].{problem}"
+        if entry is not None and (wrong := _wrong(dict(zip(_TEXTS, entry, strict=False)), entry._asdict())):
+            return f"candidates[{place}].{wrong}"
     return None
 
 

@@ -231,10 +231,10 @@ def checkpoint(models: Path, name: str, folder: Path) -> Path:
 
 def cases(models: Path, golden: Golden, peer: Peer) -> list[dict[str, Any]]:
     """The cases whose options every library has, with the scores of the tokenizer's form in its transformers."""
-    cases = json.loads((models / "golden" / golden.family / "cases.json").read_text(encoding="utf-8"))
+    stored = json.loads((models / "golden" / golden.family / "cases.json").read_text(encoding="utf-8"))
     if not any(pin.startswith("transformers==4") for pin in peer.pins):
-        cases = [case | case.get("whitespace_split_variant", {}) for case in cases]
-    same = [case for case in cases if {**case["options"], "batch_size": 0} == {**golden.options, "batch_size": 0}]
+        stored = [case | case.get("whitespace_split_variant", {}) for case in stored]
+    same = [case for case in stored if {**case["options"], "batch_size": 0} == {**golden.options, "batch_size": 0}]
     return [case for case in same if case["scores"] and "pairs" not in case]
 
 
