@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
-from tests.support import tiny
+from tests.support import tiny, tiny_modular
 from transforms.scoring import RankingTask, Reranker, catalogue
 from transforms.scoring.families.embedding import SIDES, Embedder, prompt_of
 from transforms.scoring.families.sentence_transformers_config import Layout
@@ -27,6 +28,7 @@ QUERY, DOCUMENT = "Who discovered penicillin?", "Alexander Fleming, in 1928.\n"
 # One text of numbers for each sequence.
 WORDPIECE = ("101 2040 3603 7279 28775 21202 1029 102 3656 13779 1010 1999 4662 1012 102",)
 XLM_R = ("0 40469 134053 280 4158 52704 32 2 2 42814 22964 14578 4 23 61786 5 2",)
+MODERNBERT = ("50281 7883 6888 36218 32 50282 41736 48585 13 275 31751 15 187 50282",)
 LISTWISE = (
     "151644 8948 198 2610 525 264 2711 40861 6203 879 646 8253 264 23001 315 279 46769 3118 389 1246 9760 807 525 311 "
     "279 3239 13 1416 279 3239 374 264 3405 11 1246 9760 264 21085 374 13798 389 1246 1632 432 11253 279 3405 13 1416 "
@@ -81,7 +83,8 @@ class Case(NamedTuple):
     """What a model is given.
 
     Attributes:
-        source: an embedded model, or where the larger fixtures have a checkpoint with the model's own tokenizer.
+        source: an embedded model, a key of `MODERN`, or where the larger fixtures have a checkpoint with the model's
+            own tokenizer.
         ids: of each sequence.
         config: what config.json has beside that of the source.
     """
@@ -106,6 +109,12 @@ CASES = {
     "BAAI/bge-reranker-v2-m3": Case("golden/bge-reranker-v2-m3", XLM_R),
     "BAAI/bge-reranker-base": Case("golden/bge-reranker-v2-m3", XLM_R),
     "BAAI/bge-reranker-large": Case("golden/bge-reranker-v2-m3", XLM_R),
+    "Alibaba-NLP/gte-reranker-modernbert-base": Case("ModernBERT", MODERNBERT),
+    "ibm-granite/granite-embedding-reranker-english-r2": Case("ModernBERT", MODERNBERT),
+    **{
+        f"cross-encoder/ettin-reranker-{size}-v1": Case("Ettin", MODERNBERT)
+        for size in ("17m", "32m", "68m", "150m", "400m", "1b")
+    },
     "jinaai/jina-reranker-v3": Case("golden/jina-reranker-v3", LISTWISE),
     "jinaai/jina-reranker-v3.5": Case("golden/jina-reranker-v3", LISTWISE_TWICE, WINDOWS),
     "Qwen/Qwen3-Reranker-0.6B": Case("golden/qwen3-reranker", QWEN3),
@@ -129,15 +138,33 @@ CASES = {
     "jinaai/jina-code-embeddings-0.5b": Case("golden/jina-code-embeddings", CODE),
     "jinaai/jina-embeddings-v3": Case("tokenizer of golden/bge-reranker-v2-m3", EMBEDDINGS_V3),
 }
-# Models whose tokenizer is not at hand: name -> what is lacking.
-WITHOUT = {
-    **{
-        f"cross-encoder/ettin-reranker-{size}-v1": "ModernBERT's tokenizer"
-        for size in ("17m", "32m", "68m", "150m", "400m", "1b")
-    },
-    "Alibaba-NLP/gte-reranker-modernbert-base": "ModernBERT's tokenizer",
-    "ibm-granite/granite-embedding-reranker-english-r2": "ModernBERT's tokenizer",
-}
+# What transformers' ModernBERT and a CrossEncoder of modules are made by, given a folder and fields of config.json.
+MODERN: dict[str, Callable[..., Path]] = {"ModernBERT": tiny.modern_bert, "Ettin": tiny_modular.modular_cross_encoder}
+# What is needed of OLMo's vocabulary for the texts of this file, under ModernBERT's special tokens and template; where
+# it is from, tests/data/NOTICE.md says. The vendors' own files were not at hand: that they give these ids is read from
+# what others publish of them, see PUBLISHED. No ids of granite's reranker were found; its model card says that it is
+# made from granite-embedding-english-r2, whose tokenizer.json is said to be gte-modernbert-base's.
+MODERN_TOKENIZER = Path(__file__).parents[1] / "data" / "modernbert_tokenizer.json"
+# Pairs that others tokenised with the vendor's file: gte-reranker-modernbert-base's, in a test of a Go program
+# (TestModernBERTTokenizerMatchesHuggingFace), and ettin-reranker-17m-v1's, in testdata/ of masacento/aikit on GitHub,
+# whose other 20 texts that were tried give the same ids as the whole vocabulary too.
+PUBLISHED = (
+    (
+        "What is rank nullity?",
+        "The rank plus nullity equals the dimension.",
+        "50281 1276 310 5958 3635 414 32 50282 510 5958 5043 3635 414 18207 253 7877 15 50282",
+    ),
+    (
+        "What is the capital of France?",
+        "Paris is the capital and most populous city of France.",
+        "50281 1276 310 253 5347 273 6181 32 50282 36062 310 253 5347 285 954 1684 15873 2846 273 6181 15 50282",
+    ),
+    (
+        "int8 quantization",
+        "Quantizing weights to int8 cuts memory roughly 4x versus float32.",
+        "50281 565 25 36643 50282 19154 3006 13461 281 540 25 12176 3541 11467 577 89 7147 8253 1237 15 50282",
+    ),
+)
 
 
 _loaded: dict[Path, PreTrainedTokenizerBase] = {}
@@ -156,9 +183,14 @@ def _each_tokenizer_is_loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoints, "load_tokenizer", load_once)
 
 
-def test_every_model_has_its_ids_or_the_reason_why_not() -> None:
-    assert {*CASES, *WITHOUT} == {model.name for model in catalogue.MODELS}
-    assert not {*CASES} & {*WITHOUT}
+def test_every_model_has_its_ids() -> None:
+    assert {*CASES} == {model.name for model in catalogue.MODELS}
+
+
+@pytest.mark.parametrize(("query", "document", "ids"), PUBLISHED)
+def test_part_of_a_vocabulary_gives_the_ids_that_others_publish(query: str, document: str, ids: str) -> None:
+    tokenizer = Tokenizer.from_file(str(MODERN_TOKENIZER))
+    assert " ".join(map(str, tokenizer.encode(query, document).ids)) == ids
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if not case.source.startswith("tokenizer")])
@@ -166,6 +198,10 @@ def test_token_ids_of_the_pair(name: str, request: pytest.FixtureRequest, tmp_pa
     source, ids, config = CASES[name]
     if source == "embedded":
         place = name
+    elif source in MODERN:
+        made = MODERN[source](tmp_path, vocab_size=50_368)
+        shutil.copyfile(MODERN_TOKENIZER, made / "tokenizer.json")
+        place = str(made)
     elif source.startswith("golden/"):
         assembled: Callable[[str], Path] = request.getfixturevalue("golden")
         place = str(assembled(source.removeprefix("golden/")))
