@@ -2,8 +2,8 @@
 
     python scripts/stress/fuzz.py --examples 20000 --seed 1
 
-Runs tests/pipelines/test_properties.py with so many examples of each part, and a tenth as many whole jobs. The same
-seed draws the same inputs. What breaks a property is printed, made as small as it can be.
+Runs tests/pipelines/rerank/test_properties.py with so many examples of each part, and a tenth as many whole jobs. The
+same seed draws the same inputs. What breaks a property is printed, made as small as it can be.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def main() -> int:
             sys.executable,
             "-m",
             "pytest",
-            "tests/pipelines/test_properties.py",
+            "tests/pipelines/rerank/test_properties.py",
             "-q",
             "--durations=0",
             "-k",

@@ -15,7 +15,7 @@ import torch
 
 from eval.__main__ import main as evaluate
 from pipelines.rerank.__main__ import main
-from tests.pipelines.test_rerank_endpoint import arguments, write_input
+from tests.pipelines.rerank.test_endpoint import arguments, write_input
 from tests.support import tiny, tiny_listwise
 from tests.support.input_files import candidate, nested_table, query, write
 from tests.support.job_run import parts, reasons, report, rerank, rows

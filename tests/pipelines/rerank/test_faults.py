@@ -1,7 +1,7 @@
-"""What goes wrong on a real machine: told in one line, survived, and nothing lost.
+"""What goes wrong on a real machine: reported in one line, survived, and nothing lost.
 
-See also test_job_interrupt (signals), test_job_errors (damaged files), test_job_endpoint (hosted APIs) and
-scoring/test_engine (memory).
+See also test_interrupt (signals), test_errors (damaged files), test_endpoint (hosted APIs) and
+tests/scoring/packed/test_run_batches (memory).
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ from tests.support.job_run import reasons, rerank, scores, write_letters
 from transforms.scoring import RankingTask, Reranker, Scores
 from transforms.scoring.reranker import specify
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 LIMITS = Limits(max_requests=128, max_documents=40, max_body_bytes=20_000)
 
 

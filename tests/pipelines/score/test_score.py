@@ -18,7 +18,7 @@ from pipelines.score.lines import lines_at_hand
 from tests.support import tiny
 from transforms.scoring import Reranker
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 TEXTS = ["b c", "d", "e f g"]
 
 

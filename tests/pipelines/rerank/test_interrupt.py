@@ -1,6 +1,6 @@
 """A job that is stopped from the keyboard, or killed, with and without worker processes, and started again.
 
-See also test_job_endpoint (a job without worker processes that is killed).
+See also test_endpoint (a job without worker processes that is killed).
 
 Its scores come from an API that holds its answers, so that it is known what is in hand when the signal comes.
 """
@@ -27,7 +27,7 @@ from tests.support.input_files import candidate, nested_table, query, write
 from tests.support.job_run import RUNNER, parts
 from tests.support.stub_endpoint import Hold, RerankServer, answer
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 TWO_PROCESSES = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
 ANSWERS = 3
 SHARDS = 16

@@ -1,5 +1,5 @@
 """Mistakes by which tables have gone wrong, end to end. That queries without candidates count, that identical ids can
-be left out and that a constant scorer gains nothing is in test_eval_measure.py."""
+be left out and that a constant scorer gains nothing is in test_measure.py."""
 
 from __future__ import annotations
 

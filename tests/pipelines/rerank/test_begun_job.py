@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.job_run import parts, report, rerank, scores
 
-BEGUN = Path(__file__).parents[1] / "data" / "begun_job"
+BEGUN = Path(__file__).parents[2] / "data" / "begun_job"
 # Where the candidates lay for the command that was killed.
 PATH_THEN = "/data/begun_job/candidates.parquet"
 

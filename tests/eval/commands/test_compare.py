@@ -40,7 +40,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_two_wins_and_a_tie(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    # The figures are those of tests/eval/test_significance.py: t = 2 with 2 degrees of freedom.
+    # The figures are those of tests/eval/ranking/test_significance.py: t = 2 with 2 degrees of freedom.
     report = compared(folder, str(folder / "base"), str(folder / "better"))
     assert [
         (run["run"], run["location"], run["stage"], run["queries_without_candidates"]) for run in report["runs"]

@@ -23,7 +23,7 @@ from transforms.input.conversion.data_set import convert_data_set
 from transforms.input.data_sets import DataSet, parse_data_set
 from transforms.input.names import Names
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PAIRS = pa.table({"qid": ["007", "1"], "query": ["a", "b"], "pid": ["1", "02"], "body": ["a b", "c"]})
 READ = [
     {"query_id": "007", "query": "a", "doc_id": "1", "text": "a b"},

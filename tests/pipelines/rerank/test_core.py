@@ -14,7 +14,7 @@ from tests.support.job_run import parts, report, rerank, rows
 from transforms.schema import SCORED
 from transforms.scoring import Reranker
 
-SCIFACT = Path(__file__).parents[1] / "data" / "scifact_10x30.parquet"
+SCIFACT = Path(__file__).parents[2] / "data" / "scifact_10x30.parquet"
 
 
 def test_every_pair_is_scored_once_in_order_with_the_scores_of_the_core(tmp_path: Path) -> None:

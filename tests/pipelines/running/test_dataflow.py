@@ -42,7 +42,7 @@ from transforms.input.plan import plan
 from transforms.rerank import Reading, Rerank, Work
 from transforms.scoring.reranker import specify
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 LOCAL_MODEL = ROOT / "transforms" / "scoring" / "models" / "small-cross-encoder"
 IMAGE = f"europe-west4-docker.pkg.dev/{PROJECT}/rerank/worker:1"
 ACCELERATOR = "type:nvidia-l4;count:1;install-nvidia-driver"

@@ -23,7 +23,7 @@ from transforms.output.commit import commit
 from transforms.schema import REJECTED, Shard
 from transforms.scoring.results import Scores
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 DATA = REPOSITORY / "tests" / "data"
 
 Report = Callable[..., dict[str, Any]]

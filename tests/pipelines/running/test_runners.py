@@ -21,7 +21,7 @@ from pipelines.running import runner as runners
 from pipelines.running.runner import run_to_end
 from tests.support.job_run import parts, report, rerank, write_letters
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 MODEL = "small-cross-encoder"
 TWO_PROCESSES = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
 
