@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 Step = Callable[["Exchange"], None]
+KEY = "sk-very-secret-0123456789"  # of a user of such an API
 
 
 class Received(NamedTuple):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,3 +17,11 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     directory = tmp_path / "set [1]"
     directory.mkdir()
     return str(directory)
+
+
+@pytest.fixture(params=["local", "object store"])
+def output(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A job's output directory, not yet made."""
+    ObjectStore.objects.clear()
+    yield "mem://bucket/out" if request.param == "object store" else str(tmp_path / "out")
+    ObjectStore.objects.clear()

@@ -16,16 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.rerank.__main__ import main
-from tests.support.stub_endpoint import Exchange, RerankServer, answer, results_of, status, unless
-from transforms.scoring.hosted import endpoint
+from tests.support.stub_endpoint import KEY, Exchange, RerankServer, answer, results_of, status, unless
 
-KEY = "sk-very-secret-0123456789"
-
-
-@pytest.fixture(autouse=True)
-def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RERANK_API_KEY", KEY)
-    monkeypatch.setattr(endpoint, "FIRST_PAUSE", 0.01)
+pytestmark = pytest.mark.usefixtures("keyed_and_quick")
 
 
 def write_input(path: Path, queries: Sequence[Sequence[str]]) -> None:

@@ -12,15 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.rerank.__main__ import main
-from tests.support import tiny
 from tests.support.input_files import candidate, nested_table, query, write
 from tests.support.job_run import RUNNER, parts, rerank, rows, write_letters
 from transforms.job.lock import lock
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.bert(tmp_path_factory.mktemp("bert"))
 
 
 @pytest.fixture(scope="module")

@@ -7,14 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from tests.support import tiny
 from tests.support.input_files import write
 from tests.support.job_run import parts, rerank, scores
-
-
-@pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.bert(tmp_path_factory.mktemp("bert"))
 
 
 def flat(path: Path, *queries: tuple[str, list[str]]) -> Path:

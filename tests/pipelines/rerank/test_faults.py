@@ -32,11 +32,6 @@ from transforms.scoring.families.cross_encoder import CrossEncoder
 from transforms.scoring.packed.packing import Packed
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.bert(tmp_path_factory.mktemp("bert"))
-
-
 def error_lines(errors: str) -> list[str]:
     """Lines on stderr, less those of progress."""
     return [line for line in errors.splitlines() if line.strip() and "pair/s" not in line]

@@ -9,17 +9,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from tests.support import tiny
 from tests.support.input_files import flat_table, pair, write
 from tests.support.job_run import parts, rerank, rows
 
 PAIRS = [("01", "1", "b c"), ("01", "02", "d"), ("2", "03", "e"), ("2", "3", "a b")]
 CSV = "qid,query,pid,text\n" + "".join(f"{query},query,{doc},{text}\n" for query, doc, text in PAIRS)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.bert(tmp_path_factory.mktemp("bert"))
 
 
 @pytest.fixture

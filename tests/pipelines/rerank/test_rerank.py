@@ -13,16 +13,10 @@ import pytest
 
 from eval.__main__ import main as evaluate
 from eval.ranking.runs import open_source
-from tests.support import tiny
 from tests.support.input_files import candidate, flat_table, nested_table, pair, query, write
 from tests.support.job_run import letters, parts, reasons, report, rerank, rows, scores, write_letters
 from transforms.schema import BEST_WINDOW, SCORED
 from transforms.scoring import Reranker
-
-
-@pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.bert(tmp_path_factory.mktemp("bert"))
 
 
 def test_an_interrupted_job_does_what_is_missing_and_nothing_else(tmp_path: Path, model: Path) -> None:

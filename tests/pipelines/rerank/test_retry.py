@@ -24,18 +24,12 @@ from transforms.base import files
 from transforms.layout import RETRY, STAGED_DIRECTORY, SUCCESS
 from transforms.scoring.families.cross_encoder import CrossEncoder
 from transforms.scoring.families.listwise import Listwise
-from transforms.scoring.hosted import endpoint
 from transforms.scoring.packed.packing import Packed
 
+pytestmark = pytest.mark.usefixtures("keyed_and_quick")
 BAD = {"0.12", "0.31", "0.32"}
 TEXTS = [[f"0.{query}{place}" for place in range(1, 6)] for query in range(1, 4)]
 RETRIED = ("--retry_rejected", "endpoint_error")
-
-
-@pytest.fixture(autouse=True)
-def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RERANK_API_KEY", "sk-very-secret-0123456789")
-    monkeypatch.setattr(endpoint, "FIRST_PAUSE", 0.01)
 
 
 def refuse_bad(exchange: Exchange) -> None:

@@ -20,17 +20,11 @@ from tests.support.input_files import candidate, nested_table, query, write
 from tests.support.job_run import RUNNER, parts, reasons, report, rows
 from tests.support.stub_endpoint import RerankServer, Step, answer, status
 from transforms.layout import SUCCESS
-from transforms.scoring.hosted import endpoint
 
+pytestmark = pytest.mark.usefixtures("keyed_and_quick")
 RETRIED = ("--retry_rejected", "endpoint_error")
 BAD = ("0.12", "0.21")
 FIRST = "part-00000-00000-00000.parquet"
-
-
-@pytest.fixture(autouse=True)
-def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RERANK_API_KEY", "sk-very-secret-0123456789")
-    monkeypatch.setattr(endpoint, "FIRST_PAUSE", 0.01)
 
 
 def refusing(*documents: str) -> Step:

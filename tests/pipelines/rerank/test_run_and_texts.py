@@ -6,17 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import copies, tiny
+from tests.support import copies
 from tests.support.job_run import parts, rerank, rows
 
 DOCUMENTS = [{"_id": f"d{number}", "text": " ".join("abcdefgh"[number % 8 :])} for number in range(12)]
 RUN = "".join(f"0{q} Q0 d{d} 1 {(q * 5 + d * 7) % 23} t\n" for q in range(3) for d in range(12)) + "00 Q0 gone 1 99 t\n"
 QUERIES = b"00\ta\n01\tb\n02\tc\n03\td\n"
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.bert(tmp_path_factory.mktemp("bert"))
 
 
 @pytest.fixture

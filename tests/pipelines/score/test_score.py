@@ -15,20 +15,14 @@ import pytest
 
 from pipelines.score import lines
 from pipelines.score.lines import lines_at_hand
-from tests.support import tiny
 from transforms.scoring import Reranker
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXTS = ["b c", "d", "e f g"]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.bert(tmp_path_factory.mktemp("bert"))
-
-
-def command(folder: Path, *words: str) -> list[str]:
-    return [sys.executable, "-m", "pipelines.score", "--model", str(folder), "--dtype", "float32", *words]
+def command(model: Path, *words: str) -> list[str]:
+    return [sys.executable, "-m", "pipelines.score", "--model", str(model), "--dtype", "float32", *words]
 
 
 def listed(query_id: str, query: str, texts: Sequence[str | None]) -> dict[str, Any]:
@@ -36,17 +30,17 @@ def listed(query_id: str, query: str, texts: Sequence[str | None]) -> dict[str, 
     return {"query_id": query_id, "query": query, "candidates": candidates}
 
 
-def score(folder: Path, rows: Sequence[Any], *words: str) -> tuple[int, list[dict[str, Any]]]:
+def score(model: Path, rows: Sequence[Any], *words: str) -> tuple[int, list[dict[str, Any]]]:
     content = "\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows).encode()
-    done = subprocess.run(command(folder, *words), input=content, cwd=ROOT, capture_output=True, timeout=300)
+    done = subprocess.run(command(model, *words), input=content, cwd=ROOT, capture_output=True, timeout=300)
     assert done.stderr == b""
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_lists_and_pairs_are_scored_in_order(folder: Path) -> None:
+def test_lists_and_pairs_are_scored_in_order(model: Path) -> None:
     pair = {"query_id": 7, "query": "a", "doc_id": "é\x7f", "title": "b", "text": "c"}
-    code, found = score(folder, [listed("q1", "a", TEXTS), "", pair, listed("q2", "b", [])], "--top_k", "2")
-    reranker = Reranker.load(str(folder), device="cpu", dtype="float32")
+    code, found = score(model, [listed("q1", "a", TEXTS), "", pair, listed("q2", "b", [])], "--top_k", "2")
+    reranker = Reranker.load(str(model), device="cpu", dtype="float32")
     assert code == 0
     assert [line["query_id"] for line in found] == ["q1", 7, "q2"]
     best = reranker.rank("a", TEXTS, top_k=2)
@@ -63,7 +57,7 @@ def test_lists_and_pairs_are_scored_in_order(folder: Path) -> None:
     assert found[2] == {"query_id": "q2", "results": []}
 
 
-def test_a_bad_line_is_a_line_of_output_and_loses_no_other(folder: Path) -> None:
+def test_a_bad_line_is_a_line_of_output_and_loses_no_other(model: Path) -> None:
     pair = {"query_id": "q", "query": "a", "doc_id": "d", "text": "b"}
     rows = [
         listed("q1", "a", ["b", None]),
@@ -77,7 +71,7 @@ def test_a_bad_line_is_a_line_of_output_and_loses_no_other(folder: Path) -> None
         {"query_id": "q", "query": "a", "candidates": "b"},
         pair,
     ]
-    code, found = score(folder, rows)
+    code, found = score(model, rows)
     assert code == 1
     assert [one["doc_id"] for one in found[0]["results"]] == ["d0"]
     assert found[0]["rejected"] == [{"doc_id": "d1", "error": "null_text: the document's text is null"}]
@@ -95,9 +89,9 @@ def test_a_bad_line_is_a_line_of_output_and_loses_no_other(folder: Path) -> None
     assert found[-1].keys() == {"query_id", "doc_id", "score", "truncated_tokens"}
 
 
-def test_a_line_is_answered_before_the_next_one_comes(folder: Path) -> None:
+def test_a_line_is_answered_before_the_next_one_comes(model: Path) -> None:
     row = json.dumps(listed("q", "a", TEXTS)).encode() + b"\n"
-    with subprocess.Popen(command(folder), stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as process:
+    with subprocess.Popen(command(model), stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         for _ in range(2):
@@ -108,22 +102,22 @@ def test_a_line_is_answered_before_the_next_one_comes(folder: Path) -> None:
         assert process.wait(300) == 0
 
 
-def test_it_ends_without_a_word_when_its_reader_does(folder: Path) -> None:
+def test_it_ends_without_a_word_when_its_reader_does(model: Path) -> None:
     row = json.dumps(listed("q", "a", TEXTS)).encode() + b"\n"
     read, write = os.pipe()
     os.close(read)
     done = subprocess.run(
-        command(folder), input=row, stdout=write, stderr=subprocess.PIPE, cwd=ROOT, timeout=300, check=False
+        command(model), input=row, stdout=write, stderr=subprocess.PIPE, cwd=ROOT, timeout=300, check=False
     )
     os.close(write)
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
 
 
-def test_a_full_disk_is_one_line(folder: Path) -> None:
+def test_a_full_disk_is_one_line(model: Path) -> None:
     row = json.dumps(listed("q", "a", TEXTS)).encode() + b"\n"
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
-            command(folder), input=row, stdout=full, stderr=subprocess.PIPE, cwd=ROOT, timeout=300, check=False
+            command(model), input=row, stdout=full, stderr=subprocess.PIPE, cwd=ROOT, timeout=300, check=False
         )
     assert done.returncode == 2
     message = b"error: standard input or output fails ([Errno 28] No space left on device); see where they lead\n"

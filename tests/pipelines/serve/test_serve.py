@@ -24,7 +24,7 @@ import uvicorn
 
 from pipelines.serve.batching import Batches
 from pipelines.serve.service import Limits, Service
-from tests.support import tiny, tiny_listwise
+from tests.support import tiny_listwise
 from tests.support.input_files import candidate, nested_table, query, write
 from tests.support.job_run import reasons, rerank, scores, write_letters
 from transforms.scoring import RankingTask, Reranker, Scores
@@ -35,13 +35,8 @@ LIMITS = Limits(max_requests=128, max_documents=40, max_body_bytes=20_000)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.bert(tmp_path_factory.mktemp("bert"))
-
-
-@pytest.fixture(scope="module")
-def reranker(folder: Path) -> Reranker:
-    return Reranker.load(str(folder), device="cpu", dtype="float32")
+def reranker(model: Path) -> Reranker:
+    return Reranker.load(str(model), device="cpu", dtype="float32")
 
 
 @contextmanager
@@ -99,10 +94,10 @@ def test_our_client_gets_the_scores_of_the_model(address: str, reranker: Reranke
 
 
 def test_a_job_gets_the_scores_of_the_model_and_rejects_what_has_none(
-    tmp_path: Path, address: str, folder: Path
+    tmp_path: Path, address: str, model: Path
 ) -> None:
     source = write_letters(tmp_path / "in.parquet", 4, 7)
-    assert rerank(source, tmp_path / "here", folder) == 0
+    assert rerank(source, tmp_path / "here", model) == 0
     ends = ["--input", str(source), "--output", str(tmp_path / "there"), "--model", f"{address}/rerank"]
     from pipelines.rerank.__main__ import main
 

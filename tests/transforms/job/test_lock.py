@@ -22,12 +22,6 @@ from transforms.job import lock as locks
 from transforms.job.lock import lock
 
 
-@pytest.fixture(params=["local", "object store"])
-def output(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    ObjectStore.objects.clear()
-    return "mem://bucket/out" if request.param == "object store" else str(tmp_path / "out")
-
-
 def test_lock_makes_the_directory_and_leaves_nothing(output: str) -> None:
     with lock(output):
         assert len(files.list_names(output)) == 1

@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.support.object_store import ObjectStore
 from tests.support.shards import NAME, NAN, make_scores, make_shard
 from transforms.base import files
 from transforms.base.errors import UnavailableError, UserError
@@ -31,12 +30,6 @@ def names(output: str | Path) -> list[str]:
 
 def contents(output: Path) -> dict[str, bytes]:
     return {name: (output / name).read_bytes() for name in names(output)}
-
-
-@pytest.fixture(params=["local", "object store"])
-def output(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    ObjectStore.objects.clear()
-    return "mem://bucket/out" if request.param == "object store" else str(tmp_path / "out")
 
 
 def test_commit_writes_both_parts_and_its_counts(output: str) -> None:
