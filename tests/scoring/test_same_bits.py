@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from eval.throughput import random_models, sizes
+from tests.scoring.families.test_m0 import m0
 from tests.support import tiny_encoder, tiny_listwise, tiny_modular
 from transforms.scoring import RankingTask, Reranker
 
@@ -92,3 +93,12 @@ def test_nor_do_a_poolings_and_a_modular_heads(tmp_path: Path, pooling: str, dev
 def test_nor_does_a_listwise_models_with_windows(tmp_path: Path, device: str) -> None:
     folder = tiny_listwise.windowed(tmp_path / "model", window=100)
     assert_same_bits(str(folder), device, "float32", WORDS, like="jinaai/jina-reranker-v3.5")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("device", DEVICES)
+def test_nor_do_jina_reranker_m0s_and_those_of_a_last_token(tmp_path: Path, device: str, dtype: str) -> None:
+    lists = lists_of(4, 5, 80, 160)
+    m0(tmp_path)
+    assert_same_bits(str(tmp_path), device, dtype, lists)
+    assert_same_bits(str(tiny_encoder.qwen3(tmp_path / "encoder")), device, dtype, lists)
