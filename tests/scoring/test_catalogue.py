@@ -11,6 +11,7 @@ from transforms.scoring import catalogue
 from transforms.scoring.catalogue import MODELS, UNLISTED, UNLISTED_ENCODER, licence_notice, named, table
 from transforms.scoring.recognition import recognise
 from transforms.scoring.reranker import FAMILIES
+from transforms.scoring.settings import ListwiseSettings
 from transforms.scoring.weights import checkpoints
 
 
@@ -42,6 +43,23 @@ def test_table_has_all_models() -> None:
         "    checked against transformers' own jina_embeddings_v3 with the adapters added, on a small random "
         "checkpoint; NOT against the vendor's code or weights"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "revision", "limit", "query", "document", "group"),
+    [
+        ("jinaai/jina-reranker-v3", "10fb694fc21f7a710a563ff1eb977a460f3868e4", 131_072, 512, 2_048, 64),
+        ("jinaai/jina-reranker-v3.5", "e8a93f33f0b22108f8c2364f8484ce3422552fbc", 131_072, 1_024, 8_192, 125),
+    ],
+)
+def test_limits_of_listwise_models(name: str, revision: str, limit: int, query: int, document: int, group: int) -> None:
+    """In tokens, and documents of a group: v3's as on its model card, v3.5's as in ports."""
+    model = named(name)
+    assert model is not None
+    assert (model.revision, model.limit) == (revision, limit)
+    settings = model.settings
+    assert isinstance(settings, ListwiseSettings)
+    assert (settings.max_query_length, settings.max_doc_length, settings.group_size) == (query, document, group)
 
 
 def test_licence_that_is_not_for_everybody_is_said() -> None:
