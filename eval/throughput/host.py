@@ -18,6 +18,7 @@ from eval.ranking.summary import align
 from eval.throughput import random_models, rounds
 from eval.throughput.request import ThroughputRequest
 from eval.throughput.tasks import of_length, take
+from transforms.base.words import number_of
 from transforms.scoring import RankingTask
 from transforms.scoring.families import cross_encoder, embedding, listwise, m0, yes_no
 from transforms.scoring.families.causal import CausalReranker
@@ -134,7 +135,8 @@ def rates(repeats: Sequence[Mapping[str, float]], pairs: int) -> dict[str, float
 def table(report: Mapping[str, Any]) -> str:
     """The figures as text."""
     lines = [
-        f"{report['pairs']:,} pairs; pairs/s of one core, the fastest repeat; {report['batch_tokens']:,} tokens a pass",
+        f"{number_of(report['pairs'], 'pair', 'pairs')}; pairs/s of one core, the fastest repeat; "
+        f"{report['batch_tokens']:,} tokens a pass",
         f"on {report['machine']['device']}",
         "",
     ]

@@ -33,6 +33,7 @@ from eval.throughput.tasks import of_length, take
 from transforms.base.cost import cost_of
 from transforms.base.errors import UserError
 from transforms.base.versions import version
+from transforms.base.words import number_of
 from transforms.scoring import RankingTask, Reranker, catalogue
 from transforms.scoring.packed.execution import DTYPES, resolve
 from transforms.scoring.reranker import specify_model
@@ -73,7 +74,7 @@ def measure(request: ThroughputRequest, lists: Sequence[RankingTask], folder: Pa
     rows = rounds(at(first, chosen), tasks, request.repeats, device)
     for pairs in further:
         more = rounds(at(pairs, (CORE, JOB)), some(pairs), 1, device)
-        rows |= {f"{name}, {pairs:,} pairs": row for name, row in more.items()}
+        rows |= {f"{name}, {number_of(pairs, 'pair', 'pairs')}": row for name, row in more.items()}
     for row in rows.values():
         row["cost_per_1000"] = (
             None if request.price_per_hour is None else cost_of(1000 / row["pairs_per_second"], request.price_per_hour)
@@ -233,8 +234,9 @@ def table(report: Mapping[str, Any]) -> str:
     """The figures as text."""
     run, ceiling = report["execution"], report["arms"].get(CEILING)
     lines = [
-        f"{report['model']}: {report['pairs']:,} pairs in {report['lists']:,} lists, {report['tokens_per_pair']:.0f} "
-        f"tokens a pair; {run['dtype']}, {run['attention']}, {run['batch_tokens']:,} tokens a pass",
+        f"{report['model']}: {number_of(report['pairs'], 'pair', 'pairs')} in "
+        f"{number_of(report['lists'], 'list', 'lists')}, {report['tokens_per_pair']:.0f} tokens a pair; "
+        f"{run['dtype']}, {run['attention']}, {run['batch_tokens']:,} tokens a pass",
         f"on {report['machine']['device']}, {report['machine']['threads']} threads, torch {report['machine']['torch']}",
         "",
     ]

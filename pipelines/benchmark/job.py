@@ -27,6 +27,7 @@ from transforms.base import files
 from transforms.base.errors import UserError, one_line
 from transforms.base.hub import from_cache_alone
 from transforms.base.json_text import indented
+from transforms.base.words import number_of
 from transforms.job.lock import lock
 from transforms.layout import SUCCESS
 
@@ -76,7 +77,9 @@ def finish(prepared: Prepared, failures: Sequence[Failure]) -> int:
     for failure in failures:
         print(f"error: {failure.model} on {failure.dataset}: {failure.failed}", file=sys.stderr)
     done, total = prepared.cells - len(failures), prepared.cells
-    print(f"{done} of {total} cells done; python -m eval table {prepared.request.output} shows them")
+    print(
+        f"{done} of {number_of(total, 'cell', 'cells')} done; python -m eval table {prepared.request.output} shows them"
+    )
     return 1 if failures else 0
 
 

@@ -16,6 +16,7 @@ from pipelines.benchmark.prepared import Prepared
 from pipelines.rerank.plan_lines import duration
 from transforms.base import files
 from transforms.base.errors import UserError
+from transforms.base.words import number_of
 from transforms.job.record import read_job
 from transforms.output.parts import committed
 from transforms.scoring.places import is_hub_id
@@ -184,7 +185,11 @@ def render(cells: Sequence[Planned], speed: Mapping[str, float | None], price_pe
     times = [seconds_of(cell, speed) for cell in missing]
     known = [seconds for seconds in times if seconds is not None]
     pairs = sum(cell.pairs or 0 for cell in missing)
-    lines = [*align(rows), "", f"to do: {len(missing)} of {len(cells)} cells, {pairs:,} pairs"]
+    lines = [
+        *align(rows),
+        "",
+        f"to do: {len(missing)} of {number_of(len(cells), 'cell', 'cells')}, {number_of(pairs, 'pair', 'pairs')}",
+    ]
     if known:
         lines[-1] += f", {duration(sum(known))}"
         lines[-1] += f", cost {cost(sum(known), price_per_hour)}" if price_per_hour is not None else ""

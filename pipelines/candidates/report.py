@@ -10,6 +10,7 @@ from typing import Any
 from pipelines.candidates.options import REPORT
 from transforms.base import files
 from transforms.base.versions import versions
+from transforms.base.words import number_of
 from transforms.job.record import Job
 from transforms.layout import CANDIDATES_DIRECTORY
 from transforms.retrieval import corpus, join, step_files
@@ -73,16 +74,19 @@ def summary(output: str, report: Mapping[str, Any]) -> str:
     """What people want to know of the finished job."""
     lines = [
         f"queries    {report['queries']:,}, {report['queries_without_candidates']:,} of them without candidates",
-        f"candidates {report['pairs']:,} of {report['corpus_documents']:,} documents",
+        f"candidates {report['pairs']:,}, from a corpus of "
+        f"{number_of(report['corpus_documents'], 'document', 'documents')}",
         f"written    {files.join(output, CANDIDATES_DIRECTORY)}, {REPORT} beside it",
     ]
     if report["hits_not_in_corpus"]:
-        lines.append(f"missing    {report['hits_not_in_corpus']:,} hits, whose documents are not in the corpus")
+        hits = number_of(report["hits_not_in_corpus"], "hit", "hits")
+        lines.append(f"missing    {hits} with a document that is not in the corpus")
     if report["corpus_documents_without_text"] or report["corpus_documents_not_embedded"]:
         lines.append(
-            f"left out   {report['corpus_documents_without_text']:,} documents without a text, "
-            f"{report['corpus_documents_not_embedded']:,} that could not be embedded"
+            f"left out   {number_of(report['corpus_documents_without_text'], 'document', 'documents')} without a text, "
+            f"{report['corpus_documents_not_embedded']:,} not embedded"
         )
     if report["queries_not_embedded"]:
-        lines.append(f"not found  {report['queries_not_embedded']:,} queries could not be embedded: no candidates")
+        queries = number_of(report["queries_not_embedded"], "query", "queries")
+        lines.append(f"not found  {queries} without candidates: not embedded")
     return "\n".join(lines)

@@ -14,6 +14,7 @@ from pipelines.rerank.plan_lines import cost_line, duration
 from pipelines.rerank.request import RerankRequest
 from transforms.base.cost import cost_of, three_digits
 from transforms.base.errors import UserError
+from transforms.base.words import number_of
 
 TABLE = Path(__file__).with_name("cards.json")
 
@@ -115,7 +116,7 @@ def plan(request: RerankRequest, words: Sequence[str] = ()) -> str:
     seconds = [request.pairs * each / tokens for tokens in (speed.high, speed.low)]
     workers = request.workers or 1
     lines = [
-        f"plan      {request.pairs:,.0f} pairs of {each:,g} tokens with {model} on {card}",
+        f"plan      {number_of(round(request.pairs), 'pair', 'pairs')} of {each:,g} tokens with {model} on {card}",
         f"speed     {_range(speed.low / each, speed.high / each)} pairs/s, {_range(speed.low, speed.high)} tokens/s",
         f"time      {' to '.join(map(duration, seconds))} on one",
     ]

@@ -14,6 +14,7 @@ from pipelines.rerank.plan_lines import cost_line, duration
 from pipelines.rerank.request import ASKING_COSTS
 from transforms.base.cost import cost_of, three_digits
 from transforms.base.errors import UserError
+from transforms.base.words import number_of
 from transforms.handler import tasks_of
 from transforms.input.inputs import InputFile, total_pairs
 from transforms.input.plan import Unit, plan
@@ -163,17 +164,19 @@ def describe(sample: Estimate, *, rows: int, pairs: int | None, units: int | Non
         units: row groups of the input, which can be read side by side; None where it is to be regrouped.
         wanted: what to plan for.
     """
-    lines = [f"input     {rows:,} rows, {pairs:,} pairs" if pairs is not None else f"input     {rows:,} rows"]
+    sizes = [number_of(rows, "row", "rows"), *([] if pairs is None else [number_of(pairs, "pair", "pairs")])]
+    lines = [f"input     {', '.join(sizes)}"]
     if sample.unusable:
         reasons = ", ".join(f"{reason} {number:,}" for reason, number in sorted(sample.unusable.items()))
         unusable = sum(sample.unusable.values())
-        lines.append(f"rejected  {unusable:,} of the first {sample.read:,} pairs that were read: {reasons}")
+        lines.append(f"rejected  {unusable:,} of the first {number_of(sample.read, 'pair', 'pairs')} read: {reasons}")
     if not sample.pairs:
         return "\n".join([*lines, "sample    empty: no pair can be scored"])
     tokens_a_pair, pairs_a_second = sample.tokens / sample.pairs, sample.pairs / sample.seconds
     truncated, tokens_a_second = sample.truncated / sample.pairs, sample.tokens / sample.seconds
     lines.append(
-        f"sample    {sample.pairs:,} pairs: {tokens_a_pair:,.1f} tokens a pair, {truncated:.1%} of them truncated, "
+        f"sample    {number_of(sample.pairs, 'pair', 'pairs')}: {tokens_a_pair:,.1f} tokens a pair, "
+        f"{truncated:.1%} of them truncated, "
         f"{sample.rejected:,} rejected"
     )
     lines.append(f"speed     {pairs_a_second:,.1f} pairs/s, {tokens_a_second:,.0f} tokens/s on this machine")

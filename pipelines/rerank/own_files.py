@@ -76,8 +76,8 @@ def joined(request: RerankRequest, output: str, runs: Sequence[str], folder: str
         made = join_run(run, source, target)
         if known.isdisjoint(made.paths):
             print(
-                f"read {run}: {made.pairs:,} pairs of {made.queries:,} queries, {made.without_text:,} without a text "
-                "in the corpus",
+                f"read {run}: {number_of(made.pairs, 'pair', 'pairs')} of "
+                f"{number_of(made.queries, 'query', 'queries')}, {made.without_text:,} without a text in the corpus",
                 file=sys.stderr,
             )
         paths += made.paths

@@ -32,6 +32,7 @@ from pipelines.serve.dialect import RefusedError, answer, read
 from pipelines.serve.metrics import Metrics
 from pipelines.serve.request import ServeRequest
 from transforms.base.errors import UserError, one_line
+from transforms.base.words import number_of
 from transforms.scoring.scorer import Scorer
 
 PATHS = ("/rerank", "/v1/rerank", "/v2/rerank")
@@ -99,7 +100,8 @@ class Service:
             if full:
                 seconds = min(max(1, math.ceil(self._batches.seconds_to_wait())), LONGEST_WAIT)
                 headers = {"Retry-After": str(seconds)}
-                raise RefusedError(429, f"{self._limits.max_requests} requests are in hand; send it again later")
+                most = number_of(self._limits.max_requests, "request is", "requests are")
+                raise RefusedError(429, f"{most} in hand; send it again later")
             asked = read(body, self._scorer, self._limits.max_documents)
             scores = await self._batches.score(asked.task)
             content, status = answer(asked, scores, self._model), 200

@@ -131,8 +131,8 @@ def write_success(output: str) -> None:
     files.write_text_atomically(files.join(output, SUCCESS), "")
 
 
-def five_line_summary(output: str, report: Mapping[str, Any]) -> str:
-    """What people want to know of a finished job, in five lines."""
+def summary(output: str, report: Mapping[str, Any]) -> str:
+    """What people want to know of a finished job, in five lines, or in four where this run had nothing to score."""
     pairs, queries, tokens, run = report["pairs"], report["queries"], report["tokens"], report["last_run"]
     lines = {
         "scored": [
@@ -145,7 +145,7 @@ def five_line_summary(output: str, report: Mapping[str, Any]) -> str:
             "unknown for this model"
             if pairs["truncated"] is None and pairs["scored"]
             else f"{_of(pairs['truncated'] or 0, pairs['scored'])} documents, "
-            f"{tokens['truncated'] or 0:,} tokens of them unread",
+            f"{number_of(tokens['truncated'] or 0, 'token', 'tokens')} of them unread",
             *_if_any(queries["truncated"], "query", "queries"),
             *_if_any(pairs["windowed"], "document read in windows", "documents read in windows"),
         ],
@@ -155,15 +155,17 @@ def five_line_summary(output: str, report: Mapping[str, Any]) -> str:
             *([files.join(output, REJECTED_DIRECTORY)] if report["rejected"] else []),
         ],
         "speed": [
-            f"{run['pairs_per_second'] or 0:,.1f} pairs/s",
-            f"{run['tokens_per_second'] or 0:,.0f} tokens/s",
+            f"{run['pairs_per_second']:,.1f} pairs/s",
+            f"{run['tokens_per_second']:,.0f} tokens/s",
             f"{number_of(run['pairs'], 'pair', 'pairs')} in {timedelta(seconds=round(run['seconds']))}",
             *_if_any(report["shards"] - run["shards"], "shard done before", "shards done before"),
             *([] if run["cost"] is None else [f"cost {run['cost']:,.2f}"]),
-        ],
+        ]
+        if run["pairs_per_second"]
+        else [],
         "output": [files.join(output, SCORED_DIRECTORY), f"report in {files.join(output, REPORT)}"],
     }
-    return "\n".join(f"{name:<10}{', '.join(facts)}" for name, facts in lines.items())
+    return "\n".join(f"{name:<10}{', '.join(facts)}" for name, facts in lines.items() if facts)
 
 
 def _of(part: int, whole: int) -> str:

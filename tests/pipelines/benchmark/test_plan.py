@@ -77,7 +77,7 @@ def test_the_plan_sums_up_what_is_to_do() -> None:
 def test_what_a_plan_cannot_know_is_said() -> None:
     lines = render([Planned("m", "a", 100, None)], {"m": None}, price_per_hour=None).splitlines()
     assert lines[3:] == [
-        "to do: 1 of 1 cells, 100 pairs",
+        "to do: 1 of 1 cell, 100 pairs",
         "speed not known of m: give --throughput, in pairs a second",
         "cost not known: give --price_per_hour",
     ]

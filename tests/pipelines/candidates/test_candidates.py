@@ -70,7 +70,7 @@ def test_candidates_go_straight_into_reranking(data: Path, tmp_path: Path, capsy
     assert make(data, output, "run:" + str(data / "run.txt")) == 0
     assert capsys.readouterr().out == (
         "queries    8, 0 of them without candidates\n"
-        "candidates 32 of 12 documents\n"
+        "candidates 32, from a corpus of 12 documents\n"
         f"written    {output}/candidates, candidates.json beside it\n"
     )
     assert sorted(path.name for path in output.iterdir()) == [
@@ -168,7 +168,7 @@ def test_queries_that_cannot_be_embedded_are_counted(
     assert make(data, tmp_path / "out", *options) == 0
     content = report(tmp_path / "out")
     assert (content["queries_not_embedded"], content["queries_without_candidates"]) == (2, 2)
-    assert "not found  2 queries could not be embedded: no candidates" in capsys.readouterr().out.splitlines()
+    assert "not found  2 queries without candidates: not embedded" in capsys.readouterr().out.splitlines()
 
 
 def stop(*_: Any, **__: Any) -> None:
@@ -273,7 +273,7 @@ def test_identical_ids_are_dropped_where_beir_does(tmp_path: Path) -> None:
 def test_hits_that_are_not_in_the_corpus(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (data / "some.txt").write_text("q0 Q0 gone 1 2 t\nq0 Q0 d1 2 1 t\n")
     assert make(data, tmp_path / "some", f"run:{data}/some.txt") == 0
-    assert "missing    1 hits, whose documents are not in the corpus\n" in capsys.readouterr().out
+    assert "missing    1 hit with a document that is not in the corpus\n" in capsys.readouterr().out
     assert report(tmp_path / "some")["hits_not_in_corpus"] == 1
     (data / "all.txt").write_text("q0 Q0 gone 1 2 t\n")
     assert make(data, tmp_path / "all", f"run:{data}/all.txt") == 2
@@ -283,6 +283,8 @@ def test_hits_that_are_not_in_the_corpus(data: Path, tmp_path: Path, capsys: pyt
     assert not (tmp_path / "all/_SUCCESS").exists()
     (data / "others.txt").write_text("q99 Q0 d1 1 2 t\n")
     assert make(data, tmp_path / "others", f"run:{data}/others.txt") == 2
+    assert not (tmp_path / "all").exists()
+    assert not (tmp_path / "others").exists()
     assert capsys.readouterr().err == "error: none of the queries is in the run; do they belong together?\n"
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -30,6 +31,15 @@ def test_this_machine() -> None:
         "sample    1,000 pairs: 50.0 tokens a pair, 2.5% of them truncated, 1 rejected",
         "speed     100.0 pairs/s, 5,000 tokens/s on this machine",
         "job       180,000,000 tokens, 10 h 00 min on this machine",
+    ]
+
+
+def test_a_single_row_and_pair_are_singular() -> None:
+    one = replace(SAMPLE, pairs=1, tokens=50, truncated=0, read=1, unusable={"null_text": 1})
+    assert describe(one, rows=1, pairs=1, units=1, wanted=Wanted()).splitlines()[:3] == [
+        "input     1 row, 1 pair",
+        "rejected  1 of the first 1 pair read: null_text 1",
+        "sample    1 pair: 50.0 tokens a pair, 0.0% of them truncated, 1 rejected",
     ]
 
 
@@ -78,7 +88,7 @@ def test_pairs_that_are_rejected_before_they_are_scored_are_reported(tmp_path: P
     texts.append({"query_id": "q", "query": "a", "doc_id": "2", "text": "b"})
     path = write(tmp_path / "in.parquet", flat_table(texts))
     planned = report(specify("small-cross-encoder"), inspect([path]), Reading(), Wanted())
-    assert "rejected  2 of the first 4 pairs that were read: duplicate_doc_id 1, null_text 1" in planned.splitlines()
+    assert "rejected  2 of the first 4 pairs read: duplicate_doc_id 1, null_text 1" in planned.splitlines()
 
 
 def test_input_whose_footers_do_not_tell_its_pairs() -> None:

@@ -18,9 +18,9 @@ from transforms.output.commit import commit
 from transforms.output.parts import Part
 from transforms.output.report import (
     check_run_ids,
-    five_line_summary,
     rejected_fraction,
     summarise,
+    summary,
     total,
     write_report,
     write_run_file,
@@ -148,17 +148,24 @@ def test_what_no_part_reports_is_unknown() -> None:
     assert report["pairs"]["truncated"] is None
     assert report["queries"]["truncated"] is None
     assert report["last_run"]["cost"] is None
-    assert "unknown for this model" in five_line_summary("out", report)
+    assert "unknown for this model" in summary("out", report)
 
 
 def test_where_nothing_was_scored_nothing_was_cut() -> None:
     report = summarise({}, before=[], seconds=1.0, stage_seconds={})
-    lines = five_line_summary("out", report).splitlines()
+    lines = summary("out", report).splitlines()
     assert lines[1] == "truncated 0 of 0 documents, 0 tokens of them unread"
 
 
 def test_run_that_found_everything_done_has_no_speed() -> None:
-    run = make_report(before=["part-0", "part-1", "of another plan"], seconds=2.0, price_per_hour=1.0)["last_run"]
+    report = make_report(before=["part-0", "part-1", "of another plan"], seconds=2.0, price_per_hour=1.0)
+    assert [line.split()[0] for line in summary("out", report).splitlines()] == [
+        "scored",
+        "truncated",
+        "rejected",
+        "output",
+    ]
+    run = report["last_run"]
     assert (run["shards"], run["pairs"], run["pairs_per_second"]) == (0, 0, 0.0)
     assert run["cost_per_1000_pairs"] is None
 
@@ -176,7 +183,7 @@ def test_rejected_fraction(counts: dict[str, int], expected: float) -> None:
 
 
 def test_summary_is_five_lines() -> None:
-    assert five_line_summary("out", make_report(price_per_hour=1.8)) == (
+    assert summary("out", make_report(price_per_hour=1.8)) == (
         "scored    1,490 of 1,501 (99.3%) pairs of 5 queries, 1 query without candidates, 1 empty query, "
         "2 empty documents\n"
         "truncated 4 of 1,490 (0.3%) documents, 1,234 tokens of them unread, 1 query, 5 documents read in windows\n"
@@ -191,7 +198,7 @@ def test_summary_of_a_job_without_trouble_is_short() -> None:
         queries=1, pairs=2, scored=2, truncated_pairs=0, truncated_tokens=0, truncated_queries=0, forward_tokens=9
     )
     report = summarise({"part-0": Part(counts, True)}, before=[], seconds=0.5, stage_seconds={})
-    assert five_line_summary("gs://bucket/out/", report) == (
+    assert summary("gs://bucket/out/", report) == (
         "scored    2 of 2 pairs of 1 query\n"
         "truncated 0 of 2 documents, 0 tokens of them unread\n"
         "rejected  0 of 2 pairs\n"
@@ -200,9 +207,9 @@ def test_summary_of_a_job_without_trouble_is_short() -> None:
     )
 
 
-def test_summary_of_an_empty_job() -> None:
+def test_summary_of_an_empty_job_has_no_speed() -> None:
     report = summarise({}, before=[], seconds=0.0, stage_seconds={})
-    assert len(five_line_summary("out", report).splitlines()) == 5
+    assert "speed" not in summary("out", report)
 
 
 def test_report_and_success_files(tmp_path: Path) -> None:
