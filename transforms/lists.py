@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from decimal import Decimal
 from itertools import repeat
 from typing import Any, NamedTuple
 
@@ -143,7 +144,10 @@ def request_of(row: Mapping[str, Any]) -> RankingRequest:
 
 
 def _candidate_of(entry: Any) -> Any:
-    return Candidate._make(map(entry.get, Candidate._fields)) if isinstance(entry, Mapping) else entry
+    if not isinstance(entry, Mapping):
+        return entry
+    candidate = Candidate._make(map(entry.get, Candidate._fields))
+    return candidate._replace(score=float(candidate.score)) if isinstance(candidate.score, Decimal) else candidate
 
 
 def problem(request: RankingRequest) -> str | None:

@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -207,7 +208,8 @@ def test_a_mistake_shows_before_anything_runs(folder: Path) -> None:
 
 
 def test_rows_of_a_table_become_requests() -> None:
-    row = {"query_id": 7, "query": "a", "candidates": [{"doc_id": "d", "text": "b", "score": 0.5}, None]}
+    score = Decimal("0.5")  # of a column of decimals, as ReadFromParquet gives it
+    row = {"query_id": 7, "query": "a", "candidates": [{"doc_id": "d", "text": "b", "score": score}, None]}
     assert request_of(row) == RankingRequest(7, "a", [Candidate("d", "b", None, 0.5, None), None])  # type: ignore[arg-type,list-item]
 
 

@@ -24,24 +24,24 @@ def _is_integer(data_type: pa.DataType) -> bool:
 
 
 def _is_number(data_type: pa.DataType) -> bool:
-    return _is_integer(data_type) or bool(pa.types.is_floating(data_type))
+    return any(is_kind(data_type) for is_kind in (_is_integer, pa.types.is_floating, pa.types.is_decimal))
 
 
 def _is_id(data_type: pa.DataType) -> bool:
     return _is_integer(data_type) or is_text(data_type)
 
 
-# column -> what its type must be, in words and as a test
-_Kind = tuple[str, Callable[[pa.DataType], bool]]
-_ID: _Kind = ("a string or an integer", _is_id)
-_TEXT: _Kind = ("a string", is_text)
+# column -> what its type must be, in words and as a test, and a type of SQL to convert it to
+_Kind = tuple[str, Callable[[pa.DataType], bool], str]
+_ID: _Kind = ("a string or an integer", _is_id, "VARCHAR")
+_TEXT: _Kind = ("a string", is_text, "VARCHAR")
 _QUERY: dict[str, _Kind] = {"query_id": _ID, "query": _TEXT, "instruction": _TEXT}
 _CANDIDATE: dict[str, _Kind] = {
     "doc_id": _ID,
     "text": _TEXT,
     "title": _TEXT,
-    "score": ("a floating-point number or an integer", _is_number),
-    "rank": ("an integer", _is_integer),
+    "score": ("a number", _is_number, "DOUBLE"),
+    "rank": ("an integer", _is_integer, "BIGINT"),
 }
 _OPTIONAL = {"instruction", "title", "score", "rank"}
 
@@ -181,12 +181,14 @@ def _candidate_fields(
 
 
 def _check(path: str, what: str, types: Mapping[str, pa.DataType], kinds: Mapping[str, _Kind]) -> None:
-    for name, (words, is_right) in kinds.items():
+    for name, (words, is_right, sql_type) in kinds.items():
         if name not in types and name not in _OPTIONAL:
             raise UserError(f"{path}: no {what} {name!r}; it has {_names(types)}; name it with --columns {name}=COLUMN")
         # A column of nulls alone has no type; its rows are null like any other's.
         if name in types and not (is_right(types[name]) or pa.types.is_null(types[name])):
-            raise UserError(f"{path}: {what} {name!r} is {types[name]}, not {words}; convert it")
+            raise UserError(
+                f"{path}: {what} {name!r} is {types[name]}, not {words}; convert it, in SQL CAST({name} AS {sql_type})"
+            )
 
 
 def _check_kept(path: str, name: str, top: Mapping[str, pa.DataType], fields: Mapping[str, pa.DataType]) -> None:

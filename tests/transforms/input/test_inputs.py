@@ -139,7 +139,7 @@ WRONG_TYPES = [
     ("text", pa.array([1.0]), "double, not a string"),
     ("title", pa.array([1]).dictionary_encode(), "int64, not a string"),
     ("instruction", pa.array([True]), "bool, not a string"),
-    ("score", pa.array(["1.5"]), "string, not a floating-point number or an integer"),
+    ("score", pa.array(["1.5"]), "string, not a number"),
     ("rank", pa.array([1.0]), "double, not an integer"),
 ]
 
@@ -148,12 +148,16 @@ WRONG_TYPES = [
 def test_a_wrong_type(column: str, values: pa.Array, message: str, tmp_path: Path) -> None:
     table = flat_table([pair("q", "1", title="t", instruction="i", score=1.0, rank=1)])
     path = write(tmp_path / "a.parquet", table.set_column(table.schema.get_field_index(column), column, values))
-    assert error_of(path) == f"{path}: column {column!r} is {message}; convert it"
+    sql_type = {"score": "DOUBLE", "rank": "BIGINT"}.get(column, "VARCHAR")
+    expected = f"{path}: column {column!r} is {message}; convert it, in SQL CAST({column} AS {sql_type})"
+    assert error_of(path) == expected
 
 
 def test_a_wrong_type_of_a_field(tmp_path: Path) -> None:
     path = write(tmp_path / "a.parquet", nested_table([query("q", [candidate(1.5)])], doc_id=pa.float64()))
-    assert error_of(path) == f"{path}: candidates field 'doc_id' is double, not a string or an integer; convert it"
+    assert error_of(path) == f"{path}: candidates field 'doc_id' is double, not a string or an integer; " + (
+        "convert it, in SQL CAST(doc_id AS VARCHAR)"
+    )
 
 
 @pytest.mark.parametrize("candidates", ["text", [["d1"]], [{"doc_id": "d1"}]])

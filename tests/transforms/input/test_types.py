@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,14 @@ def test_integer_ids(tmp_path: Path) -> None:
     shards = read(write(tmp_path / "a.parquet", table))
     assert pairs(shards) == [("-7", "18446744073709551615")]
     assert rejected(shards, "query_id") == [("null_doc_id", "-7"), ("null_query_id", None)]
+
+
+@pytest.mark.parametrize("data_type", [pa.decimal32(5, 2), pa.decimal128(10, 3), pa.decimal256(50, 3)], ids=str)
+def test_decimal_scores_are_numbers(data_type: pa.DataType, tmp_path: Path) -> None:
+    scores = pa.array([Decimal("0.5"), None, Decimal("1.25")], data_type)
+    table = flat_table([pair("a", "1"), pair("a", "2"), pair("a", "3")]).append_column("score", scores)
+    shards = read(write(tmp_path / "a.parquet", table))
+    assert [row[2:] for row in pairs(shards, "doc_id", "first_stage_score")] == [("3", 1.25), ("1", 0.5), ("2", None)]
 
 
 @pytest.mark.parametrize("data_type", STRINGS, ids=str)
