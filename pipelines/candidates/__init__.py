@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pipelines.candidates.options import build_parser
 from pipelines.candidates.request import CandidatesRequest
 from pipelines.running import before_beam
-from transforms.base import collector
+from transforms.base import collector, files
+from transforms.job import directory
 
 
 def do_job(request: CandidatesRequest, words: Sequence[str]) -> int:
@@ -23,11 +24,12 @@ def do_job(request: CandidatesRequest, words: Sequence[str]) -> int:
     """
     before_beam.check(request, words, build_parser())
     with collector.at_rest():
-        from pipelines.candidates.given import look  # takes a while
+        from pipelines.candidates.given import LAYOUT, look  # takes a while
 
-    given = look(request)
-    with collector.at_rest():
-        from pipelines.candidates import job  # takes seconds
+    with directory.left_as_it_was(files.absolute(request.output), LAYOUT):
+        given = look(request)
+        with collector.at_rest():
+            from pipelines.candidates import job  # takes seconds
 
-    job.run(job.prepare(request, words, given))
+        job.run(job.prepare(request, words, given))
     return 0

@@ -8,9 +8,8 @@ finished.report["pairs"]["scored"]
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 from pipelines.rerank.options import build_parser
@@ -20,6 +19,7 @@ from pipelines.running.command import asked
 from pipelines.running.options import words_of
 from transforms.base import collector, files
 from transforms.base.temporary import temporary_folder
+from transforms.job import directory
 from transforms.layout import CONVERTED_DIRECTORY
 
 __all__ = ["Finished", "RerankRequest", "rerank"]
@@ -72,23 +72,11 @@ def _finish(request: RerankRequest, words: Sequence[str]) -> Finished:
     with collector.at_rest():
         from pipelines.rerank.given import look  # takes a while
 
-    with temporary_folder() if request.dry_run else _folder_for_converted(files.absolute(request.output)) as folder:
+    output = files.absolute(request.output)
+    converted = nullcontext(files.join(output, CONVERTED_DIRECTORY))
+    with directory.left_as_it_was(output), temporary_folder() if request.dry_run else converted as folder:
         given = look(request, folder)
         with collector.at_rest():
             from pipelines.rerank import job  # takes seconds
 
         return job.rerank(request, words, given)
-
-
-@contextmanager
-def _folder_for_converted(output: str) -> Iterator[str]:
-    """In the output directory; where nothing comes into it, because a file is refused, neither of them is left."""
-    folder = files.join(output, CONVERTED_DIRECTORY)
-    new = files.is_local(output) and not os.path.lexists(output)
-    try:
-        yield folder
-    finally:
-        with suppress(OSError):  # it holds something, or is elsewhere
-            os.rmdir(folder)
-            if new:
-                os.rmdir(output)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from transforms.base import files
-from transforms.base.errors import UserError, one_line
+from transforms.base.errors import UnavailableError, UserError, one_line
 from transforms.base.words import listed
-from transforms.layout import JOB, RERANKING, Layout, part_files
+from transforms.layout import JOB, LOCK_NAMES, RERANKING, Layout, part_files
 
 
 def check_inputs(output: str, paths: Iterable[str], layout: Layout = RERANKING) -> None:
@@ -103,6 +105,39 @@ def check_kept(output: str, layout: Layout = RERANKING) -> None:
     parts = files.join(output, layout.parts[0])
     if files.is_local(output) and not Path(parts).is_dir():
         raise UserError(f"{parts} was moved or deleted while the job ran; put it back, and give the same command")
+
+
+@contextmanager
+def left_as_it_was(output: str, layout: Layout = RERANKING) -> Iterator[None]:
+    """Where the body is refused before a job is begun, delete what it made of the directory, and the directory; not
+    where the same command is to continue, nor what another command may have put there."""
+    if not files.is_local(output):
+        yield
+        return
+    new = [str(path) for path in (Path(output), *Path(output).parents) if not os.path.lexists(path)]
+    before: set[str] = set()
+    with suppress(OSError, ValueError):  # it cannot be listed: the body refuses it
+        before.update(files.list_names(output))
+    try:
+        yield
+    except BaseException as error:
+        refused = isinstance(error, UserError) and not isinstance(error, UnavailableError)
+        with suppress(OSError, ValueError):  # the error of the body counts
+            _undo(output, layout, before, new, refused)
+        raise
+
+
+def _undo(output: str, layout: Layout, before: Collection[str], new: Iterable[str], refused: bool) -> None:
+    names = set(files.list_names(output))
+    if not names.isdisjoint({JOB, *LOCK_NAMES}):
+        return
+    for name in layout.made:
+        if refused and name in names.difference(before):
+            files.delete_tree(files.join(output, name))
+    empty = [files.join(output, name) for name in {*layout.parts, *layout.steps, *layout.made}.difference(before)]
+    for directory in (*empty, *new):
+        with suppress(OSError):  # it holds something, or is not there
+            os.rmdir(directory)
 
 
 def clear(output: str, layout: Layout = RERANKING) -> None:

@@ -86,6 +86,14 @@ def test_a_file_that_has_changed_is_refused(
     assert len([*out.glob("_converted/*")]) == 1, "the old one is gone"
 
 
+def test_a_command_that_is_refused_later_leaves_no_output(
+    csv: Path, tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert rerank(csv, tmp_path / "new" / "out", model, "--max_length", "100000") == 2
+    assert f"read {csv}: 4 rows\n" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
 def test_new_files_extend_a_job(csv: Path, tmp_path: Path, model: Path) -> None:
     out = tmp_path / "out"
     assert rerank(csv, out, model) == 0

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from transforms.base.errors import UserError
+from transforms.base.errors import UnavailableError, UserError
+from transforms.job.directory import left_as_it_was
 from transforms.job.record import new_job, open_job
 from transforms.layout import RERANKING, Layout
 
@@ -26,6 +27,47 @@ def test_a_damaged_record_beside_other_things_is_not_overwritten(tmp_path: Path)
     with pytest.raises(UserError, match=r"holds other things \(candidates\); give a new or an empty directory$"):
         begin(tmp_path, RERANKING, overwrite=True)
     begin(tmp_path, CANDIDATES, overwrite=True)
+
+
+def make_and_fail(path: Path, error: type[BaseException]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("x") if "." in path.name else path.mkdir()
+    raise error("refused")
+
+
+@pytest.mark.parametrize(
+    ("error", "made", "remains"),
+    [
+        (UserError, "_converted/a.parquet", False),
+        (UserError, "scored", False),
+        (UserError, "scored/part-00000-00000-00000.parquet", True),
+        (UserError, "job.json", True),
+        (UserError, "_lock", True),
+        (UserError, "of another", True),
+        (UnavailableError, "_converted/a.parquet", True),
+        (RuntimeError, "_converted/a.parquet", True),
+        (KeyboardInterrupt, "_staged", False),
+    ],
+)
+def test_a_refused_command_leaves_nothing(error: type[BaseException], made: str, remains: bool, tmp_path: Path) -> None:
+    for output in (tmp_path / "new" / "out", tmp_path / "empty"):
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        with pytest.raises(error), left_as_it_was(str(output)):
+            make_and_fail(output / made, error)
+        assert (output / made).exists() == remains
+    assert (tmp_path / "new").exists() == remains, "neither do the directories above it remain"
+    assert (tmp_path / "empty").exists(), "it was there before"
+
+
+def test_what_was_there_before_a_refused_command_is_kept(tmp_path: Path) -> None:
+    kept = tmp_path / "_converted" / "a.parquet"
+    kept.parent.mkdir()
+    kept.touch()
+    (tmp_path / "scored").mkdir()
+    with pytest.raises(UserError), left_as_it_was(str(tmp_path)):
+        raise UserError("refused")
+    assert kept.exists()
+    assert (tmp_path / "scored").is_dir()
 
 
 @pytest.mark.parametrize(
