@@ -173,7 +173,8 @@ def first_stage(
         print(notice, file=sys.stderr)
     identity = {"kind": "dense", "name": name, **specification.fingerprint()}
     execution = asdict(specification.execution)
-    decisive = {name: value for name, value in execution.items() if name != "passed_over"}  # informational
+    # Without what is informational, or of no effect on embeddings: kept ones are found again by these.
+    decisive = {name: value for name, value in execution.items() if name not in ("passed_over", "fills_heads")}
     kept = request.embeddings and embeddings_path(request, source, specification.fingerprint() | decisive)
     return Dense(specification, kept), identity, execution
 

@@ -37,6 +37,8 @@ def specify_for_job(
             like=request.model_like,
             options={option: getattr(request, option) for option in own},
             elsewhere=elsewhere,
+            # Jobs begun since the first version fill up heads, and so said from a later one on.
+            fills_heads=before.get("fills_heads", begun is None or begun.part_version > 1),
             **_settled(request, before),
         )
     except UserError as error:

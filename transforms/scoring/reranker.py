@@ -190,6 +190,7 @@ def specify(
     attention: str = "auto",
     options: Mapping[str, Any] | None = None,
     elsewhere: bool = False,
+    fills_heads: bool = True,
 ) -> ScorerSpecification:
     """Find a model and settle how to run it, without loading its weights.
 
@@ -204,6 +205,7 @@ def specify(
         attention: "auto", or the kernel that shall compute it, a name in `attention.KERNELS`.
         options: fields of the family's Settings; None values stand for the vendor's default.
         elsewhere: it will run on other machines, whose CUDA devices and kernels are taken as named.
+        fills_heads: see `execution.Execution`.
 
     Raises:
         UserError: the model is unavailable, or an option does not apply or does not fit.
@@ -214,7 +216,7 @@ def specify(
         local |= {name: value for name, value in choices.items() if value != "auto"}
         return early.endpoint_of(name, local | dict(options or {}))
     # Before a download that may take long.
-    run = execution.resolve(device, dtype, batch_tokens, threads, attention, elsewhere)
+    run = execution.resolve(device, dtype, batch_tokens, threads, attention, elsewhere, fills_heads)
     return specify_model(name, run, revision=revision, like=like, options=options, elsewhere=elsewhere)
 
 

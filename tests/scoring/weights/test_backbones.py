@@ -111,6 +111,10 @@ def test_what_fills_up_a_batch_changes_nothing_before_it(tmp_path: Path, mean: b
     states = backbone(full)
     assert states.shape == (64, 8)
     torch.testing.assert_close(states[: len(inputs.reads)], backbone(inputs))
+    # As the first version had it, the head is not given what fills up a batch; the rest is computed alike.
+    placement = FLOAT32._replace(fills_heads=False)
+    without = backbones.load(checkpoint, ("xlm-roberta",), tensors, placement, mean=mean)(full)
+    assert torch.equal(without, states[: len(inputs.reads)])
 
 
 @pytest.mark.parametrize("make", [tiny.bert, tiny.xlm_roberta, tiny.modern_bert, tiny_causal.qwen2, tiny_causal.qwen3])

@@ -265,7 +265,8 @@ def load(checkpoint: Checkpoint, settings: CrossEncoderSettings, placement: Plac
     if hasattr(base, "pooler"):  # part of the head, so run on what is read alone
         base.pooler = None
     mean = getattr(config, "classifier_pooling", "cls") == "mean"
-    return CrossEncoder(settings, Backbone(base, kind, mean=mean), head, tokenizer, prompt)
+    backbone = Backbone(base, kind, mean=mean, fills_heads=placement.fills_heads)
+    return CrossEncoder(settings, backbone, head, tokenizer, prompt)
 
 
 def described(checkpoint: Checkpoint) -> PreTrainedConfig:

@@ -32,6 +32,8 @@ class Execution:
         batch_tokens: tokens of a forward pass, at most.
         attention: the kernel that computes attention, a name in `attention.KERNELS`; "auto" until it is chosen.
         passed_over: kernels that were skipped and why, a line each; so named in the job.json of every job begun so far.
+        fills_heads: whether a model's head computes the rows that fill up a pass too. It did not in the first version,
+            whose jobs are continued to the same bytes.
     """
 
     device: str
@@ -40,6 +42,7 @@ class Execution:
     batch_tokens: int
     attention: str = "auto"
     passed_over: tuple[str, ...] = ()
+    fills_heads: bool = True
 
     def with_kernel(self, head_size: int) -> Execution:
         """The same with the attention kernel chosen, for heads of so many numbers; see `attention.choose_kernel`."""
@@ -54,15 +57,16 @@ class Execution:
         """
         use_threads(self.threads)
         os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KEPT_BY_ONEDNN))  # it is read at the first product
-        return Placement(torch.device(devices.own(self.device)), DTYPES[self.dtype], self.attention)
+        return Placement(torch.device(devices.own(self.device)), DTYPES[self.dtype], self.attention, self.fills_heads)
 
 
 class Placement(NamedTuple):
-    """Where a model is, its number format, and the kernel of its attention."""
+    """Where a model is, its number format, the kernel of its attention, and `Execution.fills_heads`."""
 
     device: torch.device
     dtype: torch.dtype
     attention: str = "sdpa"
+    fills_heads: bool = True
 
 
 def resolve(
@@ -72,6 +76,7 @@ def resolve(
     threads: int | None = None,
     attention: str = "auto",
     elsewhere: bool = False,
+    fills_heads: bool = True,
 ) -> Execution:
     """Settle what is left open by what this machine has, but for the attention kernel, see `Execution.with_kernel`.
 
@@ -82,6 +87,7 @@ def resolve(
         threads: of the CPU; None for torch's own choice.
         attention: "auto" or a name in `attention.KERNELS`.
         elsewhere: it will run on other machines; a CUDA device that is named is taken to be there.
+        fills_heads: see `Execution`.
 
     Raises:
         UserError: the device is not there, or a value is none of those that can be chosen.
@@ -102,7 +108,14 @@ def resolve(
     for name, value in (("batch_tokens", batch_tokens), ("threads", threads)):
         if value is not None and not (isinstance(value, int) and value > 0):
             raise UserError(f"--{name} {value}: give a positive number")
-    return Execution(device, dtype, threads or torch.get_num_threads(), batch_tokens or BATCH_TOKENS[kind], attention)
+    return Execution(
+        device,
+        dtype,
+        threads or torch.get_num_threads(),
+        batch_tokens or BATCH_TOKENS[kind],
+        attention,
+        fills_heads=fills_heads,
+    )
 
 
 def _multiplies_bfloat16(device: str) -> bool:

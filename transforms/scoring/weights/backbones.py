@@ -219,19 +219,21 @@ class Backbone:
         causal: of a language model, whether a token sees only earlier ones.
     """
 
-    def __init__(self, model: Any, kind: str, *, mean: bool = False) -> None:
+    def __init__(self, model: Any, kind: str, *, mean: bool = False, fills_heads: bool = True) -> None:
         """Make the model ready.
 
         Args:
             model: of transformers' class for the kind; it is changed.
             kind: a key in ARCHITECTURES.
             mean: to give the mean of each sequence's hidden states instead of those that are read.
+            fills_heads: to give the reads that fill up a pass too.
         """
         architecture = ARCHITECTURES[kind]
         self.model = model
         self._padding = model.config.pad_token_id if architecture.roberta_positions else None
         self._typed = getattr(model.config, "type_vocab_size", 1) > 1
         self._mean = mean
+        self._fills_heads = fills_heads
         self._select = not mean and architecture.last is None
         if not mean and architecture.last is not None:
             layers = model.get_submodule(architecture.layers)
@@ -257,8 +259,10 @@ class Backbone:
             input_ids=packed.ids[None], position_ids=positions[None], packed=packed, **types
         ).last_hidden_state[0]
         if self._mean:
-            return means(hidden, packed)
-        return hidden[packed.reads] if self._select else hidden
+            hidden = means(hidden, packed)
+        elif self._select:
+            hidden = hidden[packed.reads]
+        return hidden if self._fills_heads else hidden[: len(packed.reads) - packed.unread]
 
 
 def means(hidden: torch.Tensor, packed: Packed) -> torch.Tensor:
@@ -298,4 +302,4 @@ def load(
     architecture = ARCHITECTURES[kind]
     named = _renamed(architecture, tensors)
     model = checkpoints.build(architecture.model, config, named, placement, name=checkpoint.name)
-    return Backbone(model, kind, mean=mean)
+    return Backbone(model, kind, mean=mean, fills_heads=placement.fills_heads)
