@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
+from functools import partial
 from inspect import getdoc
-from typing import NamedTuple, NoReturn
+from textwrap import fill
+from typing import NamedTuple
 
 from eval.commands import options, requests
 from eval.export.options import export
@@ -15,11 +16,10 @@ from eval.export.request import ExportRequest
 from eval.table.options import TableRequest, table
 from eval.throughput.options import throughput
 from eval.throughput.request import ThroughputRequest
-from transforms.base.collector import at_rest
-from transforms.base.command import run_command
+from transforms.base.command import run_chosen, run_here
 from transforms.base.console import outlive_readers
-from transforms.base.errors import UserError, one_line
-from transforms.base.request import Request, check, request_of
+from transforms.base.reading import Parser
+from transforms.base.request import Request
 
 
 class Command(NamedTuple):
@@ -46,45 +46,39 @@ COMMANDS: Mapping[str, Command] = {
 }
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line like all others."""
+def parser_of(name: str) -> Parser:
+    """The parser of a command's own words."""
+    command = COMMANDS[name]
+    parser = Parser(prog=f"python -m eval {name}", description=getdoc(command.declare))
+    command.declare(parser)
+    return parser
 
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; see {self.prog} --help")
 
-
-def parser() -> Parser:
-    """The command line's parser."""
-    root = Parser(prog="python -m eval", description="Evaluate scored candidates and TREC runs.")
-    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, command in COMMANDS.items():
-        text = getdoc(command.declare)
-        own = commands.add_parser(name, help=text, description=text)
-        own.set_defaults(parser=own)
-        command.declare(own)
-    return root
+def usage() -> str:
+    """The commands and what they do."""
+    lines = (
+        fill(
+            f"{name:15}{getdoc(command.declare)}",
+            100,
+            initial_indent="  ",
+            subsequent_indent=" " * 17,
+            break_on_hyphens=False,
+        )
+        for name, command in COMMANDS.items()
+    )
+    return "\n".join(["usage: python -m eval COMMAND ...; COMMAND --help says more", "", *lines])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit code: 0 done, the command's own, 1 a file cannot be written, 2 a user's
     mistake, 130 interrupted."""
+    commands = {name: partial(_run, name) for name in COMMANDS}
+    return run_chosen(commands, usage(), sys.argv[1:] if argv is None else argv)
 
-    def work() -> int:
-        try:
-            args, unknown = parser().parse_known_args(argv)
-            if unknown:
-                args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")  # names the command's own --help
-            command = COMMANDS[args.command]
-            request = request_of(command.request, args)
-            check(request)
-            with at_rest():
-                run = import_module(command.module).run
-            code: int | None = run(request)
-        except OSError as problem:
-            raise UserError(one_line(problem)) from problem
-        return code or 0
 
-    return run_command(work)
+def _run(name: str, words: Sequence[str]) -> int:
+    command = COMMANDS[name]
+    return run_here(parser_of(name), command.request, command.module, words)
 
 
 if __name__ == "__main__":

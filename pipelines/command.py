@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib import import_module
 
+from transforms.base.command import run_chosen
 from transforms.base.console import outlive_readers
 
 # Name -> the module whose `main` runs it, and the words that go before its own.
@@ -32,15 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code, 2 where there is no such command."""
     outlive_readers()
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words[:1] in (["-h"], ["--help"]):
-        print(USAGE)
-        return 0
-    if not words or words[0] not in COMMANDS:
-        near = difflib.get_close_matches(words[0], COMMANDS, n=1) if words else []
-        problem = f"{words[0]}: no such command" if words else "no command given"
-        hint = f"did you mean {near[0]}?" if near else f"give one of {', '.join(COMMANDS)}"
-        print(f"error: {problem}; {hint}", file=sys.stderr)
-        return 2
-    module, before = COMMANDS[words[0]]
-    code: int = import_module(f"{module}.__main__").main([*before, *words[1:]])
+    return run_chosen({name: partial(_run, *command) for name, command in COMMANDS.items()}, USAGE, words)
+
+
+def _run(module: str, before: Sequence[str], words: Sequence[str]) -> int:
+    code: int = import_module(f"{module}.__main__").main([*before, *words])
     return code

@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 from textwrap import fill
 
-from eval.__main__ import parser as eval_parser
+from eval.__main__ import COMMANDS, parser_of
 from pipelines.benchmark import options as benchmark
 from pipelines.candidates import options as candidates
 from pipelines.rerank import options as rerank
@@ -29,9 +29,8 @@ TABLE = "| option | values | default | meaning |\n|---|---|---|---|\n"
 
 def commands() -> list[argparse.ArgumentParser]:
     """The parsers of all commands."""
-    [evaluation] = [action for action in eval_parser()._actions if isinstance(action, argparse._SubParsersAction)]
     ours = [command.build_parser() for command in (rerank, candidates, benchmark, score, serve)]
-    return [*ours, *evaluation.choices.values()]
+    return [*ours, *map(parser_of, COMMANDS)]
 
 
 def page() -> str:

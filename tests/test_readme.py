@@ -14,14 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from eval.__main__ import parser as eval_parser
+from eval.__main__ import parser_of
 from pipelines.benchmark import options as benchmark_options
 from pipelines.candidates import options as candidates_options
 from pipelines.rerank import options as rerank_options
 from pipelines.running.beam_options import parse
-from pipelines.running.options import names_of
-from pipelines.running.reading import parsed
 from scripts.walk_readme import NEEDS, PAGES, REPOSITORY, Block, blocks
+from transforms.base.reading import names_of, parsed
 
 TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
 BLOCKS = [block for text in TEXTS.values() for block in blocks(text)]
@@ -130,7 +129,7 @@ def test_the_pages_examples_in_python_print_what_they_say(tmp_path: Path) -> Non
 
 def parse_line(parser: argparse.ArgumentParser, words: list[str]) -> None:
     read = parsed(parser, words)
-    assert (read.wrong, read.missing) == ({}, "")
+    assert (read.wrong, read.missing) == ({}, [])
     parse(read.rest, names_of(parser))
 
 
@@ -147,8 +146,8 @@ def test_options_of_the_jobs(module: str) -> None:
 
 
 def test_options_of_the_evaluation() -> None:
-    for words in words_of("python -m eval"):
-        eval_parser().parse_args(words)
+    for name, *words in words_of("python -m eval"):
+        parser_of(name).parse_args(words)
 
 
 def test_options_of_the_scripts() -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from statistics import fmean
 
-from eval.commands.measure import check_outputs, evaluate_source, files_read, read_relevance
+from eval.commands.measure import check_not_read, evaluate_source, files_read, read_relevance
 from eval.commands.moved import add_moved, jobs_of
 from eval.commands.options import COMPARED_MEASURES
 from eval.commands.requests import CompareRequest
@@ -14,7 +13,6 @@ from eval.ranking.comparison_page import html
 from eval.ranking.files import write_json, write_table, writing
 from eval.ranking.report import grade_notes
 from eval.ranking.runs import open_source
-from transforms.base.errors import UserError
 from transforms.base.versions import versions
 
 PACKAGES = ("ir_measures", "pytrec-eval-terrier", "scipy", "statsmodels")
@@ -28,13 +26,8 @@ def run(request: CompareRequest) -> None:
         OSError: a file cannot be read or written.
     """
     names = comparison.labels(request.inputs)
-    if len({os.path.normpath(location) for location in request.inputs}) < max(2, len(names)):
-        raise UserError(f"{' '.join(request.inputs)}: give a baseline and others to compare with it, each once")
-    if request.per_query and (taken := {"query_id", "measure"}.intersection(names)):
-        raise UserError(f"--per_query has a column {taken.pop()} beside those of the runs; rename the run")
     sources = [open_source(location) for location in request.inputs]
-    outputs = {"--per_query": request.per_query, "--json": request.json, "--html": request.html}
-    check_outputs(outputs, files_read(request, request.inputs, sources))
+    check_not_read(request.outputs(), files_read(request, request.inputs, sources))
     jobs = jobs_of(request.inputs) if request.texts or request.html else {}
     inputs = [entry for source in sources for entry in source.job.get("inputs", [])]
     relevance = read_relevance(request, COMPARED_MEASURES, {"inputs": inputs})

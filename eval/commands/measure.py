@@ -9,7 +9,7 @@ from typing import Any
 
 from eval.commands.requests import MeasureRequest, RelevanceRequest
 from eval.ranking.evaluation import EXAMPLES, Evaluation, evaluate
-from eval.ranking.files import TABLE_WRITERS, write_json, write_table
+from eval.ranking.files import write_json, write_table
 from eval.ranking.relevance import DEFAULT_MEASURES, Relevance, by_answers, by_qrels
 from eval.ranking.report import count, count_notes, grade_notes, mean_rows, query_rows
 from eval.ranking.runs import Candidates, Source, open_source
@@ -28,9 +28,7 @@ def run(request: MeasureRequest) -> None:
         OSError: a file cannot be read or written.
     """
     source = open_source(request.input)
-    check_outputs(
-        {"--per_query": request.per_query, "--json": request.json}, files_read(request, [request.input], [source])
-    )
+    check_not_read(request.outputs(), files_read(request, [request.input], [source]))
     relevance = read_relevance(request, DEFAULT_MEASURES, source.job)
     measures = relevance.measures
     evaluation = evaluate_source(request.input, source, source.stages, relevance, request.exclude_identical_ids)
@@ -106,32 +104,20 @@ def files_read(request: RelevanceRequest, locations: Sequence[str], sources: Seq
     return [*locations, request.qrels, request.answers, *candidates, *jobs]
 
 
-def check_outputs(outputs: Mapping[str, Path | None], inputs: Iterable[str | None]) -> None:
-    """Finds before the work what would stop the files from being written after it, or have one replace another.
+def check_not_read(outputs: Mapping[str, Path | None], inputs: Iterable[str | None]) -> None:
+    """Finds before the work that a file of its would replace what it reads.
 
     Args:
         outputs: option -> the file that it names, None where it is not given.
         inputs: what the command reads, files and outputs of jobs; None for what is not given.
 
     Raises:
-        UserError: a file cannot be written, or is one that is read or written already.
+        UserError: one does.
     """
     read = {Path(location).resolve() for location in inputs if location}
-    written: dict[Path, str] = {}
     for option, path in outputs.items():
-        if path is None:
-            continue
-        if option == "--per_query" and path.suffix not in TABLE_WRITERS:
-            raise UserError(f"--per_query {path}: the name must end in {' or '.join(TABLE_WRITERS)}")
-        if path.is_dir():
-            raise UserError(f"{option} {path}: is a directory; name a file")
-        if not path.parent.is_dir():
-            raise UserError(f"{option} {path}: there is no directory {path.parent}; make it first")
-        if _is_read(path.resolve(), read):
+        if path is not None and _is_read(path.resolve(), read):
             raise UserError(f"{option} {path}: is a file that is read here; give the name of another")
-        if path.resolve() in written:
-            raise UserError(f"{written[path.resolve()]} and {option} {path}: give each a name of its own")
-        written[path.resolve()] = option
 
 
 def _is_read(path: Path, read: Collection[Path]) -> bool:

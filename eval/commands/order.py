@@ -13,7 +13,7 @@ from itertools import combinations
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from eval.commands.measure import check_outputs
+from eval.commands.measure import check_not_read
 from eval.commands.requests import DEFAULT_ORDERS, OrderRequest
 from eval.ranking.evaluation import evaluate
 from eval.ranking.files import write_json
@@ -71,7 +71,7 @@ def run(request: OrderRequest) -> None:
         OSError: a file cannot be read or written.
     """
     inputs = input_files(request.input or ())
-    check_outputs({"--json": request.json}, [request.qrels, *request.outputs, *inputs])
+    check_not_read({"--json": request.json}, [request.qrels, *request.outputs, *inputs])
     grades = read_qrels(request.qrels).grades
     locations = _run_jobs(request) if request.input else request.outputs
     outcomes = [read_outcome(location, grades) for location in locations]

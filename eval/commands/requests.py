@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from eval.published.verification import Published, published_of
+from eval.ranking.comparison import labels
+from eval.ranking.files import output_refusals
 from transforms.base.errors import UserError, one_line
-from transforms.base.request import Request, refusals
+from transforms.base.request import Check, Request, refusals
 from transforms.input.candidate_order import check_order
 from transforms.scoring.catalogue import entry
+from transforms.scoring.choices import check_device
 
 # The orders for which the vendor of jina-reranker-v3 reports nDCG@10 on BEIR.
 DEFAULT_ORDERS = ("best_first", "worst_first", "random:1")
@@ -32,8 +36,15 @@ class RelevanceRequest(Request):
     per_query: Path | None
     json: Path | None
 
-    def complaints(self) -> Iterator[str]:
-        """Candidates that nothing is searched in."""
+    def outputs(self) -> Mapping[str, Path | None]:
+        """Option -> the file that is to be written, None where there is none."""
+        return {"--per_query": self.per_query, "--json": self.json}
+
+    def checks(self) -> Iterable[Check]:
+        """Candidates that nothing is searched in, and what cannot be written."""
+        return self._relevance_complaints, lambda: output_refusals(self.outputs())
+
+    def _relevance_complaints(self) -> Iterator[str]:
         if self.candidates and not self.answers:
             yield "--candidates: is of use with --answers alone; leave it out"
 
@@ -54,6 +65,21 @@ class CompareRequest(RelevanceRequest):
     texts: bool
     html: Path | None
 
+    def outputs(self) -> Mapping[str, Path | None]:
+        """The page too."""
+        return {**super().outputs(), "--html": self.html}
+
+    def checks(self) -> Iterable[Check]:
+        """Also inputs of which there are too few, one appears twice, or one has a name that is taken."""
+        return *super().checks(), self._input_complaints
+
+    def _input_complaints(self) -> Iterator[str]:
+        names = labels(self.inputs)
+        if len({os.path.normpath(location) for location in self.inputs}) < max(2, len(names)):
+            yield f"{' '.join(self.inputs)}: give a baseline and others to compare with it, each once"
+        if self.per_query and (taken := {"query_id", "measure"}.intersection(names)):
+            yield f"--per_query has a column {taken.pop()} beside those of the runs; rename the run"
+
 
 @dataclass(frozen=True, kw_only=True)
 class OrderRequest(Request):
@@ -68,8 +94,12 @@ class OrderRequest(Request):
     job_options: str
     json: Path | None
 
-    def complaints(self) -> Iterator[str]:
-        """Jobs to run that are not described whole, or are one, or none and nothing to compare."""
+    def checks(self) -> Iterable[Check]:
+        """Jobs to run that are not described whole, or are one, or none and nothing to compare; a report that cannot be
+        written."""
+        return self._job_complaints, lambda: output_refusals({"--json": self.json})
+
+    def _job_complaints(self) -> Iterator[str]:
         if self.input:
             if self.outputs or not (self.model and self.output):
                 yield "--input runs the jobs first: give --model and --output with it, and no other outputs"
@@ -115,8 +145,11 @@ class VerifyRequest(Request):
     device: str
     dtype: str
 
-    def complaints(self) -> Iterator[str]:
-        """A name that can be no model's, or a model of which nothing is published."""
+    def checks(self) -> Iterable[Check]:
+        """An unknown device, a name that can be no model's, or a model of which nothing is published."""
+        return lambda: refusals(lambda: check_device(self.device)), self._model_complaints
+
+    def _model_complaints(self) -> Iterator[str]:
         from transforms.scoring import early  # takes a while
 
         yield from refusals(lambda: early.check_directory(self.model, self.revision), self._check_published)

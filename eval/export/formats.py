@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from eval.export.id_types import typed
+from eval.export.id_types import ID_COLUMNS, typed
 from eval.export.lists import ScoredList
 from transforms.output.report import check_run_ids
 
@@ -63,6 +63,10 @@ class Format(NamedTuple):
     positives: Literal["always", "if_judged", "never"] = "always"
     texts: bool = True
     columns: Callable[[int], Mapping[str, pa.DataType]] | None = None
+
+    def has_ids(self) -> bool:
+        """Whether it is a table with columns of ids."""
+        return self.write is None and self.columns is not None and not ID_COLUMNS.keys().isdisjoint(self.columns(1))
 
 
 TEXT, NUMBER = pa.string(), pa.float32()

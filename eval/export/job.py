@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from eval.export.card import Table, card
 from eval.export.formats import FORMATS, Example, Row, writer_of
-from eval.export.id_types import ID_COLUMNS, id_types, typed
+from eval.export.id_types import id_types, typed
 from eval.export.lists import ScoredList, finished_job, read_lists
 from eval.export.negatives import Miner
 from eval.export.request import ExportRequest
@@ -118,11 +118,7 @@ def export(request: ExportRequest) -> str:
         OSError: a file cannot be read or written.
     """
     form = FORMATS[request.format]
-    if request.qrels is not None and form.positives == "never":
-        raise UserError(f"--qrels: format {request.format} has all documents of a list; leave it out")
     columns = {} if form.columns is None else form.columns(request.mining.num_negatives)
-    if request.keep_id_types and (form.write or not ID_COLUMNS.keys() & columns):
-        raise UserError(f"--keep_id_types: format {request.format} has no ids, or has them as text; leave it out")
     job = finished_job(request.output)
     types = id_types(job) if request.keep_id_types else {}
     to = files.absolute(request.to)

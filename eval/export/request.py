@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from transforms.base.request import Request
+from transforms.base.request import Check, Request
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,20 @@ class ExportRequest(Request):
     sampling: Literal["top", "random"]
     seed: int
 
-    def complaints(self) -> Iterator[str]:
-        """A range with fewer documents than negatives."""
+    def checks(self) -> Iterable[Check]:
+        """A range with fewer documents than negatives, and options that the format has no use for."""
+        return self._range_complaints, self._format_complaints
+
+    def _format_complaints(self) -> Iterator[str]:
+        from eval.export.formats import FORMATS  # takes a while
+
+        form = FORMATS[self.format]
+        if self.qrels is not None and form.positives == "never":
+            yield f"--qrels: format {self.format} has all documents of a list; leave it out"
+        if self.keep_id_types and not form.has_ids():
+            yield f"--keep_id_types: format {self.format} has no ids, or has them as text; leave it out"
+
+    def _range_complaints(self) -> Iterator[str]:
         first, last = self.range
         if last is not None and last - first < self.num_negatives:
             yield f"--range {first}:{last}: leaves no room for {self.num_negatives} negatives; widen it"

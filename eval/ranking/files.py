@@ -21,6 +21,27 @@ TABLE_WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {
 }
 
 
+def output_refusals(outputs: Mapping[str, Path | None]) -> Iterator[str]:
+    """What would stop files from being written, or have one replace another, a part of a line each.
+
+    Args:
+        outputs: option -> the file that it names, None where it is not given; that of --per_query is a table.
+    """
+    written: dict[Path, str] = {}
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        if option == "--per_query" and path.suffix not in TABLE_WRITERS:
+            yield f"--per_query {path}: the name must end in {' or '.join(TABLE_WRITERS)}"
+        if path.is_dir():
+            yield f"{option} {path}: is a directory; name a file"
+        elif not path.parent.is_dir():
+            yield f"{option} {path}: there is no directory {path.parent}; make it first"
+        elif path.resolve() in written:
+            yield f"{written[path.resolve()]} and {option} {path}: give each a name of its own"
+        written[path.resolve()] = option
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """While the body writes the file.

@@ -12,7 +12,6 @@ from eval.table.options import TableRequest
 from eval.table.page import headline, html, markdown
 from eval.table.values import read_values
 from eval.table.view import as_asked
-from transforms.base.errors import UserError
 from transforms.base.json_text import indented
 
 # What all means are over, by --only_run_queries.
@@ -41,8 +40,6 @@ def run(request: TableRequest) -> None:
         "title": request.title,
         "made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
     }
-    if output.exists() and not output.is_dir():
-        raise UserError(f"--output {output}: is a file; give a directory")
     with writing(output):
         output.mkdir(parents=True, exist_ok=True)
     texts = {

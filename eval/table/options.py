@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from transforms.base.request import Request
+from transforms.base.request import Check, Request
 
 TITLE = "Comparison of rerankers"
 
@@ -22,8 +22,15 @@ class TableRequest(Request):
     only_run_queries: bool
     title: str
 
-    def complaints(self) -> Iterator[str]:
-        """Remote results without a place for the table."""
+    def checks(self) -> Iterable[Check]:
+        """Results on another machine without a place for the table here, and a place that is a file."""
+        return self._output_complaints, self._results_complaints
+
+    def _output_complaints(self) -> Iterator[str]:
+        if self.output is not None and self.output.exists() and not self.output.is_dir():
+            yield f"--output {self.output}: is a file; give a directory"
+
+    def _results_complaints(self) -> Iterator[str]:
         if self.output is None and "://" in self.results:
             yield "--output: name a local directory for the table of remote results"
 

@@ -6,7 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from eval.commands.measure import check_outputs
+from eval.commands.measure import check_not_read
 from eval.ranking.files import write_json
 from eval.throughput import host, rounds, tasks
 from eval.throughput.options import SAMPLE
@@ -19,7 +19,7 @@ def run(request: ThroughputRequest) -> int:
     Raises:
         UserError: the model or the candidates are not available.
     """
-    check_outputs({"--json": request.json}, [request.candidates, str(SAMPLE), request.model])
+    check_not_read({"--json": request.json}, [request.candidates, str(SAMPLE), request.model])
     # As much as oneDNN keeps by itself, for all: the batches of others have more sizes than the core's.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "1024")
     lists = tasks.read(request.candidates or str(SAMPLE), request.list_size)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from eval.ranking.files import output_refusals
 from eval.throughput.options import SAMPLE
 from eval.throughput.sizes import has_weights, sizes_of
-from transforms.base.request import Request, refusals
+from transforms.base.request import Check, Request, refusals
+from transforms.scoring.choices import check_device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +38,15 @@ class ThroughputRequest(Request):
     large: bool
     json: Path | None
 
-    def complaints(self) -> Iterator[str]:
-        """No model, or one of unknown sizes; or no candidates."""
+    def checks(self) -> Iterable[Check]:
+        """No model, or one of unknown sizes; no candidates; an unknown device; a file that cannot be written."""
+        return (
+            self._complaints,
+            lambda: refusals(lambda: check_device(self.device)),
+            lambda: output_refusals({"--json": self.json}),
+        )
+
+    def _complaints(self) -> Iterator[str]:
         if self.model is None and not self.host_only:
             yield "--model: none is given; give one, or --host_only"
         if self.model is not None and not has_weights(self.model):

@@ -95,7 +95,12 @@ def measure(request: ThroughputRequest, lists: Sequence[RankingTask], folder: Pa
 def load(request: ThroughputRequest, tasks: Sequence[RankingTask], folder: Path) -> tuple[Reranker, str]:
     """The model for such tasks, and the directory or name that it was loaded from."""
     assert request.model is not None  # without one only the host is measured
-    choices = {name: getattr(request, name) for name in ("device", "dtype", "attention", "batch_tokens")}
+    choices: dict[str, Any] = {
+        "device": request.device,
+        "dtype": request.dtype,
+        "attention": request.attention,
+        "batch_tokens": request.batch_tokens,
+    }
     options = {"group_size": request.group_size, "max_length": request.max_length}
     entry = catalogue.named(request.model)
     place, like = request.model, request.model_like

@@ -20,10 +20,11 @@ from pipelines.benchmark.subprocess_job import ApartError, run_apart
 from pipelines.candidates import do_job
 from pipelines.candidates.options import ANSWERS, QRELS, REPORT, retriever
 from pipelines.candidates.request import CandidatesRequest
-from pipelines.running.options import RUN_OPTIONS
+from pipelines.running.request import RunRequest
 from transforms.base import files
 from transforms.base.errors import UserError
 from transforms.base.json_text import parse
+from transforms.base.request import values_of
 from transforms.input.inputs import InputFile, inspect, total_pairs
 from transforms.input.named import input_files
 from transforms.layout import CANDIDATES_DIRECTORY, SUCCESS
@@ -217,7 +218,7 @@ def candidates_request(data: DataSet, asked: BenchmarkRequest, output: str) -> C
     stage = first_stage(data, asked.retriever)
     fields: dict[str, Any] = {}
     if stage.retriever.startswith("dense:"):
-        fields |= {name: getattr(asked, name) for name in RUN_OPTIONS}
+        fields |= values_of(asked, RunRequest)
         fields["model_like"] = stage.like
         fields["embeddings"] = files.join(output, EMBEDDINGS)  # data sets can have one corpus
     if stage.name == f"dense:{CODE_MODEL}":

@@ -18,10 +18,11 @@ from pipelines.benchmark.candidates import Candidates
 from pipelines.benchmark.entrants import Entrant, check_apply, model_options
 from pipelines.benchmark.request import BenchmarkRequest
 from pipelines.rerank import RerankRequest
-from pipelines.running import options as running_options
+from pipelines.running.request import RunRequest
 from transforms.base import files
 from transforms.base.errors import UserError
 from transforms.base.json_text import sha256
+from transforms.base.request import values_of
 from transforms.job.record import read_job
 from transforms.layout import REPORT
 from transforms.scoring.packed.execution import resolve
@@ -33,7 +34,6 @@ from transforms.scoring.weights.checkpoints import locate
 JOBS = "jobs"
 # BEIR's own evaluation leaves out a candidate whose id is that of its query.
 WITHOUT_IDENTICAL_IDS = frozenset({"beir"})
-RUN_OPTIONS = (*running_options.RUN_OPTIONS, "shard_pairs", "max_rejected")
 QUERY_COUNTS = ("queries_in_qrels", "queries_with_candidates", "queries_without_candidates")
 MEASURING_PACKAGES = ("ir_measures", "pytrec-eval-terrier")
 
@@ -135,7 +135,8 @@ def work_of(
     """
     model = settled(entrant, machine).model
     options = model_options(model, candidates.data.name, request.model_options())
-    run = {name: getattr(request, name) for name in RUN_OPTIONS}
+    run = values_of(request, RunRequest)
+    run |= {"shard_pairs": request.shard_pairs, "max_rejected": request.max_rejected}
     return Work(entrant, candidates, options, run, tuple(words), machine)
 
 

@@ -6,8 +6,9 @@ import argparse
 
 from eval.published.scores import DEPTH
 from pipelines.candidates.options import depth, retriever
-from pipelines.running.options import MODEL_OPTIONS, RUN_OPTIONS, Parser, add_options
+from pipelines.running.options import MODEL_OPTIONS, RUN_OPTIONS, add_options
 from transforms.base.arguments import given, positive, price, share, speed
+from transforms.base.reading import Parser
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,7 +10,7 @@ from eval.published.scores import DEPTH
 from pipelines.benchmark.data_sets import data_sets
 from pipelines.running.request import BeamRequest, ScoringRequest, elsewhere_refusals
 from transforms.base.patterns import local
-from transforms.base.request import refusals
+from transforms.base.request import Check, refusals
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +27,12 @@ class BenchmarkRequest(ScoringRequest, BeamRequest):
     throughput: float | None = None
     price_per_hour: float | None = None
 
-    def complaints(self) -> Iterator[str]:
+    def checks(self) -> Iterable[Check]:
         """Data sets that there are not, and copies of them on another machine."""
-        yield from elsewhere_refusals("data_dir", self.data_dir)
-        yield from refusals(*(partial(data_sets, text) for text in local(self.datasets)))
+        return (
+            lambda: elsewhere_refusals("data_dir", self.data_dir),
+            lambda: refusals(*(partial(data_sets, text) for text in local(self.datasets))),
+        )
 
     def paths(self) -> Iterator[tuple[str, str]]:
         """The options that name what is read or written, and each path; names of data sets count as paths of here."""

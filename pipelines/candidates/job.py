@@ -21,10 +21,9 @@ import apache_beam as beam
 from pipelines.candidates.given import LAYOUT, Given
 from pipelines.candidates.options import ANSWERS, QRELS, REPORT, build_parser
 from pipelines.candidates.report import count, report_of, summary
-from pipelines.candidates.request import DENSE_FIELDS, CandidatesRequest
+from pipelines.candidates.request import CandidatesRequest
 from pipelines.running import dataflow
 from pipelines.running.model import specify_for_job
-from pipelines.running.options import RUN_OPTIONS, is_given
 from pipelines.running.progress_line import progress_line
 from pipelines.running.runner import Runner, prepare_runner, run_graph
 from pipelines.running.stopping import stop_on_interrupt
@@ -111,7 +110,7 @@ def run(prepared: Prepared) -> None:
         KeyboardInterrupt: the user stopped it.
     """
     request, output, wanted = prepared.request, prepared.output, prepared.wanted
-    requested = {name: wanted.execution[name] for name in RUN_OPTIONS if is_given(request, name)}
+    requested = {name: wanted.execution[name] for name in request.run_options()}
     with record.open_job(output, wanted, requested=requested, overwrite=request.overwrite, layout=LAYOUT) as current:
         report = files.join(output, REPORT)
         if not (files.exists(files.join(output, SUCCESS)) and files.exists(report)):
@@ -166,7 +165,7 @@ def first_stage(
     if kind == "run":
         path = files.absolute(name)
         return Run(path), {"kind": "run", "path": path, "sha256": given.run_digest}, {}
-    specification = specify_for_job(name, request, DENSE_FIELDS, given.begun, elsewhere)
+    specification = specify_for_job(name, request, request.dense_options(), given.begun, elsewhere)
     if not embeds(specification):
         raise UserError(f"--retriever dense:{name}: it gives no embeddings of texts; give a sentence encoder")
     if notice := licence_notice(specification.model):

@@ -6,9 +6,9 @@ import argparse
 import re
 
 from eval.published.scores import DEPTH
-from pipelines.candidates.request import DENSE_FIELDS
-from pipelines.running.options import MODEL_OPTIONS, RUN_OPTIONS, Parser, add_options, add_own_files
+from pipelines.running.options import MODEL_OPTIONS, RUN_OPTIONS, add_options, add_own_files
 from transforms.base.arguments import given, positive
+from transforms.base.reading import Parser
 from transforms.input.names import OF_FILES
 from transforms.retrieval.datasets import DATASETS
 from transforms.schema import PART_PAIRS
@@ -99,7 +99,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="keep a dense first stage's embeddings there, for jobs of one corpus (MKQA's 26) to share",
     )
-    add_options(stage, {name: MODEL_OPTIONS[name] for name in DENSE_FIELDS})
+    add_options(stage, {name: MODEL_OPTIONS[name] for name in ("max_length", "task", "size")})
 
     running = parser.add_argument_group("running")
     running.add_argument("--output", required=True, type=given, metavar="DIR", help="the job's own directory")

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from eval.published.scores import DEPTH
-from pipelines.running.options import RUN_OPTIONS, is_given
 from pipelines.running.request import JobRequest, elsewhere_refusals
-from transforms.base.request import refusals
+from transforms.base.request import Check, present, refusals
 from transforms.input.names import OF_FILES, parse_columns
 from transforms.retrieval.datasets import named
-
-# Of a dense first stage: how its model reads a text.
-DENSE_FIELDS = ("max_length", "task", "size")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +36,16 @@ class CandidatesRequest(JobRequest):
     size: int | None = None
     shard_documents: int = 16_384
 
-    def complaints(self) -> Iterator[str]:
-        """What of it cannot be or does not go together, a part of a line each."""
-        own = [name for name in ("queries", "corpus") if getattr(self, name)]
+    def dense_options(self) -> dict[str, Any]:
+        """How the model of a dense first stage reads a text."""
+        return {"max_length": self.max_length, "task": self.task, "size": self.size}
+
+    def checks(self) -> Iterable[Check]:
+        """What of it cannot be or does not go together."""
+        return self._data_complaints, self._stage_complaints
+
+    def _data_complaints(self) -> Iterator[str]:
+        own = present({"queries": self.queries, "corpus": self.corpus})
         if bool(self.dataset) == bool(own or self.qrels):
             yield "give either --dataset or your own --queries and --corpus, with --qrels if there are any"
         elif not self.dataset and len(own) < 2:
@@ -54,9 +58,11 @@ class CandidatesRequest(JobRequest):
         if self.dataset and not Path(self.dataset).is_dir():
             yield from refusals(partial(named, self.dataset))
         yield from elsewhere_refusals("data_dir", self.data_dir)
+
+    def _stage_complaints(self) -> Iterator[str]:
         kind, name = self.retriever
-        unused = [name for name in ("revision", "model_like", "embeddings", *DENSE_FIELDS) if getattr(self, name)]
-        unused += [name for name in RUN_OPTIONS if is_given(self, name)]
+        own = {"revision": self.revision, "model_like": self.model_like, "embeddings": self.embeddings}
+        unused = [*present(own | self.dense_options()), *self.run_options()]
         if kind != "bm25" and self.language:
             yield "--language applies to bm25; leave it out"
         if kind != "dense" and unused:
@@ -70,9 +76,9 @@ class CandidatesRequest(JobRequest):
 
         no_encoder = [*refusals(lambda: early.check_encoder(name, self.model_like))]
         yield from no_encoder
-        options = {field: getattr(self, field) for field in DENSE_FIELDS}
-        run, like = self.run_options(), self.model_like
-        wrong = early.complaints(name, revision=self.revision, like=like, run=run, options=options)
+        wrong = early.complaints(
+            name, revision=self.revision, like=self.model_like, run=self.run_options(), options=self.dense_options()
+        )
         yield from (complaint for complaint in wrong if complaint not in no_encoder)
 
     def complaints_elsewhere(self) -> Iterator[str]:
@@ -90,13 +96,11 @@ class CandidatesRequest(JobRequest):
 
     def paths(self) -> Iterator[tuple[str, str]]:
         """Those of the output, the texts and their judgements, kept embeddings, and a first stage's run."""
+        for name, paths in {"corpus": self.corpus, "queries": self.queries, "qrels": self.qrels}.items():
+            yield from ((f"--{name}", path) for path in paths)
+        if self.embeddings:
+            yield "--embeddings", self.embeddings
+        yield "--output", self.output
         kind, run = self.retriever
-        named = {
-            "output": (self.output,),
-            "corpus": self.corpus,
-            "queries": self.queries,
-            "qrels": self.qrels,
-            "embeddings": (self.embeddings,) if self.embeddings else (),
-            "retriever": (run,) if kind == "run" else (),
-        }
-        yield from ((f"--{name}", path) for name, paths in named.items() for path in paths)
+        if kind == "run":
+            yield "--retriever", run

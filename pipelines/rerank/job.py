@@ -23,7 +23,6 @@ from pipelines.rerank.options import build_parser
 from pipelines.rerank.request import RerankRequest
 from pipelines.running import dataflow
 from pipelines.running.model import specify_for_job
-from pipelines.running.options import MODEL_OPTIONS, RUN_OPTIONS, is_given
 from pipelines.running.progress_line import progress_line
 from pipelines.running.runner import Runner, prepare_runner, run_graph
 from pipelines.running.stopping import stop_on_interrupt
@@ -78,7 +77,7 @@ class Prepared:
     @property
     def batch_is_open(self) -> bool:
         """Whether the batch size is still to be chosen."""
-        return self.given.begun is None and not is_given(self.request, "batch_tokens")
+        return self.given.begun is None and "batch_tokens" not in self.request.run_options()
 
 
 def rerank(request: RerankRequest, words: Sequence[str], given: Given) -> Finished:
@@ -145,7 +144,7 @@ def run(prepared: Prepared) -> Finished:
         schema_version=SCHEMA_VERSION,
         part_version=PART_VERSION,
     )
-    requested = {name: getattr(specification.execution, name) for name in RUN_OPTIONS if is_given(request, name)}
+    requested = {name: wanted.execution[name] for name in request.run_options()}
     if request.overwrite and runner.local and specification.hosted and files.exists(files.join(output, JOB)):
         specification.load().score_tasks([CHECK])  # a refused key shows before anything is deleted
     with record.open_job(
@@ -203,7 +202,7 @@ def specify_model(request: RerankRequest, begun: record.Job | None, elsewhere: b
     Raises:
         UserError: the model is unavailable, cannot run so, or scores each document alone where an order is given.
     """
-    specification = specify_for_job(request.model, request, MODEL_OPTIONS, begun, elsewhere)
+    specification = specify_for_job(request.model, request, request.model_options(), begun, elsewhere)
     check_order_applies(request.candidate_order, request.model, specification.model)
     return specification
 

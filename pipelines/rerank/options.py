@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from pipelines.running.options import ORDER_OPTIONS, RUN_OPTIONS, Parser, add_model_options, add_options, add_own_files
+from pipelines.running.options import ORDER_OPTIONS, RUN_OPTIONS, add_model_options, add_options, add_own_files
 from transforms.base.arguments import amount, given, names, positive, price, share, speed
+from transforms.base.reading import Parser
 from transforms.input.names import ACCEPTED
 from transforms.schema import REASONS
 
 FILES_OF_RUN = {"corpus": "documents", "queries": "queries"}
-# Of `request.PLAN_FIELDS`.
+# What a dry run plans for, and the job itself does not know.
 PLAN_OPTIONS: dict[str, dict[str, Any]] = {
     "workers": {"type": positive, "metavar": "N", "help": "of a dry run: machines to plan for (default: 1)"},
     "throughput": {

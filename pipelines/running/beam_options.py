@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
 
-from pipelines.running.reading import parsed, unknown_to_beam
+from pipelines.running.before_beam import unknown_to_beam
+from transforms.base.reading import parsed
 from transforms.base.request import refuse
 
 

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from pipelines.running import dataflow_options
 from pipelines.running.beam_source import declared
-from pipelines.running.dataflow_options import DataflowOptions
-from pipelines.running.reading import parsed, unknown_to_beam
+from pipelines.running.dataflow_options import DataflowOptions, is_runner
 from pipelines.running.request import BeamRequest, JobRequest
 from transforms.base.errors import UserError
 from transforms.base.files import is_local
-from transforms.base.request import refusals
+from transforms.base.reading import Parsed, names_of, parsed, unknown
+from transforms.base.request import answers_of, refusals
 
 LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner")
 RUNNERS_THAT_LOSE_DATA = {"DaskRunner": "it drops what a step emits when a bundle ends"}
@@ -40,17 +40,21 @@ BEAMS_RUNNERS = (
 BEAMS_SCHEMES = ("gs", "s3", "hdfs", "azfs")
 
 
-def complaints(request: BeamRequest | None, words: Sequence[str], our_names: Sequence[str]) -> Iterator[str]:
+def complaints(request: BeamRequest, words: Sequence[str], our_names: Sequence[str]) -> Iterator[str]:
     """What is wrong with the words for Beam and the places of a request, as far as is known at once; a part of a line
     each.
 
     Args:
-        request: of the job; None where that is unknown.
+        request: of the job.
         words: Beam's options, as on a command line.
         our_names: the job's own options, one of which a mistyped word may mean.
     """
-    if request and "apache_beam" not in sys.modules and not any(word.startswith("--beam_plugin") for word in words):
-        yield from _without_file_system([*request.paths(), *request.paths_here()])
+    if "apache_beam" not in sys.modules and not any(word.startswith("--beam_plugin") for word in words):
+        yield from answers_of(
+            request,
+            lambda: _without_file_system(request.paths()),
+            lambda: _without_file_system(request.paths_here()),
+        )
     name, others = split_runner(words)
     yield from refusals(lambda: runner_of(name))
     if (beam := _parser()) is not None:
@@ -59,7 +63,7 @@ def complaints(request: BeamRequest | None, words: Sequence[str], our_names: Seq
         yield from runner_refusals(name, read.options.direct_num_workers, read.options.job_endpoint)
         hints = read.options.resource_hints
         known = all(hint.startswith("accelerator=") for hint in hints)  # others are for Beam to judge
-        if dataflow_options.is_dataflow(name) and known and not read.wrong:
+        if is_runner(name, dataflow_options.RUNNER) and known and not read.wrong:
             yield from dataflow_options.complaints(request, DataflowOptions.of(vars(read.options)))
 
 
@@ -73,8 +77,21 @@ def runner_refusals(runner: str, workers: int, endpoint: str | None) -> Iterator
     """
     if workers < 0:
         yield f"--direct_num_workers {workers}: give a number of processes, or 0 for as many as cores"
-    if runner.lower().removesuffix("runner") == "portable" and not endpoint:
+    if is_runner(runner, "PortableRunner") and not endpoint:
         yield "--runner PortableRunner: give --job_endpoint=HOST:PORT, where its job service listens"
+
+
+def unknown_to_beam(read: Parsed, our_names: Sequence[str], beam: argparse.ArgumentParser) -> Iterator[str]:
+    """What is wrong with the words that are left for Beam.
+
+    Args:
+        read: what `parsed` makes of those.
+        our_names: all options of ours, one of which a mistyped word may mean.
+        beam: knows Beam's options.
+    """
+    known = [*our_names, *names_of(beam)]
+    yield from unknown(read.rest, known, "neither this command nor Beam has such an option")
+    yield from (f"{complaint}, and Beam's documentation for a runner's options" for complaint in read.wrong.values())
 
 
 def _parser() -> argparse.ArgumentParser | None:

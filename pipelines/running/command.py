@@ -1,4 +1,4 @@
-"""How a command begins: its options are checked before what takes long is imported."""
+"""How a job begins: its options and those for Beam are checked before what takes long is imported."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from importlib import import_module
 from typing import TypeVar
 
 from pipelines.running import before_beam
-from pipelines.running.options import names_of
-from pipelines.running.reading import read, unknown
 from pipelines.running.request import BeamRequest
 from transforms.base import collector
 from transforms.base.command import run_command
-from transforms.base.errors import UserError
-from transforms.base.request import Request, refuse
+from transforms.base.reading import names_of, read
+from transforms.base.request import refuse
 
 Asked = TypeVar("Asked", bound=BeamRequest)
 
@@ -37,7 +35,6 @@ def asked(
     request, rest, wrong = read(kind, parser, words)
     rest = [*rest, *beam]
     refuse([*before_beam.complaints(request, rest, names_of(parser)), *wrong])
-    assert request is not None
     return request, rest
 
 
@@ -65,41 +62,3 @@ def run_job(parser: argparse.ArgumentParser, kind: type[BeamRequest], job: str, 
 
     again = "without --overwrite " if "--overwrite" in words else ""
     return run_command(work, f"the same command {again}continues")
-
-
-def run_here(
-    parser: argparse.ArgumentParser,
-    kind: type[Request],
-    module: str,
-    arguments: Sequence[str] | None,
-    extra: str | None = None,
-) -> int:
-    """Run the command line of what is done in this process and leaves nothing to continue.
-
-    Args:
-        parser: of all options.
-        kind: the dataclass of what they ask for.
-        module: whose `run` does the work, with the request, and returns the exit code; it takes seconds to import.
-        arguments: the command line; None for the process' own.
-        extra: of this package, with which what the module imports is installed; None where that always is.
-
-    Returns:
-        The exit code.
-    """
-
-    def work() -> int:
-        words = sys.argv[1:] if arguments is None else arguments
-        request, rest, wrong = read(kind, parser, words)
-        refuse([*unknown(rest, names_of(parser), "this command has no such option"), *wrong])
-        assert request is not None
-        try:
-            with collector.at_rest():
-                run = import_module(module).run
-        except ModuleNotFoundError as error:
-            if extra is None:
-                raise
-            raise UserError(f"{error.name} is not installed; install this package with its extra {extra}") from None
-        code: int = run(request)
-        return code
-
-    return run_command(work)

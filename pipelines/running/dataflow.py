@@ -12,7 +12,7 @@ from apache_beam.options.pipeline_options import (
 )
 
 from pipelines.running import dataflow_options
-from pipelines.running.dataflow_options import DataflowOptions, is_accelerator
+from pipelines.running.dataflow_options import RUNNER, DataflowOptions, is_accelerator, is_runner
 from pipelines.running.request import JobRequest
 from transforms.base.errors import UserError
 from transforms.base.request import refuse
@@ -24,7 +24,7 @@ MIN_RAM = "16GB"
 
 def is_dataflow(options: PipelineOptions) -> bool:
     """Whether the options name Dataflow's runner."""
-    return dataflow_options.is_dataflow(options.view_as(StandardOptions).runner)
+    return is_runner(options.view_as(StandardOptions).runner, RUNNER)
 
 
 def check(request: JobRequest, options: PipelineOptions) -> None:

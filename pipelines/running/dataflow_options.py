@@ -10,11 +10,12 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
-from pipelines.running.options import is_given
 from pipelines.running.request import BeamRequest, JobRequest
 from transforms.base import files
+from transforms.base.request import answers_of
 from transforms.scoring.choices import is_address
 from transforms.scoring.places import EMBEDDED
 
@@ -59,9 +60,10 @@ class DataflowOptions:
         return {name: value for name, _, value in (hint.partition("=") for hint in hints)}
 
 
-def is_dataflow(runner: str | None) -> bool:
-    """Whether the runner of this name is Dataflow's."""
-    return (runner or "").lower().removesuffix("runner") == "dataflow"
+def is_runner(given: str | None, name: str) -> bool:
+    """Whether what is given as --runner is the runner of this name, as Beam reads it: in whatever case, and with or
+    without "Runner" at its end."""
+    return (given or "").lower().removesuffix("runner") == name.lower().removesuffix("runner")
 
 
 def is_accelerator(service_option: str) -> bool:
@@ -69,27 +71,32 @@ def is_accelerator(service_option: str) -> bool:
     return service_option.startswith(_SERVICE_ACCELERATOR)
 
 
-def complaints(request: BeamRequest | None, options: DataflowOptions) -> Iterator[str]:
+def complaints(request: BeamRequest, options: DataflowOptions) -> Iterator[str]:
     """What cannot work on Dataflow, as a line; none where all can.
 
     Args:
-        request: of the job; None where that is unknown.
+        request: of the job.
         options: Beam's.
     """
     wrong = [*_service(options), *_workers(options)]
     if isinstance(request, JobRequest):
-        wrong += [*_model(request, options), *_ends(request)]
+        wrong += answers_of(request, partial(_model, request, options), partial(_ends, request))
     if wrong:
         yield f"--runner {RUNNER}: {'; '.join(wrong)}"
 
 
 def _service(options: DataflowOptions) -> Iterator[str]:
     """What is wrong with the options of the service."""
-    required = ("project", "region", "temp_location", "sdk_container_image")
-    if missing := [f"--{name}" for name in required if not getattr(options, name)]:
+    places = {"temp_location": options.temp_location, "staging_location": options.staging_location}
+    required = {
+        "project": options.project,
+        "region": options.region,
+        "temp_location": options.temp_location,
+        "sdk_container_image": options.sdk_container_image,
+    }
+    if missing := [f"--{name}" for name, value in required.items() if not value]:
         yield f"give {', '.join(missing)}"
-    for name in ("temp_location", "staging_location"):
-        value = getattr(options, name)
+    for name, value in places.items():
         if value and not _BUCKET.fullmatch(value):
             yield f"--{name} {value}: give gs:// and a bucket's name (3 characters or more, in lower case)"
     if options.sdk_location != "container":
@@ -117,7 +124,7 @@ def _model(request: JobRequest, options: DataflowOptions) -> Iterator[str]:
         return
     if name not in EMBEDDED and os.path.isdir(name):
         yield f"--model {name} is on this machine's disk, which workers do not see; give a hub id"
-    if left := [f"--{option}" for option in ("device", "dtype", "attention") if not is_given(request, option)]:
+    if left := [f"--{option}" for option in ("device", "dtype", "attention") if option not in request.run_options()]:
         yield f"give {', '.join(left)}: what workers have is not known here"
     elif request.device.startswith("cuda") and not accelerator:
         yield f"--device {request.device}: name the accelerator, --resource_hints='accelerator={_ACCELERATOR_FORM}'"

@@ -1,4 +1,4 @@
-"""The options that commands share, as data, and the parser of our own; Beam's come later, see `beam_options`.
+"""The options that commands share, as data; Beam's come later, see `beam_options`.
 
 Nothing here takes long to import: --help and a mistake are answered at once.
 """
@@ -7,29 +7,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
-from pipelines.running.request import RunRequest
 from transforms.base.arguments import given, names, positive
 from transforms.base.errors import UserError
 from transforms.scoring.choices import DTYPES, ENDPOINT_BATCH, ENDPOINT_CONCURRENCY, GROUP_SIZE, KERNELS
 from transforms.scoring.hosted.dialects import APIS
-
-
-class Parser(argparse.ArgumentParser):
-    """Reports a mistake as a UserError, in one line, and takes no abbreviations, which Beam may mean otherwise."""
-
-    def __init__(self, **keywords: Any) -> None:
-        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **keywords)
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; see --help")
-
-
-def names_of(parser: argparse.ArgumentParser) -> list[str]:
-    """All options that a parser knows."""
-    return [name for action in parser._actions for name in action.option_strings]
-
 
 # Fields of the model families' Settings. Where an option is not given the vendor's default holds; one that the model's
 # family does not have is an error.
@@ -107,11 +90,6 @@ RUN_OPTIONS: dict[str, dict[str, Any]] = {
         "help": "threads of each worker process on the CPU (default: as many as cores, or OMP_NUM_THREADS)",
     },
 }
-
-
-def is_given(options: RunRequest, name: str) -> bool:
-    """Whether an option of RUN_OPTIONS is settled by the user."""
-    return name in options.run_options()
 
 
 def words_of(parser: argparse.ArgumentParser, request: object) -> list[str]:

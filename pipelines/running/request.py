@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
 from transforms.base.files import is_local
-from transforms.base.request import Request, refusals
+from transforms.base.request import Check, Request, refusals, values_of
 from transforms.schema import PART_PAIRS
 from transforms.scoring.choices import is_address
 
@@ -25,7 +25,8 @@ class RunRequest(Request):
 
     def run_options(self) -> dict[str, Any]:
         """Those that the user has settled."""
-        return {each.name: value for each in fields(RunRequest) if (value := getattr(self, each.name)) != each.default}
+        values = values_of(self, RunRequest)
+        return {each.name: values[each.name] for each in fields(RunRequest) if values[each.name] != each.default}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +52,8 @@ class SettingsRequest(RunRequest):
 
     def model_options(self) -> dict[str, Any]:
         """All of the settings."""
-        run = {each.name for each in fields(RunRequest)}
-        return {each.name: getattr(self, each.name) for each in fields(SettingsRequest) if each.name not in run}
+        run = values_of(self, RunRequest)
+        return {name: value for name, value in values_of(self, SettingsRequest).items() if name not in run}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,13 +72,18 @@ class ModelRequest(SettingsRequest):
     model_like: str | None = None
     revision: str | None = None
 
-    def complaints(self) -> Iterator[str]:
+    def checks(self) -> Iterable[Check]:
         """A name that can be no model's, and options that do not apply."""
-        return model_refusals(self, self.model, self.model_like, self.revision)
+        return (self.model_complaints,)
+
+    def model_complaints(self, order: str = "best_first") -> Iterator[str]:
+        """What is wrong with the model and its options, and an order of candidates that it may not read."""
+        name = self.model if hasattr(self, "model") else None
+        return model_refusals(self, name, self.model_like, self.revision, order)
 
 
 def model_refusals(
-    request: SettingsRequest, name: str, like: str | None, revision: str | None, order: str = "best_first"
+    request: SettingsRequest, name: str | None, like: str | None, revision: str | None, order: str = "best_first"
 ) -> Iterator[str]:
     """What is wrong with a model's name and options, as far as can be said at once; see `early.complaints`."""
     from transforms.scoring import early  # takes a while

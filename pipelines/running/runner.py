@@ -29,10 +29,10 @@ from apache_beam.transforms.resources import resource_hints_from_options
 
 from pipelines.running import before_beam, dataflow, worker
 from pipelines.running.beam_options import parse
-from pipelines.running.options import names_of
 from pipelines.running.request import JobRequest
 from transforms.base.command import WorkerDiedError
 from transforms.base.errors import UnavailableError, UserError, one_line
+from transforms.base.reading import names_of
 from transforms.base.request import refuse
 from transforms.base.temporary import temporary_folder
 

@@ -3,9 +3,9 @@
 import sys
 from collections.abc import Sequence
 
-from pipelines.running.command import run_here
 from pipelines.score.options import build_parser
 from pipelines.score.request import ScoreRequest
+from transforms.base.command import run_here
 from transforms.base.console import outlive_readers
 
 

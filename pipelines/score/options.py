@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from pipelines.running.options import ORDER_OPTIONS, RUN_OPTIONS, Parser, add_model_options, add_options
+from pipelines.running.options import ORDER_OPTIONS, RUN_OPTIONS, add_model_options, add_options
 from transforms.base.arguments import positive
+from transforms.base.reading import Parser
 
 
 def build_parser() -> argparse.ArgumentParser:

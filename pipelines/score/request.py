@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from pipelines.running.request import ModelRequest, model_refusals
-from transforms.base.request import refusals
+from pipelines.running.request import ModelRequest
+from transforms.base.request import Check, refusals
 from transforms.input.candidate_order import check_order
 
 
@@ -17,9 +17,11 @@ class ScoreRequest(ModelRequest):
     candidate_order: str = "best_first"
     top_k: int | None = None
 
-    def complaints(self) -> Iterator[str]:
+    def checks(self) -> Iterable[Check]:
         """An order that there is not, and those of the model, which may read none."""
+        return (self._complaints,)
+
+    def _complaints(self) -> Iterator[str]:
         no_order = [*refusals(lambda: check_order(self.candidate_order))]
         yield from no_order
-        order = "best_first" if no_order else self.candidate_order
-        yield from model_refusals(self, self.model, self.model_like, self.revision, order)
+        yield from self.model_complaints("best_first" if no_order else self.candidate_order)

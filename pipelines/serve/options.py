@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from pipelines.running.options import RUN_OPTIONS, Parser, add_model_options, add_options
+from pipelines.running.options import RUN_OPTIONS, add_model_options, add_options
 from transforms.base.arguments import port, positive
+from transforms.base.reading import Parser
 
 SERVICE_OPTIONS: dict[str, dict[str, Any]] = {
     "host": {"default": "127.0.0.1", "metavar": "ADDRESS", "help": "to listen on; 0.0.0.0 for all of this machine"},

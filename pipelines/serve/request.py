@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pipelines.running.request import ModelRequest
+from transforms.base.request import Check
 from transforms.scoring.choices import is_address
 
 
@@ -19,9 +20,10 @@ class ServeRequest(ModelRequest):
     max_documents: int = 1000
     max_body_bytes: int = 8 << 20
 
-    def complaints(self) -> Iterator[str]:
-        """An address in place of a model."""
-        wrong = [*super().complaints()]
-        yield from wrong
-        if is_address(self.model) and not wrong:
+    def checks(self) -> Iterable[Check]:
+        """Also an address in place of a model."""
+        return *super().checks(), self._address_complaints
+
+    def _address_complaints(self) -> Iterator[str]:
+        if is_address(self.model) and not [*self.model_complaints()]:
             yield f"--model {self.model}: is served already; give a model to load"

@@ -42,7 +42,11 @@ def test_it_runs_in_a_folder_with_packages_of_the_same_names(tmp_path: Path, nam
         (["rerun"], "error: rerun: no such command; did you mean rerank?\n"),
         (["sing"], "error: sing: no such command; give one of rerank, candidates, benchmark, "),
         ([], "error: no command given; give one of rerank, candidates, "),
-        (["rerank"], "error: the following arguments are required: --model; see --help\n"),
+        (
+            ["rerank"],
+            "error: the following arguments are required: --model; see --help; --output: it is empty or not given; "
+            "give the job's own directory; give either --input or --dataset\n",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path: Path, words: list[str], message: str) -> None:

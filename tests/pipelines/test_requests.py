@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import ast
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import MISSING, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from pipelines.benchmark.options import build_parser as benchmark_parser
 from pipelines.benchmark.request import BenchmarkRequest
 from pipelines.candidates.options import build_parser as candidates_parser
 from pipelines.candidates.request import CandidatesRequest
+from pipelines.command import COMMANDS as OFFLINE_RERANK
 from pipelines.rerank import RerankRequest, rerank
 from pipelines.rerank.__main__ import main
 from pipelines.rerank.options import build_parser as rerank_parser
@@ -29,7 +32,8 @@ from pipelines.serve.request import ServeRequest
 from tests.support import tiny
 from tests.support.job_run import parts, write_letters
 from transforms.base.errors import UserError
-from transforms.base.request import request_of
+from transforms.base.request import Check, Request, request_of
+from transforms.scoring.catalogue import MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
 KINDS: list[tuple[Any, argparse.ArgumentParser, list[str]]] = [
@@ -208,13 +212,111 @@ def test_a_value_that_an_option_of_beam_refuses_by_a_rule_of_its_own_is_one_line
     assert str(refused.value).startswith(message)
 
 
-def test_required_options_that_are_missing_do_not_hide_the_rest() -> None:
-    with pytest.raises(UserError) as refused:
-        asked(RerankRequest, rerank_parser(), ["--input=a", "--output=o", "--top_k=0", "--runner=Foo"])
-    assert str(refused.value) == (
+# Of each command a line that lacks something, and has other mistakes; all that is said of it.
+LINES: dict[str, tuple[list[str], str]] = {
+    "rerank": (
+        ["--input=a", "--output=o", "--top_k=0", "--device=tpu", "--workers=2", "--runner=Foo", "--model_like=no"],
         "--runner Foo: Beam has no such runner; give DirectRunner, DataflowRunner, FlinkRunner, say; argument --top_k: "
-        "'0' is not a positive whole number; see --help; the following arguments are required: --model; see --help"
-    )
+        "'0' is not a positive whole number; see --help; the following arguments are required: --model; see --help; "
+        "--device tpu: give auto, cpu, cuda or cuda:N; --model_like no: not in the catalogue, which has "
+        f"{', '.join(model.name for model in MODELS)}; --workers: it is for --dry_run alone; leave it out",
+    ),
+    "candidates": (
+        ["--dataset=beir/nq", "--columns=no", "--retriever=bm26", "--corpus=c", "--depth=0"],
+        "argument --retriever: 'bm26' is none of bm25, dense:MODEL, run:FILE; see --help; argument --depth: '0' is not "
+        "a positive whole number; see --help; the following arguments are required: --output; see --help; give either "
+        "--dataset or your own --queries and --corpus, with --qrels if there are any; --columns no: give FIELD=COLUMN, "
+        "such as doc_id=pid; --columns applies to your own --queries and --corpus; leave it out",
+    ),
+    "benchmark": (
+        ["--datasets=no", "--data_dir=gs://b/c", "--output=o", "--runner=Dask"],
+        "--runner Dask loses data: it drops what a step emits when a bundle ends; use DirectRunner or DataflowRunner; "
+        "the following arguments are required: --models; see --help; --data_dir gs://b/c: is not on this machine; give "
+        "a directory of this one; data set no: neither a directory nor a data set that is known; give "
+        "beir/scifact, miracl/yo, mkqa/de, coir/cosqa and so on",
+    ),
+    "score": (
+        ["--candidate_order=no", "--device=tpu", "--x=2"],
+        "--x=2: this command has no such option; see --help; the following arguments are required: --model; see "
+        "--help; --candidate_order no: give given, best_first, worst_first or random:SEED, SEED a number; --device "
+        "tpu: give auto, cpu, cuda or cuda:N",
+    ),
+    "serve": (
+        ["--port=x", "--device=tpu"],
+        "argument --port: 'x' is not a port: give 0 to 65535; see --help; the following arguments are required: "
+        "--model; see --help; --device tpu: give auto, cpu, cuda or cuda:N",
+    ),
+    "compare": (
+        ["a", "--show=0", "--candidates=c", "--json=.", "--html=absent/x.html"],
+        "argument --show: '0' is not a positive whole number; see --help; one of the arguments --qrels --answers is "
+        "required; see --help; --candidates: is of use with --answers alone; leave it out; --json .: is a directory; "
+        "name a file; --html absent/x.html: there is no directory absent; make it first; a: give a baseline and others "
+        "to compare with it, each once",
+    ),
+    "export": (
+        ["--format=trec", "--num_negatives=0", "--qrels=q", "--keep_id_types"],
+        "argument --num_negatives: '0' is not a positive whole number; see --help; the following arguments are "
+        "required: OUT, --to; see --help; --qrels: format trec has all documents of a list; leave it out; "
+        "--keep_id_types: format trec has no ids, or has them as text; leave it out",
+    ),
+    "measure": (
+        ["--qrels=q", "--answers=a", "--per_query=values.txt", "--json=.", "--mesures=x"],
+        "--mesures=x: this command has no such option; did you mean --measures?; argument --answers: not allowed with "
+        "argument --qrels; see --help; the following arguments are required: OUT_OR_RUN; see --help; --per_query "
+        "values.txt: the name must end in .parquet or .csv or .tsv; --json .: is a directory; name a file",
+    ),
+    "order": (
+        ["--input=a", "--orders=given", "--json=."],
+        "the following arguments are required: --qrels; see --help; --input runs the jobs first: give --model and "
+        "--output with it, and no other outputs; --orders given: give two or more different ones; --json .: is a "
+        "directory; name a file",
+    ),
+    "table": (
+        [f"--output={__file__}", "--mesure=x"],
+        "--mesure=x: this command has no such option; did you mean --measures?; the following arguments are required: "
+        f"RESULTS; see --help; --output {__file__}: is a file; give a directory",
+    ),
+    "throughput": (
+        ["--pairs=0", "--device=tpu", "--json=."],
+        "argument --pairs: '0' is not a positive whole number; see --help; --model: none is given; give one, or "
+        "--host_only; --device tpu: give auto, cpu, cuda or cuda:N; --json .: is a directory; name a file",
+    ),
+    "verify": (
+        ["--device=tpu", "--dype=x"],
+        "--dype=x: this command has no such option; did you mean --dtype?; the following arguments are required: "
+        "--model; see --help; --device tpu: give auto, cpu, cuda or cuda:N",
+    ),
+    "verify-output": (
+        ["--x"],
+        "--x: this command has no such option; see --help; the following arguments are required: OUT; see --help",
+    ),
+}
+
+
+def test_every_command_is_asked() -> None:
+    assert LINES.keys() == OFFLINE_RERANK.keys()
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_all_mistakes_of_a_command_line_are_reported_together(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words, said = LINES[name]
+    module, before = OFFLINE_RERANK[name]
+    command: Any = import_module(f"{module}.__main__")
+    assert command.main([*before, *words]) == 2
+    assert capsys.readouterr().err == f"error: {said}\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failing(Request):
+    path: str
+
+    def checks(self) -> Iterable[Check]:
+        return (lambda: iter([str(self.absent)]),)  # type: ignore[attr-defined]
+
+
+def test_a_fault_of_a_check_is_not_taken_for_a_missing_option() -> None:
+    with pytest.raises(AttributeError, match="absent"):
+        [*request_of(Failing, argparse.Namespace()).complaints()]
 
 
 def functions_with_namespace(source: str) -> set[str]:
@@ -247,7 +349,7 @@ def test_no_namespace_is_handed_on_below_the_parsing() -> None:
         for path in (ROOT / room).rglob("*.py")
         for function in functions_with_namespace(path.read_text(encoding="utf-8"))
     }
-    assert taking == {("pipelines/running/reading.py", "Parsed"), ("transforms/base/request.py", "request_of")}
+    assert taking == {("transforms/base/reading.py", "Parsed"), ("transforms/base/request.py", "request_of")}
 
 
 def test_an_order_that_there_is_not_is_one_complaint() -> None:

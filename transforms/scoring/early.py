@@ -18,7 +18,7 @@ from transforms.scoring.weights.directory import read_config
 
 
 def complaints(
-    name: str,
+    name: str | None,
     *,
     revision: str | None,
     like: str | None,
@@ -30,7 +30,7 @@ def complaints(
     each. Of a model on the hub nothing else is known without its files.
 
     Args:
-        name: as `reranker.specify` takes it.
+        name: as `reranker.specify` takes it; None where it is missing.
         revision: on the hub.
         like: name of the entry of the catalogue that it is to be treated as.
         run: how it is to run, by option, as far as that is settled.
@@ -38,22 +38,24 @@ def complaints(
         order: of candidates.
     """
     model: Model | None = None
-    if is_address(name):
+    if name is not None and is_address(name):
         model, options = endpoint.MODEL, {"revision": revision, "model_like": like, **run, **options}
         yield from refusals(
             lambda: endpoint.check_place(name),
             lambda: endpoint.check_settings(catalogue.with_options(endpoint.MODEL, options)),
         )
     else:
-        yield from refusals(lambda: check_device(run.get("device", "auto")), lambda: check_directory(name, revision))
+        yield from refusals(lambda: check_device(run.get("device", "auto")))
+        if name is not None:
+            yield from refusals(partial(check_directory, name, revision))
         try:
-            model = catalogue.entry(name, like)
+            model = catalogue.entry(name or "", like)
         except UserError as unlisted:
             yield str(unlisted)
         if model is not None:
             yield from refusals(partial(catalogue.with_options, model, options))
     if model is not None:
-        yield from refusals(partial(check_order_applies, order, name, model))
+        yield from refusals(partial(check_order_applies, order, name or model.name, model))
 
 
 def check_directory(name: str, revision: str | None) -> None:

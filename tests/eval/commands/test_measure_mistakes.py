@@ -23,11 +23,11 @@ def test_a_full_disk_is_reported_with_the_file(tmp_path: Path, capsys: pytest.Ca
 
 
 MISTAKES: dict[str, tuple[list[str], str]] = {
-    "no command": ([], "the following arguments are required: COMMAND; see python -m eval --help"),
-    "an unknown command": (["rank"], "argument COMMAND: invalid choice: 'rank'"),
+    "no command": ([], "no command given; give one of compare, export, measure, order, table, throughput,"),
+    "an unknown command": (["rank"], "rank: no such command; give one of compare, export, "),
     "no qrels": (
         ["measure", "RUN"],
-        "one of the arguments --qrels --answers is required; see python -m eval measure --help",
+        "one of the arguments --qrels --answers is required; see --help",
     ),
     "bad measures": (
         ["measure", "RUN", "--qrels", "QRELS", "--measures", "ndcg", "R@10", "foo@1"],

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from eval.__main__ import parser
+from eval.__main__ import parser_of
 from eval.throughput import sizes
 from pipelines.rerank.cards import Measured
 from scripts.measure.gpu import REPOSITORY, SPEEDS, TESTS, card_rows, steps
+from transforms.base.errors import UserError
 
 
 def arm(speed: float, pairs: int) -> dict[str, Any]:
@@ -44,8 +44,8 @@ def test_it_runs_commands_that_exist_and_tests_that_are_there(tmp_path: Path) ->
     for name, (_, *words) in steps(tmp_path, tmp_path):
         if words[:2] == ["-m", "eval"]:
             try:
-                parser().parse_args(words[2:])
-            except (SystemExit, argparse.ArgumentError) as error:
+                parser_of(words[2]).parse_args(words[3:])
+            except (SystemExit, UserError) as error:
                 pytest.fail(f"{name}: {error}")
     assert {one.model for one in SPEEDS} <= {*sizes.SIZES, "small-cross-encoder"}
     assert [file for files in TESTS.values() for file in files if not (REPOSITORY / file).is_file()] == []
@@ -53,10 +53,10 @@ def test_it_runs_commands_that_exist_and_tests_that_are_there(tmp_path: Path) ->
 
 def test_the_whole_job_is_compared_with_the_core_on_200_000_pairs() -> None:
     [one] = [speed for speed in SPEEDS if speed.name == "v2-155"]
-    read = parser().parse_args(["throughput", f"--model={one.model}", *one.options])
+    read = parser_of("throughput").parse_args([f"--model={one.model}", *one.options])
     assert (read.pairs, read.tokens_per_pair) == ([20_480, 200_000], 155)
 
 
 def test_packed_modernbert_is_measured_beside_sentence_transformers() -> None:
     [one] = [speed for speed in SPEEDS if "modernbert" in speed.model]
-    assert parser().parse_args(["throughput", f"--model={one.model}", *one.options]).without == []
+    assert parser_of("throughput").parse_args([f"--model={one.model}", *one.options]).without == []
