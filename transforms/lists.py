@@ -157,7 +157,7 @@ def problem(request: RankingRequest) -> str | None:
     """
     if not isinstance(request, RankingRequest):
         return f"is a {type(request).__name__}; give a RankingRequest"
-    texts = {name: getattr(request, name) for name in ("query_id", "query", "instruction")}
+    texts = {"query_id": request.query_id, "query": request.query, "instruction": request.instruction}
     if wrong := _wrong(texts, {}):
         return wrong
     candidates = request.candidates
@@ -205,7 +205,9 @@ def shard_of(requests: Sequence[RankingRequest], times: Iterable[int] = repeat(0
         pa.array([*offsets, end], pa.int32()), pa.StructArray.from_arrays([*arrays.values()], [*arrays], mask=missing)
     )
     columns = {
-        name: _strings(getattr(request, name) for request in requests) for name in ("query_id", "query", "instruction")
+        "query_id": _strings(request.query_id for request in requests),
+        "query": _strings(request.query for request in requests),
+        "instruction": _strings(request.instruction for request in requests),
     }
     columns |= {"candidates": lists, _PLACE: pa.array(range(len(requests)), pa.int64())}
     cleaned = clean(nested_rows(pa.RecordBatch.from_pydict(columns), _COLUMNS, "requests", 0))

@@ -78,12 +78,15 @@ def order(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--qrels", required=True, metavar="FILE", help="relevance judgements in TREC's or BEIR's form")
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write the report as JSON")
     run = parser.add_argument_group("to run the jobs first")
-    run.add_argument("--input", nargs="+", metavar="PATH", help="candidates in Parquet, as for pipelines.rerank")
+    run.add_argument(
+        "--input", nargs="+", action="extend", metavar="PATH", help="candidates in Parquet, as for pipelines.rerank"
+    )
     run.add_argument("--model", help="as for pipelines.rerank")
     run.add_argument("--output", metavar="DIR", help="the jobs write to directories in it, named by their orders")
     run.add_argument(
         "--orders",
         nargs="+",
+        action="extend",
         metavar="ORDER",
         help=f"values of --candidate_order to compare (default: {' '.join(DEFAULT_ORDERS)})",
     )
@@ -131,12 +134,14 @@ def _relevance(parser: argparse.ArgumentParser, measures: Sequence[str]) -> None
     parser.add_argument(
         "--candidates",
         nargs="+",
+        action="extend",
         metavar="PATH",
         help="with --answers: the candidates in Parquet, for their texts (default: those that the job read)",
     )
     parser.add_argument(
         "--measures",
         nargs="+",
+        action="extend",
         metavar="MEASURE",
         help="in the notation of ir-measures, such as R(rel=2)@100; SetR, the recall of the whole list, is always "
         f"added (default: {' '.join(measures)}). With --answers Recall@k, the share of the queries with an answer in "

@@ -64,11 +64,9 @@ class Selection:
         self.mines = self._form.positives == "always" or self._relevant is not None
         self._miner = Miner(request.mining, max(map(len, (self._relevant or {}).values()), default=1))
         self.counts: Counter[str] = Counter(dict.fromkeys(("lists", "documents"), 0))
-        self._read = 0
 
     def examples(self, lists: Iterable[ScoredList]) -> Iterator[Example]:
         for scored in lists:
-            self._read += 1
             scores = self._transform(scored.scores)
             example = Example(scored, scores.tolist(), [], [])
             if self.mines:
@@ -102,7 +100,7 @@ class Selection:
         Raises:
             UserError: the qrels have none of their queries.
         """
-        if self.counts[NOT_JUDGED] and self.counts[NOT_JUDGED] == self._read:
+        if {name for name, count in self.counts.items() if count} == {NOT_JUDGED}:
             raise UserError("--qrels: no query in common with the job's output; give the judgements of this data set")
 
     def skipped(self) -> dict[str, int]:

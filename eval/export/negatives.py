@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from random import Random
 
 import numpy as np
@@ -33,6 +34,7 @@ class Miner:
     def __init__(self, mining: Mining, most_positives: int) -> None:
         """Args: the rules; positives of the query that has most, by which range_max is widened for all."""
         self._mining = mining
+        self._limits = {rule: limit for rule, limit in asdict(mining).items() if rule in RULES and limit is not None}
         self._window = None if mining.range_max is None else mining.range_max + most_positives
         self._random = Random(mining.seed)
         self.skipped: Counter[str] = Counter()  # rule -> documents that it left out
@@ -47,12 +49,10 @@ class Miner:
         mining = self._mining
         lowest = scores[positive].min()
         left = np.flatnonzero(~positive[: self._window])
-        for rule, breaks in RULES.items():
-            limit = getattr(mining, rule)
-            if limit is not None:
-                wrong = breaks(scores[left], lowest, np.float32(limit))
-                self.skipped[rule] += int(wrong.sum())
-                left = left[~wrong]
+        for rule, limit in self._limits.items():
+            wrong = RULES[rule](scores[left], lowest, np.float32(limit))
+            self.skipped[rule] += int(wrong.sum())
+            left = left[~wrong]
         left = left[mining.range_min : mining.range_max]
         if mining.sampling == "top":
             return [int(place) for place in left[: mining.num_negatives]]

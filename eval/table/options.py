@@ -42,6 +42,7 @@ def table(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--measures",
         nargs="+",
+        action="extend",
         default=[],
         metavar="MEASURE",
         help="of those that the cells were measured by: the table's measure, then further ones as columns (default: "

@@ -52,7 +52,7 @@ def measure(request: ThroughputRequest, lists: Sequence[RankingTask], folder: Pa
         UserError: the model is unavailable.
     """
     each = request.tokens_per_pair or PAIR_TOKENS
-    tasks = of_length(take(lists, request.pairs[0]), each, random_models.tokenizer(512))
+    tasks = of_length(take(lists, request.sizes[0]), each, random_models.tokenizer(512))
     pairs = sum(len(task.documents) for task in tasks)
     budget = request.batch_tokens or execution.BATCH_TOKENS["cuda"]
     taken: dict[str, list[dict[str, float]]] = {}

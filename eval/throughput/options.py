@@ -14,6 +14,7 @@ UNFUSED = "core, plain layers"
 OTHERS = (DEFAULT, SAME_DTYPE, PLAIN, APART, UNFUSED, JOB, CEILING)
 # What sentence-transformers takes by default, and what else it is measured at.
 PEER_BATCH, PEER_BATCHES = 32, (32, 128, 512)
+PAIRS = 1000  # that are scored without another number
 JOB_PAIRS = 40_960  # ten of the core's chunks, so that starting and ending a job on a GPU matter little
 SAMPLE = Path(__file__).parents[2] / "demo" / "dbpedia_entity_40x50.parquet"
 
@@ -38,9 +39,10 @@ def throughput(parser: argparse.ArgumentParser) -> None:
         "--pairs",
         type=positive,
         nargs="+",
-        default=[1000],
-        help="pairs to score; with several numbers core and job are measured at each, others at the first; on a GPU "
-        f"the job at {JOB_PAIRS:,} at least",
+        action="extend",
+        default=[],
+        help=f"pairs to score (default: {PAIRS:,}); with several numbers core and job are measured at each, "
+        f"others at the first; on a GPU the job at {JOB_PAIRS:,} at least",
     )
     parser.add_argument("--list_size", type=positive, help="documents of a query; by default as in the candidate lists")
     parser.add_argument(
@@ -61,6 +63,7 @@ def throughput(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--without",
         nargs="*",
+        action="extend",
         default=[],
         choices=OTHERS,
         metavar="NAME",

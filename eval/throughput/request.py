@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from eval.ranking.files import output_refusals
-from eval.throughput.options import SAMPLE
+from eval.throughput.options import PAIRS, SAMPLE
 from eval.throughput.sizes import has_weights, sizes_of
 from transforms.base.request import Check, Request, refusals
 from transforms.scoring.choices import check_device
@@ -37,6 +37,11 @@ class ThroughputRequest(Request):
     price_per_hour: float | None
     large: bool
     json: Path | None
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many pairs to score; what is measured at one number alone takes the first."""
+        return self.pairs or (PAIRS,)
 
     def checks(self) -> Iterable[Check]:
         """No model, or one of unknown sizes; no candidates; an unknown device; a file that cannot be written."""

@@ -54,7 +54,7 @@ def measure(request: ThroughputRequest, lists: Sequence[RankingTask], folder: Pa
     Raises:
         UserError: the model is unavailable, or cannot be run so.
     """
-    reranker, place = load(request, take(lists, request.pairs[0]), folder)
+    reranker, place = load(request, take(lists, request.sizes[0]), folder)
     specification = reranker.specification
     chosen = all_arms(request, reranker, place, folder)
     device = reranker.device
@@ -64,7 +64,7 @@ def measure(request: ThroughputRequest, lists: Sequence[RankingTask], folder: Pa
         return taken if each is None else of_length(taken, each, reranker.family.tokenizer)
 
     least = JOB_PAIRS if device.type == "cuda" and JOB in chosen else 0
-    first, *further = request.pairs if max(request.pairs) >= least else (*request.pairs, least)
+    first, *further = request.sizes if max(request.sizes) >= least else (*request.sizes, least)
 
     def at(pairs: int, names: Collection[str]) -> dict[str, Arm]:
         """The arms of these names that are measured at so many pairs."""
@@ -129,7 +129,7 @@ def all_arms(request: ThroughputRequest, reranker: Reranker, place: str, folder:
         other = Reranker(specification)
         if gpu_layers.restore(other.family.backbone.model):  # type: ignore[attr-defined] # as of `arms.ceiling`
             arms_here[UNFUSED] = arms.core(other)
-    batches = batches_for(request.pairs[0])
+    batches = batches_for(request.sizes[0])
     others: list[tuple[str, Batched | None, list[int]]] = []
     if specification.model.family == "cross_encoder":
         kinds = {DEFAULT: (torch.float32, [PEER_BATCH]), SAME_DTYPE: (dtype, batches)}

@@ -66,7 +66,12 @@ def build_parser() -> argparse.ArgumentParser:
         + "; ".join(f"{name}: {', '.join(others)}" for name, (_, *others) in ACCEPTED.items() if others),
     )
     ends.add_argument(
-        "--keep_columns", type=names, default=(), metavar="A,B", help="columns of queries or candidates to copy"
+        "--keep_columns",
+        type=names,
+        action="extend",
+        default=[],
+        metavar="A,B",
+        help="columns of queries or candidates to copy",
     )
     ends.add_argument(
         "--text_template", metavar="TEXT", help="what the model sees of a document, such as '{title} {text}'"

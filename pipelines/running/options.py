@@ -176,7 +176,8 @@ def add_own_files(group: argparse._ArgumentGroup, files: Mapping[str, str], colu
     group.add_argument(
         "--columns",
         type=names,
-        default=(),
+        action="extend",
+        default=[],
         metavar="FIELD=COLUMN,...",
         help=f"columns of other names, such as {columns}",
     )

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from eval.__main__ import COMMANDS, Command
+from eval.__main__ import COMMANDS, Command, parser_of
 from pipelines.benchmark.options import build_parser as benchmark_parser
 from pipelines.benchmark.request import BenchmarkRequest
 from pipelines.candidates.options import build_parser as candidates_parser
@@ -31,6 +31,7 @@ from pipelines.serve.options import build_parser as serve_parser
 from pipelines.serve.request import ServeRequest
 from tests.support import tiny
 from tests.support.job_run import parts, write_letters
+from transforms.base.arguments import names
 from transforms.base.errors import UserError
 from transforms.base.request import Check, Request, request_of
 from transforms.scoring.catalogue import MODELS
@@ -84,6 +85,24 @@ def test_a_command_of_the_evaluation_asks_for_all_of_its_arguments(command: Comm
     parser = argparse.ArgumentParser()
     command.declare(parser)
     assert {field.name for field in fields(command.request)} == {action.dest for action in parser._actions} - {"help"}
+
+
+PARSERS = [*(parser for _, parser, _ in KINDS), *map(parser_of, COMMANDS)]
+
+
+@pytest.mark.parametrize("parser", PARSERS, ids=lambda parser: parser.prog)
+def test_an_option_of_several_values_that_is_given_again_adds_to_them(parser: argparse.ArgumentParser) -> None:
+    several = [one for one in parser._actions if one.option_strings and (one.nargs in ("+", "*") or one.type is names)]
+    assert [one.dest for one in several if not isinstance(one, argparse._ExtendAction) or one.default] == []
+
+
+def test_columns_that_are_named_one_by_one_are_all_named() -> None:
+    kind, parser, words = KINDS[0]
+    several = ["--columns=text=body", "--keep_columns=x", "--columns", "doc_id=key,title=head", "--keep_columns=y,z"]
+    request = request_of(kind, parser.parse_args([*words, *several]))
+    assert request.columns == ("text=body", "doc_id=key", "title=head")
+    assert request.keep_columns == ("x", "y", "z")
+    assert request_of(kind, parser.parse_args(words)).columns == ()
 
 
 def test_one_path_is_taken_as_one() -> None:

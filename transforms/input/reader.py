@@ -92,8 +92,8 @@ def assembled(name: str, last: bool, parts: Sequence[Clean]) -> Shard:
     """What was cleaned, part after part, as a shard; see there for the name and `last`."""
     # Concatenating copies, so that a shard that is sent elsewhere takes along no more than its own rows.
     queries, pairs, rejected = (
-        pa.Table.from_batches([pa.concat_batches([getattr(part, table) for part in parts])])
-        for table in ("queries", "pairs", "rejected")
+        pa.Table.from_batches([pa.concat_batches(list(batches))])
+        for batches in zip(*((part.queries, part.pairs, part.rejected) for part in parts), strict=True)
     )
     totals = sum((part.counts.sum(axis=0) for part in parts), start=np.zeros(len(COUNTS), np.int64))
     counts = Counter(dict(zip(COUNTS, totals.tolist(), strict=True)))

@@ -322,8 +322,7 @@ def added_inputs(old: Job, new: Job) -> tuple[Input, ...]:
 def differences(old: Job, new: Job) -> list[str]:
     """In words, how the fingerprint of the job `new`, which is here, differs from that of `old`, which is there."""
     lines = []
-    for name in ("model", "options"):
-        before, now = _flat(getattr(old, name)), _flat(getattr(new, name))
+    for before, now in ((_flat(old.model), _flat(new.model)), (_flat(old.options), _flat(new.options))):
         for key in sorted(before.keys() | now.keys()):
             if before.get(key) != now.get(key):
                 lines.append(f"{key}: {_words(before.get(key))} there, {_words(now.get(key))} here")

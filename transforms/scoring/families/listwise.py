@@ -306,13 +306,12 @@ def resolve(checkpoint: Checkpoint, settings: ListwiseSettings) -> ListwiseSetti
     longest = min(positions, stored) if isinstance(stored, int) else positions
     settings = replace(settings, max_length=longest if settings.max_length is None else settings.max_length)
     assert settings.max_length is not None
-    for option, lowest, highest in (
-        ("max_length", 16, positions),
-        ("max_doc_length", 1, settings.max_length),
-        ("max_query_length", 1, settings.max_length),
-        ("group_size", 1, LAST_GROUP),
+    for option, value, lowest, highest in (
+        ("max_length", settings.max_length, 16, positions),
+        ("max_doc_length", settings.max_doc_length, 1, settings.max_length),
+        ("max_query_length", settings.max_query_length, 1, settings.max_length),
+        ("group_size", settings.group_size, 1, LAST_GROUP),
     ):
-        value = getattr(settings, option)
         if not lowest <= value <= highest:
             raise UserError(f"--{option} {value}: with {checkpoint.name} it must be from {lowest} to {highest}")
     if settings.special_tokens not in ("vendor", "escape"):

@@ -150,9 +150,9 @@ def check_settings(settings: Settings) -> None:
         raise UserError(f"--endpoint_api {settings.endpoint_api}: give {' or '.join(APIS)}")
     if settings.endpoint_model is not None and not APIS[settings.endpoint_api].takes_model:
         raise UserError(f"--endpoint_model: the API {settings.endpoint_api} serves one model, unnamed; leave it out")
-    for name in ("endpoint_batch", *_TRYING):
-        if not 0 < getattr(settings, name) < float("inf"):
-            raise UserError(f"--{name} {getattr(settings, name)}: give a positive number")
+    for name, value in asdict(settings).items():
+        if name in ("endpoint_batch", *_TRYING) and not 0 < value < float("inf"):
+            raise UserError(f"--{name} {value}: give a positive number")
 
 
 class Request(NamedTuple):
