@@ -180,7 +180,7 @@ def test_the_embedded_model_and_the_whole_job(tmp_path: Path, capsys: pytest.Cap
     assert figures["execution"]["attention"] == "sdpa"
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith(
-        "small-cross-encoder: 12 pairs in 1 lists, 104 tokens a pair; float32, sdpa, 8,192 tokens"
+        "small-cross-encoder: 12 pairs in 1 list, 104 tokens a pair; float32, sdpa, 8,192 tokens"
     )
     assert [line.split("  ")[0] for line in lines[4:7]] == ["core", "ceiling", "whole job"]
     share = figures["arms"]["ceiling"]["seconds"][0] / figures["arms"]["core"]["seconds"][0]
