@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from pipelines.rerank.cards import Measured, measured
+from pipelines.rerank.cards import Measurement, measured
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "speed.md"
 HEAD = (
@@ -24,7 +24,7 @@ def page() -> str:
     return re.sub(r"^\| card \|(?:.*\n\|)*.*\n", lambda _: table, text, flags=re.MULTILINE)
 
 
-def row(one: Measured) -> str:
+def row(one: Measurement) -> str:
     """A measurement as a line of the table."""
     cells = [
         one.card,

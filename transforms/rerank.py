@@ -1,6 +1,6 @@
 """The job as a reusable transform: read shards, score them, commit them.
 
-    work | Rerank(output, specification, reading)
+    planned units | Rerank(output, specification, reading)
 
 Between its steps travel shard descriptions and Arrow tables, never single pairs, and nothing is regrouped or
 reshuffled on the way. Where scoring leaves the processor free, the next shard is read and the last one committed beside
@@ -55,7 +55,7 @@ class Reading:
     shard_pairs: int = 16_384
 
 
-class Work(NamedTuple):
+class PlannedUnit(NamedTuple):
     """A unit of the plan.
 
     Attributes:
@@ -69,7 +69,7 @@ class Work(NamedTuple):
     retried: frozenset[str] = frozenset()
 
 
-class Read(NamedTuple):
+class TimedShard(NamedTuple):
     """A shard, and the seconds that it took to read."""
 
     shard: Shard
@@ -97,14 +97,14 @@ class ReadShards(beam.DoFn):
     def start_bundle(self) -> None:
         self._read_ahead = ReadAhead(self._read, AHEAD if self._ahead else 0)
 
-    def process(self, work: Work) -> Iterator[list[Shard]]:
+    def process(self, work: PlannedUnit) -> Iterator[list[Shard]]:
         yield from self._until_stopped(self._read_ahead.add(work))
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         yield from map(GlobalWindows.windowed_value, self._until_stopped(self._read_ahead.rest()))
         self._read_ahead.close()
 
-    def _until_stopped(self, shards: Iterator[Read]) -> Iterator[list[Shard]]:
+    def _until_stopped(self, shards: Iterator[TimedShard]) -> Iterator[list[Shard]]:
         while not stop_requested(self._progress_folder):
             read = next(shards, None)
             if read is None:
@@ -112,7 +112,7 @@ class ReadShards(beam.DoFn):
             count_seconds("read", read.seconds)
             yield [read.shard]
 
-    def _read(self, work: Work) -> Iterator[Read]:
+    def _read(self, work: PlannedUnit) -> Iterator[TimedShard]:
         reading = self._reading
         shards = read_shards(
             work.unit,
@@ -132,7 +132,7 @@ class ReadShards(beam.DoFn):
                     continue
                 shard = rejected if self._retry.alone else shard
             seconds = time.perf_counter() - start
-            yield Read(self._ahead.begin(shard) if self._ahead else shard, seconds)
+            yield TimedShard(self._ahead.begin(shard) if self._ahead else shard, seconds)
 
 
 class Committed(NamedTuple):
@@ -203,7 +203,7 @@ class CommitShard(beam.DoFn):
 
 
 class Rerank(beam.PTransform):  # type: ignore[type-arg]  # its parameters are not element types in Beam's own hints
-    """Work to committed shards; emits one Counter of counts a shard."""
+    """Planned units to committed shards; emits one Counter of counts a shard."""
 
     def __init__(
         self,
@@ -246,7 +246,7 @@ class Rerank(beam.PTransform):  # type: ignore[type-arg]  # its parameters are n
         self._retry = retry
         self._retried = retried
 
-    def expand(self, work: beam.pvalue.PCollection[Work]) -> beam.pvalue.PCollection[Counter[str]]:
+    def expand(self, work: beam.pvalue.PCollection[PlannedUnit]) -> beam.pvalue.PCollection[Counter[str]]:
         beside = self._specification.leaves_cpu_free
         handler = RerankerHandler(self._specification, self._order, self._progress_folder)
         ahead = handler if beside else None

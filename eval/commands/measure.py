@@ -12,7 +12,7 @@ from eval.ranking.evaluation import EXAMPLES, Evaluation, evaluate
 from eval.ranking.files import write_json, write_table
 from eval.ranking.relevance import DEFAULT_MEASURES, Relevance, by_answers, by_qrels
 from eval.ranking.report import count, count_notes, grade_notes, mean_rows, query_rows
-from eval.ranking.runs import Candidates, Source, open_source
+from eval.ranking.runs import QueryRankings, RankedLists, open_source
 from eval.ranking.summary import render
 from transforms.base.errors import UserError
 from transforms.base.versions import versions
@@ -68,7 +68,7 @@ def read_relevance(request: RelevanceRequest, measures: Sequence[str], job: Mapp
 
 
 def evaluate_source(
-    location: str, source: Source, stages: Sequence[str], relevance: Relevance, exclude_identical_ids: bool
+    location: str, source: RankedLists, stages: Sequence[str], relevance: Relevance, exclude_identical_ids: bool
 ) -> Evaluation:
     """Measures stages of a source; `location` is what it is called.
 
@@ -77,7 +77,7 @@ def evaluate_source(
     """
     grades = relevance.judgements.grades
 
-    def checked() -> Iterator[Candidates]:
+    def checked() -> Iterator[QueryRankings]:
         for candidates in source.lists:
             if relevance.listed is not None and candidates.query_id in grades:
                 documents = [document for _, document in candidates.stages[stages[0]]]
@@ -95,7 +95,7 @@ def evaluate_source(
     return evaluation
 
 
-def files_read(request: RelevanceRequest, locations: Sequence[str], sources: Sequence[Source]) -> list[str | None]:
+def files_read(request: RelevanceRequest, locations: Sequence[str], sources: Sequence[RankedLists]) -> list[str | None]:
     """What a command reads, or would by another one of its options: what its outputs may not replace."""
     candidates = []
     if request.answers and request.candidates:

@@ -19,7 +19,7 @@ from eval.ranking.evaluation import evaluate
 from eval.ranking.files import write_json
 from eval.ranking.measures import mean, parse_measures, trec_order
 from eval.ranking.qrels import read_qrels
-from eval.ranking.runs import Candidates, open_source
+from eval.ranking.runs import QueryRankings, open_source
 from eval.ranking.summary import align
 from transforms.base.errors import UnavailableError, UserError
 from transforms.base.files import sha256
@@ -33,7 +33,7 @@ INTERRUPTED = 130  # the exit code of a job that was
 Rankings = Mapping[str, Sequence[str]]  # query id -> document ids, best first
 
 
-class Comparison(NamedTuple):
+class RankingAgreement(NamedTuple):
     """How two rankings of the same candidates differ.
 
     Attributes:
@@ -52,7 +52,7 @@ class Comparison(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class OrderResult:
     """What one order led to."""
 
     order: str
@@ -94,7 +94,7 @@ def run(request: OrderRequest) -> None:
         write_json(request.json, report)
 
 
-def _check_comparable(first: Outcome, second: Outcome) -> None:
+def _check_comparable(first: OrderResult, second: OrderResult) -> None:
     """Finds what would make a difference that the order has no part in."""
     where = f"{first.location} and {second.location}"
     if first.order == second.order:
@@ -128,7 +128,7 @@ def _run_jobs(request: OrderRequest) -> list[str]:
     return list(locations.values())
 
 
-def read_outcome(location: str, grades: Mapping[str, Mapping[str, int]]) -> Outcome:
+def read_outcome(location: str, grades: Mapping[str, Mapping[str, int]]) -> OrderResult:
     """A job's rankings and what they are worth.
 
     Args:
@@ -145,17 +145,17 @@ def read_outcome(location: str, grades: Mapping[str, Mapping[str, int]]) -> Outc
     stage = source.stages[-1]
     rankings: dict[str, list[str]] = {}
 
-    def remembered() -> Iterator[Candidates]:
+    def remembered() -> Iterator[QueryRankings]:
         for candidates in source.lists:
             rankings[candidates.query_id] = trec_order(candidates.stages[stage])
             yield candidates
 
     [measure] = parse_measures([MEASURE])
     values = evaluate(remembered(), (stage,), [measure], grades).values[stage][measure]
-    return Outcome(order, location, mean(measure, values.values()), rankings, source.notes, source.job)
+    return OrderResult(order, location, mean(measure, values.values()), rankings, source.notes, source.job)
 
 
-def compare(first: Rankings, second: Rankings) -> Comparison:
+def compare(first: Rankings, second: Rankings) -> RankingAgreement:
     """How two rankings of the same candidates differ; they must have a query in common."""
     from scipy.stats import kendalltau  # takes seconds
 
@@ -171,7 +171,7 @@ def compare(first: Rankings, second: Rankings) -> Comparison:
         depth: fmean(set(first[query_id][:depth]) != set(second[query_id][:depth]) for query_id in common)
         for depth in DEPTHS
     }
-    return Comparison(len(common), one_sided, fmean(correlations) if correlations else None, changed)
+    return RankingAgreement(len(common), one_sided, fmean(correlations) if correlations else None, changed)
 
 
 def render(report: Mapping[str, Any]) -> str:

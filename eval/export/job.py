@@ -18,7 +18,7 @@ from eval.export.id_types import id_types, typed
 from eval.export.lists import ScoredList, finished_job, read_lists
 from eval.export.negatives import Miner
 from eval.export.request import ExportRequest
-from eval.export.texts import TABLES, Texts, collected
+from eval.export.texts import TABLES, TextTables, collected
 from eval.ranking.qrels import read_qrels
 from transforms.base import files
 from transforms.base.errors import UserError
@@ -177,7 +177,7 @@ def _earlier(request: ExportRequest, to: str) -> list[str]:
     return names
 
 
-def _noted(lists: Iterable[ScoredList], texts: Texts | None) -> Iterator[ScoredList]:
+def _noted(lists: Iterable[ScoredList], texts: TextTables | None) -> Iterator[ScoredList]:
     for scored in lists:
         if texts is not None:
             texts.add(scored)

@@ -30,7 +30,7 @@ TABLES: Mapping[str, tuple[str, str]] = {
 _STORED = pa.schema([("id", pa.string()), ("text", pa.string()), ("digest", pa.binary())])
 
 
-class Texts:
+class TextTables:
     """Collects ids with their texts, and writes each once."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
@@ -108,7 +108,7 @@ class Texts:
 
 
 @contextmanager
-def collected() -> Iterator[Texts]:
+def collected() -> Iterator[TextTables]:
     """A place for texts on this machine's disk, gone when the context ends."""
     with temporary_folder() as folder:
         settings: dict[str, str | bool | int | float | list[str]] = {
@@ -117,4 +117,4 @@ def collected() -> Iterator[Texts]:
             "threads": 1,
         }
         with duckdb.connect(str(Path(folder) / "texts.duckdb"), config=settings) as connection:
-            yield Texts(connection)
+            yield TextTables(connection)

@@ -37,7 +37,7 @@ class Benchmark:
     parts: Mapping[str, tuple[str, ...]]
 
 
-class Source(NamedTuple):
+class Publication(NamedTuple):
     """Where scores are published."""
 
     title: str
@@ -123,7 +123,7 @@ BENCHMARKS = {name: _benchmark(name, fields) for name, fields in TABLE["benchmar
 # Data set in parts -> the names of these, and the other way round.
 PARTS = {whole: parts for benchmark in BENCHMARKS.values() for whole, parts in benchmark.parts.items()}
 WHOLES = {part: whole for whole, parts in PARTS.items() for part in parts}
-SOURCES = {name: Source(**fields) for name, fields in TABLE["sources"].items()}
+SOURCES = {name: Publication(**fields) for name, fields in TABLE["sources"].items()}
 ROWS = tuple(map(_row, TABLE["cells"]))
 PROTOCOLS = tuple(Protocol(**fields) for fields in TABLE["protocols"])  # beside that of the benchmarks' own rows
 SIZES: Mapping[str, str] = TABLE["sizes"]  # the models of the table, in its order -> size as printed

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ir_measures import Measure
 
 from eval.ranking.measures import per_query, trec_order
-from eval.ranking.runs import Candidates
+from eval.ranking.runs import QueryRankings
 
 BATCH_CANDIDATES = 65_536  # the rankings in memory at one time hold about so many
 EXAMPLES = 3
@@ -37,7 +37,7 @@ class Evaluation:
 
 
 def evaluate(
-    lists: Iterable[Candidates],
+    lists: Iterable[QueryRankings],
     stages: Sequence[str],
     measures: Sequence[Measure],
     grades: Mapping[str, Mapping[str, int]],

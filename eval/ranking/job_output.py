@@ -15,14 +15,14 @@ from eval.ranking.measures import mean
 from eval.ranking.qrels import read_qrels
 from eval.ranking.relevance import by_answers, by_qrels
 from eval.ranking.report import count, count_notes, grade_notes, mean_rows
-from eval.ranking.runs import Candidates, open_source
+from eval.ranking.runs import QueryRankings, open_source
 from transforms.base.errors import UserError
 
 ANSWERS = (".jsonl", ".jsonl.gz")
 
 
 @dataclass(frozen=True)
-class Measured:
+class JobMeasures:
     """What a job's output is worth.
 
     Attributes:
@@ -45,7 +45,7 @@ class Measured:
 
 def measure_job(
     output: str, judgements: str, languages: Mapping[str, str], exclude_identical_ids: bool = False
-) -> Measured:
+) -> JobMeasures:
     """Measures a job's first stage and reranked order.
 
     Args:
@@ -66,7 +66,7 @@ def measure_job(
     grades, measures = relevance.judgements.grades, relevance.measures
     depth = 0
 
-    def watched() -> Iterator[Candidates]:
+    def watched() -> Iterator[QueryRankings]:
         nonlocal depth
         for candidates in source.lists:
             depth = max(depth, *(len(documents) for documents in candidates.stages.values()))
@@ -76,7 +76,7 @@ def measure_job(
     if not evaluation.answered:
         raise UserError(f"{judgements}: no query in common with the candidates; give the judgements of this data set")
     counts = count(evaluation, relevance.judgements) | dict(relevance.counts)
-    return Measured(
+    return JobMeasures(
         mean_rows(evaluation, measures, list(grades)),
         counts,
         depth,

@@ -6,12 +6,12 @@ from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from eval.ranking.measures import trec_order
-from eval.ranking.runs import Source
+from eval.ranking.runs import RankedLists
 
 MOST = 10  # documents named for each query
 
 
-def rankings(source: Source, wanted: Container[str], exclude_identical_ids: bool) -> dict[str, list[str]]:
+def rankings(source: RankedLists, wanted: Container[str], exclude_identical_ids: bool) -> dict[str, list[str]]:
     """The last ranking of a source, by query: document ids, best first.
 
     Args:

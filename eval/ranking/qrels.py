@@ -10,7 +10,7 @@ from transforms.base.text import read_lines
 from transforms.base.trec import MAX_GRADE, split_csv, split_fields, unseparated
 
 
-class Layout(NamedTuple):
+class LineFormat(NamedTuple):
     """One way of writing a judgement on a line: its fields in order, and the places of those that are read."""
 
     fields: tuple[str, ...]
@@ -20,8 +20,8 @@ class Layout(NamedTuple):
     csv: bool = False
 
 
-TREC = Layout(("query", "iteration", "document", "grade"), query=0, document=2, grade=3)
-BEIR = Layout(("query-id", "corpus-id", "score"), query=0, document=1, grade=2)
+TREC = LineFormat(("query", "iteration", "document", "grade"), query=0, document=2, grade=3)
+BEIR = LineFormat(("query-id", "corpus-id", "score"), query=0, document=1, grade=2)
 BEIR_HEADER = b"score"  # how the first line ends where it is a header; csv follows it
 ESCAPE = "surrogateescape"  # keeps bytes that are not UTF-8 as they are
 
@@ -48,7 +48,7 @@ def read_qrels(location: str) -> Judgements:
     grades: dict[str, dict[str, int]] = {}
     repeated = 0
     contradictions: list[str] = []
-    layout: Layout | None = None
+    layout: LineFormat | None = None
     for number, line in read_lines(location):
         where = f"{location}: line {number}"
         if layout is None:
@@ -73,7 +73,7 @@ def read_qrels(location: str) -> Judgements:
     return Judgements(grades, repeated)
 
 
-def _parse(line: bytes, layout: Layout, where: str) -> tuple[str, str, int]:
+def _parse(line: bytes, layout: LineFormat, where: str) -> tuple[str, str, int]:
     """Query id, document id and grade of one line."""
     if layout.csv and b'"' in line:
         fields = [field.encode(errors=ESCAPE) for field in split_csv(line.decode(errors=ESCAPE))]

@@ -39,7 +39,7 @@ SCORED = pa.schema(
 REJECTED = pa.schema([pa.field("query_id", pa.string()), pa.field("doc_id", pa.string())])
 
 
-class Candidates(NamedTuple):
+class QueryRankings(NamedTuple):
     """One query's candidates: for each stage its (score, document id) pairs, in any order, higher scores better."""
 
     query_id: str
@@ -47,7 +47,7 @@ class Candidates(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Source:
+class RankedLists:
     """Candidate lists to measure.
 
     Attributes:
@@ -58,12 +58,12 @@ class Source:
     """
 
     stages: tuple[str, ...]
-    lists: Iterator[Candidates]
+    lists: Iterator[QueryRankings]
     notes: list[str] = field(default_factory=list)
     job: dict[str, Any] = field(default_factory=dict)
 
 
-def open_source(location: str) -> Source:
+def open_source(location: str) -> RankedLists:
     """The candidate lists of a job's output directory, or of a TREC run (plain or gzip).
 
     Raises:
@@ -74,10 +74,10 @@ def open_source(location: str) -> Source:
             return _open_job(location)
         if not files.exists(location):
             raise UserError(f"{location}: not found; give a job's output directory or a TREC run")
-    return Source((RUN,), _read_run(location))
+    return RankedLists((RUN,), _read_run(location))
 
 
-def _open_job(location: str) -> Source:
+def _open_job(location: str) -> RankedLists:
     """A job's lists: the reranked order and, where the output has it whole, the first stage's."""
     scored = _parts(files.join(location, SCORED_DIRECTORY))
     if not scored and files.exists(files.join(location, JOB)):
@@ -121,10 +121,12 @@ def _open_job(location: str) -> Source:
     elif before == INPUT_ORDER:
         notes.append("no candidate has a rank or a score: beside the reranked order stands the order of the input")
     stages = (RERANKED,) if unranked or top_k is not None else (before, RERANKED)
-    return Source(stages, _read_job(scored, rejected, stages), notes, job)
+    return RankedLists(stages, _read_job(scored, rejected, stages), notes, job)
 
 
-def _read_job(scored: Mapping[str, str], rejected: Mapping[str, str], stages: tuple[str, ...]) -> Iterator[Candidates]:
+def _read_job(
+    scored: Mapping[str, str], rejected: Mapping[str, str], stages: tuple[str, ...]
+) -> Iterator[QueryRankings]:
     """The lists of all parts; a query's rows stand together in one of them."""
     seen: set[str] = set()
     for name, part in scored.items():
@@ -144,7 +146,7 @@ def _read_job(scored: Mapping[str, str], rejected: Mapping[str, str], stages: tu
 
 def _job_list(
     query_id: str, rows: list[tuple[str, float, int]], lost: set[str], stages: tuple[str, ...], part: str
-) -> Candidates:
+) -> QueryRankings:
     """One query's list from its scored rows (document id, score, first-stage rank) and its rejected documents.
 
     Rejected candidates were in the list that the job was given, so the first stage has them: last, since their ranks
@@ -158,10 +160,10 @@ def _job_list(
     for before in {FIRST_STAGE, INPUT_ORDER}.intersection(stages):
         ranked = [(-float(rank), doc_id) for doc_id, _, rank in rows]
         lists[before] = ranked + [(-math.inf, doc_id) for doc_id in lost.difference(doc_ids)]
-    return Candidates(query_id, lists)
+    return QueryRankings(query_id, lists)
 
 
-def _read_run(location: str) -> Iterator[Candidates]:
+def _read_run(location: str) -> Iterator[QueryRankings]:
     """A TREC run's lists. As for trec_eval the score alone counts, neither the rank field nor the order of lines."""
     lists: dict[str, list[tuple[float, str]]] = defaultdict(list)
     for number, line in read_lines(location):
@@ -169,7 +171,7 @@ def _read_run(location: str) -> Iterator[Candidates]:
         lists[query_id].append((score, doc_id))
     for query_id, documents in lists.items():
         _check_distinct([doc_id for _, doc_id in documents], query_id, location)
-        yield Candidates(query_id, {RUN: documents})
+        yield QueryRankings(query_id, {RUN: documents})
 
 
 def _check_distinct(doc_ids: list[str], query_id: str, where: str) -> None:

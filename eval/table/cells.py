@@ -1,6 +1,7 @@
 """Cells of a comparison: one JSON file for each model and data set, with all that is needed to trust its figures.
 
-DIRECTORY/cells/DATASET/MODEL.json holds a `Cell`, or a `Failure` where the model could not be measured on the data set.
+DIRECTORY/cells/DATASET/MODEL.json holds a `Cell`, or a `FailedCell` where the model could not be measured on the data
+set.
 """
 
 from __future__ import annotations
@@ -21,25 +22,25 @@ CELLS = "cells"
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 
-class Kind(NamedTuple):
+class ValueType(NamedTuple):
     """What a value must be: how an error names it, and whether a value is it."""
 
     name: str
     holds: Callable[[Any], bool]
 
-    def or_null(self) -> Kind:
-        return Kind(self.name, lambda value: value is None or self.holds(value))
+    def or_null(self) -> ValueType:
+        return ValueType(self.name, lambda value: value is None or self.holds(value))
 
 
 _MOST = 10**15  # of counts and speeds, far above any
-_TEXT = Kind("text", lambda value: isinstance(value, str))
-_OBJECT = Kind("an object", lambda value: isinstance(value, dict))
-_LIST = Kind("a list", lambda value: isinstance(value, list))
-_SHARE = Kind("between 0 and 1", lambda value: isinstance(value, int | float) and 0 <= value <= 1)
-_COUNT = Kind("a count", lambda value: isinstance(value, int) and 0 <= value < _MOST)
-_NUMBER = Kind("a number", lambda value: isinstance(value, int | float) and 0 <= value < _MOST)
+_TEXT = ValueType("text", lambda value: isinstance(value, str))
+_OBJECT = ValueType("an object", lambda value: isinstance(value, dict))
+_LIST = ValueType("a list", lambda value: isinstance(value, list))
+_SHARE = ValueType("between 0 and 1", lambda value: isinstance(value, int | float) and 0 <= value <= 1)
+_COUNT = ValueType("a count", lambda value: isinstance(value, int) and 0 <= value < _MOST)
+_NUMBER = ValueType("a number", lambda value: isinstance(value, int | float) and 0 <= value < _MOST)
 # What others read of a cell, by its names, what holds others before them. "*": all that is there; "?": where it is.
-_READ_LATER: Mapping[str, Kind] = {
+_READ_LATER: Mapping[str, ValueType] = {
     **dict.fromkeys(("model", "dataset", "measure"), _TEXT),
     **dict.fromkeys(("value", "list_recall"), _SHARE),
     "first_stage": _SHARE.or_null(),
@@ -131,7 +132,7 @@ class Cell:
         return next((row.get("input_order") for row in rows), None)
 
 
-class Failure(NamedTuple):
+class FailedCell(NamedTuple):
     """A model that could not be measured on a data set, and why, in one line."""
 
     model: str
@@ -156,7 +157,7 @@ def cell_path(directory: str, model: str, dataset: str) -> str:
     return files.join(directory, CELLS, safe_name(dataset), f"{safe_name(model)}.json")
 
 
-def read_cell(location: str) -> Cell | Failure:
+def read_cell(location: str) -> Cell | FailedCell:
     """The contents of a cell's file.
 
     Raises:
@@ -167,7 +168,7 @@ def read_cell(location: str) -> Cell | Failure:
     try:
         values = dict(parse(content))
         if "failed" in values:
-            return Failure(str(values["model"]), str(values["dataset"]), str(values["failed"]))
+            return FailedCell(str(values["model"]), str(values["dataset"]), str(values["failed"]))
         cell = Cell(**{field.name: values[field.name] for field in fields(Cell)})
         _check(values)
     except (ValueError, TypeError, KeyError) as problem:
@@ -211,7 +212,7 @@ def cell_files(directory: str) -> list[str]:
     return [path for path in paths if path.endswith(".json") and not files.base_name(path).startswith(".")]
 
 
-def read_cells(directory: str) -> tuple[list[Cell], list[Failure]]:
+def read_cells(directory: str) -> tuple[list[Cell], list[FailedCell]]:
     """All cells of a directory of results, and what failed, each in the order of the files' names.
 
     Raises:
@@ -221,4 +222,4 @@ def read_cells(directory: str) -> tuple[list[Cell], list[Failure]]:
     if not read:
         raise UserError(f"{directory}: no {CELLS}/*/*.json in it; give the --output of pipelines.benchmark")
     cells = [each for each in read if isinstance(each, Cell)]
-    return cells, [each for each in read if isinstance(each, Failure)]
+    return cells, [each for each in read if isinstance(each, FailedCell)]

@@ -24,7 +24,7 @@ from eval.published.scores import (
     published_averages,
     published_row,
 )
-from eval.table.cells import Cell, Failure
+from eval.table.cells import Cell, FailedCell
 from eval.table.figures import difference, hundred, known_benchmark
 from eval.table.protocols import protocol_of, protocol_sections
 from eval.table.standings import CERTAINTY, Standing, standings
@@ -43,7 +43,7 @@ MARKS = {
 
 def contents(
     cells: Sequence[Cell],
-    failures: Sequence[Failure],
+    failures: Sequence[FailedCell],
     values: Mapping[tuple[str, str], Mapping[str, Values]] | None = None,
     measures: Sequence[str] = (),
 ) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def contents(
     }
 
 
-def models_of(cells: Sequence[Cell], failures: Sequence[Failure]) -> list[str]:
+def models_of(cells: Sequence[Cell], failures: Sequence[FailedCell]) -> list[str]:
     """The measured models: those of the published table in its order, then the others."""
     names = {cell.model for cell in cells} | {failure.model for failure in failures}
     return [name for name in SIZES if name in names] + sorted(names - SIZES.keys())
@@ -329,7 +329,7 @@ def marks_of(cell: Cell) -> list[str]:
 
 
 def missing(
-    cells: Sequence[Cell], failures: Sequence[Failure], benchmarks: Sequence[Mapping[str, Any]]
+    cells: Sequence[Cell], failures: Sequence[FailedCell], benchmarks: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
     """What is not in the table: failed cells, pairs of model and data set never tried, and data sets of benchmarks."""
     tried = {(cell.model, cell.dataset) for cell in cells} | {(each.model, each.dataset) for each in failures}

@@ -26,7 +26,7 @@ from transforms.scoring.packed.sequences import TokenSequence
 from transforms.scoring.weights.checkpoints import quiet
 
 
-class Work(NamedTuple):
+class ArmResult(NamedTuple):
     """What an arm did."""
 
     tokens: int  # of the pairs
@@ -35,16 +35,16 @@ class Work(NamedTuple):
     rates: Mapping[str, float] = MappingProxyType({})  # floating-point operations a second, by kind
 
 
-Arm = Callable[[Sequence[RankingTask]], Work]
+Arm = Callable[[Sequence[RankingTask]], ArmResult]
 Batched = Callable[[int], Arm]  # how many inputs it pads together -> the arm
 
 
 def core(reranker: Reranker) -> Arm:
     """The scoring core."""
 
-    def run(tasks: Sequence[RankingTask]) -> Work:
+    def run(tasks: Sequence[RankingTask]) -> ArmResult:
         counts = reranker.score_tasks(tasks).counts
-        return Work(counts["forward_tokens"], counts["forward_tokens"] + counts["padding_tokens"])
+        return ArmResult(counts["forward_tokens"], counts["forward_tokens"] + counts["padding_tokens"])
 
     return run
 
@@ -52,7 +52,7 @@ def core(reranker: Reranker) -> Arm:
 def ceiling(reranker: Reranker) -> Arm:
     """The least time that the machine could take for what the core computes."""
 
-    def run(tasks: Sequence[RankingTask]) -> Work:
+    def run(tasks: Sequence[RankingTask]) -> ArmResult:
         batches = reranker.batches(tasks)
         # A family need not have a backbone by its protocol; each that can be timed here has one.
         model = reranker.family.backbone.model  # type: ignore[attr-defined]
@@ -60,7 +60,9 @@ def ceiling(reranker: Reranker) -> Arm:
         kernel = reranker.specification.execution.attention
         least = least_time.measure(model, batches, causal=causal, kernel=kernel)
         tokens = sum(len(batch.ids) for batch in batches)
-        return Work(tokens, tokens, least.seconds, {"matrix": least.matrix_rate, "attention": least.attention_rate})
+        return ArmResult(
+            tokens, tokens, least.seconds, {"matrix": least.matrix_rate, "attention": least.attention_rate}
+        )
 
     return run
 
@@ -68,7 +70,7 @@ def ceiling(reranker: Reranker) -> Arm:
 def core_apart(reranker: Reranker) -> Arm:
     """The core with each document under a query of its own, so that no two prompts share their beginning."""
 
-    def run(tasks: Sequence[RankingTask]) -> Work:
+    def run(tasks: Sequence[RankingTask]) -> ArmResult:
         return core(reranker)([task._replace(documents=[text]) for task in tasks for text in task.documents])
 
     return run
@@ -83,7 +85,7 @@ def job(model: str, options: Sequence[str], folder: Path) -> Arm:
         folder: for its input and output.
     """
 
-    def run(tasks: Sequence[RankingTask]) -> Work:
+    def run(tasks: Sequence[RankingTask]) -> ArmResult:
         pairs = sum(len(task.documents) for task in tasks)
         path = folder / f"{pairs}.parquet"
         if not path.exists():
@@ -94,7 +96,7 @@ def job(model: str, options: Sequence[str], folder: Path) -> Arm:
         if done.returncode:
             raise UserError(f"the job failed: {done.stderr.strip().splitlines()[-1:]}")
         report = json.loads((output / REPORT).read_text(encoding="utf-8"))
-        return Work(report["tokens"]["total"], report["tokens"]["computed"], report["last_run"]["seconds"])
+        return ArmResult(report["tokens"]["total"], report["tokens"]["computed"], report["last_run"]["seconds"])
 
     return run
 
@@ -130,11 +132,11 @@ def sentence_transformers(
 
     encoder.model.get_input_embeddings().register_forward_pre_hook(count)
 
-    def run(size: int, tasks: Sequence[RankingTask]) -> Work:
+    def run(size: int, tasks: Sequence[RankingTask]) -> ArmResult:
         batches.clear()
         pairs = [(task.query, document) for task in tasks for document in task.documents]
         encoder.predict(pairs, batch_size=size, show_progress_bar=False)
-        return Work(int(sum(tokens for tokens, _ in batches)), sum(computed for _, computed in batches))
+        return ArmResult(int(sum(tokens for tokens, _ in batches)), sum(computed for _, computed in batches))
 
     return lambda size: partial(run, size)
 
@@ -159,7 +161,7 @@ def padded_language_model(folder: Path, reranker: Reranker, dtype: torch.dtype) 
     model, device = _plain(AutoModelForCausalLM, folder, reranker, dtype)
 
     @torch.inference_mode()
-    def run(size: int, tasks: Sequence[RankingTask]) -> Work:
+    def run(size: int, tasks: Sequence[RankingTask]) -> ArmResult:
         tokens = computed = 0
         sequences = sequences_of(reranker, tasks)
         for batch in (sequences[start : start + size] for start in range(0, len(sequences), size)):
@@ -176,7 +178,7 @@ def padded_language_model(folder: Path, reranker: Reranker, dtype: torch.dtype) 
             model(**inputs, logits_to_keep=1, use_cache=False).logits.float().cpu()
             tokens += int(mask.sum())
             computed += mask.size
-        return Work(tokens, computed)
+        return ArmResult(tokens, computed)
 
     return lambda size: partial(run, size)
 
@@ -189,13 +191,13 @@ def one_query_at_a_time(folder: Path, reranker: Reranker, dtype: torch.dtype) ->
     model, device = _plain(AutoModel, folder, reranker, dtype)
 
     @torch.inference_mode()
-    def run(tasks: Sequence[RankingTask]) -> Work:
+    def run(tasks: Sequence[RankingTask]) -> ArmResult:
         tokens = 0
         for sequence in sequences_of(reranker, tasks):
             ids = torch.from_numpy(sequence.ids.astype(np.int64))[None].to(device)
             hidden = model(input_ids=ids, use_cache=False).last_hidden_state
             hidden[0, torch.from_numpy(sequence.reads.astype(np.int64)).to(device)].float().cpu()
             tokens += len(sequence.ids)
-        return Work(tokens, tokens)
+        return ArmResult(tokens, tokens)
 
     return run

@@ -194,7 +194,7 @@ def rounds(
     return rows
 
 
-def timed(work: Callable[[], arms.Work], device: torch.device) -> tuple[arms.Work, float, int | None]:
+def timed(work: Callable[[], arms.ArmResult], device: torch.device) -> tuple[arms.ArmResult, float, int | None]:
     """What the work gave, its seconds, and the most bytes in use meanwhile: on the GPU, else of this process."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)

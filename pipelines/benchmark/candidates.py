@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from eval.ranking.job_output import judged_queries
 from eval.table.cells import safe_name
-from pipelines.benchmark.data_sets import DataSet
+from pipelines.benchmark.data_sets import BenchmarkDataSet
 from pipelines.benchmark.entrants import CODE_MODEL, FirstStage, code_task, first_stage
 from pipelines.benchmark.request import BenchmarkRequest
 from pipelines.benchmark.subprocess_job import ApartError, run_apart
@@ -37,7 +37,7 @@ LANGUAGE = "lang"  # a column of the queries that names their language
 
 
 @dataclass(frozen=True)
-class Candidates:
+class CandidateFiles:
     """A data set's candidates, made and inspected.
 
     Attributes:
@@ -48,7 +48,7 @@ class Candidates:
         provenance: what made them says of them; empty likewise.
     """
 
-    data: DataSet
+    data: BenchmarkDataSet
     inputs: tuple[InputFile, ...]
     judgements: str
     retriever: str | None
@@ -96,8 +96,8 @@ def check_languages(inputs: Iterable[InputFile]) -> None:
 
 
 def look_at(
-    data: DataSet, candidates: str, judgements: str, retriever: str | None = None, directory: str | None = None
-) -> Candidates:
+    data: BenchmarkDataSet, candidates: str, judgements: str, retriever: str | None = None, directory: str | None = None
+) -> CandidateFiles:
     """A data set's candidates and judgements.
 
     Args:
@@ -125,7 +125,7 @@ def look_at(
         raise UserError(
             f"data set {data.name}: {judgements} has no query in common with the candidates; give its own judgements"
         )
-    return Candidates(data, inputs, files.absolute(judgements), retriever, report)
+    return CandidateFiles(data, inputs, files.absolute(judgements), retriever, report)
 
 
 def made_in(inputs: Sequence[InputFile]) -> str | None:
@@ -170,7 +170,7 @@ def named_by(retriever: Mapping[str, Any], dataset: str) -> str:
     return f"dense:{name} ({', '.join(other)})" if other else f"dense:{name}"
 
 
-def ready(data: DataSet, asked: BenchmarkRequest, output: str) -> Candidates | None:
+def ready(data: BenchmarkDataSet, asked: BenchmarkRequest, output: str) -> CandidateFiles | None:
     """A data set's candidates if they are there; None where they are still to be made.
 
     Raises:
@@ -189,13 +189,13 @@ def ready(data: DataSet, asked: BenchmarkRequest, output: str) -> Candidates | N
     return look_at(data, files.join(directory, CANDIDATES_DIRECTORY), made, stage.name, directory)
 
 
-def candidates_directory(data: DataSet, asked: BenchmarkRequest, output: str) -> str:
+def candidates_directory(data: BenchmarkDataSet, asked: BenchmarkRequest, output: str) -> str:
     """Where the candidates of a data set are made; another first stage or depth has another directory."""
     name = f"{data.name} {first_stage(data, asked.retriever).name} {asked.depth}"
     return files.join(output, CANDIDATES, safe_name(name))
 
 
-def candidates_of(data: DataSet, asked: BenchmarkRequest, output: str, beam: Sequence[str]) -> Candidates:
+def candidates_of(data: BenchmarkDataSet, asked: BenchmarkRequest, output: str, beam: Sequence[str]) -> CandidateFiles:
     """A data set's candidates, made if need be.
 
     Raises:
@@ -213,7 +213,7 @@ def candidates_of(data: DataSet, asked: BenchmarkRequest, output: str, beam: Seq
     return made
 
 
-def candidates_request(data: DataSet, asked: BenchmarkRequest, output: str) -> CandidatesRequest:
+def candidates_request(data: BenchmarkDataSet, asked: BenchmarkRequest, output: str) -> CandidatesRequest:
     """What the job that makes a data set's candidates is asked for."""
     stage = first_stage(data, asked.retriever)
     fields: dict[str, Any] = {}

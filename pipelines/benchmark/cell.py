@@ -14,7 +14,7 @@ from eval.published.training_data import trained_on
 from eval.ranking.job_output import measure_job
 from eval.table.cells import Cell, safe_name
 from eval.table.values import write_values
-from pipelines.benchmark.candidates import Candidates
+from pipelines.benchmark.candidates import CandidateFiles
 from pipelines.benchmark.entrants import Entrant, check_apply, model_options
 from pipelines.benchmark.request import BenchmarkRequest
 from pipelines.rerank import RerankRequest
@@ -48,7 +48,7 @@ class Machine(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Work:
+class CellJob:
     """A cell to do.
 
     Attributes:
@@ -61,7 +61,7 @@ class Work:
     """
 
     entrant: Entrant
-    candidates: Candidates
+    candidates: CandidateFiles
     options: Mapping[str, Any]
     run: Mapping[str, Any]
     beam: tuple[str, ...]
@@ -116,11 +116,11 @@ class Work:
 
 def work_of(
     entrant: Entrant,
-    candidates: Candidates,
+    candidates: CandidateFiles,
     request: BenchmarkRequest,
     words: Sequence[str],
     machine: Machine,
-) -> Work:
+) -> CellJob:
     """The cell of a model and a data set.
 
     Args:
@@ -137,7 +137,7 @@ def work_of(
     options = model_options(model, candidates.data.name, request.model_options())
     run = values_of(request, RunRequest)
     run |= {"shard_pairs": request.shard_pairs, "max_rejected": request.max_rejected}
-    return Work(entrant, candidates, options, run, tuple(words), machine)
+    return CellJob(entrant, candidates, options, run, tuple(words), machine)
 
 
 def settled(entrant: Entrant, machine: Machine) -> ScorerSpecification:
@@ -161,7 +161,7 @@ def check_asked(entrants: Sequence[Entrant], asked: Mapping[str, Any], machine: 
     check_apply(models, asked)
 
 
-def make_cell(work: Work, output: str, price_per_hour: float | None) -> Cell:
+def make_cell(work: CellJob, output: str, price_per_hour: float | None) -> Cell:
     """The cell of a finished job, whose values query by query are written beside where it belongs.
 
     Args:
@@ -223,7 +223,7 @@ def make_cell(work: Work, output: str, price_per_hour: float | None) -> Cell:
     )
 
 
-def names_of(work: Work, model: Mapping[str, Any]) -> list[str]:
+def names_of(work: CellJob, model: Mapping[str, Any]) -> list[str]:
     """What a cell's model is known by: its names, and that of an embedded model whose weights it has.
 
     Args:

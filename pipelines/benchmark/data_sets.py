@@ -11,7 +11,7 @@ from transforms.base.errors import UserError
 from transforms.retrieval import datasets
 
 
-class DataSet(NamedTuple):
+class BenchmarkDataSet(NamedTuple):
     """A data set of the comparison.
 
     Attributes:
@@ -40,7 +40,7 @@ class DataSet(NamedTuple):
         return name if name in BENCHMARKS and "/" in self.name else None
 
 
-def data_sets(text: str) -> list[DataSet]:
+def data_sets(text: str) -> list[BenchmarkDataSet]:
     """What `data_set` makes of a text; of the name of a data set in parts, coir/codesearchnet, all of them.
 
     Raises:
@@ -54,7 +54,7 @@ def data_sets(text: str) -> list[DataSet]:
     return [data_set(text)]
 
 
-def data_set(text: str) -> DataSet:
+def data_set(text: str) -> BenchmarkDataSet:
     """A data set from "NAME", "NAME=DIRECTORY" or "NAME=CANDIDATES,QRELS".
 
     Raises:
@@ -65,23 +65,23 @@ def data_set(text: str) -> DataSet:
         raise UserError(f"--datasets {text}: is a file; give its judgements too, NAME={text},QRELS")
     if not equals:
         dataset = datasets.in_directory(text) if files.exists(text) else datasets.named(text)
-        return DataSet(dataset.name, source=text)
+        return BenchmarkDataSet(dataset.name, source=text)
     known = datasets.DATASETS.get(name.lower())
     name = name.lower() if known is not None or name.lower() in PARTS else name
     candidates, comma, judgements = value.rpartition(",")
     if not name or not value or (comma and not (candidates and judgements)):
         raise UserError(f"--datasets {text}: give NAME, NAME=DIRECTORY or NAME=CANDIDATES,QRELS")
     if comma:
-        return DataSet(name, None, candidates, judgements)
+        return BenchmarkDataSet(name, None, candidates, judgements)
     if Path(value).is_file():
         raise UserError(f"--datasets {text}: {value} is a file; give its judgements too, NAME={value},QRELS")
     if not Path(value).is_dir():
         raise UserError(f"--datasets {text}: there is no directory {value}; check the path")
     if known is not None and Path(value, known.corpus.repository).is_dir():
-        return DataSet(known.name, source=known.name, copies=files.absolute(value))
+        return BenchmarkDataSet(known.name, source=known.name, copies=files.absolute(value))
     if name.lower().startswith("mkqa/"):
         raise UserError(
             f"--datasets {text}: MKQA is measured by answers, which BEIR's layout has not; give mkqa/de, say, with a "
             "directory of copies in the hub's layout (apple/mkqa and BeIR/nq), or NAME=CANDIDATES,ANSWERS.jsonl"
         )
-    return DataSet(name, source=files.absolute(value))
+    return BenchmarkDataSet(name, source=files.absolute(value))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from eval.published.scores import BENCHMARKS
-from pipelines.benchmark.data_sets import DataSet
+from pipelines.benchmark.data_sets import BenchmarkDataSet
 from transforms.base.errors import UserError
 from transforms.scoring import catalogue
 from transforms.scoring.choices import is_address
@@ -70,7 +70,7 @@ def entrant(text: str) -> Entrant:
     return Entrant(name, where, name if known else None)
 
 
-def first_stage(data: DataSet, retriever: str | None) -> FirstStage:
+def first_stage(data: BenchmarkDataSet, retriever: str | None) -> FirstStage:
     """What finds a data set's candidates: the retriever asked for, else that of the published comparison."""
     text = retriever or f"dense:{BENCHMARKS[data.benchmark or 'beir'].first_stage}"
     kind, _, model = text.partition(":")

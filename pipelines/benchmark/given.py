@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.benchmark.candidates import Candidates, ready
-from pipelines.benchmark.data_sets import DataSet, data_sets
+from pipelines.benchmark.candidates import CandidateFiles, ready
+from pipelines.benchmark.data_sets import BenchmarkDataSet, data_sets
 from pipelines.benchmark.entrants import Entrant, check_apply, entrant
 from pipelines.benchmark.request import BenchmarkRequest
 from transforms.base import files
@@ -16,7 +16,7 @@ from transforms.scoring import catalogue
 
 
 @dataclass(frozen=True)
-class Given:
+class BenchmarkInputs:
     """What is to be compared.
 
     Attributes:
@@ -27,10 +27,10 @@ class Given:
 
     output: str
     entrants: Sequence[Entrant]
-    data_sets: Mapping[DataSet, Candidates | None]
+    data_sets: Mapping[BenchmarkDataSet, CandidateFiles | None]
 
 
-def look(request: BenchmarkRequest) -> Given:
+def look(request: BenchmarkRequest) -> BenchmarkInputs:
     """Find what is named; nothing is written.
 
     Raises:
@@ -42,7 +42,7 @@ def look(request: BenchmarkRequest) -> Given:
         check_apply(filter(None, known), request.model_options())
     sets = distinct("--datasets", [data for text in request.datasets for data in data_sets(text)])
     output = files.absolute(request.output)
-    return Given(output, entrants, {data: ready(data, request, output) for data in sets})
+    return BenchmarkInputs(output, entrants, {data: ready(data, request, output) for data in sets})
 
 
 def distinct(option: str, named: list[Any]) -> list[Any]:

@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from eval.ranking.summary import HEADINGS
-from eval.table.cells import Cell, Failure, cell_path
+from eval.table.cells import Cell, FailedCell, cell_path
 from pipelines import rerank
-from pipelines.benchmark.candidates import Candidates, candidates_of
-from pipelines.benchmark.cell import Machine, Work, make_cell, priced, settled
-from pipelines.benchmark.data_sets import DataSet
+from pipelines.benchmark.candidates import CandidateFiles, candidates_of
+from pipelines.benchmark.cell import CellJob, Machine, make_cell, priced, settled
+from pipelines.benchmark.data_sets import BenchmarkDataSet
 from pipelines.benchmark.entrants import Entrant
 from pipelines.benchmark.plan import known_cell, plan
 from pipelines.benchmark.prepared import Prepared
@@ -66,13 +66,13 @@ def run(prepared: Prepared) -> int:
                     cell, old = do_cell(prepared.work(model, candidates), prepared)
                     print(f"{in_a_line(cell)}{', done before' if old else ''}", flush=True)
                 except Exception as error:
-                    failures.append(Failure(model.name, data.name, reason(error)))
+                    failures.append(FailedCell(model.name, data.name, reason(error)))
                     print(f"failed: {failures[-1].failed}", file=sys.stderr, flush=True)
                     note_failure(prepared.given.output, failures[-1])
         return finish(prepared, failures)
 
 
-def finish(prepared: Prepared, failures: Sequence[Failure]) -> int:
+def finish(prepared: Prepared, failures: Sequence[FailedCell]) -> int:
     """Report how it went; returns the exit code."""
     for failure in failures:
         print(f"error: {failure.model} on {failure.dataset}: {failure.failed}", file=sys.stderr)
@@ -83,7 +83,7 @@ def finish(prepared: Prepared, failures: Sequence[Failure]) -> int:
     return 1 if failures else 0
 
 
-def candidates_or_reason(data: DataSet, prepared: Prepared) -> Candidates | str:
+def candidates_or_reason(data: BenchmarkDataSet, prepared: Prepared) -> CandidateFiles | str:
     """A data set's candidates, made if need be, or why there are none."""
     try:
         return candidates_of(data, prepared.request, prepared.given.output, prepared.words)
@@ -110,7 +110,7 @@ def reason(error: Exception) -> str:
     return one_line(error)
 
 
-def do_cell(work: Work, prepared: Prepared) -> tuple[Cell, bool]:
+def do_cell(work: CellJob, prepared: Prepared) -> tuple[Cell, bool]:
     """A cell, and whether it was done before.
 
     Raises:
@@ -145,13 +145,13 @@ def in_a_line(cell: Cell) -> str:
     return f"{cell.measure} {cell.value:.4f}, {before[0] if before else 'first stage not known'}"
 
 
-def note_failure(output: str, failure: Failure) -> None:
+def note_failure(output: str, failure: FailedCell) -> None:
     """Keep why a cell is missing, or why the one that was measured with other options or data is not done again."""
     path = cell_path(output, failure.model, failure.dataset)
     earlier = known_cell(path)
     write_cell(path, replace(earlier, outdated=failure.failed) if isinstance(earlier, Cell) else failure)
 
 
-def write_cell(path: str, cell: Cell | Failure) -> None:
+def write_cell(path: str, cell: Cell | FailedCell) -> None:
     content = asdict(cell) if isinstance(cell, Cell) else cell._asdict()
     files.write_text_atomically(path, indented(content))

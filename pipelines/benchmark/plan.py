@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from eval.ranking.summary import align
-from eval.table.cells import Cell, Failure, cell_files, read_cell
+from eval.table.cells import Cell, FailedCell, cell_files, read_cell
 from pipelines.benchmark.cell import Machine, settled
-from pipelines.benchmark.data_sets import DataSet
+from pipelines.benchmark.data_sets import BenchmarkDataSet
 from pipelines.benchmark.entrants import Entrant
 from pipelines.benchmark.prepared import Prepared
 from pipelines.rerank.plan_lines import duration
@@ -43,14 +43,14 @@ class Planned(NamedTuple):
     begun: bool = False
 
 
-class Asked(NamedTuple):
+class RequestedCell(NamedTuple):
     """A cell as it is asked for: the fingerprint that it has when done, and the pairs scored already."""
 
     fingerprint: str
     scored: int
 
 
-class Pairs(NamedTuple):
+class PairCount(NamedTuple):
     """Pairs of a data set's candidates: counted, or the most that there can be of candidates not made yet."""
 
     number: int | None
@@ -64,18 +64,18 @@ def plan(prepared: Prepared) -> str:
         UserError: a model is not there.
     """
     request, output, entrants = prepared.request, prepared.given.output, prepared.given.entrants
-    asked: dict[tuple[str, str], Asked] = {}
+    asked: dict[tuple[str, str], RequestedCell] = {}
     for model in entrants:
         if not is_here(model, prepared.machine):
             continue
         for data, candidates in prepared.given.data_sets.items():
             if candidates is not None:
                 cell = prepared.work(model, candidates)
-                asked[model.name, data.name] = Asked(cell.fingerprint, scored_pairs(cell.job_directory(output)))
+                asked[model.name, data.name] = RequestedCell(cell.fingerprint, scored_pairs(cell.job_directory(output)))
     pairs = {
-        data.name: Pairs(most_pairs(data, request.depth), False)
+        data.name: PairCount(most_pairs(data, request.depth), False)
         if candidates is None
-        else Pairs(candidates.pairs, True)
+        else PairCount(candidates.pairs, True)
         for data, candidates in prepared.given.data_sets.items()
     }
     names = [model.name for model in entrants]
@@ -95,7 +95,7 @@ def is_here(model: Entrant, machine: Machine) -> bool:
     return True
 
 
-def most_pairs(data: DataSet, depth: int) -> int | None:
+def most_pairs(data: BenchmarkDataSet, depth: int) -> int | None:
     """The most pairs that a data set's candidates can have; None where its queries are not known yet."""
     return None if data.known is None or data.known.judged_queries is None else data.known.judged_queries * depth
 
@@ -108,8 +108,8 @@ def scored_pairs(directory: str) -> int:
 
 def planned(
     models: Iterable[str],
-    pairs: Mapping[str, Pairs],
-    asked: Mapping[tuple[str, str], Asked],
+    pairs: Mapping[str, PairCount],
+    asked: Mapping[tuple[str, str], RequestedCell],
     saved: Iterable[Cell],
 ) -> list[Planned]:
     """All cells.
@@ -142,7 +142,7 @@ def finished(output: str) -> list[Cell]:
     return []
 
 
-def known_cell(path: str) -> Cell | Failure | None:
+def known_cell(path: str) -> Cell | FailedCell | None:
     """What a cell's file says; None where there is none, or a damaged one, which is then replaced."""
     with suppress(UserError):
         return read_cell(path) if files.exists(path) else None

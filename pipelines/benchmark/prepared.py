@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
-from pipelines.benchmark.candidates import Candidates
-from pipelines.benchmark.cell import Machine, Work, check_asked, work_of
+from pipelines.benchmark.candidates import CandidateFiles
+from pipelines.benchmark.cell import CellJob, Machine, check_asked, work_of
 from pipelines.benchmark.entrants import Entrant
-from pipelines.benchmark.given import Given
+from pipelines.benchmark.given import BenchmarkInputs
 from pipelines.benchmark.options import build_parser
 from pipelines.benchmark.request import BenchmarkRequest
 from pipelines.running.runner import use_words
@@ -30,19 +30,19 @@ class Prepared:
     request: BenchmarkRequest
     words: tuple[str, ...]
     machine: Machine
-    given: Given
+    given: BenchmarkInputs
 
     @property
     def cells(self) -> int:
         """How many there are."""
         return len(self.given.entrants) * len(self.given.data_sets)
 
-    def work(self, model: Entrant, candidates: Candidates) -> Work:
+    def work(self, model: Entrant, candidates: CandidateFiles) -> CellJob:
         """The cell of a model and candidates; raises UserError where the model is unavailable, or cannot run so."""
         return work_of(model, candidates, self.request, self.words, self.machine)
 
 
-def prepare(request: BenchmarkRequest, words: Sequence[str], given: Given) -> Prepared:
+def prepare(request: BenchmarkRequest, words: Sequence[str], given: BenchmarkInputs) -> Prepared:
     """Check all else that can be checked before the work begins; nothing is written. For a plan nothing is fetched.
 
     Raises:

@@ -12,7 +12,7 @@ from transforms.input.names import OF_FILES, parse_columns
 from transforms.job import directory, record
 from transforms.layout import CANDIDATES_DIRECTORY, SUCCESS, Layout
 from transforms.retrieval import step_files
-from transforms.retrieval.source import Source, of_dataset, of_files
+from transforms.retrieval.source import DataSetFiles, of_dataset, of_files
 
 LAYOUT = Layout(
     kind="candidates",
@@ -24,7 +24,7 @@ LAYOUT = Layout(
 
 
 @dataclass(frozen=True)
-class Given:
+class CandidatesInputs:
     """What a job finds.
 
     Attributes:
@@ -35,12 +35,12 @@ class Given:
     """
 
     output: str
-    source: Source
+    source: DataSetFiles
     run_digest: str | None
     begun: record.Job | None
 
 
-def look(request: CandidatesRequest) -> Given:
+def look(request: CandidatesRequest) -> CandidatesInputs:
     """Check the job's files, fetched if need be; nothing is written to the output.
 
     Raises:
@@ -58,7 +58,7 @@ def look(request: CandidatesRequest) -> Given:
     read = [file.path for file in (*source.corpus, *source.queries, *source.qrels)]
     directory.check_inputs(output, [*read, name] if kind == "run" else read, LAYOUT)
     digest = digest_of(name) if kind == "run" else None
-    return Given(output, replace(source, language=request.language or source.language), digest, begun)
+    return CandidatesInputs(output, replace(source, language=request.language or source.language), digest, begun)
 
 
 def digest_of(run: str) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from pipelines.candidates.given import LAYOUT, Given
+from pipelines.candidates.given import LAYOUT, CandidatesInputs
 from pipelines.candidates.options import ANSWERS, QRELS, REPORT, build_parser
 from pipelines.candidates.report import count, report_of, summary
 from pipelines.candidates.request import CandidatesRequest
@@ -34,20 +34,20 @@ from transforms.job import directory, record
 from transforms.layout import CANDIDATES_DIRECTORY, SUCCESS
 from transforms.retrieval import bm25, queries, step_files
 from transforms.retrieval.queries import Queries
-from transforms.retrieval.source import Source
-from transforms.retrieval.transform import Bm25, Candidates, Dense, Run, Settings
+from transforms.retrieval.source import DataSetFiles
+from transforms.retrieval.transform import Bm25, Dense, Retrieve, StepSettings, TrecRun
 from transforms.scoring.catalogue import licence_notice
 from transforms.scoring.text_encoder import embeds
 
 
 def build(
-    pipeline: beam.Pipeline, source: Source, retriever: Run | Bm25 | Dense, settings: Settings
+    pipeline: beam.Pipeline, source: DataSetFiles, retriever: TrecRun | Bm25 | Dense, settings: StepSettings
 ) -> beam.pvalue.PCollection[int]:
     """The job's graph: files of a corpus to committed part files; emits their numbers."""
     parts: beam.pvalue.PCollection[int] = (
         pipeline
         | "Corpus" >> beam.Create(list(enumerate(source.corpus)))
-        | "Candidates" >> Candidates(settings, retriever)
+        | "Candidates" >> Retrieve(settings, retriever)
     )
     return parts
 
@@ -69,13 +69,13 @@ class Prepared:
     request: CandidatesRequest
     runner: Runner
     output: str
-    source: Source
-    settings: Settings
-    retriever: Run | Bm25 | Dense
+    source: DataSetFiles
+    settings: StepSettings
+    retriever: TrecRun | Bm25 | Dense
     wanted: record.Job
 
 
-def prepare(request: CandidatesRequest, words: Sequence[str], given: Given) -> Prepared:
+def prepare(request: CandidatesRequest, words: Sequence[str], given: CandidatesInputs) -> Prepared:
     """Check all else that can be checked before the work begins; nothing is written to the output.
 
     Args:
@@ -89,7 +89,7 @@ def prepare(request: CandidatesRequest, words: Sequence[str], given: Given) -> P
     runner = prepare_runner(request, words, build_parser())
     output, source = given.output, given.source
     exclude = request.exclude_identical_ids
-    settings = Settings(
+    settings = StepSettings(
         output,
         request.depth,
         source.exclude_identical_ids if exclude is None else exclude,
@@ -151,8 +151,8 @@ def nothing_left_of_a_mistake(output: str) -> Iterator[None]:
 
 
 def first_stage(
-    request: CandidatesRequest, given: Given, elsewhere: bool = False
-) -> tuple[Run | Bm25 | Dense, dict[str, Any], dict[str, Any]]:
+    request: CandidatesRequest, given: CandidatesInputs, elsewhere: bool = False
+) -> tuple[TrecRun | Bm25 | Dense, dict[str, Any], dict[str, Any]]:
     """The first stage, what decides its scores, and how its arithmetic runs; the last as in the job that is continued.
 
     Raises:
@@ -164,7 +164,7 @@ def first_stage(
         return Bm25(source.language), bm25.settings(source.language), {}
     if kind == "run":
         path = files.absolute(name)
-        return Run(path), {"kind": "run", "path": path, "sha256": given.run_digest}, {}
+        return TrecRun(path), {"kind": "run", "path": path, "sha256": given.run_digest}, {}
     specification = specify_for_job(name, request, request.dense_options(), given.begun, elsewhere)
     if not embeds(specification):
         raise UserError(f"--retriever dense:{name}: it gives no embeddings of texts; give a sentence encoder")
@@ -178,7 +178,7 @@ def first_stage(
     return Dense(specification, kept), identity, execution
 
 
-def embeddings_path(request: CandidatesRequest, source: Source, encoder: Mapping[str, Any]) -> str:
+def embeddings_path(request: CandidatesRequest, source: DataSetFiles, encoder: Mapping[str, Any]) -> str:
     """Where a corpus' embeddings are kept: another directory for each corpus, encoder and way to run it."""
     assert request.embeddings is not None
     read = [[file.size, file.digest] for file in source.corpus]
@@ -189,8 +189,8 @@ def embeddings_path(request: CandidatesRequest, source: Source, encoder: Mapping
 
 def new_job(
     request: CandidatesRequest,
-    source: Source,
-    settings: Settings,
+    source: DataSetFiles,
+    settings: StepSettings,
     first_stage: Mapping[str, Any],
     execution: Mapping[str, Any],
 ) -> record.Job:
@@ -232,7 +232,7 @@ def write_queries(output: str, read: Queries) -> None:
         files.write_text_atomically(files.join(output, ANSWERS), text)
 
 
-def finish(output: str, current: record.Job, settings: Settings, seconds: float) -> None:
+def finish(output: str, current: record.Job, settings: StepSettings, seconds: float) -> None:
     """Write candidates.json and _SUCCESS, the latter last.
 
     Raises:

@@ -19,7 +19,7 @@ from transforms.base.words import number_of
 TABLE = Path(__file__).with_name("cards.json")
 
 
-class Measured(NamedTuple):
+class Measurement(NamedTuple):
     """One measurement by `eval throughput`, of a model with random weights at its real sizes, its own tokenizer.
 
     Attributes:
@@ -60,15 +60,15 @@ class Speed(NamedTuple):
 
     low: float
     high: float
-    rows: Sequence[Measured]
+    rows: Sequence[Measurement]
 
 
-def measured() -> list[Measured]:
+def measured() -> list[Measurement]:
     """The table."""
-    return [Measured(**row) for row in json.loads(TABLE.read_text(encoding="utf-8"))]
+    return [Measurement(**row) for row in json.loads(TABLE.read_text(encoding="utf-8"))]
 
 
-def speed_of(card: str, model: str, tokens_per_pair: float, table: Sequence[Measured]) -> Speed:
+def speed_of(card: str, model: str, tokens_per_pair: float, table: Sequence[Measurement]) -> Speed:
     """The speed of a model on a card, from the measurements whose pairs are next in length.
 
     High is the fastest core. Low is the slowest, times the share of its core that a whole job reached: one of this

@@ -18,7 +18,7 @@ from transforms.layout import RERANKING
 
 
 @dataclass(frozen=True)
-class Given:
+class RerankInputs:
     """What a job finds.
 
     Attributes:
@@ -32,7 +32,7 @@ class Given:
     begun: record.Job | None
 
 
-def look(request: RerankRequest, folder: str) -> Given:
+def look(request: RerankRequest, folder: str) -> RerankInputs:
     """Check the job's files; what is not Parquet is converted, no more is written.
 
     Args:
@@ -54,7 +54,7 @@ def look(request: RerankRequest, folder: str) -> Given:
         check_ids(inputs)
     if request.extend and begun is not None:
         check_extension(output, begun, inputs)
-    return Given(output, tuple(inputs), begun)
+    return RerankInputs(output, tuple(inputs), begun)
 
 
 def check_extension(output: str, begun: record.Job, inputs: Sequence[InputFile]) -> None:

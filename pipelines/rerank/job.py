@@ -18,7 +18,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 
 from pipelines.rerank import Finished, dry_run
-from pipelines.rerank.given import Given
+from pipelines.rerank.given import RerankInputs
 from pipelines.rerank.options import build_parser
 from pipelines.rerank.request import RerankRequest
 from pipelines.running import dataflow
@@ -39,7 +39,7 @@ from transforms.output import report
 from transforms.output import retry as retrying
 from transforms.output.commit import Stamp
 from transforms.output.parts import Part, check_known, committed, complete_row_groups
-from transforms.rerank import NAMESPACE, Reading, Rerank, Work, stage_seconds
+from transforms.rerank import NAMESPACE, PlannedUnit, Reading, Rerank, stage_seconds
 from transforms.schema import PART_VERSION, SCHEMA_VERSION, scored_columns
 from transforms.scoring.catalogue import licence_notice
 from transforms.scoring.early import check_order_applies
@@ -50,7 +50,9 @@ CHECK = RankingTask("test", ["test"])
 RUN_TAG = "rerank"  # the run's name in a TREC run file
 
 
-def build(pipeline: beam.Pipeline, work: Sequence[Work], rerank: Rerank) -> beam.pvalue.PCollection[Counter[str]]:
+def build(
+    pipeline: beam.Pipeline, work: Sequence[PlannedUnit], rerank: Rerank
+) -> beam.pvalue.PCollection[Counter[str]]:
     """The job's graph: work to committed shards; emits each shard's counts."""
     counts: beam.pvalue.PCollection[Counter[str]] = pipeline | "Work" >> beam.Create(work) | "Rerank" >> rerank
     return counts
@@ -69,7 +71,7 @@ class Prepared:
     """
 
     request: RerankRequest
-    given: Given
+    given: RerankInputs
     runner: Runner
     reading: Reading
     specification: ScorerSpecification
@@ -80,7 +82,7 @@ class Prepared:
         return self.given.begun is None and "batch_tokens" not in self.request.run_options()
 
 
-def rerank(request: RerankRequest, words: Sequence[str], given: Given) -> Finished:
+def rerank(request: RerankRequest, words: Sequence[str], given: RerankInputs) -> Finished:
     """Do the job, or what is missing of it.
 
     Args:
@@ -96,7 +98,7 @@ def rerank(request: RerankRequest, words: Sequence[str], given: Given) -> Finish
     return estimate(prepared) if request.dry_run else run(prepared)
 
 
-def prepare(request: RerankRequest, words: Sequence[str], given: Given) -> Prepared:
+def prepare(request: RerankRequest, words: Sequence[str], given: RerankInputs) -> Prepared:
     """Check all else that can be checked before the model is loaded; nothing is written. Arguments as of `rerank`.
 
     Raises:
@@ -238,7 +240,7 @@ def plan_units(output: str, inputs: Sequence[InputFile], keep_columns: Sequence[
 
 def missing_work(
     units: Sequence[Unit], parts: Mapping[str, Part], retried: Collection[str] = frozenset()
-) -> list[Work]:
+) -> list[PlannedUnit]:
     """The units of which not all shards are done.
 
     Args:
@@ -249,7 +251,7 @@ def missing_work(
     complete = complete_row_groups(parts)
     done, again = (_by_unit(names) for names in (parts, retried))
     missing = (unit for unit in units if (unit.file.index, unit.row_group) not in complete)
-    return [Work(unit, frozenset(done[unit.name]), frozenset(again[unit.name])) for unit in missing]
+    return [PlannedUnit(unit, frozenset(done[unit.name]), frozenset(again[unit.name])) for unit in missing]
 
 
 def _by_unit(shards: Iterable[str]) -> dict[str, set[str]]:

@@ -14,7 +14,7 @@ from transforms.base.words import number_of
 from transforms.input.conversion.convert import convert, place, reader_of
 from transforms.input.conversion.data_set import convert_data_set
 from transforms.input.data_sets import parse_data_set
-from transforms.input.names import ACCEPTED, Names, parse_columns
+from transforms.input.names import ACCEPTED, ColumnNames, parse_columns
 from transforms.input.parquet import SOURCE
 from transforms.job import directory
 from transforms.retrieval.joined import join_run
@@ -36,7 +36,7 @@ def converted(request: RerankRequest, output: str, given: Sequence[str], folder:
     """
     if request.corpus:
         return joined(request, output, given, folder, known)
-    names = Names(parse_columns(request.columns, ACCEPTED), request.keep_columns)
+    names = ColumnNames(parse_columns(request.columns, ACCEPTED), request.keep_columns)
     if request.dataset:
         data = parse_data_set(request.dataset)
         made = convert_data_set(data, folder, names, known)

@@ -38,7 +38,7 @@ from transforms.scoring.results import take
 from transforms.scoring.scorer import NO_INSTRUCTION, Scorer
 
 
-class Read(NamedTuple):
+class NumberedRequest(NamedTuple):
     """A line that holds a request.
 
     Attributes:
@@ -98,9 +98,9 @@ def scored(scorer: Scorer, lines: Sequence[bytes | None], before: int, order: st
     """
     numbered = enumerate(lines, before + 1)
     entries = [read(number, line, scorer) for number, line in numbered if line is None or line.strip()]
-    requests = [line.request for line in entries if isinstance(line, Read)]
+    requests = [line.request for line in entries if isinstance(line, NumberedRequest)]
     made: Iterator[Outcome] = iter(ranked(scorer, requests, order, top_k))
-    return [written(line, next(made)) if isinstance(line, Read) else line for line in entries]
+    return [written(line, next(made)) if isinstance(line, NumberedRequest) else line for line in entries]
 
 
 def ranked(scorer: Scorer, requests: Sequence[RankingRequest], order: str, top_k: int | None) -> list[Outcome]:
@@ -112,7 +112,7 @@ def ranked(scorer: Scorer, requests: Sequence[RankingRequest], order: str, top_k
     return outcomes(shard, *results(shard, take(scorer.score_tasks(tasks), rows.argsort()), top_k))
 
 
-def read(number: int, line: bytes | None, scorer: Scorer) -> Read | Line:
+def read(number: int, line: bytes | None, scorer: Scorer) -> NumberedRequest | Line:
     """What a line asks for, or the line of output that says why that is unknown."""
     if line is None:
         return {"line": number, "error": f"longer than {LONGEST_LINE >> 20} MiB; split the list"}
@@ -128,10 +128,10 @@ def read(number: int, line: bytes | None, scorer: Scorer) -> Read | Line:
         return {"line": number, "error": wrong.removeprefix("candidates[0].") if is_pair else wrong}
     if request.instruction and not scorer.takes_instruction:
         return {"line": number, "error": NO_INSTRUCTION}
-    return Read(number, request, is_pair)
+    return NumberedRequest(number, request, is_pair)
 
 
-def written(line: Read, outcome: Outcome) -> Line:
+def written(line: NumberedRequest, outcome: Outcome) -> Line:
     """The line of output for a request."""
     ids: Line = {"query_id": line.request.query_id}
     if line.is_pair:

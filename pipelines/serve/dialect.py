@@ -25,7 +25,7 @@ class RefusedError(Exception):
         self.status = status  # of HTTP
 
 
-class Asked(NamedTuple):
+class ParsedRequest(NamedTuple):
     """A request that can be scored.
 
     Attributes:
@@ -39,7 +39,7 @@ class Asked(NamedTuple):
     return_documents: bool
 
 
-def read(body: bytes, scorer: Scorer, max_documents: int) -> Asked:
+def read(body: bytes, scorer: Scorer, max_documents: int) -> ParsedRequest:
     """What a request asks for.
 
     Raises:
@@ -65,10 +65,10 @@ def read(body: bytes, scorer: Scorer, max_documents: int) -> Asked:
         task = scorer.checked(fields.get("query"), documents, fields.get("instruction"))
     except UserError as error:
         raise RefusedError(422, str(error)) from None
-    return Asked(task, top_n, return_documents)
+    return ParsedRequest(task, top_n, return_documents)
 
 
-def answer(asked: Asked, scores: Scores, model: str) -> Mapping[str, Any]:
+def answer(asked: ParsedRequest, scores: Scores, model: str) -> Mapping[str, Any]:
     """The answer's JSON, best result first; equal scores in the order of the request.
 
     Raises:
@@ -85,7 +85,7 @@ def answer(asked: Asked, scores: Scores, model: str) -> Mapping[str, Any]:
     }
 
 
-def _result(place: int, scores: Sequence[float] | Any, asked: Asked) -> dict[str, Any]:
+def _result(place: int, scores: Sequence[float] | Any, asked: ParsedRequest) -> dict[str, Any]:
     result: dict[str, Any] = {"index": place, "relevance_score": float(scores[place])}
     if asked.return_documents:
         result["document"] = {"text": asked.task.documents[place]}

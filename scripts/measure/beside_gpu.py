@@ -32,7 +32,7 @@ from pipelines.running.runner import Runner, run_graph
 from transforms.input.inputs import inspect
 from transforms.input.plan import plan
 from transforms.layout import RERANKING
-from transforms.rerank import NAMESPACE, Reading, Rerank, Work, stage_seconds
+from transforms.rerank import NAMESPACE, PlannedUnit, Reading, Rerank, stage_seconds
 from transforms.scoring.packed import execution
 from transforms.scoring.packed.packing import Packed
 from transforms.scoring.reranker import Reranker, Specification, specify_model
@@ -96,7 +96,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         lists = tasks.take(tasks.read(arguments.candidates, None), arguments.pairs)
         write_candidates(tasks.of_length(lists, PAIR_TOKENS, tokenizer(512)), Path(folder, "in.parquet"))
-        work = [Work(unit, frozenset()) for unit in plan(inspect([f"{folder}/in.parquet"])).units]
+        work = [PlannedUnit(unit, frozenset()) for unit in plan(inspect([f"{folder}/in.parquet"])).units]
         for number in range(arguments.repeats):
             for beside in (True, False):
                 rate = arguments.pairs_per_second * PAIR_TOKENS

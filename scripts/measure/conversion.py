@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from transforms.input.conversion.convert import convert
-from transforms.input.names import Names
+from transforms.input.names import ColumnNames
 
 CANDIDATES = 1000  # of a query, as in MS MARCO's top1000.dev
 CHARACTERS = 300
@@ -32,7 +32,7 @@ def main() -> None:
                 query, document = divmod(row, CANDIDATES)
                 stream.write(f"{query}\t{row}\twhat is {query}\t{texts[(7 * query + document) % len(texts)]}\n")
         start, before = time.monotonic(), peak()
-        convert(str(path), f"{name}/out", Names())
+        convert(str(path), f"{name}/out", ColumnNames())
         seconds = time.monotonic() - start
         print(f"{rows:,} rows, {path.stat().st_size / 1e9:.2f} GB: {seconds:.1f} s, {rows / seconds:,.0f} rows/s")
         print(f"memory: {before:.2f} GB before, {peak():.2f} GB at the peak")

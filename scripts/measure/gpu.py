@@ -35,7 +35,7 @@ print([specification.with_best_batch(lists, keep=False).execution.batch_tokens f
 """
 
 
-class Speed(NamedTuple):
+class SpeedMeasurement(NamedTuple):
     """A measurement: its name, the model, its tokenizer's directory, what is scored in words, and further options."""
 
     name: str
@@ -51,23 +51,25 @@ MODERN = "Alibaba-NLP/gte-reranker-modernbert-base"
 MXBAI = "mixedbread-ai/mxbai-rerank-{}-v2"
 ETTIN = ("--pairs=8192", "--max_length=512")
 SPEEDS = (
-    Speed("embedded", "small-cross-encoder", None, "pairs", ("--pairs=40960",)),
-    Speed("v2-155", V2, "xlm-r", "pairs", ("--pairs", "20480", "200000", "--tokens_per_pair=155")),
-    Speed("v2-512", V2, "xlm-r", "pairs", ("--pairs=8192", "--tokens_per_pair=512")),
-    Speed("bge-155", BGE, "xlm-r", "pairs", ("--pairs=20480", "--tokens_per_pair=155")),
-    Speed("bge-ettin", BGE, "xlm-r", "pairs of at most 512 tokens", ETTIN),
-    Speed("mxbai-base-ettin", MXBAI.format("base"), "qwen2.5", "pairs of at most 512 tokens", ETTIN),
-    Speed("mxbai-large-ettin", MXBAI.format("large"), "qwen2.5", "pairs of at most 512 tokens", ETTIN),
-    Speed("modernbert", MODERN, None, "pairs, by MiniLM's tokenizer", ("--pairs=20480",)),
-    Speed(
+    SpeedMeasurement("embedded", "small-cross-encoder", None, "pairs", ("--pairs=40960",)),
+    SpeedMeasurement("v2-155", V2, "xlm-r", "pairs", ("--pairs", "20480", "200000", "--tokens_per_pair=155")),
+    SpeedMeasurement("v2-512", V2, "xlm-r", "pairs", ("--pairs=8192", "--tokens_per_pair=512")),
+    SpeedMeasurement("bge-155", BGE, "xlm-r", "pairs", ("--pairs=20480", "--tokens_per_pair=155")),
+    SpeedMeasurement("bge-ettin", BGE, "xlm-r", "pairs of at most 512 tokens", ETTIN),
+    SpeedMeasurement("mxbai-base-ettin", MXBAI.format("base"), "qwen2.5", "pairs of at most 512 tokens", ETTIN),
+    SpeedMeasurement("mxbai-large-ettin", MXBAI.format("large"), "qwen2.5", "pairs of at most 512 tokens", ETTIN),
+    SpeedMeasurement("modernbert", MODERN, None, "pairs, by MiniLM's tokenizer", ("--pairs=20480",)),
+    SpeedMeasurement(
         "v3-100",
         V3,
         "qwen3-jina-v3",
         "lists of 100 in groups of 125",
         ("--pairs=6400", "--list_size=100", "--group_size=125", "--tokens_per_pair=145"),
     ),
-    Speed("v3-10", V3, "qwen3-jina-v3", "lists of 10", ("--pairs=6400", "--list_size=10", "--tokens_per_pair=145")),
-    Speed(
+    SpeedMeasurement(
+        "v3-10", V3, "qwen3-jina-v3", "lists of 10", ("--pairs=6400", "--list_size=10", "--tokens_per_pair=145")
+    ),
+    SpeedMeasurement(
         "qwen3-0.6b",
         QWEN3,
         "qwen3",

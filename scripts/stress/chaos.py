@@ -60,7 +60,7 @@ TWO_PROCESSES = ("--direct_running_mode=multi_processing", "--direct_num_workers
 MISBEHAVIOUR = (status(500), status(429, Retry_After="0"), cut, cut_short)
 
 
-class Kind(NamedTuple):
+class JobKind(NamedTuple):
     """A job: its name, its options, the seconds that its undisturbed run takes, and whether it is forked from here."""
 
     name: str
@@ -69,7 +69,7 @@ class Kind(NamedTuple):
     forked: bool = True
 
 
-def start(folder: Path, output: Path, kind: Kind, fault: str) -> int:
+def start(folder: Path, output: Path, kind: JobKind, fault: str) -> int:
     """Starts a job in a process group of its own; returns its process id."""
     words = ["--input", str(folder / "in.parquet"), "--output", str(output), "--runner", "DirectRunner", *kind.options]
     with (folder / "log").open("a") as log:
@@ -132,7 +132,7 @@ def harm(name: str, folder: Path, output: Path, chance: random.Random) -> bool:
     return True
 
 
-def strike(name: str, folder: Path, output: Path, kind: Kind, chance: random.Random) -> int | None:
+def strike(name: str, folder: Path, output: Path, kind: JobKind, chance: random.Random) -> int | None:
     """Runs the job with a fault; returns its exit code, or None where there was nothing to strike.
 
     Raises:
@@ -210,7 +210,9 @@ def answered(folder: Path) -> Counter[str]:
     return Counter(path.read_text().split()) if path.exists() else Counter()
 
 
-def check(folder: Path, output: Path, expected: dict[str, str], before: Counter[str], faults: int, kind: Kind) -> None:
+def check(
+    folder: Path, output: Path, expected: dict[str, str], before: Counter[str], faults: int, kind: JobKind
+) -> None:
     """Checks a job that has ended after so many faults.
 
     Raises:
@@ -230,13 +232,15 @@ def check(folder: Path, output: Path, expected: dict[str, str], before: Counter[
             raise SystemExit(f"{path.name} holds the key")
 
 
-def undisturbed(folder: Path, name: str, options: tuple[str, ...], forked: bool = True) -> tuple[Kind, dict[str, str]]:
+def undisturbed(
+    folder: Path, name: str, options: tuple[str, ...], forked: bool = True
+) -> tuple[JobKind, dict[str, str]]:
     """A kind of job, and the part files of its undisturbed run.
 
     Raises:
         SystemExit: that fails.
     """
-    kind = Kind(name, options, 0.0, forked)
+    kind = JobKind(name, options, 0.0, forked)
     begin = time.monotonic()
     if end(start(folder, folder / name, kind, NONE), folder / "log") or end(
         apart(lambda: every_pair_once(folder / name))

@@ -10,7 +10,7 @@ from apache_beam.internal import pickler
 from tests.support import tiny_encoder
 from transforms.retrieval import step_files
 from transforms.retrieval.dense import Searcher, search_shard
-from transforms.retrieval.transform import Dense, Settings, _SearchShard
+from transforms.retrieval.transform import Dense, StepSettings, _SearchShard
 from transforms.scoring import Encoder
 from transforms.scoring.reranker import Specification, specify
 
@@ -79,7 +79,7 @@ def test_threads_of_a_worker_share_a_model(specification: Specification, tmp_pat
     step_files.write(step_files.queries_path(str(tmp_path)), QUERIES)
     for name in ("one", "other"):
         step_files.write(step_files.corpus_path(str(tmp_path), name), documents(TEXTS), {"documents": len(TEXTS)})
-    step = _SearchShard(Settings(str(tmp_path), 5, False, 100), Dense(specification))
+    step = _SearchShard(StepSettings(str(tmp_path), 5, False, 100), Dense(specification))
     first, second = (pickler.loads(pickler.dumps(step)) for _ in range(2))  # as a runner gives one to each thread
     assert [*first.process("one"), *second.process("other")] == ["one", "other"]
     assert first._searcher is second._searcher is not None

@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerBase
 from tests.support import tiny, tiny_modular
 from transforms.scoring import RankingTask, Reranker, catalogue
 from transforms.scoring.families.embedding import SIDES, Embedder, prompt_of
-from transforms.scoring.families.sentence_transformers_config import Layout
+from transforms.scoring.families.sentence_transformers_config import SentenceTransformersConfig
 from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.weights import checkpoints
 
@@ -218,7 +218,7 @@ def test_token_ids_of_the_pair(name: str, request: pytest.FixtureRequest, tmp_pa
 def test_token_ids_of_jina_embeddings_v3(golden: Callable[[str], Path]) -> None:
     """Its architecture has no small checkpoint at hand; its tokenizer is XLM-R's."""
     settings = catalogue.named("jinaai/jina-embeddings-v3").settings  # type: ignore[union-attr]
-    query, document = (prompt_of(side, settings, Layout(), "m") for side in SIDES)
+    query, document = (prompt_of(side, settings, SentenceTransformersConfig(), "m") for side in SIDES)
     settings = replace(settings, query_prompt=query, document_prompt=document)
     tokenizer = checkpoints.load_tokenizer(checkpoints.locate(str(golden("bge-reranker-v2-m3"))))
     embedder = Embedder(settings, tokenizer, ())

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from hypothesis import strategies as st
 
 from tests.support.input_files import flat_table, nested_table
-from transforms.input.columns import Layout
+from transforms.input.columns import RowLayout
 
 Row = dict[str, Any]
 
@@ -54,7 +54,7 @@ NAMES = st.sampled_from(
 NUMBERS = st.one_of(st.integers(0, 5), st.sampled_from([-1, 2**63 - 1, None]))
 SCORES = st.sampled_from([None, None, 0.0, -0.0, 0.5, -3.25, -1e300, float("nan"), float("inf"), float("-inf")])
 RANKS = st.sampled_from([None, None, 1, 2, 2, 3, -7, 2**31 - 1])
-LAYOUTS: list[Layout] = ["nested", "flat"]
+LAYOUTS: list[RowLayout] = ["nested", "flat"]
 STRING_TYPES = [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())]
 
 
@@ -63,7 +63,7 @@ class File:
     """One input file: its rows in the layout's own form, the types of columns that are not the usual, and how many
     rows each of its row groups has."""
 
-    layout: Layout
+    layout: RowLayout
     rows: list[Row]
     types: dict[str, pa.DataType]
     row_groups: list[int]
@@ -102,7 +102,7 @@ def files(draw: st.DrawFn, most: int = 1, instructions: bool = True) -> list[Fil
         most: files, at most.
         instructions: whether queries may have one, which the model of a whole job must then take.
     """
-    layout: Layout = draw(st.sampled_from(LAYOUTS))
+    layout: RowLayout = draw(st.sampled_from(LAYOUTS))
     optional = {name: draw(st.booleans()) for name in ("instruction", "title", "score", "rank")}
     optional["instruction"] &= instructions
     numbered = {name: draw(st.integers(0, 4)) == 0 for name in ("query_id", "doc_id")}

@@ -13,7 +13,7 @@ from transforms.scoring.families.tokenise import Tokens
 from transforms.scoring.packed.ragged import Ids
 
 
-class Reading(NamedTuple):
+class PromptReading(NamedTuple):
     """One pair as the model reads it."""
 
     ids: Ids
@@ -22,9 +22,9 @@ class Reading(NamedTuple):
     prefix: int
 
 
-def readings_of(read: Read, tasks: Sequence[RankingTask], tokenizer: PreTrainedTokenizerBase) -> list[Reading]:
+def readings_of(read: Read, tasks: Sequence[RankingTask], tokenizer: PreTrainedTokenizerBase) -> list[PromptReading]:
     """Of all pairs of the tasks, none of which may fail."""
     found = read(tasks, Tokens(tokenizer))
     assert not found.pairs.failures
     counts = [column.tolist() for column in (found.truncated, found.query_truncated, found.prefixes)]
-    return [Reading(found.ids[row], *numbers) for row, numbers in enumerate(zip(*counts, strict=True))]
+    return [PromptReading(found.ids[row], *numbers) for row, numbers in enumerate(zip(*counts, strict=True))]

@@ -28,7 +28,7 @@ from transforms.input.plan import plan
 from transforms.input.reader import read_shards
 from transforms.job.progress import request_stop
 from transforms.output.commit import commit
-from transforms.rerank import NAMESPACE, Reading, Rerank, Work
+from transforms.rerank import NAMESPACE, PlannedUnit, Reading, Rerank
 from transforms.schema import Shard
 from transforms.scoring.results import RankingTask, Scores
 from transforms.scoring.scorer import Progress, no_progress
@@ -82,7 +82,7 @@ class SlowSpecification(ConstantSpecification):
 
 
 @dataclass
-class Job:
+class LetterJob:
     """A job of SHARDS shards, two a row group, whose steps do what the test says with the number of the shard."""
 
     folder: Path
@@ -92,7 +92,7 @@ class Job:
 
     def run(self, leaves_cpu_free: bool = True, progress_folder: str | None = None) -> None:
         source = write_letters(self.folder / "in.parquet", SHARDS, 2, row_group_size=2)
-        work = [Work(unit, frozenset()) for unit in plan(inspect([str(source)])).units]
+        work = [PlannedUnit(unit, frozenset()) for unit in plan(inspect([str(source)])).units]
         assert len(work) == SHARDS // 2
         specification, reading = SlowSpecification(leaves_cpu_free=leaves_cpu_free), Reading(shard_pairs=2)
         (self.folder / "out" / "scored").mkdir(parents=True, exist_ok=True)  # as a job does when it begins
@@ -107,8 +107,8 @@ class Job:
 
 
 @pytest.fixture
-def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
-    job = Job(tmp_path)
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LetterJob:
+    job = LetterJob(tmp_path)
 
     def read(*args: Any, **options: Any) -> Iterator[Shard]:
         for shard in read_shards(*args, **options):
@@ -136,7 +136,7 @@ def fail_at(shard: int) -> Callable[[int], None]:
     return fail
 
 
-def test_a_shard_is_scored_while_the_next_is_read_and_the_last_is_committed(job: Job) -> None:
+def test_a_shard_is_scored_while_the_next_is_read_and_the_last_is_committed(job: LetterJob) -> None:
     def scoring(number: int) -> None:
         happened.wait_for("read", min(number + 2, SHARDS))  # over the ends of row groups too
         happened.wait_for("committing", number)
@@ -148,7 +148,7 @@ def test_a_shard_is_scored_while_the_next_is_read_and_the_last_is_committed(job:
     assert happened.most_at_once <= 3, "one is read, one is scored, one is committed"
 
 
-def test_on_a_cpu_that_computes_one_shard_is_there_at_a_time(job: Job) -> None:
+def test_on_a_cpu_that_computes_one_shard_is_there_at_a_time(job: LetterJob) -> None:
     threads = set()
     job.reading = job.scoring = job.committing = lambda number: threads.add(threading.current_thread())
     job.run(leaves_cpu_free=False)
@@ -157,7 +157,7 @@ def test_on_a_cpu_that_computes_one_shard_is_there_at_a_time(job: Job) -> None:
     assert len(threads) == 1
 
 
-def test_the_time_is_that_of_the_longest_step_and_not_the_sum(job: Job) -> None:
+def test_the_time_is_that_of_the_longest_step_and_not_the_sum(job: LetterJob) -> None:
     def timed(leaves_cpu_free: bool) -> float:
         start = time.monotonic()
         job.run(leaves_cpu_free)
@@ -169,7 +169,7 @@ def test_the_time_is_that_of_the_longest_step_and_not_the_sum(job: Job) -> None:
     assert beside < 0.7 * in_turn
 
 
-def test_a_shard_that_cannot_be_read_costs_none_before_it(job: Job) -> None:
+def test_a_shard_that_cannot_be_read_costs_none_before_it(job: LetterJob) -> None:
     job.reading = fail_at(4)
     job.scoring = lambda number: happened.wait_for("read", min(number + 2, 5))
     with pytest.raises(UserError, match=r"^4 is broken; fix it$"):
@@ -177,7 +177,7 @@ def test_a_shard_that_cannot_be_read_costs_none_before_it(job: Job) -> None:
     assert job.done() == [0, 1, 2, 3]
 
 
-def test_a_shard_that_cannot_be_scored_costs_none_before_it(job: Job) -> None:
+def test_a_shard_that_cannot_be_scored_costs_none_before_it(job: LetterJob) -> None:
     def scoring(number: int) -> None:
         happened.wait_for("committing", number)
         fail_at(4)(number)
@@ -189,14 +189,14 @@ def test_a_shard_that_cannot_be_scored_costs_none_before_it(job: Job) -> None:
     assert job.done() == [0, 1, 2, 3]
 
 
-def test_a_shard_that_cannot_be_committed_ends_the_job(job: Job) -> None:
+def test_a_shard_that_cannot_be_committed_ends_the_job(job: LetterJob) -> None:
     job.committing = fail_at(4)
     with pytest.raises(UserError, match=r"^4 is broken; fix it$"):
         job.run()
     assert job.done() in ([0, 1, 2, 3], [0, 1, 2, 3, 5]), "the next one was being scored"
 
 
-def test_who_stops_a_job_waits_for_the_shard_that_is_scored_alone(job: Job, tmp_path: Path) -> None:
+def test_who_stops_a_job_waits_for_the_shard_that_is_scored_alone(job: LetterJob, tmp_path: Path) -> None:
     def scoring(number: int) -> None:
         if number == 3:
             happened.wait_for("read", 5)
@@ -207,7 +207,7 @@ def test_who_stops_a_job_waits_for_the_shard_that_is_scored_alone(job: Job, tmp_
     assert job.done() == [0, 1, 2, 3]
 
 
-def test_the_next_shard_is_tokenised_while_one_is_scored(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_shard_is_tokenised_while_one_is_scored(job: LetterJob, monkeypatch: pytest.MonkeyPatch) -> None:
     def begin(self: Constant, tasks: Sequence[RankingTask]) -> Callable[[Progress], Scores]:
         happened.add("begun")
         return partial(self.score_tasks, tasks)

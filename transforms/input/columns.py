@@ -16,7 +16,7 @@ from transforms.input.names import OF_CANDIDATES
 from transforms.input.parquet import ParquetInput
 from transforms.schema import SCORED
 
-Layout = Literal["nested", "flat"]
+RowLayout = Literal["nested", "flat"]
 
 
 def _is_integer(data_type: pa.DataType) -> bool:
@@ -64,7 +64,7 @@ class Columns:
         plain: whether they are read in Parquet's own types, see `transforms.input.parquet.batches`.
     """
 
-    layout: Layout
+    layout: RowLayout
     query: Mapping[str, pa.DataType]
     candidate: Mapping[str, pa.DataType]
     kept_query: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ _HUB = "hf:"
 SAVED = ("state.json", "dataset_dict.json")
 
 
-class DataSet(NamedTuple):
+class DataSetReference(NamedTuple):
     """What --dataset names.
 
     Attributes:
@@ -33,7 +33,7 @@ class DataSet(NamedTuple):
         return self.name.removeprefix(_HUB) if self.name.startswith(_HUB) else None
 
 
-def parse_data_set(text: str) -> DataSet:
+def parse_data_set(text: str) -> DataSetReference:
     """What "hf:OWNER/NAME,config=C,split=S" or "FOLDER,split=S" names.
 
     Raises:
@@ -41,12 +41,12 @@ def parse_data_set(text: str) -> DataSet:
     """
     name, *words = text.split(",")
     settings = dict(word.partition("=")[::2] for word in words)
-    known = DataSet._fields[1:]
+    known = DataSetReference._fields[1:]
     if not name or not all(settings.values()) or not settings.keys() <= set(known):
         raise UserError(
             f"--dataset {text}: give hf:OWNER/NAME or a folder, and after commas config=, split= or revision="
         )
-    data_set = DataSet(name if name.startswith(_HUB) else files.absolute(name), **settings)
+    data_set = DataSetReference(name if name.startswith(_HUB) else files.absolute(name), **settings)
     if not data_set.on_hub and data_set.revision:
         raise UserError(f"--dataset {text}: a folder has no revision; leave it out")
     return data_set

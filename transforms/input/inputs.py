@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms.base.errors import UserError, one_line
-from transforms.input.columns import Columns, Layout, resolve
+from transforms.input.columns import Columns, RowLayout, resolve
 from transforms.input.parquet import of_footer, read_footer
 
 # Footers are small and remote ones take a round trip or two each.
@@ -36,7 +36,7 @@ class InputFile:
     path: str
     size: int
     footer_hash: str
-    layout: Layout
+    layout: RowLayout
     rows: int
     pairs: int | None
 

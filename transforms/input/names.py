@@ -60,7 +60,7 @@ def parse_columns(words: Iterable[str], known: Collection[str]) -> dict[str, str
 
 
 @dataclass(frozen=True)
-class Names:
+class ColumnNames:
     """What the columns of a user's file are called.
 
     Attributes:

@@ -13,7 +13,7 @@ from transforms.base.errors import UserError
 from transforms.layout import SUCCESS
 from transforms.retrieval import join, queries, step_files
 from transforms.retrieval.corpus import write_shards
-from transforms.retrieval.source import Source
+from transforms.retrieval.source import DataSetFiles
 from transforms.retrieval.trec_run import write_hits
 from transforms.schema import PART_PAIRS
 
@@ -37,7 +37,7 @@ class Joined(NamedTuple):
     without_text: int
 
 
-def join_run(run: str, source: Source, folder: str) -> Joined:
+def join_run(run: str, source: DataSetFiles, folder: str) -> Joined:
     """Joins a run with texts under a folder, all of its documents, or what is missing of that.
 
     Args:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from transforms.base.errors import UserError
 from transforms.base.words import listed
 from transforms.retrieval import records, step_files
-from transforms.retrieval.source import Source
+from transforms.retrieval.source import DataSetFiles
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Queries:
     answers: Mapping[str, list[str]] = field(default_factory=dict)
 
 
-def read(source: Source) -> Queries:
+def read(source: DataSetFiles) -> Queries:
     """The source's queries: those that are judged, where there are judgements, as BEIR's loader does; else all.
 
     Raises:
@@ -67,7 +67,7 @@ def read(source: Source) -> Queries:
     return Queries(_table(texts, source), judgements=judged)
 
 
-def _unique(pairs: list[tuple[str, str]], source: Source) -> dict[str, str]:
+def _unique(pairs: list[tuple[str, str]], source: DataSetFiles) -> dict[str, str]:
     texts = dict(pairs)
     if len(texts) < len(pairs):
         [(again, _)] = Counter(query_id for query_id, _ in pairs).most_common(1)
@@ -76,7 +76,7 @@ def _unique(pairs: list[tuple[str, str]], source: Source) -> dict[str, str]:
     return texts
 
 
-def _table(texts: Mapping[str, str], source: Source) -> pa.Table:
+def _table(texts: Mapping[str, str], source: DataSetFiles) -> pa.Table:
     if not texts:
         raise UserError(f"{source.name}: no queries in {', '.join(file.name for file in source.queries)}")
     return pa.table([range(len(texts)), list(texts), list(texts.values())], schema=step_files.QUERIES)

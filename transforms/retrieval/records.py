@@ -23,7 +23,7 @@ _BATCH_ROWS = 1024
 
 
 @dataclass(frozen=True)
-class Kind:
+class RowKind:
     """One kind of row.
 
     Attributes:
@@ -37,7 +37,7 @@ class Kind:
     columns: Mapping[int, tuple[str, ...]]
 
 
-DOCUMENTS = Kind(
+DOCUMENTS = RowKind(
     "document",
     {
         "doc_id": ("_id", *DOCUMENT_IDS, "id"),
@@ -46,12 +46,12 @@ DOCUMENTS = Kind(
     },
     {2: ("_id", "text"), 3: ("_id", "title", "text")},
 )
-QUERIES = Kind(
+QUERIES = RowKind(
     "query",
     {"query_id": ("_id", *QUERY_IDS, "id"), "query": ("text", *QUERY_TEXTS)},
     {2: ("_id", "text")},
 )
-JUDGEMENTS = Kind(
+JUDGEMENTS = RowKind(
     "judgement",
     {
         "query_id": ("query-id", "query_id", "qid"),
@@ -179,7 +179,7 @@ def _has_short_answer(answer: Mapping[str, Any]) -> bool:
     return (MKQA_TYPES[kind] if isinstance(kind, int) else kind) not in MKQA_WITHOUT_ANSWER
 
 
-def _with(kind: Kind, columns: Mapping[str, str], also_known: bool = False) -> Kind:
+def _with(kind: RowKind, columns: Mapping[str, str], also_known: bool = False) -> RowKind:
     """The kind, where some fields have other names; those of tables in text may be in other letters."""
     named = {
         field: (columns[field], columns[field].lower(), *(names if also_known else ()))
@@ -189,7 +189,7 @@ def _with(kind: Kind, columns: Mapping[str, str], also_known: bool = False) -> K
     return replace(kind, fields={**kind.fields, **named})
 
 
-def _rows(path: str, kind: Kind, columns: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _rows(path: str, kind: RowKind, columns: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Where each row stands, in words, and its fields."""
     must = {*kind.fields} - ({_OPTIONAL} - columns.keys())
     for where, row in _raw_rows(path, kind.columns, columns):

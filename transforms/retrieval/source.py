@@ -34,7 +34,7 @@ class SourceFile:
 
 
 @dataclass(frozen=True)
-class Source:
+class DataSetFiles:
     """What a job reads.
 
     Attributes:
@@ -62,7 +62,7 @@ def of_dataset(
     split: str | None = None,
     data_dir: str | None = None,
     revisions: Mapping[str, str | None] | None = None,
-) -> Source:
+) -> DataSetFiles:
     """A data set by its name, or in a directory of BEIR's layout.
 
     Args:
@@ -85,7 +85,7 @@ def of_files(
     qrels: Sequence[str],
     output: str | None = None,
     columns: Mapping[str, str] | None = None,
-) -> Source:
+) -> DataSetFiles:
     """The user's own files, taken for English; those that globs find in the job's directory `output` left out.
 
     Args:
@@ -104,10 +104,12 @@ def of_files(
         else ()
         for kind, patterns in (("corpus", corpus), ("queries", queries), ("qrels", qrels))
     }
-    return Source("own files", None, "en", None, False, own["corpus"], own["queries"], own["qrels"])
+    return DataSetFiles("own files", None, "en", None, False, own["corpus"], own["queries"], own["qrels"])
 
 
-def _gather(dataset: Dataset, split: str | None, directory: str | None, known: Mapping[str, str | None]) -> Source:
+def _gather(
+    dataset: Dataset, split: str | None, directory: str | None, known: Mapping[str, str | None]
+) -> DataSetFiles:
     if dataset.qrels is None and split not in (None, dataset.split):
         raise UserError(f"--split {split}: {dataset.name} has one split alone; leave it out")
     split = split or dataset.split
@@ -124,7 +126,7 @@ def _gather(dataset: Dataset, split: str | None, directory: str | None, known: M
             folders[repository], revisions[repository] = _local(dataset.name, repository, directory), None
     located = [_find(place, split, folders[place.repository], dataset.name) for place in places]
     corpus, queries, qrels = [*located, ()][:3]
-    return Source(
+    return DataSetFiles(
         dataset.name,
         split,
         dataset.language,

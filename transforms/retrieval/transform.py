@@ -1,6 +1,6 @@
 """From the files of a corpus to committed candidate lists, as a Beam transform.
 
-    corpus files | Candidates(output, retriever, ...)
+    corpus files | Retrieve(settings, retriever)
 
 Between the steps travel names of files alone. Each step commits its files whole and skips those that are there.
 """
@@ -27,7 +27,7 @@ _QUERIES = 1000
 
 
 @dataclass(frozen=True)
-class Settings:
+class StepSettings:
     """What all steps know.
 
     Attributes:
@@ -56,7 +56,7 @@ class Settings:
 class ShardCorpus(beam.DoFn):
     """A file of the corpus, with its place among them, to the names of its shards."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: StepSettings) -> None:
         self._settings = settings
 
     def process(self, source: tuple[int, SourceFile]) -> Iterator[str]:
@@ -68,19 +68,19 @@ class ShardCorpus(beam.DoFn):
 
 
 @dataclass(frozen=True)
-class Run:
+class TrecRun:
     """A TREC run as the first stage."""
 
     path: str
 
-    def expand(self, begin: PBegin, shards: PCollection[str], settings: Settings) -> PCollection[str]:
+    def expand(self, begin: PBegin, shards: PCollection[str], settings: StepSettings) -> PCollection[str]:
         """The names of the committed files of hits."""
         hit_files: PCollection[str] = begin | "Run" >> beam.Create([self.path]) | beam.ParDo(_ReadRun(settings))
         return hit_files
 
 
 class _ReadRun(beam.DoFn):
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: StepSettings) -> None:
         self._settings = settings
 
     def process(self, path: str) -> Iterator[str]:
@@ -96,7 +96,7 @@ class Bm25:
 
     language: str
 
-    def expand(self, begin: PBegin, shards: PCollection[str], settings: Settings) -> PCollection[str]:
+    def expand(self, begin: PBegin, shards: PCollection[str], settings: StepSettings) -> PCollection[str]:
         """The names of the committed files of hits."""
         hit_files: PCollection[str] = (
             begin | "Bm25" >> beam.Create([self.language]) | beam.ParDo(_SearchIndex(settings), AsList(shards))
@@ -105,7 +105,7 @@ class Bm25:
 
 
 class _SearchIndex(beam.DoFn):
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: StepSettings) -> None:
         self._settings = settings
 
     def process(self, language: str, shards: Sequence[str]) -> Iterator[str]:
@@ -144,7 +144,7 @@ class Dense:
     embeddings: str | None = None
     resource_hints: Mapping[str, str] = field(default_factory=dict)
 
-    def expand(self, begin: PBegin, shards: PCollection[str], settings: Settings) -> PCollection[str]:
+    def expand(self, begin: PBegin, shards: PCollection[str], settings: StepSettings) -> PCollection[str]:
         """The names of the committed files of hits."""
         embed = beam.ParDo(_SearchShard(settings, self)).with_resource_hints(**self.resource_hints)
         hit_files: PCollection[str] = shards | "Embed" >> embed
@@ -152,7 +152,7 @@ class Dense:
 
 
 class _SearchShard(beam.DoFn):
-    def __init__(self, settings: Settings, stage: Dense) -> None:
+    def __init__(self, settings: StepSettings, stage: Dense) -> None:
         self._settings = settings
         self._stage = stage
         self._shared = Shared()  # by all threads of a worker process
@@ -175,7 +175,7 @@ class _SearchShard(beam.DoFn):
 
 
 class _Join(beam.DoFn):
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: StepSettings) -> None:
         self._settings = settings
 
     def process(self, _: None, shards: Sequence[str], hit_files: Sequence[str]) -> Iterator[int]:
@@ -194,10 +194,10 @@ class _Join(beam.DoFn):
                 return
 
 
-class Candidates(beam.PTransform):  # type: ignore[type-arg]  # its parameters are not element types in Beam's own hints
+class Retrieve(beam.PTransform):  # type: ignore[type-arg]  # its parameters are not element types in Beam's own hints
     """Files of a corpus, each with its place among them, to committed part files, whose numbers are emitted."""
 
-    def __init__(self, settings: Settings, retriever: Run | Bm25 | Dense) -> None:
+    def __init__(self, settings: StepSettings, retriever: TrecRun | Bm25 | Dense) -> None:
         super().__init__()
         self._settings = settings
         self._retriever = retriever

@@ -35,7 +35,7 @@ from transforms.scoring.recognition import recognise
 from transforms.scoring.results import Failure, RankingTask, Scores, concatenate
 from transforms.scoring.scorer import Progress, Scorer, ScorerSpecification, no_progress
 from transforms.scoring.tokenising.apart import apart
-from transforms.scoring.tokenising.tokeniser import Encoder, tokeniser_of
+from transforms.scoring.tokenising.tokeniser import TextTokeniser, tokeniser_of
 from transforms.scoring.weights import backbones, checkpoints, gpu_layers
 from transforms.scoring.weights.checkpoints import Checkpoint
 
@@ -260,7 +260,7 @@ class Reranker(Scorer):
         )
         self.takes_instruction = self.family.takes_instruction
         self.batch_tokens = specification.execution.batch_tokens
-        self._tokeniser: Encoder = tokeniser_of(self.family.tokenizer.backend_tokenizer)
+        self._tokeniser: TextTokeniser = tokeniser_of(self.family.tokenizer.backend_tokenizer)
         layers = gpu_layers.made_by(placement.device, placement.dtype)
         self.made_by = {"tokenising": self._tokeniser.name} | ({"layers": layers} if layers else {})
 

@@ -12,7 +12,7 @@ import pytest
 
 from eval.__main__ import main
 from eval.commands import order
-from eval.commands.order import Comparison, compare
+from eval.commands.order import RankingAgreement, compare
 from tests.support.eval_output import finish, write_rejected, write_scored
 
 LETTERS = "abcdefghijkl"
@@ -51,16 +51,20 @@ def qrels(tmp_path: Path) -> str:
 @pytest.mark.parametrize(
     ("first", "second", "expected"),
     [
-        ("abcd", "abcd", Comparison(1, 0, 1.0, {1: 0, 5: 0, 10: 0})),
-        ("abcd", "dcba", Comparison(1, 0, -1.0, {1: 1, 5: 0, 10: 0})),
-        ("abcd", "abdc", Comparison(1, 0, 4 / 6, {1: 0, 5: 0, 10: 0})),  # of 6 pairs, 5 agree and 1 does not
-        ("abcdef", "abcdfe", Comparison(1, 0, 13 / 15, {1: 0, 5: 1, 10: 0})),
-        ("a", "a", Comparison(1, 0, None, {1: 0, 5: 0, 10: 0})),
-        ("", "a", Comparison(1, 1, None, {1: 1, 5: 1, 10: 1})),
-        ("abcx", "cab", Comparison(1, 1, -1 / 3, {1: 1, 5: 1, 10: 1})),  # over a, b and c: 1 pair agrees, 2 do not
+        ("abcd", "abcd", RankingAgreement(1, 0, 1.0, {1: 0, 5: 0, 10: 0})),
+        ("abcd", "dcba", RankingAgreement(1, 0, -1.0, {1: 1, 5: 0, 10: 0})),
+        ("abcd", "abdc", RankingAgreement(1, 0, 4 / 6, {1: 0, 5: 0, 10: 0})),  # of 6 pairs, 5 agree and 1 does not
+        ("abcdef", "abcdfe", RankingAgreement(1, 0, 13 / 15, {1: 0, 5: 1, 10: 0})),
+        ("a", "a", RankingAgreement(1, 0, None, {1: 0, 5: 0, 10: 0})),
+        ("", "a", RankingAgreement(1, 1, None, {1: 1, 5: 1, 10: 1})),
+        (
+            "abcx",
+            "cab",
+            RankingAgreement(1, 1, -1 / 3, {1: 1, 5: 1, 10: 1}),
+        ),  # over a, b and c: 1 pair agrees, 2 do not
     ],
 )
-def test_compare(first: str, second: str, expected: Comparison) -> None:
+def test_compare(first: str, second: str, expected: RankingAgreement) -> None:
     got = compare({"q": first, "only here": "a"}, {"q": second, "only there": "a"})
     assert got._replace(kendall_tau=None) == expected._replace(kendall_tau=None)
     assert got.kendall_tau == (None if expected.kendall_tau is None else pytest.approx(expected.kendall_tau))
@@ -68,7 +72,7 @@ def test_compare(first: str, second: str, expected: Comparison) -> None:
 
 def test_compare_averages_over_queries() -> None:
     got = compare({"q1": "ab", "q2": "ab", "q3": "a"}, {"q3": "a", "q2": "ba", "q1": "ab"})
-    assert got == Comparison(3, 0, 0.0, {1: 1 / 3, 5: 0, 10: 0})
+    assert got == RankingAgreement(3, 0, 0.0, {1: 1 / 3, 5: 0, 10: 0})
 
 
 def test_reads_outputs(tmp_path: Path, qrels: str, capsys: pytest.CaptureFixture[str]) -> None:

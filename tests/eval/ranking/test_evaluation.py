@@ -4,20 +4,20 @@ import pytest
 
 from eval.ranking.evaluation import evaluate
 from eval.ranking.measures import parse_measures
-from eval.ranking.runs import Candidates
+from eval.ranking.runs import QueryRankings
 
 GRADES = {"q1": {"a": 1}, "q2": {"b": 2, "q2": 1}, "q3": {"c": 1}, "q4": {"d": 1}, "q5": {"e": 0}}
 
 
-def lists() -> list[Candidates]:
+def lists() -> list[QueryRankings]:
     """q1 to q3 and q5 of the judgements, and two queries that are not among them."""
     return [
-        Candidates("q1", {"first": [(1.0, "x"), (2.0, "a")], "last": [(1.0, "a"), (1.0, "x")]}),
-        Candidates("p1", {"first": [(1.0, "a")], "last": [(1.0, "a")]}),
-        Candidates("q2", {"first": [(3.0, "q2"), (2.0, "b")], "last": [(2.0, "b")]}),
-        Candidates("q3", {"first": [(1.0, "c")], "last": []}),
-        Candidates("q5", {"first": [], "last": []}),
-        Candidates("p2", {"first": [], "last": []}),
+        QueryRankings("q1", {"first": [(1.0, "x"), (2.0, "a")], "last": [(1.0, "a"), (1.0, "x")]}),
+        QueryRankings("p1", {"first": [(1.0, "a")], "last": [(1.0, "a")]}),
+        QueryRankings("q2", {"first": [(3.0, "q2"), (2.0, "b")], "last": [(2.0, "b")]}),
+        QueryRankings("q3", {"first": [(1.0, "c")], "last": []}),
+        QueryRankings("q5", {"first": [], "last": []}),
+        QueryRankings("p2", {"first": [], "last": []}),
     ]
 
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from eval.ranking.runs import Candidates, Source, open_source
+from eval.ranking.runs import QueryRankings, RankedLists, open_source
 from tests.support.eval_output import finish, in_input_order, write_rejected, write_scored
 from tests.support.object_store import ObjectStore
 from transforms.base.errors import UserError
@@ -16,7 +16,7 @@ from transforms.schema import SCORED
 INFINITY = float("inf")
 
 
-def read(source: Source) -> dict[str, dict[str, list[tuple[float, str]]]]:
+def read(source: RankedLists) -> dict[str, dict[str, list[tuple[float, str]]]]:
     """All lists, each sorted, best last."""
     return {query: {stage: sorted(pairs) for stage, pairs in stages.items()} for query, stages in source.lists}
 
@@ -108,8 +108,8 @@ def test_a_run_is_read_in_any_order_of_lines_and_in_double_precision(tmp_path: P
     source = open_source(str(path))
     assert (source.stages, source.notes, source.job) == (("run",), [], {})
     assert list(source.lists) == [
-        Candidates("q1", {"run": [(0.1, "a"), (0.10000000001, "b")]}),
-        Candidates("q2", {"run": [(-1000.0, "a doc")]}),
+        QueryRankings("q1", {"run": [(0.1, "a"), (0.10000000001, "b")]}),
+        QueryRankings("q2", {"run": [(-1000.0, "a doc")]}),
     ]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from eval.__main__ import main
 from eval.published.training_data import trained_on
-from eval.table.cells import Failure, cell_path, read_cells, safe_name
+from eval.table.cells import FailedCell, cell_path, read_cells, safe_name
 from tests.support.benchmark_cells import PLAIN, cell, write, write_failure
 from tests.support.object_store import ObjectStore
 from transforms.base.errors import UserError
@@ -43,7 +43,7 @@ def test_cells_and_failures_are_read_back(tmp_path: Path) -> None:
     write_failure(tmp_path, "other", "own", "no weights")
     cells, failures = read_cells(str(tmp_path))
     assert sorted(cells, key=lambda each: each.dataset) == [written, PLAIN]
-    assert failures == [Failure("other", "own", "no weights")]
+    assert failures == [FailedCell("other", "own", "no weights")]
 
 
 @pytest.mark.parametrize(

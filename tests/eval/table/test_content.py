@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from eval.table.cells import Cell, Failure
+from eval.table.cells import Cell, FailedCell
 from eval.table.content import contents
 from tests.support.benchmark_cells import PLAIN, TABLE_FIRST_STAGE, benchmark, cell
 
@@ -166,7 +166,7 @@ def test_own_data_have_no_average() -> None:
 
 
 def test_what_is_missing_is_reported() -> None:
-    table = contents([PLAIN, cell(V3, "other", 0.6)], [Failure(BGE, "own", "no weights")])["missing"]
+    table = contents([PLAIN, cell(V3, "other", 0.6)], [FailedCell(BGE, "own", "no weights")])["missing"]
     assert table["failed"] == [{"model": BGE, "dataset": "own", "failed": "no weights"}]
     assert table["not_run"] == [[V3, "own"], [BGE, "other"], ["small-cross-encoder", "other"]]
     assert table["untouched"] == ["BEIR", "MIRACL", "MKQA", "CoIR"]

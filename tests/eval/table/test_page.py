@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from eval.__main__ import main
-from eval.table.cells import Cell, Failure
+from eval.table.cells import Cell, FailedCell
 from eval.table.content import contents
 from eval.table.page import anchor, html, markdown, score, signed, speed
 from eval.table.plots import draw, shorten
@@ -56,7 +56,7 @@ class Page(HTMLParser):
         self.texts.append(data)
 
 
-def filled(cells: list[Cell], failures: tuple[Failure, ...] = ()) -> dict[str, object]:
+def filled(cells: list[Cell], failures: tuple[FailedCell, ...] = ()) -> dict[str, object]:
     return contents(cells, failures) | {"title": "A title", "made": "today", "queries": "All of them."}
 
 
@@ -65,7 +65,7 @@ def evil() -> dict[str, object]:
         cell(EVIL, EVIL_DATA, 0.5, EVIL, notes=[EVIL], rejected={"pairs": 1, "by_reason": {EVIL: 1}}),
         cell(EVIL, "beir/nq", 0.5, trained_on=EVIL, languages={EVIL: {"queries": 1, "reranked": 0.5}}),
     ]
-    return filled(cells, (Failure(EVIL, "own", EVIL),)) | {"title": EVIL}
+    return filled(cells, (FailedCell(EVIL, "own", EVIL),)) | {"title": EVIL}
 
 
 def test_what_comes_from_outside_is_escaped_in_the_page() -> None:
@@ -91,7 +91,7 @@ def test_the_page_needs_nothing_from_elsewhere() -> None:
 
 def test_the_page_says_what_is_missing_and_where_figures_are_from() -> None:
     partly = [*benchmark(V3, "beir")[1:], replace(PLAIN, fingerprint="cafe0123", outdated="no disk")]
-    text = " ".join(" ".join(Page(html(filled(partly, (Failure("m", "own", "no weights"),)), {})).texts).split())
+    text = " ".join(" ".join(Page(html(filled(partly, (FailedCell("m", "own", "no weights"),)), {})).texts).split())
     assert "12 of 13 data sets count, so there is no average; missing are TREC-COVID" in text
     assert "m on own failed: no weights" in text
     assert "small-cross-encoder on own shows an older figure: no disk" in text

@@ -15,7 +15,7 @@ from transformers import AutoTokenizer
 
 from eval.__main__ import main
 from eval.throughput import peers, random_models, rounds, sizes
-from eval.throughput.arms import Work
+from eval.throughput.arms import ArmResult
 from eval.throughput.options import JOB_PAIRS
 from eval.throughput.sizes import Sizes, _xlm_roberta
 from tests.support import tiny
@@ -76,9 +76,9 @@ def test_a_job_on_a_gpu_counts_from_ten_chunks_on(
     assert JOB_PAIRS == 10 * CHUNK_PAIRS
     seen: list[tuple[str, int]] = []
 
-    def run(name: str, tasks: Sequence[RankingTask]) -> Work:
+    def run(name: str, tasks: Sequence[RankingTask]) -> ArmResult:
         seen.append((name, sum(len(task.documents) for task in tasks)))
-        return Work(1, 1)
+        return ArmResult(1, 1)
 
     specification = SimpleNamespace(execution=SimpleNamespace(), settings=None)
     reranker = SimpleNamespace(device=torch.device(device), specification=specification)

@@ -17,7 +17,7 @@ import torch
 
 from eval.__main__ import main
 from eval.throughput import arms, least_time, random_models, rounds, sizes
-from eval.throughput.arms import Work
+from eval.throughput.arms import ArmResult
 from eval.throughput.options import SAMPLE
 from eval.throughput.sizes import Sizes, _qwen, _xlm_roberta
 from eval.throughput.tasks import read, resized, take
@@ -83,11 +83,11 @@ def test_read_joins_titles_and_leaves_out_empty_lists(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("small")
 def test_sentence_transformers_reads_the_same_tokens_with_padding(tmp_path: Path) -> None:
     reranker = made("xlm-roberta", tmp_path)
-    assert arms.core(reranker)(TASKS) == Work(1983, 1984)  # longest 64, of which 4 are special
+    assert arms.core(reranker)(TASKS) == ArmResult(1983, 1984)  # longest 64, of which 4 are special
     peer = arms.sentence_transformers(tmp_path, "cpu", torch.float32)
     assert peer is not None
-    assert peer(32)(TASKS) == Work(1983, 2244)
-    assert peer(128)(TASKS) == Work(1983, 39 * 64)
+    assert peer(32)(TASKS) == ArmResult(1983, 2244)
+    assert peer(128)(TASKS) == ArmResult(1983, 39 * 64)
 
 
 @pytest.mark.usefixtures("small")
@@ -98,7 +98,7 @@ def test_plain_forward_reads_the_same_tokens(name: str, computed: int, tmp_path:
         peer = arms.padded_language_model(tmp_path, reranker, torch.float32)(32)
     else:
         peer = arms.one_query_at_a_time(tmp_path, reranker, torch.float32)
-    assert peer(TASKS) == Work(arms.core(reranker)(TASKS).tokens, computed)
+    assert peer(TASKS) == ArmResult(arms.core(reranker)(TASKS).tokens, computed)
 
 
 @pytest.mark.usefixtures("small")
@@ -145,15 +145,15 @@ def test_rounds_take_turns_and_compare_within_a_round(monkeypatch: pytest.Monkey
     rates = iter([1e9, 2e9, 3e9])
 
     def arm(name: str, computed: int) -> arms.Arm:
-        def run(tasks: Any) -> Work:
+        def run(tasks: Any) -> ArmResult:
             order.append(name)
-            return Work(100, computed)
+            return ArmResult(100, computed)
 
         return run
 
-    def ceiling(tasks: Any) -> Work:
+    def ceiling(tasks: Any) -> ArmResult:
         order.append("ceiling")
-        return Work(100, 100, 0.5, {"matrix": next(rates)})
+        return ArmResult(100, 100, 0.5, {"matrix": next(rates)})
 
     chosen = {"core": arm("core", 100), "ceiling": ceiling, "peer": arm("peer", 125)}
     rows = rounds.rounds(chosen, [A, B], 2, torch.device("cpu"))

@@ -16,7 +16,7 @@ from eval.table.values import read_values
 from pipelines.benchmark import job as benchmark
 from pipelines.benchmark.__main__ import main
 from pipelines.benchmark.candidates import candidates_directory, candidates_request
-from pipelines.benchmark.data_sets import DataSet
+from pipelines.benchmark.data_sets import BenchmarkDataSet
 from pipelines.benchmark.entrants import CODE_MODEL
 from pipelines.benchmark.options import build_parser
 from pipelines.benchmark.request import BenchmarkRequest
@@ -228,16 +228,16 @@ def test_what_does_not_answer_is_no_mistake(
 def test_candidates_of_a_known_set_follow_its_own_rules_and_a_directory_its_model(tmp_path: Path) -> None:
     words = ["--models", "m", "--datasets", "x", "--output", "o", "--device", "cpu"]
     dense = f"dense:{CODE_MODEL}={tmp_path}"
-    coir = DataSet("coir/apps", "coir/apps", copies="copies")
+    coir = BenchmarkDataSet("coir/apps", "coir/apps", copies="copies")
     request = candidates_request(coir, asked(*words, "--retriever", dense), "o")
     assert (request.retriever, request.model_like, request.task) == (("dense", str(tmp_path)), CODE_MODEL, "nl2code")
     assert (request.data_dir, request.exclude_identical_ids, request.dataset) == ("copies", False, "coir/apps")
     assert request.output == candidates_directory(coir, asked(*words, "--retriever", f"dense:{CODE_MODEL}"), "o")
     bm25 = asked(*words, "--retriever", "bm25")
-    yoruba = candidates_request(DataSet("miracl/yo", "dir"), bm25, "o")
+    yoruba = candidates_request(BenchmarkDataSet("miracl/yo", "dir"), bm25, "o")
     assert (yoruba.exclude_identical_ids, yoruba.language) == (False, "yo")
-    assert candidates_request(DataSet("beir/nq", "dir"), bm25, "o").exclude_identical_ids is True
-    assert candidates_request(DataSet("own", "dir"), bm25, "o").exclude_identical_ids is None
+    assert candidates_request(BenchmarkDataSet("beir/nq", "dir"), bm25, "o").exclude_identical_ids is True
+    assert candidates_request(BenchmarkDataSet("own", "dir"), bm25, "o").exclude_identical_ids is None
 
 
 def asked(*words: str) -> BenchmarkRequest:

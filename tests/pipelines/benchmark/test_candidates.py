@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from pipelines.benchmark.candidates import look_at, named_by, report_in
-from pipelines.benchmark.data_sets import DataSet
+from pipelines.benchmark.data_sets import BenchmarkDataSet
 from tests.support.input_files import candidate, nested_table, query, write
 from transforms.base.errors import UserError
 from transforms.scoring import catalogue
@@ -62,7 +62,7 @@ def test_candidates_whose_report_is_missing_or_damaged_are_to_be_made_anew(tmp_p
     folder = tmp_path / "made"
     source = write(folder / "candidates" / "part-00000.parquet", nested_table([query("q", [candidate("d")])]))
     (folder / "qrels.txt").write_text("q 0 d 1\n")
-    whole = DataSet("own", source="own")
+    whole = BenchmarkDataSet("own", source="own")
     for content in (None, "{"):
         if content is not None:
             (folder / "candidates.json").write_text(content)
@@ -76,7 +76,7 @@ def test_a_list_of_languages_is_refused(tmp_path: Path) -> None:
     source = write(tmp_path / "in.parquet", table.append_column("lang", pa.array([["en"]])))
     (tmp_path / "qrels").write_text("q 0 d 1\n")
     with pytest.raises(UserError) as refused:
-        look_at(DataSet("own"), source, str(tmp_path / "qrels"))
+        look_at(BenchmarkDataSet("own"), source, str(tmp_path / "qrels"))
     assert str(refused.value) == (
         f"{source}: column lang is list<element: string>; give it a text a query, or another name"
     )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from eval.published.scores import BENCHMARKS
-from pipelines.benchmark.data_sets import DataSet, data_set, data_sets
+from pipelines.benchmark.data_sets import BenchmarkDataSet, data_set, data_sets
 from pipelines.benchmark.entrants import CODE_MODEL, CODE_TASKS, Entrant, code_task, entrant, first_stage, model_options
 from pipelines.benchmark.options import build_parser
 from transforms.base.errors import UserError
@@ -33,30 +33,30 @@ def test_a_model_may_have_a_name_of_its_own(text: str, expected: Entrant) -> Non
 
 
 def test_a_data_set_is_a_name_a_directory_or_files(tmp_path: Path) -> None:
-    assert data_set("BEIR/SciFact") == DataSet("beir/scifact", source="BEIR/SciFact")
-    assert data_set(f"beir/scifact={tmp_path}") == DataSet("beir/scifact", source=str(tmp_path))
-    assert data_set(f"BEIR/SciFact={tmp_path}") == DataSet("beir/scifact", source=str(tmp_path))
+    assert data_set("BEIR/SciFact") == BenchmarkDataSet("beir/scifact", source="BEIR/SciFact")
+    assert data_set(f"beir/scifact={tmp_path}") == BenchmarkDataSet("beir/scifact", source=str(tmp_path))
+    assert data_set(f"BEIR/SciFact={tmp_path}") == BenchmarkDataSet("beir/scifact", source=str(tmp_path))
     (tmp_path / "BeIR" / "nq").mkdir(parents=True)
-    assert data_set(f"mkqa/de={tmp_path}") == DataSet("mkqa/de", source="mkqa/de", copies=str(tmp_path))
-    assert data_set(str(tmp_path)) == DataSet(str(tmp_path), source=str(tmp_path))
-    assert data_set("BEIR/ArguAna=a.parquet,c.qrels") == DataSet("beir/arguana", None, "a.parquet", "c.qrels")
-    assert data_set("XQuAD-R=a,b.parquet,c.qrels") == DataSet("XQuAD-R", None, "a,b.parquet", "c.qrels")
+    assert data_set(f"mkqa/de={tmp_path}") == BenchmarkDataSet("mkqa/de", source="mkqa/de", copies=str(tmp_path))
+    assert data_set(str(tmp_path)) == BenchmarkDataSet(str(tmp_path), source=str(tmp_path))
+    assert data_set("BEIR/ArguAna=a.parquet,c.qrels") == BenchmarkDataSet("beir/arguana", None, "a.parquet", "c.qrels")
+    assert data_set("XQuAD-R=a,b.parquet,c.qrels") == BenchmarkDataSet("XQuAD-R", None, "a,b.parquet", "c.qrels")
 
 
 def test_a_data_set_in_parts_is_all_of_them(tmp_path: Path) -> None:
     languages = ("go", "java", "javascript", "php", "python", "ruby")
     names = [f"coir/codesearchnet-{language}" for language in languages]
-    assert data_sets("CoIR/CodeSearchNet") == [DataSet(name, source=name) for name in names]
+    assert data_sets("CoIR/CodeSearchNet") == [BenchmarkDataSet(name, source=name) for name in names]
     for name in names:
         (tmp_path / f"CoIR-Retrieval/CodeSearchNet-{name.rpartition('-')[2]}-queries-corpus").mkdir(parents=True)
     copies = str(tmp_path)
-    assert data_sets(f"coir/codesearchnet={copies}") == [DataSet(name, name, copies=copies) for name in names]
-    whole = DataSet("coir/codesearchnet", None, "a.parquet", "a.qrels")
+    assert data_sets(f"coir/codesearchnet={copies}") == [BenchmarkDataSet(name, name, copies=copies) for name in names]
+    whole = BenchmarkDataSet("coir/codesearchnet", None, "a.parquet", "a.qrels")
     assert data_sets("CoIR/CodeSearchNet=a.parquet,a.qrels") == [whole]
     (tmp_path / "beir").mkdir()
-    one = DataSet("coir/codesearchnet", source=f"{tmp_path}/beir")  # in BEIR's layout
+    one = BenchmarkDataSet("coir/codesearchnet", source=f"{tmp_path}/beir")  # in BEIR's layout
     assert data_sets(f"coir/codesearchnet={tmp_path}/beir") == [one]
-    assert data_sets("coir/cosqa") == [DataSet("coir/cosqa", source="coir/cosqa")]
+    assert data_sets("coir/cosqa") == [BenchmarkDataSet("coir/cosqa", source="coir/cosqa")]
 
 
 @pytest.mark.parametrize(
@@ -83,21 +83,21 @@ def test_what_is_no_data_set_is_reported(text: str, message: str) -> None:
     [("beir/scifact", "beir"), ("mkqa/de", "mkqa"), ("own/beir", None), ("beir", None), ("XQuAD-R", None)],
 )
 def test_a_data_set_knows_its_benchmark(name: str, benchmark: str | None) -> None:
-    assert DataSet(name).benchmark == benchmark
+    assert BenchmarkDataSet(name).benchmark == benchmark
 
 
 def test_the_first_stage_is_the_table_s_unless_another_is_asked_for() -> None:
     v3, code = "dense:jinaai/jina-embeddings-v3", "dense:jinaai/jina-code-embeddings-0.5b"
-    assert first_stage(DataSet("miracl/yo"), None) == (v3, v3, None)
-    assert first_stage(DataSet("coir/apps"), None) == (code, code, None)
-    assert first_stage(DataSet("own"), None) == (v3, v3, None)
-    assert first_stage(DataSet("coir/apps"), "bm25") == ("bm25", "bm25", None)
+    assert first_stage(BenchmarkDataSet("miracl/yo"), None) == (v3, v3, None)
+    assert first_stage(BenchmarkDataSet("coir/apps"), None) == (code, code, None)
+    assert first_stage(BenchmarkDataSet("own"), None) == (v3, v3, None)
+    assert first_stage(BenchmarkDataSet("coir/apps"), "bm25") == ("bm25", "bm25", None)
 
 
 def test_a_dense_first_stage_may_have_a_name_as_models_have() -> None:
     v3 = "jinaai/jina-embeddings-v3"
-    assert first_stage(DataSet("own"), f"dense:{v3}=/models/v3") == (f"dense:{v3}", "dense:/models/v3", v3)
-    assert first_stage(DataSet("own"), "dense:ours=/models/x") == ("dense:ours", "dense:/models/x", None)
+    assert first_stage(BenchmarkDataSet("own"), f"dense:{v3}=/models/v3") == (f"dense:{v3}", "dense:/models/v3", v3)
+    assert first_stage(BenchmarkDataSet("own"), "dense:ours=/models/x") == ("dense:ours", "dense:/models/x", None)
 
 
 def options(name: str, dataset: str = "beir/nq", **asked: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from eval.table.cells import cell_path
-from pipelines.benchmark.plan import Asked, Pairs, Planned, finished, planned, render, speeds
+from pipelines.benchmark.plan import PairCount, Planned, RequestedCell, finished, planned, render, speeds
 from tests.support.benchmark_cells import PLAIN, cell, write, write_failure
 
 SLOW = {"pairs": 100, "pairs_per_second": 10.0}
@@ -22,10 +22,10 @@ def test_cells_that_are_done_are_told_from_those_to_do(tmp_path: Path) -> None:
     write(tmp_path, replace(PLAIN, dataset="outdated", outdated="begun anew"))
     write(tmp_path, changed := replace(PLAIN, dataset="changed", fingerprint="old"))
     write(tmp_path, same := replace(PLAIN, dataset="same", fingerprint="f"))
-    pairs = {name: Pairs(7, True) for name in ("own", "outdated", "failed", "damaged", "changed", "same")}
-    pairs |= {"to make": Pairs(5000, False), "not known": Pairs(None, False)}
-    asked = {("small-cross-encoder", name): Asked("f", 0) for name in ("changed", "same")}
-    asked["small-cross-encoder", "failed"] = Asked("f", 3)
+    pairs = {name: PairCount(7, True) for name in ("own", "outdated", "failed", "damaged", "changed", "same")}
+    pairs |= {"to make": PairCount(5000, False), "not known": PairCount(None, False)}
+    asked = {("small-cross-encoder", name): RequestedCell("f", 0) for name in ("changed", "same")}
+    asked["small-cross-encoder", "failed"] = RequestedCell("f", 3)
     model = "small-cross-encoder"
     assert planned([model], pairs, asked, finished(str(tmp_path))) == [
         Planned(model, "own", 900, PLAIN),

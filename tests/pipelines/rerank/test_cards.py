@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.rerank import Finished, RerankRequest, rerank
 from pipelines.rerank.__main__ import main
-from pipelines.rerank.cards import Measured, measured, speed_of
+from pipelines.rerank.cards import Measurement, measured, speed_of
 from transforms.base.cost import three_digits
 from transforms.scoring import catalogue
 
@@ -17,8 +17,8 @@ V2 = "jinaai/jina-reranker-v2-base-multilingual"
 PLAN = ["--dry_run", "--gpu=h200", "--pairs=1e8", "--tokens_per_pair=155", f"--model={V2}"]
 
 
-def row(model: str, tokens: int, core: float, job: float | None = None, card: str = "c1") -> Measured:
-    return Measured("2026-01-02", card, "abc", "bfloat16", model, "pairs", tokens, core, job, None, None)
+def row(model: str, tokens: int, core: float, job: float | None = None, card: str = "c1") -> Measurement:
+    return Measurement("2026-01-02", card, "abc", "bfloat16", model, "pairs", tokens, core, job, None, None)
 
 
 TABLE = [

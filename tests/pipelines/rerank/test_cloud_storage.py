@@ -27,7 +27,7 @@ from transforms.input.plan import plan
 from transforms.input.reader import read_shards
 
 
-class Store(NamedTuple):
+class Bucket(NamedTuple):
     """A bucket, and how the job finds it."""
 
     bucket: str
@@ -38,7 +38,7 @@ class Store(NamedTuple):
 @pytest.fixture(params=["gs", "s3"])
 def store(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Store]:
+) -> Iterator[Bucket]:
     if request.param == "s3":
         # Beam begins a session for each operation, which reads the descriptions of all services anew.
         load = JSONFileLoader().load_file
@@ -46,21 +46,21 @@ def store(
         with s3() as server:
             options = (f"--s3_endpoint_url=http://127.0.0.1:{server.server_port}", "--s3_region_name=eu-west-1")
             keys = ("--s3_access_key_id=someone", "--s3_secret_access_key=some-secret")
-            yield Store("s3://some-bucket", server.objects, options + keys)
+            yield Bucket("s3://some-bucket", server.objects, options + keys)
         return
     monkeypatch.setattr(auth._Credentials, "_credentials_init", False)  # another test's are another server's
     monkeypatch.setattr(auth._Credentials, "_credentials", None)
     with google_cloud() as google:
         for name, value in google.environment(tmp_path_factory.mktemp("account")).items():
             monkeypatch.setenv(name, value)
-        yield Store("gs://some-bucket", google.objects, ())
+        yield Bucket("gs://some-bucket", google.objects, ())
 
 
-def parts(store: Store) -> dict[str, bytes]:
+def parts(store: Bucket) -> dict[str, bytes]:
     return {name: content for name, content in store.objects.items() if "/part-" in name}
 
 
-def test_from_bucket_to_bucket(store: Store, tmp_path: Path) -> None:
+def test_from_bucket_to_bucket(store: Bucket, tmp_path: Path) -> None:
     model = tiny.bert(tmp_path / "model")
     source = write_letters(tmp_path / "in.parquet", queries=4, candidates=3)
     store.objects["some-bucket/in/a.parquet"] = source.read_bytes()
@@ -96,7 +96,7 @@ def test_files_are_found_without_a_job_that_sets_beams_options(monkeypatch: pyte
         assert files.read_text("s3://some-bucket/qrels.txt") == "q1 0 d1 1\n"
 
 
-def test_an_input_file_that_has_gone(store: Store, tmp_path: Path) -> None:
+def test_an_input_file_that_has_gone(store: Bucket, tmp_path: Path) -> None:
     path = f"{store.bucket}/in/gone.parquet"
     store.objects["some-bucket/in/gone.parquet"] = write_letters(tmp_path / "in.parquet", 2, 2).read_bytes()
     FileSystems.set_options(PipelineOptions(list(store.options)))

@@ -20,8 +20,8 @@ from tests.support.job_run import RUNNER, parts, rows
 from tests.support.stub_hub import COMMIT, Fault, Hub, serving
 from transforms.base.errors import UserError
 from transforms.input.conversion.data_set import convert_data_set
-from transforms.input.data_sets import DataSet, parse_data_set
-from transforms.input.names import Names
+from transforms.input.data_sets import DataSetReference, parse_data_set
+from transforms.input.names import ColumnNames
 
 ROOT = Path(__file__).resolve().parents[3]
 PAIRS = pa.table({"qid": ["007", "1"], "query": ["a", "b"], "pid": ["1", "02"], "body": ["a b", "c"]})
@@ -36,12 +36,12 @@ import pyarrow.parquet as pq
 from transforms.base.errors import UserError
 from transforms.input.conversion.data_set import convert_data_set
 from transforms.input.data_sets import parse_data_set
-from transforms.input.names import Names
+from transforms.input.names import ColumnNames
 
 folder, *names = sys.argv[1:]
 for name in names:
     try:
-        path = convert_data_set(parse_data_set(name), folder, Names({"text": "body"}))
+        path = convert_data_set(parse_data_set(name), folder, ColumnNames({"text": "body"}))
         print(pq.read_table(path).to_pylist(), pq.read_metadata(path).metadata[b"rerank.source"].decode())
     except UserError as error:
         print(type(error).__name__, error)
@@ -49,7 +49,7 @@ for name in names:
 
 
 def converted(folder: Path, name: str) -> list[dict[str, object]]:
-    path = convert_data_set(parse_data_set(name), str(folder / "out"), Names(COLUMNS))
+    path = convert_data_set(parse_data_set(name), str(folder / "out"), ColumnNames(COLUMNS))
     return list(pq.read_table(path).to_pylist())
 
 
@@ -135,16 +135,16 @@ def test_the_hub(tmp_path: Path) -> None:
 def test_a_job_that_is_continued_does_not_ask_the_hub(tmp_path: Path) -> None:
     data = parse_data_set("hf:own/pairs")  # the hub is forbidden here, see conftest
     with pytest.raises(UserError, match=r"dataset own/pairs: not all of it is in the local cache, and HF_HUB_OFFLINE"):
-        convert_data_set(data, str(tmp_path), Names())
+        convert_data_set(data, str(tmp_path), ColumnNames())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("transforms.base.hub.commit_of", lambda *_: COMMIT)
         patch.setattr("datasets.load_dataset", lambda *_, **__: datasets.DatasetDict(train=datasets.Dataset(PAIRS)))
-        path = convert_data_set(data, str(tmp_path), Names(COLUMNS))
-    assert convert_data_set(data, str(tmp_path), Names(COLUMNS), [path]) == path
+        path = convert_data_set(data, str(tmp_path), ColumnNames(COLUMNS))
+    assert convert_data_set(data, str(tmp_path), ColumnNames(COLUMNS), [path]) == path
 
 
 def test_what_a_data_set_s_name_says() -> None:
-    assert parse_data_set("hf:own/pairs,config=c,split=s,revision=r") == DataSet("hf:own/pairs", "c", "s", "r")
+    assert parse_data_set("hf:own/pairs,config=c,split=s,revision=r") == DataSetReference("hf:own/pairs", "c", "s", "r")
     for text, said in {
         "hf:own/pairs,name=c": "give hf:OWNER/NAME or a folder, and after commas config=, split= or revision=",
         "folder,split=": "give hf:OWNER/NAME or a folder, and after commas config=, split= or revision=",

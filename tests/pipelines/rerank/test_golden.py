@@ -45,7 +45,7 @@ NOT_HERE = {
 STRAYS = {("mxbai-rerank-large-v2", "long-9000", 1): "special-tokens-doc"}
 
 
-class Family(NamedTuple):
+class GoldenFamily(NamedTuple):
     """A golden checkpoint, how the job learns what it is, how near its scores are to be, how many there are."""
 
     like: str | None
@@ -56,18 +56,18 @@ class Family(NamedTuple):
 
 
 FAMILIES = {
-    "jina-reranker-v2": Family(None, 2e-5, 422),
-    "bge-reranker-v2-m3": Family("BAAI/bge-reranker-v2-m3", 1e-4, 291),
-    "jina-reranker-v3": Family(None, 2e-5, 1279, frozenset({"method"}), ("--group_size", "125")),
-    "qwen3-reranker": Family("Qwen/Qwen3-Reranker-0.6B", 2e-5, 374),
-    "mxbai-rerank-base-v2": Family("mixedbread-ai/mxbai-rerank-base-v2", 1e-4, 200, frozenset({"method"})),
-    "mxbai-rerank-large-v2": Family("mixedbread-ai/mxbai-rerank-large-v2", 1e-4, 200, frozenset({"method"})),
-    "jina-reranker-m0": Family(None, 2e-5, 167),
-    "jina-code-embeddings": Family("jinaai/jina-code-embeddings-0.5b", 2e-5, 161),
+    "jina-reranker-v2": GoldenFamily(None, 2e-5, 422),
+    "bge-reranker-v2-m3": GoldenFamily("BAAI/bge-reranker-v2-m3", 1e-4, 291),
+    "jina-reranker-v3": GoldenFamily(None, 2e-5, 1279, frozenset({"method"}), ("--group_size", "125")),
+    "qwen3-reranker": GoldenFamily("Qwen/Qwen3-Reranker-0.6B", 2e-5, 374),
+    "mxbai-rerank-base-v2": GoldenFamily("mixedbread-ai/mxbai-rerank-base-v2", 1e-4, 200, frozenset({"method"})),
+    "mxbai-rerank-large-v2": GoldenFamily("mixedbread-ai/mxbai-rerank-large-v2", 1e-4, 200, frozenset({"method"})),
+    "jina-reranker-m0": GoldenFamily(None, 2e-5, 167),
+    "jina-code-embeddings": GoldenFamily("jinaai/jina-code-embeddings-0.5b", 2e-5, 161),
 }
 
 
-def command_line(case: Case, family: Family) -> tuple[str, ...] | None:
+def command_line(case: Case, family: GoldenFamily) -> tuple[str, ...] | None:
     """The case's options as the job's; None where it lacks one of them. An instruction is a column of the input."""
     words: list[str] = []
     for name, value in case["options"].items():

@@ -16,7 +16,7 @@ from tests.support.input_files import candidate, nested_table, query, write
 from transforms.handler import made_by
 from transforms.input.inputs import inspect
 from transforms.input.plan import plan
-from transforms.rerank import NAMESPACE, Reading, Rerank, Work, stage_seconds
+from transforms.rerank import NAMESPACE, PlannedUnit, Reading, Rerank, stage_seconds
 from transforms.scoring.reranker import specify
 
 
@@ -31,7 +31,7 @@ def test_metrics_of_a_job(tmp_path: Path) -> None:
     specification = specify(str(tiny.bert(tmp_path / "model")), device="cpu", dtype="float32", options=options)
     (tmp_path / "out" / "scored").mkdir(parents=True)  # as a job does when it begins
     rerank = Rerank(str(tmp_path / "out"), specification, Reading())
-    graph = partial(build, work=[Work(unit, frozenset()) for unit in units], rerank=rerank)
+    graph = partial(build, work=[PlannedUnit(unit, frozenset()) for unit in units], rerank=rerank)
     metrics = run_graph(graph, Runner(FnApiRunner(), PipelineOptions([]), local=True), NAMESPACE)
 
     seconds = stage_seconds(metrics)

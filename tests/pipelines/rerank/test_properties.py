@@ -34,7 +34,7 @@ from tests.support.shards import make_scores, make_shard
 from transforms.handler import RerankerHandler
 from transforms.input import plan as planning
 from transforms.input.cleaning import clean
-from transforms.input.columns import Columns, Layout
+from transforms.input.columns import Columns, RowLayout
 from transforms.input.inputs import inspect
 from transforms.input.plan import plan
 from transforms.input.rows import flat_batch, group, nested_rows
@@ -87,7 +87,7 @@ def one_database(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     data=st.data(),
 )
 @pytest.mark.usefixtures("one_database")
-def test_the_planner(layout: Layout, ids: list[list[tuple[Any, int]]], data: st.DataObject) -> None:
+def test_the_planner(layout: RowLayout, ids: list[list[tuple[Any, int]]], data: st.DataObject) -> None:
     """Units hold each row once, and whole queries; the rows of ids that were there before are found."""
     names = [[name for name, times in runs for _ in range(times)] for runs in ids]
     columns: dict[str, Any] = {"candidates": []}

@@ -39,7 +39,7 @@ from transforms.base.errors import UserError
 from transforms.base.request import request_of
 from transforms.input.inputs import inspect
 from transforms.input.plan import plan
-from transforms.rerank import Reading, Rerank, Work
+from transforms.rerank import PlannedUnit, Reading, Rerank
 from transforms.scoring.reranker import specify
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -249,14 +249,14 @@ def test_hints_are_taken_out_of_the_options(
 
 
 @pytest.fixture
-def graph(tmp_path: Path) -> tuple[list[Work], Rerank]:
+def graph(tmp_path: Path) -> tuple[list[PlannedUnit], Rerank]:
     """The graph of a job on a GPU, over an input of two row groups."""
     units = plan(inspect([str(write_letters(tmp_path / "in.parquet", 4, 3))])).units
     specification = specify("small-cross-encoder", device="cuda", dtype="bfloat16", attention="sdpa", elsewhere=True)
     beam_options = PipelineOptions(command(SERVICE | HINT | {"--resource_hints": f"accelerator={ACCELERATOR}"}))
     hints = dataflow.take_scoring_hints(beam_options)
     rerank_transform = Rerank("gs://some-bucket/out", specification, Reading(), resource_hints=hints)
-    return [Work(unit, frozenset()) for unit in units], rerank_transform
+    return [PlannedUnit(unit, frozenset()) for unit in units], rerank_transform
 
 
 EXPECTED_HINTS = {
@@ -266,7 +266,7 @@ EXPECTED_HINTS = {
 }
 
 
-def test_graph_by_a_dry_run(graph: tuple[list[Work], Rerank]) -> None:
+def test_graph_by_a_dry_run(graph: tuple[list[PlannedUnit], Rerank]) -> None:
     beam_options = PipelineOptions([*command(SERVICE), "--no_auth", "--dry_run=True"])
     runner = DataflowRunner()
     pipeline = beam.Pipeline(runner=runner, options=beam_options)
@@ -285,7 +285,7 @@ def test_graph_by_a_dry_run(graph: tuple[list[Work], Rerank]) -> None:
     } == {IMAGE}
 
 
-def test_template(graph: tuple[list[Work], Rerank], cloud: GoogleCloud, tmp_path: Path) -> None:
+def test_template(graph: tuple[list[PlannedUnit], Rerank], cloud: GoogleCloud, tmp_path: Path) -> None:
     template = tmp_path / "template.json"
     beam_options = PipelineOptions([*command(SERVICE), f"--template_location={template}"])
     pipeline = beam.Pipeline(runner=DataflowRunner(), options=beam_options)

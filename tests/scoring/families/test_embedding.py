@@ -18,7 +18,7 @@ from transforms.base.errors import UserError
 from transforms.scoring import Encoder, RankingTask, Reranker
 from transforms.scoring.families import embedding
 from transforms.scoring.families.embedding import prompt_of
-from transforms.scoring.families.sentence_transformers_config import Layout
+from transforms.scoring.families.sentence_transformers_config import SentenceTransformersConfig
 from transforms.scoring.packed.packing import Filling, pack
 from transforms.scoring.packed.sequences import TokenSequence, sequences_of
 from transforms.scoring.reranker import specify
@@ -142,23 +142,23 @@ PROMPTS = {"nl2code_query": "N", "nl2code_document": "n", "qa_query": "Q", "qa_d
 @pytest.mark.parametrize(
     ("settings", "layout", "prompts"),
     [
-        (Settings(), Layout(), ("", "")),
-        (Settings(), Layout(prompts={"query": "Q", "document": "D"}), ("Q", "D")),
-        (Settings(), Layout(prompts={"query": "Q", "passage": "P"}), ("Q", "P")),
-        (Settings(), Layout(prompts={"query": "Q"}), ("Q", "")),
-        (Settings(), Layout(prompts={"query": "", "document": ""}), ("", "")),
-        (Settings(), Layout(prompts={"other": "O"}, default_prompt="other"), ("O", "O")),
+        (Settings(), SentenceTransformersConfig(), ("", "")),
+        (Settings(), SentenceTransformersConfig(prompts={"query": "Q", "document": "D"}), ("Q", "D")),
+        (Settings(), SentenceTransformersConfig(prompts={"query": "Q", "passage": "P"}), ("Q", "P")),
+        (Settings(), SentenceTransformersConfig(prompts={"query": "Q"}), ("Q", "")),
+        (Settings(), SentenceTransformersConfig(prompts={"query": "", "document": ""}), ("", "")),
+        (Settings(), SentenceTransformersConfig(prompts={"other": "O"}, default_prompt="other"), ("O", "O")),
         (
             Settings(query_prompt="own ", document_prompt=""),
-            Layout(prompts={"query": "Q", "document": "D"}),
+            SentenceTransformersConfig(prompts={"query": "Q", "document": "D"}),
             ("own ", ""),
         ),
-        (Settings(task="qa"), Layout(prompts=PROMPTS), ("Q", "q")),
-        (Settings(task="qa", prompts=PROMPTS), Layout(), ("Q", "q")),
-        (Settings(task="r"), Layout(prompts={"r.query": "Q", "r.passage": "P"}), ("Q", "P")),
+        (Settings(task="qa"), SentenceTransformersConfig(prompts=PROMPTS), ("Q", "q")),
+        (Settings(task="qa", prompts=PROMPTS), SentenceTransformersConfig(), ("Q", "q")),
+        (Settings(task="r"), SentenceTransformersConfig(prompts={"r.query": "Q", "r.passage": "P"}), ("Q", "P")),
     ],
 )
-def test_which_prompt(settings: Settings, layout: Layout, prompts: tuple[str, str]) -> None:
+def test_which_prompt(settings: Settings, layout: SentenceTransformersConfig, prompts: tuple[str, str]) -> None:
     assert (prompt_of("query", settings, layout, "m"), prompt_of("document", settings, layout, "m")) == prompts
 
 
@@ -174,7 +174,7 @@ def test_which_prompt(settings: Settings, layout: Layout, prompts: tuple[str, st
 )
 def test_prompts_for_tasks_need_a_task(settings: Settings, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        prompt_of("query", settings, Layout(prompts=PROMPTS), "m")
+        prompt_of("query", settings, SentenceTransformersConfig(prompts=PROMPTS), "m")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from transformers import Qwen2VLTextConfig, Qwen2VLTextModel
 
 from tests.support import tiny, tiny_causal
-from tests.support.readings import Reading, readings_of
+from tests.support.readings import PromptReading, readings_of
 from tests.support.tiny_causal import text_of
 from tests.support.vendor import largest_difference, loader
 from transforms.base.errors import UserError
@@ -22,7 +22,7 @@ from transforms.scoring.settings import M0Settings as Settings
 from transforms.scoring.weights import checkpoints
 
 
-def read(settings: Settings, *tasks: RankingTask) -> list[Reading]:
+def read(settings: Settings, *tasks: RankingTask) -> list[PromptReading]:
     tokenizer = tiny_causal.tokenizer()
     return readings_of(Reader(settings, tokenizer), tasks, tokenizer)
 

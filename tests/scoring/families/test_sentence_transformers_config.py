@@ -7,11 +7,11 @@ import pytest
 from tests.support import tiny, tiny_encoder
 from transforms.base.errors import UserError
 from transforms.scoring.families import sentence_transformers_config
-from transforms.scoring.families.sentence_transformers_config import Layout, describes_encoder
+from transforms.scoring.families.sentence_transformers_config import SentenceTransformersConfig, describes_encoder
 from transforms.scoring.weights import checkpoints
 
 
-def read(folder: Path) -> Layout:
+def read(folder: Path) -> SentenceTransformersConfig:
     return sentence_transformers_config.read(checkpoints.locate(str(folder)))
 
 
@@ -20,13 +20,13 @@ def test_files_of_an_encoder(tmp_path: Path) -> None:
     prompts = {"query": "q: ", "document": ""}
     described = {"prompts": prompts, "default_prompt_name": "query", "similarity_fn_name": "dot"}
     tiny.write(tmp_path / "config_sentence_transformers.json", described)
-    assert read(tmp_path) == Layout("mean", True, True, 24, None, prompts, "query", "dot")
+    assert read(tmp_path) == SentenceTransformersConfig("mean", True, True, 24, None, prompts, "query", "dot")
     assert describes_encoder(checkpoints.locate(str(tmp_path)))
 
 
 def test_no_files(tmp_path: Path) -> None:
     tiny.bert(tmp_path)
-    assert read(tmp_path) == Layout()
+    assert read(tmp_path) == SentenceTransformersConfig()
     assert not describes_encoder(checkpoints.locate(str(tmp_path)))
 
 

@@ -11,7 +11,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from tests.support import tiny, tiny_causal
-from tests.support.readings import Reading, readings_of
+from tests.support.readings import PromptReading, readings_of
 from tests.support.tiny_causal import text_of
 from tests.support.vendor import largest_difference, loader
 from transforms.base.errors import UserError
@@ -23,7 +23,7 @@ from transforms.scoring.settings import YesNoSettings as Settings
 from transforms.scoring.weights import checkpoints
 
 
-def read(settings: Settings, *tasks: RankingTask, tokenizer: Any = None) -> list[Reading]:
+def read(settings: Settings, *tasks: RankingTask, tokenizer: Any = None) -> list[PromptReading]:
     tokenizer = tokenizer or tiny_causal.tokenizer()
     return readings_of(Reader(settings, tokenizer), tasks, tokenizer)
 

@@ -20,7 +20,7 @@ from tests.support.stub_endpoint import (
     unless,
 )
 from transforms.scoring.hosted.dialects import Query
-from transforms.scoring.hosted.endpoint import Request, requests_of
+from transforms.scoring.hosted.endpoint import EndpointRequest, requests_of
 from transforms.scoring.results import RankingTask
 
 pytestmark = pytest.mark.usefixtures("quick_and_unkeyed")
@@ -81,9 +81,9 @@ def test_texts_that_a_list_repeats_are_sent_once(serve: Callable[..., RerankServ
 def test_requests_of() -> None:
     tasks = [RankingTask("q", ["a", "b", "a", "c"]), RankingTask("r", []), RankingTask("s", ["a"])]
     assert list(requests_of(tasks, 2)) == [
-        Request(Query("q"), ["a", "b"], [[0, 2], [1]]),
-        Request(Query("q"), ["c"], [[3]]),
-        Request(Query("s"), ["a"], [[4]]),
+        EndpointRequest(Query("q"), ["a", "b"], [[0, 2], [1]]),
+        EndpointRequest(Query("q"), ["c"], [[3]]),
+        EndpointRequest(Query("s"), ["a"], [[4]]),
     ]
 
 

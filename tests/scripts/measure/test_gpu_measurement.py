@@ -9,7 +9,7 @@ import pytest
 
 from eval.__main__ import parser_of
 from eval.throughput import sizes
-from pipelines.rerank.cards import Measured
+from pipelines.rerank.cards import Measurement
 from scripts.measure.gpu import REPOSITORY, SPEEDS, TESTS, card_rows, steps
 from transforms.base.errors import UserError
 
@@ -34,9 +34,9 @@ def test_its_figures_become_rows_of_the_table_of_cards() -> None:
         },
     }
     common = ("2026-01-02", "h100", "abc", "bfloat16", "m")
-    assert [Measured(**row) for row in card_rows(figures, "pairs", "2026-01-02", "abc")] == [
-        Measured(*common, "pairs", 155, 100, None, 200, 30),
-        Measured(*common, "pairs, 40,960 of them", 155, 120, 90, None, None),
+    assert [Measurement(**row) for row in card_rows(figures, "pairs", "2026-01-02", "abc")] == [
+        Measurement(*common, "pairs", 155, 100, None, 200, 30),
+        Measurement(*common, "pairs, 40,960 of them", 155, 120, 90, None, None),
     ]
 
 

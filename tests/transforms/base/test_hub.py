@@ -40,7 +40,7 @@ BAD_TOKEN = {"X-Error-Message": "Invalid credentials in Authorization header"}
 LATER = "the same command later continues"
 
 
-class Client:
+class CachingMachine:
     """A machine with a cache of its own."""
 
     def __init__(self, home: Path) -> None:
@@ -90,12 +90,12 @@ def hub(files: dict[str, bytes]) -> Iterator[Hub]:
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Client:
-    return Client(tmp_path_factory.mktemp("home"))
+def client(tmp_path_factory: pytest.TempPathFactory) -> CachingMachine:
+    return CachingMachine(tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(scope="module")
-def fetched(client: Client, hub: Hub) -> list[str]:
+def fetched(client: CachingMachine, hub: Hub) -> list[str]:
     """Folder and commit of what has been fetched from a hub that works."""
     [answer] = client.fetch(hub.endpoint, ("o/tiny", None))
     assert isinstance(answer, list)
@@ -112,7 +112,7 @@ def test_fetches_what_scores_and_neither_code_nor_pickles(
     assert not [request for request in hub.requests if request.endswith((".py", ".bin"))]
 
 
-def test_what_is_in_the_cache_needs_no_network(fetched: list[str], client: Client, hub: Hub) -> None:
+def test_what_is_in_the_cache_needs_no_network(fetched: list[str], client: CachingMachine, hub: Hub) -> None:
     asked = len(hub.requests)
     assert client.fetch(hub.endpoint, ("o/tiny", None), offline=True) == [fetched]
     assert client.fetch("http://127.0.0.1:1", ("o/tiny", "main"), ("o/tiny", COMMIT), ("o/unknown", None)) == [
@@ -123,14 +123,14 @@ def test_what_is_in_the_cache_needs_no_network(fetched: list[str], client: Clien
     assert len(hub.requests) == asked
 
 
-def test_an_unchanged_repository_is_not_downloaded_again(fetched: list[str], client: Client, hub: Hub) -> None:
+def test_an_unchanged_repository_is_not_downloaded_again(fetched: list[str], client: CachingMachine, hub: Hub) -> None:
     hub.requests.clear()
     assert client.fetch(hub.endpoint, ("o/tiny", None)) == [fetched]
     assert [request for request in hub.requests if "o/tiny" in request] == ["GET /api/models/o/tiny/revision/main"]
 
 
 def test_scores_and_revision_of_a_fetched_model(
-    fetched: list[str], client: Client, files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fetched: list[str], client: CachingMachine, files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(client.home / "hub"))
     reranker = Reranker.load("o/tiny", dtype="float32")
@@ -141,7 +141,7 @@ def test_scores_and_revision_of_a_fetched_model(
     assert reranker.score("a b", ["c", "d"]) == Reranker.load(str(tmp_path), dtype="float32").score("a b", ["c", "d"])
 
 
-def test_every_refusal_says_what_to_do(client: Client, hub: Hub) -> None:
+def test_every_refusal_says_what_to_do(client: CachingMachine, hub: Hub) -> None:
     absent = "neither a directory here nor on the hub, or private there; check it, or set HF_TOKEN"
     token = "check that your HF_TOKEN is valid and may read it"
     no_revision = "the hub has no such revision; check --revision"
@@ -164,7 +164,7 @@ def test_every_refusal_says_what_to_do(client: Client, hub: Hub) -> None:
 
 
 def test_an_interrupted_download_passes_for_no_checkpoint_and_continues_later(
-    client: Client, hub: Hub, files: dict[str, bytes]
+    client: CachingMachine, hub: Hub, files: dict[str, bytes]
 ) -> None:
     wanted = (("o/halfway", None), ("o/cut", None))
     hub.cuts["/o/cut/.*/model.safetensors"] = 100

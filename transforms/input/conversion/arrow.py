@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from transforms.base.errors import UserError, one_line
 from transforms.base.files import open_columns
 from transforms.base.text import reading
-from transforms.input.names import OF_CANDIDATE, Names
+from transforms.input.names import OF_CANDIDATE, ColumnNames
 
 _BATCH_ROWS = 1024
 
@@ -30,7 +30,7 @@ def named(batch: pa.RecordBatch, chosen: Mapping[str, str]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([batch.column(column) for column in chosen.values()], names=list(chosen))
 
 
-def read(path: str, names: Names) -> Iterator[pa.RecordBatch]:
+def read(path: str, names: ColumnNames) -> Iterator[pa.RecordBatch]:
     """The rows of a Parquet file with other columns, flat or nested.
 
     Raises:
@@ -50,7 +50,7 @@ def read(path: str, names: Names) -> Iterator[pa.RecordBatch]:
 class KnownColumns:
     """From a table's schema to the one that the reranking job reads."""
 
-    def __init__(self, schema: pa.Schema, names: Names, where: str) -> None:
+    def __init__(self, schema: pa.Schema, names: ColumnNames, where: str) -> None:
         """Find the columns.
 
         Args:

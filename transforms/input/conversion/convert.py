@@ -25,12 +25,12 @@ from transforms.base.files import (
 from transforms.base.json_text import sha256
 from transforms.base.text import JSON_LINES, reading
 from transforms.input.conversion import arrow, delimited, json_lines
-from transforms.input.names import Names
+from transforms.input.names import ColumnNames
 from transforms.input.other_files import HEAD_BYTES, unpacked
 from transforms.input.parquet import SOURCE
 from transforms.layout import PARQUET
 
-Reader = Callable[[str, Names], Iterator[pa.RecordBatch]]
+Reader = Callable[[str, ColumnNames], Iterator[pa.RecordBatch]]
 _TSV: Reader = partial(delimited.read, delimiter="\t")
 # How a file's name ends, less .gz -> what reads it.
 READERS: dict[str, Reader] = {
@@ -42,7 +42,7 @@ READERS: dict[str, Reader] = {
 _ROW_GROUP_BYTES = 32 << 20
 
 
-def reader_of(path: str, names: Names) -> Reader | None:
+def reader_of(path: str, names: ColumnNames) -> Reader | None:
     """What reads a file that is to be converted; None for Parquet as it should be, and for what is unknown."""
     name = path.removesuffix(".gz").lower()
     known = next((reader for end, reader in READERS.items() if name.endswith(end)), None)
@@ -58,7 +58,7 @@ def reader_of(path: str, names: Names) -> Reader | None:
     return _TSV if len(line.split(b"\t")) == len(delimited.MS_MARCO) else None
 
 
-def convert(path: str, folder: str, names: Names, begun: Iterable[str] = ()) -> str:
+def convert(path: str, folder: str, names: ColumnNames, begun: Iterable[str] = ()) -> str:
     """Converts a file that is not converted yet, and returns the path of the Parquet file.
 
     Args:

@@ -15,14 +15,14 @@ from transforms.base.errors import UserError, one_line
 from transforms.base.words import listed
 from transforms.input.conversion.arrow import KnownColumns
 from transforms.input.conversion.convert import place, stem, write
-from transforms.input.data_sets import SAVED, DataSet
-from transforms.input.names import Names
+from transforms.input.data_sets import SAVED, DataSetReference
+from transforms.input.names import ColumnNames
 from transforms.layout import PARQUET
 
 _ROWS = 1000
 
 
-def convert_data_set(data: DataSet, folder: str, names: Names, begun: Iterable[str] = ()) -> str:
+def convert_data_set(data: DataSetReference, folder: str, names: ColumnNames, begun: Iterable[str] = ()) -> str:
     """Converts a data set that is not converted yet, and returns the path of the Parquet file.
 
     One on the hub is read at one commit: a job that is continued reads no other, and does not ask again.
@@ -61,7 +61,7 @@ def _content(folder: str) -> list[tuple[str, int, str]]:
     return [(path.removeprefix(folder), *files.identify(path)) for path in files.walk(folder)]
 
 
-def _open(data: DataSet, commit: str | None) -> tuple[Any, str | None]:
+def _open(data: DataSetReference, commit: str | None) -> tuple[Any, str | None]:
     """The rows of one split, and its name."""
     import datasets  # takes seconds
 
@@ -80,7 +80,7 @@ def _open(data: DataSet, commit: str | None) -> tuple[Any, str | None]:
     return loaded[split], split
 
 
-def _batches(data: DataSet, rows: Any, names: Names) -> Iterator[pa.RecordBatch]:
+def _batches(data: DataSetReference, rows: Any, names: ColumnNames) -> Iterator[pa.RecordBatch]:
     with _reported(data):
         tables = rows.with_format("arrow").iter(batch_size=_ROWS)
         first = next(tables, None)
@@ -92,7 +92,7 @@ def _batches(data: DataSet, rows: Any, names: Names) -> Iterator[pa.RecordBatch]
 
 
 @contextmanager
-def _reported(data: DataSet) -> Iterator[None]:
+def _reported(data: DataSetReference) -> Iterator[None]:
     """While the library opens or reads it: each failure a line."""
     # The library has errors of its own, and those of all that it reads with; on the hub most are of the network.
     from datasets.exceptions import DataFilesNotFoundError  # takes seconds

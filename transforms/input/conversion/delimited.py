@@ -13,7 +13,7 @@ from pyarrow import csv as arrow_csv
 from transforms.base.errors import UserError, one_line
 from transforms.base.text import open_text, other_separator
 from transforms.input.conversion.arrow import named
-from transforms.input.names import ACCEPTED, IDENTIFYING, OF_CANDIDATE, OF_QUERY, REQUIRED, Names
+from transforms.input.names import ACCEPTED, IDENTIFYING, OF_CANDIDATE, OF_QUERY, REQUIRED, ColumnNames
 from transforms.input.other_files import of_fields
 
 # A row must lie in two blocks at most, so this is the longest document. Several blocks are in memory at once.
@@ -24,7 +24,7 @@ _NUMBERS = {"score": pa.float64(), "rank": pa.int64()}
 _FOLDED = frozenset(name for names in ACCEPTED.values() for name in names)
 
 
-def read(path: str, names: Names, delimiter: str) -> Iterator[pa.RecordBatch]:
+def read(path: str, names: ColumnNames, delimiter: str) -> Iterator[pa.RecordBatch]:
     """The pairs of a file, a little at a time. Ids and all columns but score and rank are text as it stands there.
 
     In CSV a field may be in quotes, as pandas and the csv module write it; in TSV quotes are text.
@@ -110,7 +110,7 @@ def _is_empty(cell: pa.Scalar) -> bool:
     return not cell.is_valid or (pa.types.is_string(cell.type) and len(cell.as_buffer()) == 0)
 
 
-def _columns(path: str, names: Names, delimiter: str) -> tuple[list[str], int]:
+def _columns(path: str, names: ColumnNames, delimiter: str) -> tuple[list[str], int]:
     """The names of a file's columns, and how many of its lines stand before the first row."""
     before, first = 0, [""]
     with open_text(path) as stream:
@@ -139,10 +139,10 @@ def _columns(path: str, names: Names, delimiter: str) -> tuple[list[str], int]:
     )
 
 
-def _known(cell: str, names: Names) -> str:
+def _known(cell: str, names: ColumnNames) -> str:
     """A header's cell, by the name that it is known by if it is that in other letters."""
     return cell.lower() if cell not in names.columns.values() and cell.lower() in _FOLDED else cell
 
 
-def _required(names: Names) -> str:
+def _required(names: ColumnNames) -> str:
     return ", ".join(names.accepted(name)[0] for name in ACCEPTED if name in REQUIRED)

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from transforms.base.errors import UserError, one_line
 from transforms.base.json_lines import read_objects, whole
-from transforms.input.names import OF_CANDIDATE, Names
+from transforms.input.names import OF_CANDIDATE, ColumnNames
 
 # Of the first objects the columns and the types of those to keep are taken; as many are in memory at once.
 _ROWS = 4096
@@ -57,7 +57,7 @@ _KINDS: dict[str, tuple[pa.DataType, Callable[[Any], Any]]] = {
 }
 
 
-def read(path: str, names: Names) -> Iterator[pa.RecordBatch]:
+def read(path: str, names: ColumnNames) -> Iterator[pa.RecordBatch]:
     """The rows of a file, flat or nested, a little at a time. A whole number as an id is its digits.
 
     Raises:
@@ -85,7 +85,7 @@ def _chunks(rows: Iterable[_Where]) -> Iterator[list[_Where]]:
 class _Shape:
     """What the first rows of a file show of its columns."""
 
-    def __init__(self, path: str, names: Names, rows: list[_Row]) -> None:
+    def __init__(self, path: str, names: ColumnNames, rows: list[_Row]) -> None:
         top = _keys(rows)
         self._outer = _all(names, names.fields(top), names.find(names.fields(top), top, path))
         self._nested = "candidates" in self._outer
@@ -132,7 +132,7 @@ class _Shape:
         return made
 
 
-def _all(names: Names, fields: Iterable[str], chosen: Mapping[str, str]) -> dict[str, str]:
+def _all(names: ColumnNames, fields: Iterable[str], chosen: Mapping[str, str]) -> dict[str, str]:
     """With the fields that the first rows lack, which later ones may have."""
     return {name: names.accepted(name)[0] for name in fields} | dict(chosen)
 

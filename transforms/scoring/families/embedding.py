@@ -20,7 +20,7 @@ from transformers import PreTrainedTokenizerBase
 from transforms.base.errors import UserError
 from transforms.scoring.families import sentence_transformers_config
 from transforms.scoring.families.pairs import documents_of
-from transforms.scoring.families.sentence_transformers_config import Layout
+from transforms.scoring.families.sentence_transformers_config import SentenceTransformersConfig
 from transforms.scoring.families.tokenise import Form, Tokens
 from transforms.scoring.packed.execution import Placement
 from transforms.scoring.packed.packing import FILLINGS, Packed, filled
@@ -218,7 +218,7 @@ def frame_of(tokenizer: PreTrainedTokenizerBase) -> tuple[Ids, Ids]:
     return np.array(before, dtype=np.int32), np.array(after, dtype=np.int32)
 
 
-def prompt_of(side: Side, settings: EmbeddingSettings, layout: Layout, name: str) -> str:
+def prompt_of(side: Side, settings: EmbeddingSettings, layout: SentenceTransformersConfig, name: str) -> str:
     """What is put before the texts of a side.
 
     Its own setting if there is one; else, of the prompts that the files have (or the catalogue, where they have none),
@@ -292,7 +292,7 @@ def resolve(checkpoint: Checkpoint, settings: EmbeddingSettings) -> EmbeddingSet
     )
 
 
-def _check_agreement(settings: EmbeddingSettings, layout: Layout, name: str) -> None:
+def _check_agreement(settings: EmbeddingSettings, layout: SentenceTransformersConfig, name: str) -> None:
     """Make sure that the checkpoint's files do not contradict what the catalogue says of the model."""
     says = {"pooling": layout.pooling} | {f"prompt {key}": text for key, text in layout.prompts.items()}
     known = {"pooling": settings.pooling} | {f"prompt {key}": text for key, text in settings.prompts.items()}

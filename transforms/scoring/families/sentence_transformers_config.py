@@ -38,7 +38,7 @@ SIMILARITIES: Mapping[Any, Similarity] = {"cosine": "cosine", "dot": "dot"}
 
 
 @dataclass(frozen=True)
-class Layout:
+class SentenceTransformersConfig:
     """What the files say; None or empty where they say nothing.
 
     Attributes:
@@ -140,7 +140,7 @@ def _is_cross_encoder(checkpoint: Checkpoint) -> bool:
     return read_json(checkpoint, OWN_FILE).get("model_type") == "CrossEncoder"
 
 
-def read(checkpoint: Checkpoint) -> Layout:
+def read(checkpoint: Checkpoint) -> SentenceTransformersConfig:
     """Read modules.json and what it leads to.
 
     Raises:
@@ -156,7 +156,7 @@ def read(checkpoint: Checkpoint) -> Layout:
     if asked != similarity:
         raise _unlike(checkpoint, f"similarity {asked!r}", " or ".join(SIMILARITIES))
     if not modules:
-        return Layout(prompts=prompts, default_prompt=default, similarity=similarity)
+        return SentenceTransformersConfig(prompts=prompts, default_prompt=default, similarity=similarity)
     kinds = [kind for kind, _ in modules]
     if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
         raise _unlike(checkpoint, f"the modules {', '.join(kinds)}", "Transformer, Pooling and perhaps Normalize")
@@ -164,7 +164,7 @@ def read(checkpoint: Checkpoint) -> Layout:
     size = value(checkpoint, OWN_FILE, "truncate_dim", int)
     if size is not None and "Normalize" in kinds and asked == "dot":  # cut after they were normalised, and not anew
         raise _unlike(checkpoint, "truncate_dim and the dot product of normalised embeddings", "one of them")
-    return Layout(
+    return SentenceTransformersConfig(
         pooling=_pooling(checkpoint, pooling),
         pools_prompt=bool(pooling.get("include_prompt", True)),
         normalised="Normalize" in kinds,

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from transforms.scoring.packed.ragged import Counts, Growing, Ids, Ragged, ragged
 from transforms.scoring.results import Failure
-from transforms.scoring.tokenising.tokeniser import Encoder, tokeniser_of
+from transforms.scoring.tokenising.tokeniser import TextTokeniser, tokeniser_of
 
 # Tokenised at once: what the library returns of a token is some hundred bytes, of which four are kept.
 BATCH_CHARACTERS = 1 << 22
@@ -43,7 +43,7 @@ class Tokens:
     in each form that it was seen in, by which all else is looked up.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, tokeniser: Encoder | None = None) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, tokeniser: TextTokeniser | None = None) -> None:
         """Begin with no texts; `tokeniser` makes the ids of the tokenizer, None for the one in this process."""
         self._tokeniser = tokeniser or tokeniser_of(tokenizer.backend_tokenizer)
         self._vocabulary: int | None = getattr(tokenizer, "rows", None)

@@ -29,7 +29,7 @@ class BoundError(Exception):
     """An answer that is too large, takes too long or cannot be expanded; the message says which."""
 
 
-class Received(NamedTuple):
+class Response(NamedTuple):
     """An answer, whole and expanded."""
 
     status: int
@@ -56,7 +56,7 @@ class Sender:
             follow_redirects=False,
         )
 
-    def post(self, body: Any) -> Received:
+    def post(self, body: Any) -> Response:
         """The answer to a request with this JSON.
 
         Raises:
@@ -64,9 +64,9 @@ class Sender:
             httpx.RequestError: there is none.
         """
         status, headers, raw = asyncio.run_coroutine_threadsafe(self._post(body), self._loop).result()
-        return Received(status, headers, expanded(raw, headers.get("Content-Encoding", "identity")))
+        return Response(status, headers, expanded(raw, headers.get("Content-Encoding", "identity")))
 
-    async def _post(self, body: Any) -> Received:
+    async def _post(self, body: Any) -> Response:
         whole = MOST_TIMEOUTS * (self.http.timeout.read or 0)
         raw = bytearray()
         try:
@@ -76,7 +76,7 @@ class Sender:
                     _check_size(raw)
         except TimeoutError:
             raise BoundError(f"no whole answer in {whole:g} s") from None
-        return Received(response.status_code, response.headers, bytes(raw))
+        return Response(response.status_code, response.headers, bytes(raw))
 
 
 def expanded(raw: bytes, encoding: str) -> bytes:

@@ -19,7 +19,7 @@ import httpx
 from transforms.base.errors import UserError, one_line
 from transforms.base.json_text import parse
 from transforms.scoring.choices import KEY_VARIABLE
-from transforms.scoring.hosted.bounded import BoundError, Received, Sender
+from transforms.scoring.hosted.bounded import BoundError, Response, Sender
 from transforms.scoring.hosted.dialects import Api, OtherFormError, Query, read_scores, read_tokens, request_body
 from transforms.scoring.hosted.key import Cleaner, authorization
 
@@ -130,7 +130,7 @@ class Client:
             return Answer(scores, read_tokens(self._api, content))
         raise self._wrong_answer(problem, received)  # out of reach of the problem, which may hold the key
 
-    def _wrong_answer(self, problem: ValueError, received: Received) -> FaultError | UserError:
+    def _wrong_answer(self, problem: ValueError, received: Response) -> FaultError | UserError:
         """The error to raise: an endpoint whose first answer is none of the API is another thing than that API."""
         if isinstance(problem, OtherFormError) and self.answered == NEVER:
             return UserError(
@@ -139,7 +139,7 @@ class Client:
             )
         return FaultError(self._clear(f"wrong answer: {problem}"))
 
-    def _check_status(self, received: Received) -> None:
+    def _check_status(self, received: Response) -> None:
         status = received.status
         if 200 <= status < 300:
             return
@@ -167,14 +167,14 @@ def _cause(error: BaseException) -> str:
     return one_line(error)
 
 
-def _json(received: Received) -> Any:
+def _json(received: Response) -> Any:
     try:
         return parse(received.content)
     except ValueError as error:
         raise OtherFormError(str(error)) from None
 
 
-def _text(received: Received) -> str:
+def _text(received: Response) -> str:
     return received.content.decode(errors="replace")
 
 

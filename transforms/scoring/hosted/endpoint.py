@@ -155,7 +155,7 @@ def check_settings(settings: Settings) -> None:
             raise UserError(f"--{name} {value}: give a positive number")
 
 
-class Request(NamedTuple):
+class EndpointRequest(NamedTuple):
     """Documents to score against a query, each text once, with the pairs that each stands for."""
 
     query: Query
@@ -163,7 +163,7 @@ class Request(NamedTuple):
     pairs: list[list[int]]
 
 
-def requests_of(tasks: Sequence[RankingTask], batch: int) -> Iterator[Request]:
+def requests_of(tasks: Sequence[RankingTask], batch: int) -> Iterator[EndpointRequest]:
     """The tasks' pairs as requests of at most `batch` documents; a text that a list has twice is sent once.
 
     Pairs are numbered over all tasks.
@@ -176,7 +176,7 @@ def requests_of(tasks: Sequence[RankingTask], batch: int) -> Iterator[Request]:
         documents = list(pairs)
         for first in range(0, len(documents), batch):
             chosen = documents[first : first + batch]
-            yield Request(Query(task.query, task.instruction), chosen, [pairs[document] for document in chosen])
+            yield EndpointRequest(Query(task.query, task.instruction), chosen, [pairs[document] for document in chosen])
         start += len(task.documents)
 
 
@@ -240,7 +240,7 @@ class Endpoint(Scorer):
         scores.seconds = {"endpoint": time.perf_counter() - begin}
         return scores
 
-    def _reply_or_cancel(self, request: Request, cancelled: threading.Event) -> Reply:
+    def _reply_or_cancel(self, request: EndpointRequest, cancelled: threading.Event) -> Reply:
         """What became of a request; an error that ends the job cancels the others, before this thread begins one."""
         try:
             return self._reply(request.query, request.documents, cancelled)
@@ -328,7 +328,7 @@ class Endpoint(Scorer):
         return Reply([*answer.scores], Counter(endpoint_requests=1, endpoint_tokens=answer.tokens))
 
 
-def _enter(scores: Scores, request: Request, reply: Reply) -> None:
+def _enter(scores: Scores, request: EndpointRequest, reply: Reply) -> None:
     """Put what became of a request's documents in the places of their pairs."""
     for pairs, outcome in zip(request.pairs, reply.outcomes, strict=True):
         for pair in pairs:

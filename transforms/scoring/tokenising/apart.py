@@ -28,7 +28,7 @@ import numpy as np
 from transforms.scoring.packed.ragged import Counts, Ids
 from transforms.scoring.packed.threads import tokenising_threads
 from transforms.scoring.results import Failure
-from transforms.scoring.tokenising.tokeniser import Encoder, Tokeniser, tokeniser_of
+from transforms.scoring.tokenising.tokeniser import TextTokeniser, Tokeniser, tokeniser_of
 
 MOST = 4  # processes: XLM-R's words in one core are a million tokens a second, and no model reads more than three
 
@@ -113,7 +113,7 @@ def _end(processes: Sequence[Process]) -> None:
         process.popen.wait()
 
 
-def apart(backend: Any, sharers: int = 1) -> Encoder:
+def apart(backend: Any, sharers: int = 1) -> TextTokeniser:
     """The backend's tokeniser, in processes where this one has cores for several beside its own; `sharers` like it
     share the machine."""
     processes = min(MOST, tokenising_threads() // sharers - 1)

@@ -29,7 +29,7 @@ class Engine(Protocol):
         """One entry for each text, None where it is for the library."""
 
 
-class Encoder(Protocol):
+class TextTokeniser(Protocol):
     """Texts to token ids, without special tokens and not truncated."""
 
     name: str  # of what makes the ids, with its version

@@ -21,7 +21,7 @@ WEIGHT, FIRST, SECOND = (f".parametrizations.weight.{part}" for part in ("origin
 FUSED = ".mixer.Wqkv."  # rows: all of the queries', then all of the keys', then all of the values'
 
 
-class Names(NamedTuple):
+class WeightNames(NamedTuple):
     """What transformers calls a layout's weights.
 
     Attributes:
@@ -33,7 +33,7 @@ class Names(NamedTuple):
     projections: tuple[str, str, str]
 
 
-RERANKER_V2 = Names(
+RERANKER_V2 = WeightNames(
     (
         ("roberta.emb_ln.", "roberta.embeddings.LayerNorm."),
         ("roberta.encoder.layers.", "roberta.encoder.layer."),
@@ -45,7 +45,7 @@ RERANKER_V2 = Names(
     ),
     (".attention.self.query.", ".attention.self.key.", ".attention.self.value."),
 )
-EMBEDDINGS_V3 = Names(
+EMBEDDINGS_V3 = WeightNames(
     (
         ("emb_ln.", "embeddings.LayerNorm."),
         ("encoder.layers.", "layers."),
@@ -116,7 +116,7 @@ def with_adapter(checkpoint: Checkpoint, tensors: Tensors, adapter: str) -> Tens
     return transformers_names(merged, EMBEDDINGS_V3)
 
 
-def transformers_names(tensors: Tensors, names: Names) -> Tensors:
+def transformers_names(tensors: Tensors, names: WeightNames) -> Tensors:
     """A layout's weights under transformers' names, fused projections split; others stay as they are."""
     renamed: Tensors = {}
     for key, tensor in tensors.items():

@@ -12,7 +12,7 @@ import pytest
 
 from transforms.base.errors import UserError
 from transforms.input.conversion.convert import convert
-from transforms.input.names import ACCEPTED, Names, parse_columns
+from transforms.input.names import ACCEPTED, ColumnNames, parse_columns
 
 PAIR = {"query_id": "007", "query": "q", "doc_id": "1.0", "text": "t"}
 NONE = dict.fromkeys(("instruction", "title", "score", "rank"))
@@ -22,7 +22,7 @@ CANDIDATES = "or, if these are documents or queries, give them to `python -m pip
 def table_of(folder: Path, name: str, content: bytes, *columns: str, keep: tuple[str, ...] = ()) -> pa.Table:
     path = folder / name
     path.write_bytes(content)
-    names = Names(parse_columns(columns, ACCEPTED), keep)
+    names = ColumnNames(parse_columns(columns, ACCEPTED), keep)
     return pq.read_table(convert(str(path), str(folder / "out"), names))
 
 
@@ -157,7 +157,7 @@ def test_fields_of_candidates_in_parquet_are_renamed_where_lists_are_null_too(ki
 def test_parquet_in_the_job_s_own_names_is_read_where_it_is(tmp_path: Path) -> None:
     path = tmp_path / "in.parquet"
     pq.write_table(pa.table({"qid": [1]}), path)
-    assert convert(str(path), str(tmp_path / "out"), Names()) == str(path)
+    assert convert(str(path), str(tmp_path / "out"), ColumnNames()) == str(path)
     assert not (tmp_path / "out").exists()
 
 
