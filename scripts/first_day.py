@@ -24,11 +24,11 @@ QUICK = 2.0  # seconds of the processor in which a command answers that need not
 MODEL = "--model small-cross-encoder"
 
 
-def lists(*given: tuple[str, str, Mapping[str, str]]) -> str:
+def lists(*queries: tuple[str, str, Mapping[str, str]]) -> str:
     """JSON lines of queries with their candidates, texts by id."""
     rows = [
         {"query_id": query_id, "query": query, "candidates": [{"doc_id": d, "text": text} for d, text in texts.items()]}
-        for query_id, query, texts in given
+        for query_id, query, texts in queries
     ]
     return "".join(json.dumps(row) + "\n" for row in rows)
 
@@ -287,9 +287,9 @@ def main() -> int:
                 print(f"\n{step.job}")
             print(f"$ {step.command}", flush=True)
             start = time.monotonic()
-            found = problems(step, folder)
-            print("\n".join([*found, f"[{time.monotonic() - start:.0f} s]"]), flush=True)
-            failed += bool(found)
+            complaints = problems(step, folder)
+            print("\n".join([*complaints, f"[{time.monotonic() - start:.0f} s]"]), flush=True)
+            failed += bool(complaints)
     print(f"\n{len(STEPS) - failed} of {len(STEPS)} steps did what they are to do")
     return int(failed > 0)
 

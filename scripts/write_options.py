@@ -66,8 +66,8 @@ def _default(action: argparse.Action) -> str:
         return "required"
     if action.nargs == 0 or action.default in (None, argparse.SUPPRESS) or action.default in ([], (), ""):
         return ""
-    given = action.default if isinstance(action.default, (list, tuple)) else [action.default]
-    return " ".join(f"`{value}`" for value in given)
+    defaults = action.default if isinstance(action.default, (list, tuple)) else [action.default]
+    return " ".join(f"`{value}`" for value in defaults)
 
 
 def _filled(text: str) -> str:

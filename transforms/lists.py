@@ -218,8 +218,8 @@ def shard_of(requests: Sequence[RankingRequest], times: Iterable[int] = repeat(0
 
 def _strings(values: Iterable[str | int | None]) -> pa.StringArray:
     """Texts as they are, half characters too, which are not valid UTF-8."""
-    given = [None if value is None else str(value).encode("utf-8", "surrogatepass") for value in values]
-    return pa.array(given, pa.binary()).cast(pa.string(), safe=False)
+    encoded = [None if value is None else str(value).encode("utf-8", "surrogatepass") for value in values]
+    return pa.array(encoded, pa.binary()).cast(pa.string(), safe=False)
 
 
 def instructions_rejected(shard: ListShard, detail: str) -> ListShard:

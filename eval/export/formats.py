@@ -22,19 +22,19 @@ class Example(NamedTuple):
     """A list, its scores as they are exported, and which of its documents are what.
 
     Attributes:
-        found: the list.
+        scored: the list.
         scores: one a document.
         positives: places of the positives, best first; empty in a format that has none.
         negatives: places of the negatives, best first.
     """
 
-    found: ScoredList
+    scored: ScoredList
     scores: list[float]
     positives: list[int]
     negatives: list[int]
 
     def text(self, place: int) -> str:
-        return self.found.texts[place]
+        return self.scored.texts[place]
 
 
 Row = dict[str, Any]
@@ -120,14 +120,14 @@ def write_predictions(stream: BinaryIO, rows: Iterable[Row]) -> None:
 
 
 def _ids(example: Example) -> Iterator[Row]:
-    scored = example.found
+    scored = example.scored
     yield {"query_id": scored.query_id, "document_ids": scored.documents, "scores": example.scores}
 
 
 def _labeled_list(example: Example) -> Iterator[Row]:
     places = _listed(example)
     yield {
-        "query": example.found.query,
+        "query": example.scored.query,
         "documents": [example.text(place) for place in places],
         "scores": [example.scores[place] for place in places],
     }
@@ -135,7 +135,7 @@ def _labeled_list(example: Example) -> Iterator[Row]:
 
 def _labeled_pair(example: Example) -> Iterator[Row]:
     for place in _listed(example):
-        yield {"query": example.found.query, "document": example.text(place), "score": example.scores[place]}
+        yield {"query": example.scored.query, "document": example.text(place), "score": example.scores[place]}
 
 
 def _listed(example: Example) -> Sequence[int]:
@@ -158,18 +158,18 @@ def _pairs(example: Example) -> Iterator[tuple[int, int]]:
 
 
 def _texts(example: Example, positive: int, negative: int) -> Row:
-    return {"query": example.found.query, "positive": example.text(positive), "negative": example.text(negative)}
+    return {"query": example.scored.query, "positive": example.text(positive), "negative": example.text(negative)}
 
 
 def _n_tuple(example: Example) -> Iterator[Row]:
     negatives = {f"negative_{i}": example.text(place) for i, place in enumerate(example.negatives, start=1)}
     for positive in example.positives:
         scores = [example.scores[place] for place in (positive, *example.negatives)]
-        yield {"query": example.found.query, "positive": example.text(positive), **negatives, "scores": scores}
+        yield {"query": example.scored.query, "positive": example.text(positive), **negatives, "scores": scores}
 
 
 def _flag_embedding(example: Example) -> Iterator[Row]:
-    row: Row = {"query": example.found.query}
+    row: Row = {"query": example.scored.query}
     sides = {"pos": example.positives, "neg": example.negatives}
     row |= {side: [example.text(place) for place in places] for side, places in sides.items()}
     yield row | {f"{side}_scores": [example.scores[place] for place in places] for side, places in sides.items()}
@@ -177,7 +177,7 @@ def _flag_embedding(example: Example) -> Iterator[Row]:
 
 def _tevatron(example: Example) -> Iterator[Row]:
     """Without the field `title`: Tevatron puts a space between that and the text, even where it is empty."""
-    scored = example.found
+    scored = example.scored
     sides = {"positive_passages": example.positives, "negative_passages": example.negatives}
     yield {
         "query_id": scored.query_id,
@@ -190,7 +190,7 @@ def _tevatron(example: Example) -> Iterator[Row]:
 
 
 def _rank_llm(example: Example) -> Iterator[Row]:
-    scored = example.found
+    scored = example.scored
     documents = zip(scored.documents, example.scores, scored.texts, strict=True)
     yield {
         "query": {"text": scored.query, "qid": scored.query_id},
@@ -199,7 +199,7 @@ def _rank_llm(example: Example) -> Iterator[Row]:
 
 
 def _run(example: Example) -> Iterator[Row]:
-    scored = example.found
+    scored = example.scored
     check_run_ids(pa.array([scored.query_id]), "query", INSTEAD)
     check_run_ids(pa.array(scored.documents, pa.string()), "document", INSTEAD)
     for rank, (document, score) in enumerate(zip(scored.documents, example.scores, strict=True), start=1):
@@ -207,13 +207,13 @@ def _run(example: Example) -> Iterator[Row]:
 
 
 def _scores(example: Example) -> Iterator[Row]:
-    scored = example.found
+    scored = example.scored
     for rank, (document, score) in enumerate(zip(scored.documents, example.scores, strict=True), start=1):
         yield {"query_id": scored.query_id, "doc_id": document, "rank": rank, "score": score}
 
 
 def _predictions(example: Example) -> Iterator[Row]:
-    yield {example.found.query_id: dict(zip(example.found.documents, example.scores, strict=True))}
+    yield {example.scored.query_id: dict(zip(example.scored.documents, example.scores, strict=True))}
 
 
 _PASSAGES = pa.list_(pa.struct({"docid": TEXT, "text": TEXT}))

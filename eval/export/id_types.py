@@ -37,11 +37,11 @@ def id_types(job: Job) -> dict[str, pa.DataType]:
             columns = resolve(parquet)
         types = {"query_id": columns.query["query_id"], "doc_id": columns.candidate.get("doc_id", pa.null())}
         for name, kind in types.items():
-            kept = kind if pa.types.is_integer(kind) else pa.string()
-            first, path = first_seen.setdefault(name, (kept, stored.path))
-            if first != kept:
+            id_type = kind if pa.types.is_integer(kind) else pa.string()
+            first, path = first_seen.setdefault(name, (id_type, stored.path))
+            if first != id_type:
                 raise UserError(
-                    f"--keep_id_types: {name} is {first} in {path} and {kept} in {stored.path}; leave it out"
+                    f"--keep_id_types: {name} is {first} in {path} and {id_type} in {stored.path}; leave it out"
                 )
     return {
         column: pa.list_(kind) if is_list else kind

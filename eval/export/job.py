@@ -79,8 +79,8 @@ class Selection:
             yield example
 
     def _chosen(self, example: Example, scores: Scores) -> Example | None:
-        documents = example.found.documents
-        relevant = {documents[0]} if self._relevant is None else self._relevant.get(example.found.query_id)
+        documents = example.scored.documents
+        relevant = {documents[0]} if self._relevant is None else self._relevant.get(example.scored.query_id)
         if relevant is None:
             self.counts[NOT_JUDGED] += 1
             return None

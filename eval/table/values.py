@@ -34,7 +34,7 @@ def read_values(directory: str, cells: Sequence[Cell]) -> dict[tuple[str, str], 
     Raises:
         UserError: a file of values is damaged.
     """
-    found: dict[tuple[str, str], dict[str, Values]] = {}
+    result: dict[tuple[str, str], dict[str, Values]] = {}
     for cell in cells:
         path = _path(directory, cell.model, cell.dataset)
         if not files.exists(path):
@@ -52,5 +52,5 @@ def read_values(directory: str, cells: Sequence[Cell]) -> dict[tuple[str, str], 
             ) from None
         main = values.get(cell.measure, {})
         if main and abs(fmean(main.values()) * len(main) / cell.queries["in_qrels"] - cell.value) < NEAR:
-            found[cell.model, cell.dataset] = values
-    return found
+            result[cell.model, cell.dataset] = values
+    return result

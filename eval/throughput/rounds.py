@@ -157,8 +157,8 @@ def all_arms(request: ThroughputRequest, reranker: Reranker, place: str, folder:
         "max_length": request.max_length,
         "model_like": specification.model.name if place != specification.model.name else None,
     }
-    given = [f"--{name}={value}" for name, value in options.items() if value]
-    arms_here[JOB] = arms.job(place, given, folder)
+    words = [f"--{name}={value}" for name, value in options.items() if value]
+    arms_here[JOB] = arms.job(place, words, folder)
     return {name: arm for name, arm in arms_here.items() if name not in request.without}
 
 

@@ -26,12 +26,12 @@ def do_job(request: BenchmarkRequest, words: Sequence[str]) -> int:
 
         use_words(words, build_parser())
     with collector.at_rest():
-        from pipelines.benchmark.given import look  # takes a while
+        from pipelines.benchmark.inputs import find_inputs  # takes a while
 
-    given = look(request)
+    inputs = find_inputs(request)
     with collector.at_rest():
         from pipelines.benchmark import job  # takes seconds
         from pipelines.benchmark.prepared import prepare
 
-    prepared = prepare(request, words, given)
+    prepared = prepare(request, words, inputs)
     return job.estimate(prepared) if request.plan else job.run(prepared)

@@ -170,7 +170,7 @@ def named_by(retriever: Mapping[str, Any], dataset: str) -> str:
     return f"dense:{name} ({', '.join(other)})" if other else f"dense:{name}"
 
 
-def ready(data: BenchmarkDataSet, asked: BenchmarkRequest, output: str) -> CandidateFiles | None:
+def ready(data: BenchmarkDataSet, request: BenchmarkRequest, output: str) -> CandidateFiles | None:
     """A data set's candidates if they are there; None where they are still to be made.
 
     Raises:
@@ -178,8 +178,8 @@ def ready(data: BenchmarkDataSet, asked: BenchmarkRequest, output: str) -> Candi
     """
     if data.source is None:
         return look_at(data, data.candidates, data.judgements)
-    directory = candidates_directory(data, asked, output)
-    stage = first_stage(data, asked.retriever)
+    directory = candidates_directory(data, request, output)
+    stage = first_stage(data, request.retriever)
     if not files.exists(files.join(directory, SUCCESS)):
         kind, _, run = stage.retriever.partition(":")
         if kind == "run" and not files.exists(files.absolute(run)):
@@ -189,13 +189,15 @@ def ready(data: BenchmarkDataSet, asked: BenchmarkRequest, output: str) -> Candi
     return look_at(data, files.join(directory, CANDIDATES_DIRECTORY), made, stage.name, directory)
 
 
-def candidates_directory(data: BenchmarkDataSet, asked: BenchmarkRequest, output: str) -> str:
+def candidates_directory(data: BenchmarkDataSet, request: BenchmarkRequest, output: str) -> str:
     """Where the candidates of a data set are made; another first stage or depth has another directory."""
-    name = f"{data.name} {first_stage(data, asked.retriever).name} {asked.depth}"
+    name = f"{data.name} {first_stage(data, request.retriever).name} {request.depth}"
     return files.join(output, CANDIDATES, safe_name(name))
 
 
-def candidates_of(data: BenchmarkDataSet, asked: BenchmarkRequest, output: str, beam: Sequence[str]) -> CandidateFiles:
+def candidates_of(
+    data: BenchmarkDataSet, request: BenchmarkRequest, output: str, beam: Sequence[str]
+) -> CandidateFiles:
     """A data set's candidates, made if need be.
 
     Raises:
@@ -206,19 +208,19 @@ def candidates_of(data: BenchmarkDataSet, asked: BenchmarkRequest, output: str, 
     if data.source is not None:
         print(f"candidates of {data.name}", flush=True)
         # Also where they are there: the job finds that they are done, or that they were made of something else.
-        run_apart(do_job, candidates_request(data, asked, output), beam)
-    made = ready(data, asked, output)
+        run_apart(do_job, candidates_request(data, request, output), beam)
+    made = ready(data, request, output)
     if made is None:
         raise ApartError("the job ended without an error, but left no _SUCCESS")
     return made
 
 
-def candidates_request(data: BenchmarkDataSet, asked: BenchmarkRequest, output: str) -> CandidatesRequest:
+def candidates_request(data: BenchmarkDataSet, request: BenchmarkRequest, output: str) -> CandidatesRequest:
     """What the job that makes a data set's candidates is asked for."""
-    stage = first_stage(data, asked.retriever)
+    stage = first_stage(data, request.retriever)
     fields: dict[str, Any] = {}
     if stage.retriever.startswith("dense:"):
-        fields |= values_of(asked, RunRequest)
+        fields |= values_of(request, RunRequest)
         fields["model_like"] = stage.like
         fields["embeddings"] = files.join(output, EMBEDDINGS)  # data sets can have one corpus
     if stage.name == f"dense:{CODE_MODEL}":
@@ -227,10 +229,10 @@ def candidates_request(data: BenchmarkDataSet, asked: BenchmarkRequest, output: 
         fields |= rules(data.known, stage)
     return CandidatesRequest(
         dataset=data.source,
-        data_dir=data.copies or asked.data_dir,
+        data_dir=data.copies or request.data_dir,
         retriever=retriever(stage.retriever),
-        depth=asked.depth,
-        output=candidates_directory(data, asked, output),
+        depth=request.depth,
+        output=candidates_directory(data, request, output),
         **fields,
     )
 

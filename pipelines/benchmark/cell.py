@@ -145,20 +145,20 @@ def settled(entrant: Entrant, machine: Machine) -> ScorerSpecification:
     return _settled(entrant, (), machine)
 
 
-def check_asked(entrants: Sequence[Entrant], asked: Mapping[str, Any], machine: Machine) -> None:
+def check_options(entrants: Sequence[Entrant], requested: Mapping[str, Any], machine: Machine) -> None:
     """Refuses a device that is not here, and an option that no model has (not if one is unavailable).
 
     Raises:
         UserError: it is not here, or does not apply.
     """
     resolve(machine.device, machine.dtype, attention=machine.attention, elsewhere=machine.elsewhere)
-    if all(value is None for value in asked.values()):
+    if all(value is None for value in requested.values()):
         return
     try:
         models = [settled(entrant, machine).model for entrant in entrants]
     except UserError:
         return
-    check_apply(models, asked)
+    check_apply(models, requested)
 
 
 def make_cell(work: CellJob, output: str, price_per_hour: float | None) -> Cell:

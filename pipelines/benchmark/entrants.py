@@ -86,25 +86,25 @@ def code_task(dataset: str) -> str | None:
     return CODE_TASKS[max(fitting, key=len)] if fitting else None
 
 
-def check_apply(models: Iterable[Model], asked: Mapping[str, Any]) -> None:
+def check_apply(models: Iterable[Model], requested: Mapping[str, Any]) -> None:
     """Refuse an option that no model has.
 
     Args:
         models: all of them.
-        asked: value by option, None where it is not given.
+        requested: value by option, None where it is not given.
 
     Raises:
         UserError: there is one.
     """
     known = {name for model in models for name in type(model.settings).__dataclass_fields__}
-    if foreign := [f"--{name}" for name, value in asked.items() if value is not None and name not in known]:
+    if foreign := [f"--{name}" for name, value in requested.items() if value is not None and name not in known]:
         raise UserError(f"{', '.join(foreign)}: applies to none of the models; leave it out")
 
 
-def model_options(model: Model, dataset: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+def model_options(model: Model, dataset: str, requested: Mapping[str, Any]) -> dict[str, Any]:
     """A model's options for a data set: the protocol's, and what the user asked for of those that the model has."""
     options = dict(PROTOCOL.get(model.name, {}))
     if model.name == CODE_MODEL and (task := code_task(dataset)):
         options["task"] = task
     known = type(model.settings).__dataclass_fields__
-    return options | {name: value for name, value in asked.items() if value is not None and name in known}
+    return options | {name: value for name, value in requested.items() if value is not None and name in known}

@@ -47,15 +47,15 @@ def run(prepared: Prepared) -> int:
     Raises:
         KeyboardInterrupt: the user stopped it, after the shard in hand.
     """
-    with lock(prepared.given.output):
-        missing = unavailable(prepared.given.entrants, prepared.machine)  # before hours of work for them
+    with lock(prepared.inputs.output):
+        missing = unavailable(prepared.inputs.entrants, prepared.machine)  # before hours of work for them
         number, failures = 0, []
-        for data in prepared.given.data_sets:
-            if len(missing) < len(prepared.given.entrants):
+        for data in prepared.inputs.data_sets:
+            if len(missing) < len(prepared.inputs.entrants):
                 candidates = candidates_or_reason(data, prepared)
             else:
                 candidates = "no candidates: all models are unavailable"
-            for model in prepared.given.entrants:
+            for model in prepared.inputs.entrants:
                 number += 1
                 print(f"[{number}/{prepared.cells}] {model.name} on {data.name}", flush=True)
                 try:
@@ -68,7 +68,7 @@ def run(prepared: Prepared) -> int:
                 except Exception as error:
                     failures.append(FailedCell(model.name, data.name, reason(error)))
                     print(f"failed: {failures[-1].failed}", file=sys.stderr, flush=True)
-                    note_failure(prepared.given.output, failures[-1])
+                    note_failure(prepared.inputs.output, failures[-1])
         return finish(prepared, failures)
 
 
@@ -86,7 +86,7 @@ def finish(prepared: Prepared, failures: Sequence[FailedCell]) -> int:
 def candidates_or_reason(data: BenchmarkDataSet, prepared: Prepared) -> CandidateFiles | str:
     """A data set's candidates, made if need be, or why there are none."""
     try:
-        return candidates_of(data, prepared.request, prepared.given.output, prepared.words)
+        return candidates_of(data, prepared.request, prepared.inputs.output, prepared.words)
     except Exception as error:
         return f"no candidates: {reason(error)}"
 
@@ -118,7 +118,7 @@ def do_cell(work: CellJob, prepared: Prepared) -> tuple[Cell, bool]:
         ApartError: its job failed or died.
         KeyboardInterrupt: the user stopped it.
     """
-    output, price_per_hour = prepared.given.output, prepared.request.price_per_hour
+    output, price_per_hour = prepared.inputs.output, prepared.request.price_per_hour
     path = cell_path(output, work.entrant.name, work.candidates.data.name)
     earlier = known_cell(path)
     if isinstance(earlier, Cell) and earlier.fingerprint == work.fingerprint:

@@ -7,7 +7,7 @@ import argparse
 from eval.published.scores import DEPTH
 from pipelines.candidates.options import depth, retriever
 from pipelines.running.options import MODEL_OPTIONS, RUN_OPTIONS, add_options
-from transforms.base.arguments import given, positive, price, share, speed
+from transforms.base.arguments import not_empty, positive, price, share, speed
 from transforms.base.reading import Parser
 
 
@@ -25,7 +25,7 @@ def build_parser() -> argparse.ArgumentParser:
         required=True,
         nargs="+",
         action="extend",
-        type=given,
+        type=not_empty,
         metavar="MODEL",
         help="as --model of pipelines.rerank; NAME=MODEL gives it another name in the table, and treats a directory "
         "as the catalogue's model of that name",
@@ -35,12 +35,12 @@ def build_parser() -> argparse.ArgumentParser:
         required=True,
         nargs="+",
         action="extend",
-        type=given,
+        type=not_empty,
         metavar="DATASET",
         help="beir/scifact, miracl/yo, mkqa/de, coir/cosqa and so on; NAME=DIRECTORY (in BEIR's layout or, under a "
         "known name, with copies in the hub's); or NAME=CANDIDATES,QRELS for candidates in Parquet and judgements",
     )
-    what.add_argument("--output", required=True, type=given, metavar="DIR", help="for all results")
+    what.add_argument("--output", required=True, type=not_empty, metavar="DIR", help="for all results")
     what.add_argument(
         "--retriever",
         type=_retriever,
@@ -49,7 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
         "published comparison's)",
     )
     what.add_argument("--depth", type=depth, default=DEPTH, metavar="N", help="candidates of a query, at most")
-    what.add_argument("--data_dir", type=given, metavar="DIR", help="local copies of the data sets")
+    what.add_argument("--data_dir", type=not_empty, metavar="DIR", help="local copies of the data sets")
 
     plan = parser.add_argument_group("plan")
     plan.add_argument(

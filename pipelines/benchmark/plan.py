@@ -63,25 +63,27 @@ def plan(prepared: Prepared) -> str:
     Raises:
         UserError: a model is not there.
     """
-    request, output, entrants = prepared.request, prepared.given.output, prepared.given.entrants
-    asked: dict[tuple[str, str], RequestedCell] = {}
+    request, output, entrants = prepared.request, prepared.inputs.output, prepared.inputs.entrants
+    requested: dict[tuple[str, str], RequestedCell] = {}
     for model in entrants:
         if not is_here(model, prepared.machine):
             continue
-        for data, candidates in prepared.given.data_sets.items():
+        for data, candidates in prepared.inputs.data_sets.items():
             if candidates is not None:
                 cell = prepared.work(model, candidates)
-                asked[model.name, data.name] = RequestedCell(cell.fingerprint, scored_pairs(cell.job_directory(output)))
+                requested[model.name, data.name] = RequestedCell(
+                    cell.fingerprint, scored_pairs(cell.job_directory(output))
+                )
     pairs = {
         data.name: PairCount(most_pairs(data, request.depth), False)
         if candidates is None
         else PairCount(candidates.pairs, True)
-        for data, candidates in prepared.given.data_sets.items()
+        for data, candidates in prepared.inputs.data_sets.items()
     }
     names = [model.name for model in entrants]
     cells = finished(output)
     speed = speeds(names, cells, request.throughput)
-    return render(planned(names, pairs, asked, cells), speed, request.price_per_hour)
+    return render(planned(names, pairs, requested, cells), speed, request.price_per_hour)
 
 
 def is_here(model: Entrant, machine: Machine) -> bool:
@@ -102,14 +104,14 @@ def most_pairs(data: BenchmarkDataSet, depth: int) -> int | None:
 
 def scored_pairs(directory: str) -> int:
     """The pairs that the job of a cell has scored; 0 where it has no job."""
-    begun = read_job(directory)
-    return sum(part.counts["pairs"] for part in committed(directory, begun.fingerprint).values()) if begun else 0
+    job = read_job(directory)
+    return sum(part.counts["pairs"] for part in committed(directory, job.fingerprint).values()) if job else 0
 
 
 def planned(
     models: Iterable[str],
     pairs: Mapping[str, PairCount],
-    asked: Mapping[tuple[str, str], RequestedCell],
+    requested: Mapping[tuple[str, str], RequestedCell],
     saved: Iterable[Cell],
 ) -> list[Planned]:
     """All cells.
@@ -117,15 +119,15 @@ def planned(
     Args:
         models: their names.
         pairs: data set -> pairs of its candidates.
-        asked: model and data set -> the cell; without those that cannot be known before something is fetched or made,
-            of which each that is saved is taken for done.
+        requested: model and data set -> the cell; without those that cannot be known before something is fetched or
+            made, of which each that is saved is taken for done.
         saved: the cells in the directory of results.
     """
     known = {(cell.model, cell.dataset): cell for cell in saved if cell.outdated is None}
     cells = []
     for dataset, (number, counted) in pairs.items():
         for model in models:
-            done, wanted = known.get((model, dataset)), asked.get((model, dataset))
+            done, wanted = known.get((model, dataset)), requested.get((model, dataset))
             if done is not None and (wanted is None or wanted.fingerprint == done.fingerprint):
                 cells.append(Planned(model, dataset, done.pairs, done))
             else:
@@ -149,14 +151,14 @@ def known_cell(path: str) -> Cell | FailedCell | None:
     return None
 
 
-def speeds(models: Iterable[str], cells: Sequence[Cell], given: float | None) -> dict[str, float | None]:
+def speeds(models: Iterable[str], cells: Sequence[Cell], throughput: float | None) -> dict[str, float | None]:
     """Model -> pairs a second: over all its finished cells together, else what is given."""
     result: dict[str, float | None] = {}
     for model in models:
         runs = [cell.run for cell in cells if cell.model == model]
         timed = [run for run in runs if run["pairs_per_second"]]
         seconds = sum(run["pairs"] / run["pairs_per_second"] for run in timed)
-        result[model] = sum(run["pairs"] for run in timed) / seconds if seconds else given
+        result[model] = sum(run["pairs"] for run in timed) / seconds if seconds else throughput
     return result
 
 

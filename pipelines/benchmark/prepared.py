@@ -7,9 +7,9 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 from pipelines.benchmark.candidates import CandidateFiles
-from pipelines.benchmark.cell import CellJob, Machine, check_asked, work_of
+from pipelines.benchmark.cell import CellJob, Machine, check_options, work_of
 from pipelines.benchmark.entrants import Entrant
-from pipelines.benchmark.given import BenchmarkInputs
+from pipelines.benchmark.inputs import BenchmarkInputs
 from pipelines.benchmark.options import build_parser
 from pipelines.benchmark.request import BenchmarkRequest
 from pipelines.running.runner import use_words
@@ -24,25 +24,25 @@ class Prepared:
         request: what was asked for.
         words: for Beam, in each of the jobs.
         machine: where the models run.
-        given: the models and the data sets.
+        inputs: the models and the data sets.
     """
 
     request: BenchmarkRequest
     words: tuple[str, ...]
     machine: Machine
-    given: BenchmarkInputs
+    inputs: BenchmarkInputs
 
     @property
     def cells(self) -> int:
         """How many there are."""
-        return len(self.given.entrants) * len(self.given.data_sets)
+        return len(self.inputs.entrants) * len(self.inputs.data_sets)
 
     def work(self, model: Entrant, candidates: CandidateFiles) -> CellJob:
         """The cell of a model and candidates; raises UserError where the model is unavailable, or cannot run so."""
         return work_of(model, candidates, self.request, self.words, self.machine)
 
 
-def prepare(request: BenchmarkRequest, words: Sequence[str], given: BenchmarkInputs) -> Prepared:
+def prepare(request: BenchmarkRequest, words: Sequence[str], inputs: BenchmarkInputs) -> Prepared:
     """Check all else that can be checked before the work begins; nothing is written. For a plan nothing is fetched.
 
     Raises:
@@ -51,5 +51,5 @@ def prepare(request: BenchmarkRequest, words: Sequence[str], given: BenchmarkInp
     local = use_words(words, build_parser()).local
     machine = Machine(request.device, request.dtype, request.attention, elsewhere=not local)
     with from_cache_alone() if request.plan else nullcontext():
-        check_asked(given.entrants, request.model_options(), machine)
-    return Prepared(request, tuple(words), machine, given)
+        check_options(inputs.entrants, request.model_options(), machine)
+    return Prepared(request, tuple(words), machine, inputs)

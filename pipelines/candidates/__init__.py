@@ -24,12 +24,12 @@ def do_job(request: CandidatesRequest, words: Sequence[str]) -> int:
     """
     before_beam.check(request, words, build_parser())
     with collector.at_rest():
-        from pipelines.candidates.given import LAYOUT, look  # takes a while
+        from pipelines.candidates.inputs import LAYOUT, find_inputs  # takes a while
 
     with directory.left_as_it_was(files.absolute(request.output), LAYOUT):
-        given = look(request)
+        inputs = find_inputs(request)
         with collector.at_rest():
             from pipelines.candidates import job  # takes seconds
 
-        job.run(job.prepare(request, words, given))
+        job.run(job.prepare(request, words, inputs))
     return 0

@@ -18,7 +18,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from pipelines.candidates.given import LAYOUT, CandidatesInputs
+from pipelines.candidates.inputs import LAYOUT, CandidatesInputs
 from pipelines.candidates.options import ANSWERS, QRELS, REPORT, build_parser
 from pipelines.candidates.report import count, report_of, summary
 from pipelines.candidates.request import CandidatesRequest
@@ -75,19 +75,19 @@ class Prepared:
     wanted: record.Job
 
 
-def prepare(request: CandidatesRequest, words: Sequence[str], given: CandidatesInputs) -> Prepared:
+def prepare(request: CandidatesRequest, words: Sequence[str], inputs: CandidatesInputs) -> Prepared:
     """Check all else that can be checked before the work begins; nothing is written to the output.
 
     Args:
         request: what to do.
         words: options of Beam's runner, as on a command line.
-        given: the job's files.
+        inputs: the job's files.
 
     Raises:
         UserError: a mistake that the user can fix.
     """
     runner = prepare_runner(request, words, build_parser())
-    output, source = given.output, given.source
+    output, source = inputs.output, inputs.source
     exclude = request.exclude_identical_ids
     settings = StepSettings(
         output,
@@ -95,7 +95,7 @@ def prepare(request: CandidatesRequest, words: Sequence[str], given: CandidatesI
         source.exclude_identical_ids if exclude is None else exclude,
         request.shard_documents,
     )
-    retriever, identity, execution = first_stage(request, given, elsewhere=not runner.local)
+    retriever, identity, execution = first_stage(request, inputs, elsewhere=not runner.local)
     if isinstance(retriever, Dense):
         retriever = replace(retriever, resource_hints=dataflow.take_scoring_hints(runner.options))
     wanted = new_job(request, source, settings, identity, execution)
@@ -151,7 +151,7 @@ def nothing_left_of_a_mistake(output: str) -> Iterator[None]:
 
 
 def first_stage(
-    request: CandidatesRequest, given: CandidatesInputs, elsewhere: bool = False
+    request: CandidatesRequest, inputs: CandidatesInputs, elsewhere: bool = False
 ) -> tuple[TrecRun | Bm25 | Dense, dict[str, Any], dict[str, Any]]:
     """The first stage, what decides its scores, and how its arithmetic runs; the last as in the job that is continued.
 
@@ -159,13 +159,13 @@ def first_stage(
         UserError: the model is unavailable.
     """
     kind, name = request.retriever
-    source = given.source
+    source = inputs.source
     if kind == "bm25":
         return Bm25(source.language), bm25.settings(source.language), {}
     if kind == "run":
         path = files.absolute(name)
-        return TrecRun(path), {"kind": "run", "path": path, "sha256": given.run_digest}, {}
-    specification = specify_for_job(name, request, request.dense_options(), given.begun, elsewhere)
+        return TrecRun(path), {"kind": "run", "path": path, "sha256": inputs.run_digest}, {}
+    specification = specify_for_job(name, request, request.dense_options(), inputs.previous, elsewhere)
     if not embeds(specification):
         raise UserError(f"--retriever dense:{name}: it gives no embeddings of texts; give a sentence encoder")
     if notice := licence_notice(specification.model):
@@ -174,8 +174,8 @@ def first_stage(
     execution = asdict(specification.execution)
     # Without what is informational, or of no effect on embeddings: kept ones are found again by these.
     decisive = {name: value for name, value in execution.items() if name not in ("passed_over", "fills_heads")}
-    kept = request.embeddings and embeddings_path(request, source, specification.fingerprint() | decisive)
-    return Dense(specification, kept), identity, execution
+    directory = request.embeddings and embeddings_path(request, source, specification.fingerprint() | decisive)
+    return Dense(specification, directory), identity, execution
 
 
 def embeddings_path(request: CandidatesRequest, source: DataSetFiles, encoder: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ import re
 
 from eval.published.scores import DEPTH
 from pipelines.running.options import MODEL_OPTIONS, RUN_OPTIONS, add_options, add_own_files
-from transforms.base.arguments import given, positive
+from transforms.base.arguments import not_empty, positive
 from transforms.base.reading import Parser
 from transforms.input.names import OF_FILES
 from transforms.retrieval.datasets import DATASETS
@@ -64,13 +64,17 @@ def build_parser() -> argparse.ArgumentParser:
     data = parser.add_argument_group("data")
     data.add_argument(
         "--dataset",
-        type=given,
+        type=not_empty,
         metavar="NAME",
         help="beir/scifact, miracl/yo, mkqa/de, coir/cosqa and so on, or a directory in BEIR's layout",
     )
     data.add_argument("--list_datasets", action=ListDatasets, nargs=0, help="print the names of all, and exit")
-    data.add_argument("--split", type=given, help="of the queries (default: test for BEIR and CoIR, dev for MIRACL)")
-    data.add_argument("--data_dir", type=given, metavar="DIR", help="holds copies in the hub's layout, OWNER/NAME/...")
+    data.add_argument(
+        "--split", type=not_empty, help="of the queries (default: test for BEIR and CoIR, dev for MIRACL)"
+    )
+    data.add_argument(
+        "--data_dir", type=not_empty, metavar="DIR", help="holds copies in the hub's layout, OWNER/NAME/..."
+    )
     add_own_files(
         data,
         {name: f"instead of --dataset: your own {what}" for name, what in OWN_FILES.items()},
@@ -95,14 +99,14 @@ def build_parser() -> argparse.ArgumentParser:
     stage.add_argument("--model_like", metavar="NAME", help="treat a dense checkpoint as this model of the catalogue")
     stage.add_argument(
         "--embeddings",
-        type=given,
+        type=not_empty,
         metavar="DIR",
         help="keep a dense first stage's embeddings there, for jobs of one corpus (MKQA's 26) to share",
     )
     add_options(stage, {name: MODEL_OPTIONS[name] for name in ("max_length", "task", "size")})
 
     running = parser.add_argument_group("running")
-    running.add_argument("--output", required=True, type=given, metavar="DIR", help="the job's own directory")
+    running.add_argument("--output", required=True, type=not_empty, metavar="DIR", help="the job's own directory")
     add_options(running, RUN_OPTIONS)
     running.add_argument(
         "--shard_documents", type=positive, default=16_384, metavar="N", help="documents of a shard, at most"

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from pipelines.rerank.options import build_parser
 from pipelines.rerank.request import RerankRequest
 from pipelines.running import before_beam
-from pipelines.running.command import asked
+from pipelines.running.command import parse_request
 from pipelines.running.options import words_of
 from transforms.base import collector, files
 from transforms.base.temporary import temporary_folder
@@ -54,7 +54,7 @@ def rerank(request: RerankRequest, beam: Sequence[str] = ()) -> Finished:
     """
     parser = build_parser()
     # Each value is checked as the command line's is.
-    return _finish(*asked(RerankRequest, parser, words_of(parser, request), beam))
+    return _finish(*parse_request(RerankRequest, parser, words_of(parser, request), beam))
 
 
 def do_job(request: RerankRequest, words: Sequence[str]) -> int:
@@ -70,13 +70,13 @@ def _finish(request: RerankRequest, words: Sequence[str]) -> Finished:
         return Finished(request.output, {}, True)
     before_beam.check(request, words, build_parser())
     with collector.at_rest():
-        from pipelines.rerank.given import look  # takes a while
+        from pipelines.rerank.inputs import find_inputs  # takes a while
 
     output = files.absolute(request.output)
     converted = nullcontext(files.join(output, CONVERTED_DIRECTORY))
     with directory.left_as_it_was(output), temporary_folder() if request.dry_run else converted as folder:
-        given = look(request, folder)
+        inputs = find_inputs(request, folder)
         with collector.at_rest():
             from pipelines.rerank import job  # takes seconds
 
-        return job.rerank(request, words, given)
+        return job.rerank(request, words, inputs)

@@ -18,7 +18,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 
 from pipelines.rerank import Finished, dry_run
-from pipelines.rerank.given import RerankInputs
+from pipelines.rerank.inputs import RerankInputs
 from pipelines.rerank.options import build_parser
 from pipelines.rerank.request import RerankRequest
 from pipelines.running import dataflow
@@ -64,14 +64,14 @@ class Prepared:
 
     Attributes:
         request: what was asked for.
-        given: its files.
+        inputs: its files.
         runner: what runs it.
         reading: how the input files become shards.
         specification: the model.
     """
 
     request: RerankRequest
-    given: RerankInputs
+    inputs: RerankInputs
     runner: Runner
     reading: Reading
     specification: ScorerSpecification
@@ -79,26 +79,26 @@ class Prepared:
     @property
     def batch_is_open(self) -> bool:
         """Whether the batch size is still to be chosen."""
-        return self.given.begun is None and "batch_tokens" not in self.request.run_options()
+        return self.inputs.previous is None and "batch_tokens" not in self.request.run_options()
 
 
-def rerank(request: RerankRequest, words: Sequence[str], given: RerankInputs) -> Finished:
+def rerank(request: RerankRequest, words: Sequence[str], inputs: RerankInputs) -> Finished:
     """Do the job, or what is missing of it.
 
     Args:
         request: what to do.
         words: options of Beam's runner, as on a command line.
-        given: the job's files.
+        inputs: the job's files.
 
     Raises:
         UserError: a mistake that the user can fix.
         KeyboardInterrupt: the user stopped it, after the shard in hand.
     """
-    prepared = prepare(request, words, given)
+    prepared = prepare(request, words, inputs)
     return estimate(prepared) if request.dry_run else run(prepared)
 
 
-def prepare(request: RerankRequest, words: Sequence[str], given: RerankInputs) -> Prepared:
+def prepare(request: RerankRequest, words: Sequence[str], inputs: RerankInputs) -> Prepared:
     """Check all else that can be checked before the model is loaded; nothing is written. Arguments as of `rerank`.
 
     Raises:
@@ -107,10 +107,10 @@ def prepare(request: RerankRequest, words: Sequence[str], given: RerankInputs) -
     runner = prepare_runner(request, words, build_parser())
     template = None if request.text_template is None else parse_template(request.text_template)
     reading = Reading(request.keep_columns, template, request.shard_pairs)
-    specification = specify_model(request, given.begun, elsewhere=not runner.local and not request.dry_run)
+    specification = specify_model(request, inputs.previous, elsewhere=not runner.local and not request.dry_run)
     if notice := licence_notice(specification.model):
         print(notice, file=sys.stderr)
-    return Prepared(request, given, runner, reading, specification)
+    return Prepared(request, inputs, runner, reading, specification)
 
 
 def estimate(prepared: Prepared) -> Finished:
@@ -119,8 +119,8 @@ def estimate(prepared: Prepared) -> Finished:
     if prepared.batch_is_open:
         specification = specification.with_best_batch(sample(prepared), keep=True)
     planned = dry_run.Wanted(request.workers or 1, request.throughput, request.price_per_hour)
-    print(dry_run.report(specification, prepared.given.inputs, prepared.reading, planned))
-    return Finished(prepared.given.output, {}, True)
+    print(dry_run.report(specification, prepared.inputs.files, prepared.reading, planned))
+    return Finished(prepared.inputs.output, {}, True)
 
 
 def run(prepared: Prepared) -> Finished:
@@ -130,7 +130,7 @@ def run(prepared: Prepared) -> Finished:
         UserError: a mistake that shows only now.
         KeyboardInterrupt: the user stopped it, after the shard in hand.
     """
-    request, reading, output, inputs = prepared.request, prepared.reading, prepared.given.output, prepared.given.inputs
+    request, reading, output, inputs = prepared.request, prepared.reading, prepared.inputs.output, prepared.inputs.files
     specification, runner = prepared.specification, prepared.runner
     use_all_gpus(specification, runner.options)
     if runner.local and prepared.batch_is_open:
@@ -195,16 +195,16 @@ def run(prepared: Prepared) -> Finished:
 
 def sample(prepared: Prepared) -> Iterator[RankingTask]:
     """Some of the job's tasks, read when they are asked for."""
-    return dry_run.sample_tasks(dry_run.beginnings(prepared.given.inputs), prepared.reading)
+    return dry_run.sample_tasks(dry_run.beginnings(prepared.inputs.files), prepared.reading)
 
 
-def specify_model(request: RerankRequest, begun: record.Job | None, elsewhere: bool = False) -> ScorerSpecification:
+def specify_model(request: RerankRequest, previous: record.Job | None, elsewhere: bool = False) -> ScorerSpecification:
     """The model that the request names, see `specify_for_job`, checked against the order of candidates.
 
     Raises:
         UserError: the model is unavailable, cannot run so, or scores each document alone where an order is given.
     """
-    specification = specify_for_job(request.model, request, request.model_options(), begun, elsewhere)
+    specification = specify_for_job(request.model, request, request.model_options(), previous, elsewhere)
     check_order_applies(request.candidate_order, request.model, specification.model)
     return specification
 

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from pipelines.running.options import ORDER_OPTIONS, RUN_OPTIONS, add_model_options, add_options, add_own_files
-from transforms.base.arguments import amount, given, names, positive, price, share, speed
+from transforms.base.arguments import amount, names, not_empty, positive, price, share, speed
 from transforms.base.reading import Parser
 from transforms.input.names import ACCEPTED
 from transforms.schema import REASONS
@@ -21,7 +21,7 @@ PLAN_OPTIONS: dict[str, dict[str, Any]] = {
         "help": "of a dry run: pairs per second of one machine (default: measured)",
     },
     "gpu": {
-        "type": given,
+        "type": not_empty,
         "metavar": "CARD",
         "help": "of a dry run: plan from what was measured on this GPU, such as h200, without input or weights",
     },
@@ -47,14 +47,14 @@ def build_parser() -> argparse.ArgumentParser:
         default=[],
         nargs="+",
         action="extend",
-        type=given,
+        type=not_empty,
         metavar="PATH",
         help="files, directories or globs: Parquet, CSV, TSV or JSON lines, the last three also .gz",
     )
     ends.add_argument("--output", default="", metavar="DIR", help="the job's own directory (required but for --gpu)")
     ends.add_argument(
         "--dataset",
-        type=given,
+        type=not_empty,
         metavar="NAME",
         help="instead of --input: what the datasets library opens, hf:OWNER/NAME or a folder, and after commas "
         "config=, split=, revision=",
@@ -77,7 +77,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--text_template", metavar="TEXT", help="what the model sees of a document, such as '{title} {text}'"
     )
     ends.add_argument("--top_k", type=positive, metavar="K", help="keep each query's best K only; all are ranked")
-    ends.add_argument("--run_file", type=given, metavar="FILE", help="also write the ranking as a TREC run")
+    ends.add_argument("--run_file", type=not_empty, metavar="FILE", help="also write the ranking as a TREC run")
 
     add_options(add_model_options(parser), ORDER_OPTIONS)
 

@@ -21,13 +21,13 @@ from transforms.retrieval.joined import join_run
 from transforms.retrieval.source import of_files
 
 
-def converted(request: RerankRequest, output: str, given: Sequence[str], folder: str, known: Set[str]) -> list[str]:
+def converted(request: RerankRequest, output: str, named: Sequence[str], folder: str, known: Set[str]) -> list[str]:
     """The Parquet files that the job reads: those given, and in place of others what they are converted into.
 
     Args:
         request: of the job.
         output: its directory.
-        given: the input files.
+        named: the input files.
         folder: for the converted ones.
         known: input files of the job that is continued.
 
@@ -35,7 +35,7 @@ def converted(request: RerankRequest, output: str, given: Sequence[str], folder:
         UserError: a file cannot be read or is not what it should be, or has changed since the job began.
     """
     if request.corpus:
-        return joined(request, output, given, folder, known)
+        return joined(request, output, named, folder, known)
     names = ColumnNames(parse_columns(request.columns, ACCEPTED), request.keep_columns)
     if request.dataset:
         data = parse_data_set(request.dataset)
@@ -43,11 +43,11 @@ def converted(request: RerankRequest, output: str, given: Sequence[str], folder:
         if made not in known:
             say_read(made)
         return [made]
-    others = {path for path in given if reader_of(path, names)}
+    others = {path for path in named if reader_of(path, names)}
     if not others:
-        return list(given)
+        return list(named)
     paths = []
-    for path in given:
+    for path in named:
         made = convert(path, folder, names, known)
         if path in others and made not in known:
             say_read(made)

@@ -15,12 +15,12 @@ from transforms.base.command import run_command
 from transforms.base.reading import names_of, read
 from transforms.base.request import refuse
 
-Asked = TypeVar("Asked", bound=BeamRequest)
+RequestType = TypeVar("RequestType", bound=BeamRequest)
 
 
-def asked(
-    kind: type[Asked], parser: argparse.ArgumentParser, words: Sequence[str], beam: Sequence[str] = ()
-) -> tuple[Asked, list[str]]:
+def parse_request(
+    kind: type[RequestType], parser: argparse.ArgumentParser, words: Sequence[str], beam: Sequence[str] = ()
+) -> tuple[RequestType, list[str]]:
     """What a job's command line asks for, and the words that are left for Beam.
 
     Args:
@@ -54,7 +54,7 @@ def run_job(parser: argparse.ArgumentParser, kind: type[BeamRequest], job: str, 
     words = sys.argv[1:] if arguments is None else list(arguments)
 
     def work() -> int:
-        request, rest = asked(kind, parser, words)
+        request, rest = parse_request(kind, parser, words)
         with collector.at_rest():
             do_job = import_module(job).do_job
         code: int = do_job(request, rest)

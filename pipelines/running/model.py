@@ -15,7 +15,7 @@ from transforms.scoring.scorer import ScorerSpecification
 
 
 def specify_for_job(
-    name: str, request: JobRequest, options: Mapping[str, Any], begun: Job | None, elsewhere: bool
+    name: str, request: JobRequest, options: Mapping[str, Any], previous: Job | None, elsewhere: bool
 ) -> ScorerSpecification:
     """The model, run as the request says; what it leaves open is as in the job that is continued, if there is one.
 
@@ -23,13 +23,13 @@ def specify_for_job(
         name: as `reranker.specify` takes it.
         request: of the job.
         options: those of its fields that are the model's own settings.
-        begun: the job that is continued; None for a new one.
+        previous: the job that is continued; None for a new one.
         elsewhere: it will run on other machines.
 
     Raises:
         UserError: the model is unavailable, or cannot run so.
     """
-    before = dict(begun.execution) if begun and not is_address(name) else {}  # which an API has none of
+    before = dict(previous.execution) if previous and not is_address(name) else {}  # which an API has none of
     try:
         return specify(
             name,
@@ -38,7 +38,7 @@ def specify_for_job(
             options=options,
             elsewhere=elsewhere,
             # Jobs begun since the first version fill up heads, and so said from a later one on.
-            fills_heads=before.get("fills_heads", begun is None or begun.part_version > 1),
+            fills_heads=before.get("fills_heads", previous is None or previous.part_version > 1),
             **_settled(request, before),
         )
     except UserError as error:
@@ -60,21 +60,21 @@ def specify_here(request: ModelRequest) -> ScorerSpecification:
     )
 
 
-def _settled(request: JobRequest, begun: Mapping[str, Any]) -> dict[str, Any]:
+def _settled(request: JobRequest, previous: Mapping[str, Any]) -> dict[str, Any]:
     """How it runs as given; what is left open is as in the execution of the job that is continued, if there is one."""
-    given = request.run_options()
+    chosen = request.run_options()
     return {
-        name: value if name in given else begun.get(name, value)
+        name: value if name in chosen else previous.get(name, value)
         for name, value in values_of(request, RunRequest).items()
     }
 
 
-def _not_here(error: UserError, request: JobRequest, begun: Mapping[str, Any]) -> UserError:
+def _not_here(error: UserError, request: JobRequest, previous: Mapping[str, Any]) -> UserError:
     """The error, or a clearer one where it is about a choice that was made when the job was begun."""
-    for name in values_of(request, RunRequest).keys() & begun.keys() - request.run_options().keys():
-        if str(error).startswith(f"--{name} {begun[name]}: "):
+    for name in values_of(request, RunRequest).keys() & previous.keys() - request.run_options().keys():
+        if str(error).startswith(f"--{name} {previous[name]}: "):
             return UserError(
-                f"output begun with {name} {begun[name]}, which is not here: continue where it is, or give another "
+                f"output begun with {name} {previous[name]}, which is not here: continue where it is, or give another "
                 "--output"
             )
     return error

@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from transforms.base.arguments import given, names, positive
+from transforms.base.arguments import names, not_empty, positive
 from transforms.base.errors import UserError
 from transforms.scoring.choices import DTYPES, ENDPOINT_BATCH, ENDPOINT_CONCURRENCY, GROUP_SIZE, KERNELS
 from transforms.scoring.hosted.dialects import APIS
@@ -142,7 +142,10 @@ def add_model_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
     """Add what chooses a model that scores, and how it is used; returns the group of these options."""
     model = parser.add_argument_group("model")
     model.add_argument(
-        "--model", required=True, type=given, help="embedded model, hub id, checkpoint directory or URL of a rerank API"
+        "--model",
+        required=True,
+        type=not_empty,
+        help="embedded model, hub id, checkpoint directory or URL of a rerank API",
     )
     model.add_argument("--list_models", action=ListModels, nargs=0, help="print what is known of each model, and exit")
     model.add_argument(
@@ -168,7 +171,7 @@ def add_own_files(group: argparse._ArgumentGroup, files: Mapping[str, str], colu
             f"--{name}",
             nargs="+",
             action="extend",
-            type=given,
+            type=not_empty,
             default=[],
             metavar="PATH",
             help=f"{what}, Parquet, JSON lines, CSV or TSV, plain or .gz",

@@ -26,7 +26,7 @@ def lines_at_hand(descriptor: int, most: int) -> Iterator[list[bytes | None]]:
         OSError: the stream cannot be read.
     """
     held: list[bytes | None] = []
-    begun: list[bytes] = []  # pieces of a line without an end yet
+    pieces: list[bytes] = []  # pieces of a line without an end yet
     size = length = 0
     while True:
         if held and (size >= most or not select.select([descriptor], [], [], _GRACE)[0]):
@@ -35,13 +35,13 @@ def lines_at_hand(descriptor: int, most: int) -> Iterator[list[bytes | None]]:
         piece = os.read(descriptor, _PIECE)
         whole, newline, rest = piece.rpartition(b"\n")
         if newline or (length and not piece):
-            lines = b"".join([*begun, whole]).split(b"\n")
+            lines = b"".join([*pieces, whole]).split(b"\n")
             held += [None if length > LONGEST_LINE else lines[0], *lines[1:]]
             size += length + len(whole)
-            begun, length = [rest], len(rest)
+            pieces, length = [rest], len(rest)
         else:
             length += len(piece)
-            begun = [*begun, piece] if length <= LONGEST_LINE else []
+            pieces = [*pieces, piece] if length <= LONGEST_LINE else []
         if not piece:
             break
     if held:

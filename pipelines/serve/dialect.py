@@ -68,7 +68,7 @@ def read(body: bytes, scorer: Scorer, max_documents: int) -> ParsedRequest:
     return ParsedRequest(task, top_n, return_documents)
 
 
-def answer(asked: ParsedRequest, scores: Scores, model: str) -> Mapping[str, Any]:
+def answer(parsed: ParsedRequest, scores: Scores, model: str) -> Mapping[str, Any]:
     """The answer's JSON, best result first; equal scores in the order of the request.
 
     Raises:
@@ -76,17 +76,17 @@ def answer(asked: ParsedRequest, scores: Scores, model: str) -> Mapping[str, Any
     """
     for place, failure in scores.failures.items():
         raise RefusedError(422, f"documents[{place}] has no score: {failure.reason} ({failure.detail})")
-    order = np.argsort(-scores.score, kind="stable")[: asked.top_n].tolist()
+    order = np.argsort(-scores.score, kind="stable")[: parsed.top_n].tolist()
     return {
         "id": str(uuid.uuid4()),
         "model": model,
-        "results": [_result(place, scores.score, asked) for place in order],
+        "results": [_result(place, scores.score, parsed) for place in order],
         "usage": {"total_tokens": 0 if scores.tokens is None else int(scores.tokens.sum(dtype=np.int64))},
     }
 
 
-def _result(place: int, scores: Sequence[float] | Any, asked: ParsedRequest) -> dict[str, Any]:
+def _result(place: int, scores: Sequence[float] | Any, parsed: ParsedRequest) -> dict[str, Any]:
     result: dict[str, Any] = {"index": place, "relevance_score": float(scores[place])}
-    if asked.return_documents:
-        result["document"] = {"text": asked.task.documents[place]}
+    if parsed.return_documents:
+        result["document"] = {"text": parsed.task.documents[place]}
     return result

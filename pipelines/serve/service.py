@@ -102,10 +102,10 @@ class Service:
                 headers = {"Retry-After": str(seconds)}
                 most = number_of(self._limits.max_requests, "request is", "requests are")
                 raise RefusedError(429, f"{most} in hand; send it again later")
-            asked = read(body, self._scorer, self._limits.max_documents)
-            scores = await self._batches.score(asked.task)
-            content, status = answer(asked, scores, self._model), 200
-            self._metrics.count(len(asked.task.documents), content["usage"]["total_tokens"])
+            parsed = read(body, self._scorer, self._limits.max_documents)
+            scores = await self._batches.score(parsed.task)
+            content, status = answer(parsed, scores, self._model), 200
+            self._metrics.count(len(parsed.task.documents), content["usage"]["total_tokens"])
         except RefusedError as refusal:
             content, status = error_of(refusal.status, one_line(refusal)), refusal.status
         except Exception:

@@ -141,8 +141,8 @@ def as_xlm_roberta_base(folder: Path) -> None:
     config, described = folder / "config.json", json.loads((folder / "config.json").read_text())
     config.write_text(json.dumps(described | {"max_position_embeddings": 514}))
     tokenizer = folder / "tokenizer_config.json"
-    kept = {key: value for key, value in json.loads(tokenizer.read_text()).items() if key != "model_max_length"}
-    tokenizer.write_text(json.dumps(kept))
+    settings = {key: value for key, value in json.loads(tokenizer.read_text()).items() if key != "model_max_length"}
+    tokenizer.write_text(json.dumps(settings))
     tensors = load_file(folder / "model.safetensors")
     key = "roberta.embeddings.position_embeddings.weight"
     save_file(tensors | {key: tensors[key][:514].clone()}, folder / "model.safetensors", metadata={"format": "pt"})
@@ -161,8 +161,8 @@ def with_template(ending: str) -> Callable[[Path], None]:
 
     def write(folder: Path) -> None:
         path = folder / "tokenizer_config.json"
-        kept = {key: value for key, value in json.loads(path.read_text()).items() if key != "chat_template"}
-        path.write_text(json.dumps(kept))
+        settings = {key: value for key, value in json.loads(path.read_text()).items() if key != "chat_template"}
+        path.write_text(json.dumps(settings))
         (folder / "chat_template.jinja").write_text(text)
 
     return write
@@ -246,7 +246,7 @@ def short(error: str) -> str:
 def row(peer: Peer, name: str, models: Path, place: Path, python: Path) -> str:
     """A line of the table: what a library makes of a checkpoint."""
     golden = CHECKPOINTS[name]
-    given = cases(models, golden, peer)
+    inputs = cases(models, golden, peer)
     settings = json.dumps([str(place), golden.like, golden.probability])
     here = {
         "HF_HUB_OFFLINE": "1",
@@ -255,7 +255,7 @@ def row(peer: Peer, name: str, models: Path, place: Path, python: Path) -> str:
     }
     done = subprocess.run(
         [python, "-c", FRAME.format(snippet=peer.snippet), settings],
-        input=json.dumps(given),
+        input=json.dumps(inputs),
         env=os.environ | here,
         capture_output=True,
         text=True,
@@ -266,16 +266,16 @@ def row(peer: Peer, name: str, models: Path, place: Path, python: Path) -> str:
         return " | ".join(
             (peer.name, *first, "0", "", "", f"does not load: {short(done.stderr.strip().splitlines()[-1])}")
         )
-    answers = dict(zip((case["name"] for case in given), json.loads(done.stdout.splitlines()[-1]), strict=True))
+    answers = dict(zip((case["name"] for case in inputs), json.loads(done.stdout.splitlines()[-1]), strict=True))
     errors = sorted({short(answer) for answer in answers.values() if isinstance(answer, str)})
     differences = {
         case["name"]: max(abs(a - b) for a, b in zip(answers[case["name"]], case["scores"], strict=True))
-        for case in given
+        for case in inputs
         if not isinstance(answers[case["name"]], str)
     }
-    pairs = sum(len(case["documents"]) for case in given if case["name"] in differences)
+    pairs = sum(len(case["documents"]) for case in inputs if case["name"] in differences)
     wrong = [case for case, difference in differences.items() if not difference <= golden.tolerance]
-    failed = f"{len(given) - len(differences)} cases raise {'; '.join(errors)}" if errors else ""
+    failed = f"{len(inputs) - len(differences)} cases raise {'; '.join(errors)}" if errors else ""
     largest = f"{max(differences.values()):.2g}" if differences else ""
     named = f": {', '.join(wrong)}" if 0 < len(wrong) <= 5 else ""
     of = f"{len(wrong)} of {len(differences)}{named}" if differences else ""

@@ -70,19 +70,19 @@ def compare(name: str, kind: str, texts: Iterator[str], fast: Tokeniser, library
     number = tokens = differ = 0
     seconds = np.zeros(2)
     while some := list(islice(texts, AT_ONCE)):
-        found, spent = timed(fast.encode, some)
+        expected, spent = timed(fast.encode, some)
         wanted, most = timed(library.encode, some)
         seconds += spent, most
         number += len(some)
         tokens += sum(len(ids) for ids in wanted if not isinstance(ids, Failure))
-        wrong = [text for text, a, b in zip(some, found, wanted, strict=True) if not same(a, b)]
+        wrong = [text for text, a, b in zip(some, expected, wanted, strict=True) if not same(a, b)]
         differ += len(wrong)
         if wrong:
             print(f"differs: {wrong[0]!r}", file=sys.stderr)
     if not number:
         return 0
-    here, there = tokens / seconds / 1e6
-    print(f"| {name} | {kind} | {number:,} | {differ} | {here:.2f} | {there:.2f} | {here / there:.1f} |", flush=True)
+    ours, theirs = tokens / seconds / 1e6
+    print(f"| {name} | {kind} | {number:,} | {differ} | {ours:.2f} | {theirs:.2f} | {ours / theirs:.1f} |", flush=True)
     return differ
 
 

@@ -220,9 +220,9 @@ def check(
     """
     if (present := parts(output)) != expected:
         others = sorted(name for name in present.keys() | expected.keys() if present.get(name) != expected.get(name))
-        kept = shutil.copytree(output, tempfile.mkdtemp(prefix="chaos-differs-"), dirs_exist_ok=True)
+        copy = shutil.copytree(output, tempfile.mkdtemp(prefix="chaos-differs-"), dirs_exist_ok=True)
         raise SystemExit(
-            f"{kind.name}: part files DIFFER from the undisturbed run's: {', '.join(others)}; kept in {kept}"
+            f"{kind.name}: part files DIFFER from the undisturbed run's: {', '.join(others)}; kept in {copy}"
         )
     again = sum((answered(folder) - before).values()) - SHARDS * DOCUMENTS if kind.name == "hosted API" else 0
     if not 0 <= again <= DOCUMENTS * faults:

@@ -93,7 +93,7 @@ def load(
         chance = random.Random(number)
         own: Counter[str] = Counter()
         waited: list[float] = []
-        while (asked := time.perf_counter()) - begin < seconds:
+        while (start := time.perf_counter()) - begin < seconds:
             place = chance.randrange(len(tasks))
             task = tasks[place]
             try:
@@ -102,7 +102,7 @@ def load(
                 print(f"lost: {error}", file=sys.stderr)
                 own["lost"] += 1
                 break
-            waited.append(time.perf_counter() - asked)
+            waited.append(time.perf_counter() - start)
             own["pairs"] += len(scores)
             own["wrong"] += list(scores) != expected[place]
         with lock:

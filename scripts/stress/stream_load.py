@@ -127,15 +127,15 @@ def main() -> int:
         for path in (ranked, rejected):
             path.touch()
         with beam.Pipeline(options.runner, words) as pipeline:
-            found = (
+            written = (
                 pipeline
                 | PeriodicImpulse(begin, begin + len(times) * interval, interval)
                 | beam.Map(lambda at: requests.request(round((float(at) - begin) / interval)))
                 | beam.WindowInto(FixedWindows(WINDOW))
                 | RerankLists(options.model)
             )
-            _ = found.ranked | "Note ranked" >> beam.ParDo(Note(ranked))
-            _ = found.rejected | "Note rejected" >> beam.ParDo(Note(rejected))
+            _ = written.ranked | "Note ranked" >> beam.ParDo(Note(ranked))
+            _ = written.rejected | "Note rejected" >> beam.ParDo(Note(rejected))
         passed = time.time() - begin
         lines, odd = ([json.loads(line) for line in path.open(encoding="utf-8")] for path in (ranked, rejected))
     expected = Counter(map(str, range(len(times))))

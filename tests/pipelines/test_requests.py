@@ -23,7 +23,7 @@ from pipelines.rerank import RerankRequest, rerank
 from pipelines.rerank.__main__ import main
 from pipelines.rerank.options import build_parser as rerank_parser
 from pipelines.running import beam_options
-from pipelines.running.command import asked
+from pipelines.running.command import parse_request
 from pipelines.running.options import words_of
 from pipelines.score.options import build_parser as score_parser
 from pipelines.score.request import ScoreRequest
@@ -195,21 +195,23 @@ def test_of_any_two_mistakes_both_are_said(one: str) -> None:
     for other in MISTAKES:
         words = ["--input=a", "--output=o", "--model=small-cross-encoder", *{one, other}]
         with pytest.raises(UserError) as refused:
-            asked(RerankRequest, rerank_parser(), words)
+            parse_request(RerankRequest, rerank_parser(), words)
         assert [said for said in (MISTAKES[one], MISTAKES[other]) if str(refused.value).count(said) != 1] == []
 
 
 @pytest.mark.parametrize("option", ["--group_size=2", "--endpoint_api=no"])
 def test_an_option_does_not_hide_that_an_address_is_wrong(option: str) -> None:
     with pytest.raises(UserError) as refused:
-        asked(RerankRequest, rerank_parser(), ["--input=a", "--output=o", "--model=https://a.example:99999/b", option])
+        parse_request(
+            RerankRequest, rerank_parser(), ["--input=a", "--output=o", "--model=https://a.example:99999/b", option]
+        )
     assert "--model: this address is not valid" in str(refused.value)
     assert option.partition("=")[0] in str(refused.value)
 
 
 def test_what_an_option_says_alone_is_not_said_of_its_default() -> None:
     with pytest.raises(UserError) as refused:
-        asked(
+        parse_request(
             RerankRequest, rerank_parser(), ["--dry_run", "--gpu=h200", "--pairs=x", "--model=m", "--tokens_per_pair=9"]
         )
     assert str(refused.value).count("--pairs") == 1

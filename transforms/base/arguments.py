@@ -18,7 +18,7 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def given(text: str) -> str:
+def not_empty(text: str) -> str:
     """A text that is not empty, as that of an unset shell variable is."""
     if not text:
         raise argparse.ArgumentTypeError("it is empty")

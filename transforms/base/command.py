@@ -53,8 +53,8 @@ def run_command(work: Callable[[], int], next_step: str = "") -> int:
     except Exception:
         failed = "the job failed" if next_step else "the command failed"
         logging.exception(failed)
-        kept = next_step and f"; what is done is kept, {next_step}"
-        print(f"error: {failed}, see above{kept}", file=sys.stderr)
+        advice = next_step and f"; what is done is kept, {next_step}"
+        print(f"error: {failed}, see above{advice}", file=sys.stderr)
         return 1
 
 

@@ -140,9 +140,9 @@ def _below(folders: Iterable[str]) -> Iterator[str]:
                 (waiting.append if entry.is_symlink() else waiting.appendleft)(os.path.join(folder, entry.name))
 
 
-def _is_hidden(name: str, asked: str = "") -> bool:
-    """Whether a name is skipped where the pattern's part begins with `asked`."""
-    return name[0] in "._" and name[0] != asked and not (name[0] == "_" and "=" in name)
+def _is_hidden(name: str, first: str = "") -> bool:
+    """Whether a name is skipped where the pattern's part begins with `first`."""
+    return name[0] in "._" and name[0] != first and not (name[0] == "_" and "=" in name)
 
 
 def _expand_remote(pattern: str) -> Iterator[str]:
@@ -157,15 +157,15 @@ def _expand_remote(pattern: str) -> Iterator[str]:
 
 def _matching_remote(pattern: str) -> list[str]:
     """What a glob names that is not hidden."""
-    asked = [part for part in pattern.split("/") if part]
+    parts = [part for part in pattern.split("/") if part]
     matches = match(pattern)
     if pattern.endswith(".parquet"):
         matches += match(join(pattern, "*.parquet"))  # of data sets, see `expand`
-    return [path for path in matches if not _is_hidden_in(path, asked)]
+    return [path for path in matches if not _is_hidden_in(path, parts)]
 
 
-def _is_hidden_in(path: str, asked: Sequence[str]) -> bool:
-    """Whether a part of the path is skipped that no part of the pattern, `asked`, names."""
+def _is_hidden_in(path: str, parts: Sequence[str]) -> bool:
+    """Whether a part of the path is skipped that no part of the pattern, `parts`, names."""
     *folders, name = path.split("/")
-    unnamed = [folder for folder in folders if folder and folder not in asked]
-    return any(map(_is_hidden, unnamed)) or _is_hidden(name, asked[-1][0])
+    unnamed = [folder for folder in folders if folder and folder not in parts]
+    return any(map(_is_hidden, unnamed)) or _is_hidden(name, parts[-1][0])

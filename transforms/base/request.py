@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from transforms.base.errors import UserError
 
-Asked = TypeVar("Asked", bound="Request")
+RequestType = TypeVar("RequestType", bound="Request")
 Check = Callable[[], Iterator[str]]
 
 
@@ -36,7 +36,7 @@ def present(values: Mapping[str, object]) -> list[str]:
     return [name for name, value in values.items() if value]
 
 
-def request_of(kind: type[Asked], options: argparse.Namespace) -> Asked:
+def request_of(kind: type[RequestType], options: argparse.Namespace) -> RequestType:
     """What the options ask for, as the request that has a field for each of them; lists become tuples.
 
     Of options that lack required ones it has the other fields alone: it is good for its complaints and no more.

@@ -101,7 +101,7 @@ def flat_batch(batch: pa.RecordBatch, columns: Columns, path: str, first_row: in
 
 def lost(columns: Columns, path: str, row: int, pairs: int, detail: str) -> pa.RecordBatch:
     """What stands for pairs that cannot be read: one row in the form of `flat_batch`, at the first row that is lost."""
-    given = {
+    arrays = {
         "fault": pa.array([UNREADABLE]),
         "detail": pa.array([detail]),
         "n_candidates": pa.array([pairs], pa.int32()),
@@ -110,7 +110,7 @@ def lost(columns: Columns, path: str, row: int, pairs: int, detail: str) -> pa.R
     }
     types = columns.kept_candidate_types
     kept = {name: pa.nulls(1, data_type) for name, data_type in types.items()}
-    return _assemble(QUERY_FIELDS | ENTRY_FIELDS, given, kept, types, 1)
+    return _assemble(QUERY_FIELDS | ENTRY_FIELDS, arrays, kept, types, 1)
 
 
 def lost_rows(columns: Columns, path: str, row: int, pairs: int, detail: str) -> Rows:
@@ -118,8 +118,8 @@ def lost_rows(columns: Columns, path: str, row: int, pairs: int, detail: str) ->
     rows = group(lost(columns, path, row, pairs, detail))
     types = columns.kept_query_types
     kept = {name: pa.nulls(1, data_type) for name, data_type in types.items()}
-    given = dict(zip(rows.queries.schema.names, rows.queries.columns, strict=True))
-    return Rows(_assemble(QUERY_FIELDS, given, kept, types, 1), rows.entries, rows.n_entries)
+    arrays = dict(zip(rows.queries.schema.names, rows.queries.columns, strict=True))
+    return Rows(_assemble(QUERY_FIELDS, arrays, kept, types, 1), rows.entries, rows.n_entries)
 
 
 def group(flat: pa.RecordBatch) -> Rows:
@@ -135,12 +135,12 @@ def group(flat: pa.RecordBatch) -> Rows:
     fault, detail = objects(flat.column("fault")), objects(flat.column("detail"))
     is_pair = fault == None  # noqa: E711 - element by element
 
-    given = {name: flat.column(name).take(pa.array(first)) for name in QUERY_FIELDS}
+    arrays = {name: flat.column(name).take(pa.array(first)) for name in QUERY_FIELDS}
     for name in ("query", "instruction"):
         column = flat.column(name)
         valid, bad = decodable(column)
         pick = _first_of_each(~nulls(valid), run, default=first)
-        given[name] = column.take(pa.array(pick))
+        arrays[name] = column.take(pa.array(pick))
         codes = column.dictionary_encode().indices.fill_null(-1).to_numpy()
         other = ~nulls(column) & (codes != codes[pick][run])
         missing = nulls(column) if name == "query" else np.zeros(n, np.bool_)
@@ -155,8 +155,8 @@ def group(flat: pa.RecordBatch) -> Rows:
     entries = _with(flat.select([*ENTRY_FIELDS, *kept_names(flat)]), fault=fault, detail=detail)
     entries = entries if is_pair.all() else entries.filter(pa.array(is_pair))
     n_entries = np.bincount(run, weights=is_pair, minlength=len(first)).astype(np.int64)
-    given["n_candidates"] = pc.coalesce(given["n_candidates"], pa.array(n_entries, pa.int32()))
-    return Rows(_assemble(QUERY_FIELDS, given, {}, {}, len(first)), entries, n_entries)
+    arrays["n_candidates"] = pc.coalesce(arrays["n_candidates"], pa.array(n_entries, pa.int32()))
+    return Rows(_assemble(QUERY_FIELDS, arrays, {}, {}, len(first)), entries, n_entries)
 
 
 def with_fault(rows: Rows, places: NDArray[np.int64], reason: Reason) -> Rows:
@@ -193,10 +193,10 @@ def _assemble(
 
     What is `known` of the rows is never taken from the input, whatever columns it has, unless the job wrote it there.
     """
-    given = {name: array for name, array in read.items() if name in _FROM_INPUT}
-    given |= known
-    given |= {name.removeprefix(INTERNAL): array for name, array in read.items() if name.startswith(INTERNAL)}
-    columns = {name: as_type(given[name], t) if name in given else pa.nulls(n, t) for name, t in fields.items()}
+    arrays = {name: array for name, array in read.items() if name in _FROM_INPUT}
+    arrays |= known
+    arrays |= {name.removeprefix(INTERNAL): array for name, array in read.items() if name.startswith(INTERNAL)}
+    columns = {name: as_type(arrays[name], t) if name in arrays else pa.nulls(n, t) for name, t in fields.items()}
     columns |= {KEEP + name: as_kept(name, read[name], data_type) for name, data_type in kept.items()}
     return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 

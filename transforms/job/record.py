@@ -258,7 +258,7 @@ def reranking_job(output: str) -> Job:
     return recorded
 
 
-def begun_job(output: str, layout: Layout, overwrite: bool) -> Job | None:
+def previous_job(output: str, layout: Layout, overwrite: bool) -> Job | None:
     """The job that is continued, before anything is read for it or written to its output; None for a new one.
 
     Raises:
@@ -303,9 +303,9 @@ def _continued(output: str, stored: Job, wanted: Job, requested: Mapping[str, An
             f"output {output}: {number_of(len(added), 'input file is', 'input files are')} new ({paths}); "
             "give --extend to score them too, or another --output"
         )
-    asked = {name: value for name, value in requested.items() if value != stored.execution.get(name)}
-    if asked:
-        name, value = next(iter(asked.items()))
+    changed = {name: value for name, value in requested.items() if value != stored.execution.get(name)}
+    if changed:
+        name, value = next(iter(changed.items()))
         raise UserError(
             f"output {output} was begun with {name} {stored.execution.get(name)}, and {value} is asked for; "
             f"leave --{name} out to continue, or give another --output"

@@ -96,13 +96,13 @@ def only_rejected(output: str, shard: Shard, reason: Reason) -> Shard:
     rejected = _read(part_path(output, REJECTED_DIRECTORY, shard.name))
     wanted = rejected.filter(pc.equal(rejected["reason"], reason)).select(["query_id", "doc_id"])
     pairs = set(zip(*(column.to_pylist() for column in wanted.columns), strict=True))
-    asked = pairs if reason in get_args(ScoringReason) else set()
+    retried = pairs if reason in get_args(ScoringReason) else set()
     sizes = shard.queries["n_pairs"].to_numpy()
     query_ids = shard.queries["query_id"].to_pylist()
     of_pairs = np.repeat(np.arange(len(sizes)), sizes)
     documents = shard.pairs["doc_id"].to_pylist()
     chosen = np.fromiter(
-        ((query_ids[query], document) in asked for query, document in zip(of_pairs.tolist(), documents, strict=True)),
+        ((query_ids[query], document) in retried for query, document in zip(of_pairs.tolist(), documents, strict=True)),
         bool,
         len(documents),
     )

@@ -34,10 +34,10 @@ def write_shards(source: SourceFile, index: int, output: str, shard_documents: i
     for piece, (rows, last) in enumerate(_with_last(_slices(documents(source.path, source.columns), shard_documents))):
         name = part_name(index, piece)
         if name not in present:
-            kept = [row for row in rows if row.text is not None]
-            columns = [pa.array(column, pa.string()) for column in zip(*kept, strict=True)] or [[], [], []]
+            with_text = [row for row in rows if row.text is not None]
+            columns = [pa.array(column, pa.string()) for column in zip(*with_text, strict=True)] or [[], [], []]
             table = pa.table(dict(zip(Document._fields, columns, strict=True))).select(step_files.CORPUS.names)
-            counts = {"documents": len(kept), "without_text": len(rows) - len(kept), "last": last}
+            counts = {"documents": len(with_text), "without_text": len(rows) - len(with_text), "last": last}
             step_files.write(step_files.corpus_path(output, name), table.cast(step_files.CORPUS), counts)
         yield name
 

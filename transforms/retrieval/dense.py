@@ -70,12 +70,12 @@ def search_shard(searcher: Searcher, output: str, name: str, k: int, embeddings:
         embeddings: a directory for jobs of the same corpus and encoder to share; None to keep none.
     """
     documents = step_files.read(step_files.corpus_path(output, name))
-    kept = None if embeddings is None else files.join(embeddings, f"{name}.npy")
-    embedded = None if kept is None else _read(kept, len(documents))
+    path = None if embeddings is None else files.join(embeddings, f"{name}.npy")
+    embedded = None if path is None else _read(path, len(documents))
     if embedded is None:
         made = embedded = searcher.embed(documents)
-        if kept is not None:
-            files.write_atomically(kept, lambda stream: np.save(stream, made, allow_pickle=False))
+        if path is not None:
+            files.write_atomically(path, lambda stream: np.save(stream, made, allow_pickle=False))
     counts = {"not_embedded": _lost(embedded), "queries_not_embedded": searcher.lost_queries}
     step_files.write(step_files.hits_path(output, name), searcher.search(documents, embedded, k), counts)
 
@@ -87,10 +87,10 @@ def _read(path: str, documents: int) -> NDArray[np.float32] | None:
     with files.open_input(path) as stream:
         content = stream.read()
     try:
-        kept: NDArray[np.float32] = np.load(io.BytesIO(content), allow_pickle=False)
+        embeddings: NDArray[np.float32] = np.load(io.BytesIO(content), allow_pickle=False)
     except (ValueError, EOFError):
         return None
-    return kept if kept.ndim == 2 and len(kept) == documents else None
+    return embeddings if embeddings.ndim == 2 and len(embeddings) == documents else None
 
 
 def _lost(embedded: NDArray[np.float32]) -> int:

@@ -36,11 +36,11 @@ def read(source: DataSetFiles) -> Queries:
         UserError: a file is malformed, an id comes up twice, or a judged query is missing.
     """
     if source.question_language is not None:
-        asked = [
+        questions = [
             question for file in source.queries for question in records.questions(file.path, source.question_language)
         ]
-        texts = _unique([(question.query_id, question.query) for question in asked], source)
-        return Queries(_table(texts, source), answers={question.query_id: question.answers for question in asked})
+        texts = _unique([(question.query_id, question.query) for question in questions], source)
+        return Queries(_table(texts, source), answers={question.query_id: question.answers for question in questions})
     judged: dict[str, dict[str, int]] = {}
     for file in source.qrels:
         for judgement in records.judgements(file.path, file.columns):

@@ -170,8 +170,8 @@ def questions(path: str, language: str) -> Iterator[Question]:
         except (KeyError, TypeError, IndexError) as error:
             raise UserError(f"{where}: not in MKQA's format ({one_line(error)}); has the file changed?") from None
         if answers:
-            kept = [text for text in dict.fromkeys(strings) if text]
-            yield Question(_identifier(row["example_id"], where), query, kept)
+            distinct = [text for text in dict.fromkeys(strings) if text]
+            yield Question(_identifier(row["example_id"], where), query, distinct)
 
 
 def _has_short_answer(answer: Mapping[str, Any]) -> bool:

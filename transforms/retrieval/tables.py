@@ -21,7 +21,7 @@ def rows(
     columns: Mapping[int, tuple[str, ...]],
     known: Collection[str],
     identifying: Collection[str],
-    given: Iterable[str] = (),
+    chosen: Iterable[str] = (),
 ) -> Iterator[Row]:
     """Where each row of a file stands, in words, and its cells by column; commas stand between those of a .csv file.
 
@@ -32,18 +32,18 @@ def rows(
         columns: number of columns of a file without a header -> what they are.
         known: the names that columns go by.
         identifying: those of them that nobody writes but in a header.
-        given: names that the user gave for this file or others.
+        chosen: names that the user gave for this file or others.
 
     Raises:
         UserError: the file cannot be read, is not UTF-8, has a header with other names, or rows of other lengths.
     """
     is_csv = path.removesuffix(".gz").endswith(".csv")
     header: tuple[str, ...] | None = None
-    given_names = {name.lower() for name in given}
+    chosen_names = {name.lower() for name in chosen}
     for where, cells in _csv_lines(path) if is_csv else _tab_lines(path, columns):
         if header is None:
             names = tuple(cell.strip().lower() for cell in cells)
-            certain = not given_names.isdisjoint(names)
+            certain = not chosen_names.isdisjoint(names)
             unknown = [cell for cell, name in zip(cells, names, strict=True) if not certain and name not in known]
             if unknown and not set(identifying).isdisjoint(names):
                 raise UserError(

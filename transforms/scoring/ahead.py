@@ -18,15 +18,15 @@ def one_ahead(work: Callable[[Chunk], Made], chunks: Iterable[Chunk]) -> Iterato
     A thread makes the first one from now on, and the next one while the caller uses the last.
     """
     pool, rest = ThreadPoolExecutor(1, "tokenise"), iter(chunks)
-    begun = deque(pool.submit(work, chunk) for chunk in islice(rest, 1))
-    return _made(pool, work, begun, rest)
+    futures = deque(pool.submit(work, chunk) for chunk in islice(rest, 1))
+    return _made(pool, work, futures, rest)
 
 
 def _made(
-    pool: ThreadPoolExecutor, work: Callable[[Chunk], Made], begun: deque[Future[Made]], rest: Iterator[Chunk]
+    pool: ThreadPoolExecutor, work: Callable[[Chunk], Made], futures: deque[Future[Made]], rest: Iterator[Chunk]
 ) -> Iterator[Made]:
     with pool:
         for chunk in rest:
-            begun.append(pool.submit(work, chunk))
-            yield begun.popleft().result()
-        yield from (future.result() for future in begun)
+            futures.append(pool.submit(work, chunk))
+            yield futures.popleft().result()
+        yield from (future.result() for future in futures)

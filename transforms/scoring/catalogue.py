@@ -339,14 +339,14 @@ def with_options(model: Model, options: Mapping[str, Any]) -> Any:
         UserError: options do not apply to the model's family, are none of the values to choose from, or no number where
             one belongs; all of them.
     """
-    given = {name: value for name, value in options.items() if value is not None}
-    refuse(_wrong_options(model, given))
-    return replace(model.settings, **given)
+    chosen = {name: value for name, value in options.items() if value is not None}
+    refuse(_wrong_options(model, chosen))
+    return replace(model.settings, **chosen)
 
 
-def _wrong_options(model: Model, given: Mapping[str, Any]) -> Iterator[str]:
+def _wrong_options(model: Model, chosen: Mapping[str, Any]) -> Iterator[str]:
     known = {field.name for field in dataclasses.fields(model.settings)}
-    foreign = [f"--{name}" for name in given if name not in known]
+    foreign = [f"--{name}" for name in chosen if name not in known]
     if foreign:
         kind = model.family.replace("_", "-")
         article = "an" if kind[0] in "aeiou" else "a"
@@ -354,10 +354,10 @@ def _wrong_options(model: Model, given: Mapping[str, Any]) -> Iterator[str]:
         yield f"{', '.join(foreign)}: does not apply to {what}, {article} {kind}; leave it out"
     for name, hint in get_type_hints(type(model.settings)).items():
         choices = get_args(hint) if get_origin(hint) is Literal else ()
-        if choices and given.get(name, choices[0]) not in choices:
-            yield f"--{name} {given[name]}: give {' or '.join(choices)}"
-        if name in given:
-            yield from refusals(partial(check_number, name, given[name], hint))
+        if choices and chosen.get(name, choices[0]) not in choices:
+            yield f"--{name} {chosen[name]}: give {' or '.join(choices)}"
+        if name in chosen:
+            yield from refusals(partial(check_number, name, chosen[name], hint))
 
 
 def licence_notice(model: Model) -> str | None:

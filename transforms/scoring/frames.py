@@ -108,9 +108,9 @@ def scored_frame(frame: Any, column: str, places: NDArray[np.int64], score: Scor
         progress: whether to show a bar.
     """
     with tqdm(total=len(places), unit="pair", disable=not progress) as bar:
-        found = score(lambda pairs, tokens: bar.update(pairs))
+        results = score(lambda pairs, tokens: bar.update(pairs))
     scores = np.empty(len(places), dtype=np.float32)
-    scores[places] = found
+    scores[places] = results
     if _is_of("pandas", frame):
         return frame.assign(**{column: scores})
     if _is_of("polars", frame):

@@ -220,7 +220,7 @@ def test_what_does_not_answer_is_no_mistake(
     def unavailable(*_: object) -> NoReturn:
         raise UnavailableError("the hub answered 500; the same command later continues")
 
-    monkeypatch.setattr("pipelines.benchmark.given.ready", unavailable)
+    monkeypatch.setattr("pipelines.benchmark.inputs.ready", unavailable)
     assert main(arguments(material, tmp_path / "results")) == 1
     assert capsys.readouterr().err == "error: the hub answered 500; the same command later continues\n"
 

@@ -58,14 +58,14 @@ def reader_of(path: str, names: ColumnNames) -> Reader | None:
     return _TSV if len(line.split(b"\t")) == len(delimited.MS_MARCO) else None
 
 
-def convert(path: str, folder: str, names: ColumnNames, begun: Iterable[str] = ()) -> str:
+def convert(path: str, folder: str, names: ColumnNames, known: Iterable[str] = ()) -> str:
     """Converts a file that is not converted yet, and returns the path of the Parquet file.
 
     Args:
         path: of the file.
         folder: for the Parquet files.
         names: of the columns.
-        begun: the input files of the job that is continued.
+        known: the input files of the job that is continued.
 
     Raises:
         UserError: the file cannot be read or is not what it should be, or has changed since the job began.
@@ -75,7 +75,7 @@ def convert(path: str, folder: str, names: ColumnNames, begun: Iterable[str] = (
         return path
     with reading(path):
         content = identify(path)
-    target = place(path, folder, [dict(names.columns), names.keep], content, begun) + PARQUET
+    target = place(path, folder, [dict(names.columns), names.keep], content, known) + PARQUET
     with reading(target):
         made = base_name(target) in list_names(folder)
     if not made:
@@ -83,7 +83,7 @@ def convert(path: str, folder: str, names: ColumnNames, begun: Iterable[str] = (
     return target
 
 
-def place(path: str, folder: str, how: object, content: object, begun: Iterable[str]) -> str:
+def place(path: str, folder: str, how: object, content: object, known: Iterable[str]) -> str:
     """Where what is made of a file stands in the folder, under a name that says how, and of which content.
 
     Args:
@@ -91,14 +91,14 @@ def place(path: str, folder: str, how: object, content: object, begun: Iterable[
         folder: for all that is made.
         how: what else decides what is made of it, as JSON can hold it.
         content: what identifies the bytes that are read, likewise.
-        begun: the input files of the job that is continued.
+        known: the input files of the job that is continued.
 
     Raises:
         UserError: the job began with other content.
     """
     start = stem(path, folder, how)
     made = start + sha256(content)[:16]
-    if any(other.startswith(start) and not other.startswith(made) for other in begun):
+    if any(other.startswith(start) and not other.startswith(made) for other in known):
         raise UserError(f"{path}: has changed since the job first read it; give it a new --output, or --overwrite")
     return made
 
@@ -133,9 +133,9 @@ def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
 
 def sweep(folder: str, used: Iterable[str]) -> None:
     """Deletes what earlier commands left in the folder and the job does not read."""
-    kept = {path.removeprefix(join(folder, "")).partition("/")[0] for path in used}
+    used_names = {path.removeprefix(join(folder, "")).partition("/")[0] for path in used}
     for name in list_names(folder):
-        if name not in kept:
+        if name not in used_names:
             path = join(folder, name)
             (delete_tree if is_directory(path) else _delete_one)(path)
 

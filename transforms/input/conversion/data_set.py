@@ -22,7 +22,7 @@ from transforms.layout import PARQUET
 _ROWS = 1000
 
 
-def convert_data_set(data: DataSetReference, folder: str, names: ColumnNames, begun: Iterable[str] = ()) -> str:
+def convert_data_set(data: DataSetReference, folder: str, names: ColumnNames, known: Iterable[str] = ()) -> str:
     """Converts a data set that is not converted yet, and returns the path of the Parquet file.
 
     One on the hub is read at one commit: a job that is continued reads no other, and does not ask again.
@@ -31,7 +31,7 @@ def convert_data_set(data: DataSetReference, folder: str, names: ColumnNames, be
         data: the set.
         folder: for the Parquet files.
         names: of the columns.
-        begun: the input files of the job that is continued.
+        known: the input files of the job that is continued.
 
     Raises:
         UserError: it is not there, lacks a column, or has changed since the job began.
@@ -40,11 +40,11 @@ def convert_data_set(data: DataSetReference, folder: str, names: ColumnNames, be
     how = [list(data), dict(names.columns), list(names.keep)]
     present = files.list_names(folder)
     start = stem(data.name, folder, how)
-    made = next((path for path in begun if path.startswith(start)), None)
+    made = next((path for path in known if path.startswith(start)), None)
     if data.on_hub and made is not None and files.base_name(made) in present:
         return made
     commit = hub.commit_of(data.on_hub, data.revision) if data.on_hub else None
-    target = place(data.name, folder, how, commit or _content(data.name), begun) + PARQUET
+    target = place(data.name, folder, how, commit or _content(data.name), known) + PARQUET
     if files.base_name(target) not in present:
         with _reported(data):
             rows, split = _open(data, commit)
@@ -75,8 +75,8 @@ def _open(data: DataSetReference, commit: str | None) -> tuple[Any, str | None]:
         return loaded, None
     split = data.split or (next(iter(loaded)) if len(loaded) == 1 else None)
     if split not in loaded:
-        asked = f"no split {data.split!r}, but" if data.split else "several splits,"
-        raise UserError(f"--dataset {data.name}: has {asked} {listed(list(loaded))}; give one, {data.name},split=NAME")
+        what = f"no split {data.split!r}, but" if data.split else "several splits,"
+        raise UserError(f"--dataset {data.name}: has {what} {listed(list(loaded))}; give one, {data.name},split=NAME")
     return loaded[split], split
 
 

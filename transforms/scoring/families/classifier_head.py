@@ -92,10 +92,10 @@ def modular(checkpoint: Checkpoint, head: Head, size: int) -> torch.nn.Sequentia
 def _dense(
     checkpoint: Checkpoint, folder: str, described: Mapping[str, Any], size: int, output: str
 ) -> tuple[torch.nn.Linear, torch.nn.Module]:
-    given = described.get("module_input_name", POOLED)
-    made = described.get("module_output_name") or given
+    source = described.get("module_input_name", POOLED)
+    target = described.get("module_output_name") or source
     activation = described.get("activation_function", "torch.nn.modules.activation.Tanh")
-    if (given, made) != (POOLED, output) or described.get("use_residual") or str(activation) not in ACTIVATIONS:
+    if (source, target) != (POOLED, output) or described.get("use_residual") or str(activation) not in ACTIVATIONS:
         raise _unlike(checkpoint, f"{folder}/config.json with {dict(described)}")
     made_size = described.get("out_features")
     if described.get("in_features") != size or type(made_size) is not int or not 1 <= made_size <= MOST_FEATURES:
@@ -121,8 +121,8 @@ def _fill(checkpoint: Checkpoint, folder: str, module: torch.nn.Module, prefix: 
         ) from error
 
 
-def _unlike(checkpoint: Checkpoint, asked: str) -> UserError:
+def _unlike(checkpoint: Checkpoint, requirement: str) -> UserError:
     return UserError(
-        f"model {checkpoint.name}: its files ask for {asked}; what can be done here is Dense and LayerNorm one after "
-        "the other, the last a Dense with one score"
+        f"model {checkpoint.name}: its files ask for {requirement}; what can be done here is Dense and LayerNorm one "
+        "after the other, the last a Dense with one score"
     )

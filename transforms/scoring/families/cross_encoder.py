@@ -127,19 +127,19 @@ class CrossEncoder:
         query, document, _, pairs, total, failures, _ = read_pairs(tasks, queries, documents_of(tasks), tokens)
         cuts = cut(query.sizes, document.sizes, self.settings, self._template)
         many = np.bincount(cuts.document.text, minlength=len(pairs))
-        kept = many <= MOST_WINDOWS
-        failures |= {int(pairs[place]): _too_long(many[place]) for place in np.flatnonzero(~kept)}
+        short_enough = many <= MOST_WINDOWS
+        failures |= {int(pairs[place]): _too_long(many[place]) for place in np.flatnonzero(~short_enough)}
         last = np.cumsum(many) - 1
         query_unseen = query.sizes - cuts.query
         unseen = document.sizes - (cuts.document.first + cuts.document.tokens)[last]
-        of, first, length = (each[kept[cuts.document.text]] for each in cuts.document)
+        of, first, length = (each[short_enough[cuts.document.text]] for each in cuts.document)
         from_end = self._loses_beginning and self.settings.long_documents != "window"
         query = query.cut(query_unseen if self._loses_beginning else 0, cuts.query)
         document = document.take(of).cut(first + unseen[of] if from_end else first, length)
         sequences = self._template.join(query.take(of), document, tokens.join)
         ledger = np.zeros((total, 4), dtype=np.int32)
         tokens_read = np.bincount(of, sequences.lengths, len(pairs))
-        ledger[pairs[kept]] = np.stack([tokens_read, unseen, query_unseen, many], axis=1)[kept]
+        ledger[pairs[short_enough]] = np.stack([tokens_read, unseen, query_unseen, many], axis=1)[short_enough]
         return Prepared(sequences, pairs[of], failures, ledger, first)
 
     def forward(self, packed: Packed) -> torch.Tensor:

@@ -58,22 +58,22 @@ class Inputs(NamedTuple):
 class Store:
     """The embeddings of a shard's texts, each computed once; a text's place is known before its embedding is."""
 
-    begun: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))  # by place
+    known: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))  # by place
     rows: list[Rows | Failure | None] = field(default_factory=list)  # None: not computed, or not yet
     lengths: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int32))  # tokens read, and cut
 
     def begin(self, places: Counts, total: int) -> Counts:
         """Those of the places that are new, each once; `total` is how many places there are by now."""
         more = total - len(self.rows)
-        self.begun, self.lengths = np.pad(self.begun, (0, more)), np.pad(self.lengths, ((0, more), (0, 0)))
+        self.known, self.lengths = np.pad(self.known, (0, more)), np.pad(self.lengths, ((0, more), (0, 0)))
         self.rows += [None] * more
-        asked = np.zeros(total, dtype=np.bool_)
-        asked[places] = True
-        new = np.flatnonzero(asked & ~self.begun)
-        self.begun[new] = True
+        chosen = np.zeros(total, dtype=np.bool_)
+        chosen[places] = True
+        new = np.flatnonzero(chosen & ~self.known)
+        self.known[new] = True
         return new
 
-    def found(self, places: Sequence[int]) -> list[Rows | Failure]:
+    def rows_at(self, places: Sequence[int]) -> list[Rows | Failure]:
         """The embeddings at some places, each computed by now."""
         return [row for place in places if (row := self.rows[place]) is not None]
 
@@ -139,11 +139,11 @@ class Embedder:
         ids = tokens.join(self._before, ids.cut(unseen if self._loses_beginning else 0, seen), self._after)
         for text in np.flatnonzero(ids.sizes == 0).tolist():
             failures.setdefault(text, Failure("tokenizer_error", "the text has no tokens that could be embedded"))
-        kept = np.setdiff1d(np.arange(len(ids)), list(failures)) if failures else np.arange(len(ids))
-        ids = ids.take(kept)
+        places = np.setdiff1d(np.arange(len(ids)), list(failures)) if failures else np.arange(len(ids))
+        ids = ids.take(places)
         reads = ids.sizes - 1 if self.settings.pooling == "last" else np.zeros(len(ids), dtype=np.int64)
-        parts = sides[kept] if len(self._models) > 1 else None
-        return Inputs(read_once(ids, reads, parts=parts), kept, unseen[kept], failures)
+        parts = sides[places] if len(self._models) > 1 else None
+        return Inputs(read_once(ids, reads, parts=parts), places, unseen[places], failures)
 
     def forward(self, packed: Packed) -> torch.Tensor:
         """Embeddings of the packed texts, float32, shape [R, size]."""
@@ -168,7 +168,7 @@ class Embedder:
         score = np.full(len(prepared.pairs), np.nan, dtype=np.float32)
         failures: dict[int, Failure] = {}
         scored: list[tuple[int, Rows, Rows]] = []
-        for pair, (query, document) in enumerate(map(store.found, prepared.pairs.tolist())):
+        for pair, (query, document) in enumerate(map(store.rows_at, prepared.pairs.tolist())):
             if isinstance(query, Failure):
                 failures[pair] = query
             elif isinstance(document, Failure):
@@ -196,11 +196,11 @@ def select(packed: Packed, chosen: torch.Tensor) -> Packed:
         chosen: a bool for each that is not there to fill up the batch.
     """
     lengths = packed.offsets.diff()[: len(chosen)]
-    kept = chosen.repeat_interleave(lengths).nonzero()[:, 0]
+    tokens = chosen.repeat_interleave(lengths).nonzero()[:, 0]
     starts = packed.offsets[: len(chosen)][chosen]
     offsets = torch.nn.functional.pad(lengths[chosen].cumsum(0, dtype=torch.int32), (1, 0))
     part = Packed(
-        ids=packed.ids[kept],
+        ids=packed.ids[tokens],
         lengths=tuple(lengths[chosen].tolist()),
         offsets=offsets,
         reads=packed.reads[: len(chosen)][chosen] - starts + offsets[:-1],

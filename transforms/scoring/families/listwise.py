@@ -235,7 +235,7 @@ class Listwise:
                 detail = f"{detail}; --special_tokens escape makes plain text of it"
                 failures.setdefault(number, Failure("tokenizer_error", detail))
         good = np.array([number not in failures for number in range(len(contexts))], dtype=np.bool_)
-        pairs = [pair for context, kept in zip(contexts, good, strict=True) if kept for pair in context.pairs]
+        pairs = [pair for context, is_good in zip(contexts, good, strict=True) if is_good for pair in context.pairs]
         ledger[pairs, 0] = second.sizes[~last & good[context_of]]
         none = np.zeros(len(contexts), dtype=np.int64)
         read = end_to_end(reads.astype(np.int32), counts)

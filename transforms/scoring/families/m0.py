@@ -51,10 +51,10 @@ class Reader:
         query, document = pairs.query.sizes, pairs.document.sizes
         room = self._settings.max_length - len(SCORE_TOKEN.data)
         shown = np.minimum(document, room)
-        asked = np.minimum(query, room - shown)
-        ids = tokens.join(pairs.document.cut(0, shown), pairs.query.cut(0, asked), SCORE_TOKEN)
+        query_read = np.minimum(query, room - shown)
+        ids = tokens.join(pairs.document.cut(0, shown), pairs.query.cut(0, query_read), SCORE_TOKEN)
         truncated = np.array(lost)[pairs.pairs] + document - shown
-        return Readings(ids, pairs, truncated, query - asked, np.zeros(len(ids), dtype=np.int64))
+        return Readings(ids, pairs, truncated, query - query_read, np.zeros(len(ids), dtype=np.int64))
 
     def _cuts(self, documents: Sequence[str], pairs: Pairs, tokens: Tokens) -> dict[str, tuple[str, int]]:
         """Of documents that are too long: what is read of each, and how many tokens it lost.

@@ -53,15 +53,15 @@ def read_pairs(
     numbers = tokens.numbers(documents, form)
     query, document = tokens.read(queries), tokens.of(numbers)
     of_task = np.repeat(np.arange(len(tasks)), [len(task.documents) for task in tasks])
-    total, kept = len(of_task), np.arange(len(of_task))
+    total, places = len(of_task), np.arange(len(of_task))
     failures = dict(document.failures)
     for task, failure in query.failures.items():
         failures |= dict.fromkeys(np.flatnonzero(of_task == task).tolist(), failure)
     shown = document.ids
     if failures:
-        kept = np.setdiff1d(kept, list(failures))
-        of_task, shown, numbers = of_task[kept], shown.take(kept), numbers[kept]
-    return Pairs(query.ids.take(of_task), shown, of_task, kept, total, failures, numbers)
+        places = np.setdiff1d(places, list(failures))
+        of_task, shown, numbers = of_task[places], shown.take(places), numbers[places]
+    return Pairs(query.ids.take(of_task), shown, of_task, places, total, failures, numbers)
 
 
 def documents_of(tasks: Sequence[RankingTask]) -> list[str]:

@@ -151,10 +151,10 @@ def read(checkpoint: Checkpoint) -> SentenceTransformersConfig:
     said = _prompts(checkpoint, OWN_FILE, "prompts")
     prompts = {name: text for name, text in (older | said).items() if text is not None}
     default = value(checkpoint, OWN_FILE, "default_prompt_name", str)
-    asked = value(checkpoint, OWN_FILE, "similarity_fn_name", str)
-    similarity = SIMILARITIES.get(asked)
-    if asked != similarity:
-        raise _unlike(checkpoint, f"similarity {asked!r}", " or ".join(SIMILARITIES))
+    named = value(checkpoint, OWN_FILE, "similarity_fn_name", str)
+    similarity = SIMILARITIES.get(named)
+    if named != similarity:
+        raise _unlike(checkpoint, f"similarity {named!r}", " or ".join(SIMILARITIES))
     if not modules:
         return SentenceTransformersConfig(prompts=prompts, default_prompt=default, similarity=similarity)
     kinds = [kind for kind, _ in modules]
@@ -162,7 +162,7 @@ def read(checkpoint: Checkpoint) -> SentenceTransformersConfig:
         raise _unlike(checkpoint, f"the modules {', '.join(kinds)}", "Transformer, Pooling and perhaps Normalize")
     pooling = read_json(checkpoint, str(Path(modules[1][1]) / "config.json"))
     size = value(checkpoint, OWN_FILE, "truncate_dim", int)
-    if size is not None and "Normalize" in kinds and asked == "dot":  # cut after they were normalised, and not anew
+    if size is not None and "Normalize" in kinds and named == "dot":  # cut after they were normalised, and not anew
         raise _unlike(checkpoint, "truncate_dim and the dot product of normalised embeddings", "one of them")
     return SentenceTransformersConfig(
         pooling=_pooling(checkpoint, pooling),
@@ -232,5 +232,5 @@ def _modules(checkpoint: Checkpoint) -> list[tuple[str, str]]:
     return list(modules.values())
 
 
-def _unlike(checkpoint: Checkpoint, asked: str, done: str) -> UserError:
-    return UserError(f"model {checkpoint.name}: its files ask for {asked}; what can be done here is {done}")
+def _unlike(checkpoint: Checkpoint, requirement: str, done: str) -> UserError:
+    return UserError(f"model {checkpoint.name}: its files ask for {requirement}; what can be done here is {done}")

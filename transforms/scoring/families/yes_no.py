@@ -203,9 +203,9 @@ class Reader:
         # A document that is cut keeps its end.
         whole = cuts.document == document
         shown = np.where(whole, document, np.maximum(cuts.document - len(self._document_end.data), 0))
-        asked = (pairs.query.cut(0, cuts.query), self._between)
-        before = (self._opening, *(() if self._prompt.document_first else asked))
-        after = (*(asked if self._prompt.document_first else ()), self._suffix)
+        query_part = (pairs.query.cut(0, cuts.query), self._between)
+        before = (self._opening, *(() if self._prompt.document_first else query_part))
+        after = (*(query_part if self._prompt.document_first else ()), self._suffix)
         ids = tokens.join(
             *before,
             pairs.document.cut(0, shown),

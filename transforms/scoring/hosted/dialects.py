@@ -89,8 +89,8 @@ class OtherFormError(WrongAnswerError):
 
 def request_body(api: Api, model: str | None, query: Query, documents: Sequence[str]) -> dict[str, Any]:
     """The JSON of a request for the scores of all these documents; a model that is None is left to the server."""
-    asked, *texts = (text if api.text is None else {api.text: text} for text in (query.text, *documents))
-    body: dict[str, Any] = {api.query: [asked] * len(texts) if api.query_each else asked, api.documents: texts}
+    question, *texts = (text if api.text is None else {api.text: text} for text in (query.text, *documents))
+    body: dict[str, Any] = {api.query: [question] * len(texts) if api.query_each else question, api.documents: texts}
     if api.takes_model and model is not None:
         body["model"] = model
     if api.count is not None:

@@ -350,6 +350,6 @@ def _pause(state: RetryCallState) -> float:
     """Seconds until the next try: as the endpoint asks, else growing; and up to a second more, so that requests which
     failed together do not come back together."""
     error = _error_of(state)
-    asked = error.pause if isinstance(error, BusyError) else None
+    retry_after = error.pause if isinstance(error, BusyError) else None
     growing = min(FIRST_PAUSE * 2 ** (state.attempt_number - 1), LONGEST_PAUSE)
-    return (growing if asked is None else asked) + random.uniform(0, FIRST_PAUSE)
+    return (growing if retry_after is None else retry_after) + random.uniform(0, FIRST_PAUSE)

@@ -98,12 +98,12 @@ class Process:
             self.ready.set()
 
     def _ask(self, question: Any) -> Any:
-        given, answers = self.popen.stdin, self.popen.stdout
-        assert given is not None
+        questions, answers = self.popen.stdin, self.popen.stdout
+        assert questions is not None
         assert answers is not None
         with self._lock:
-            pickle.dump(question, given, pickle.HIGHEST_PROTOCOL)
-            given.flush()
+            pickle.dump(question, questions, pickle.HIGHEST_PROTOCOL)
+            questions.flush()
             return pickle.load(answers)
 
 
@@ -131,7 +131,7 @@ def answer_to(texts: Sequence[str], tokeniser: Tokeniser) -> Answer:
 
 def main() -> None:
     """Answer until standard input ends, as it does with the process that asks."""
-    given, answers = sys.stdin.buffer, os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    questions, answers = sys.stdin.buffer, os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever prints must not print among the answers
 
     def answer(said: Any) -> None:
@@ -139,10 +139,10 @@ def main() -> None:
         answers.flush()
 
     with suppress(EOFError, BrokenPipeError):
-        tokeniser = Tokeniser(pickle.load(given))
+        tokeniser = Tokeniser(pickle.load(questions))
         answer(None)
         while True:
-            answer(answer_to(pickle.load(given), tokeniser))
+            answer(answer_to(pickle.load(questions), tokeniser))
 
 
 if __name__ == "__main__":

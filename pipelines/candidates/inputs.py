@@ -31,25 +31,25 @@ class CandidatesInputs:
         output: the job's directory, absolute.
         source: the files of the data set.
         run_digest: hexadecimal SHA-256 of the run that is the first stage; None for another first stage.
-        begun: the job that is continued; None for a new one.
+        previous: the job that is continued; None for a new one.
     """
 
     output: str
     source: DataSetFiles
     run_digest: str | None
-    begun: record.Job | None
+    previous: record.Job | None
 
 
-def look(request: CandidatesRequest) -> CandidatesInputs:
+def find_inputs(request: CandidatesRequest) -> CandidatesInputs:
     """Check the job's files, fetched if need be; nothing is written to the output.
 
     Raises:
         UserError: a mistake that the user can fix.
     """
     output = files.absolute(request.output)
-    begun = record.begun_job(output, LAYOUT, request.overwrite)
+    previous = record.previous_job(output, LAYOUT, request.overwrite)
     if request.dataset:
-        revisions = begun.options.get("revisions") if begun else None
+        revisions = previous.options.get("revisions") if previous else None
         source = of_dataset(request.dataset, request.split, request.data_dir, revisions)
     else:
         columns = parse_columns(request.columns, OF_FILES)
@@ -58,7 +58,7 @@ def look(request: CandidatesRequest) -> CandidatesInputs:
     read = [file.path for file in (*source.corpus, *source.queries, *source.qrels)]
     directory.check_inputs(output, [*read, name] if kind == "run" else read, LAYOUT)
     digest = digest_of(name) if kind == "run" else None
-    return CandidatesInputs(output, replace(source, language=request.language or source.language), digest, begun)
+    return CandidatesInputs(output, replace(source, language=request.language or source.language), digest, previous)
 
 
 def digest_of(run: str) -> str:

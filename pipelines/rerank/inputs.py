@@ -23,16 +23,16 @@ class RerankInputs:
 
     Attributes:
         output: the job's directory, absolute.
-        inputs: the input files.
-        begun: the job that is continued; None for a new one.
+        files: the input files.
+        previous: the job that is continued; None for a new one.
     """
 
     output: str
-    inputs: tuple[InputFile, ...]
-    begun: record.Job | None
+    files: tuple[InputFile, ...]
+    previous: record.Job | None
 
 
-def look(request: RerankRequest, folder: str) -> RerankInputs:
+def find_inputs(request: RerankRequest, folder: str) -> RerankInputs:
     """Check the job's files; what is not Parquet is converted, no more is written.
 
     Args:
@@ -47,28 +47,28 @@ def look(request: RerankRequest, folder: str) -> RerankInputs:
     directory.check_inputs(output, named)
     if request.run_file is not None:
         check_run_file(request.run_file, named, output)
-    begun = record.begun_job(output, RERANKING, request.overwrite)
-    known = {file.path for file in begun.inputs} if begun else set()
+    previous = record.previous_job(output, RERANKING, request.overwrite)
+    known = {file.path for file in previous.inputs} if previous else set()
     inputs = inspect(converted(request, output, named, folder, known), request.keep_columns)
     if request.run_file is not None and not request.dry_run:
         check_ids(inputs)
-    if request.extend and begun is not None:
-        check_extension(output, begun, inputs)
-    return RerankInputs(output, tuple(inputs), begun)
+    if request.extend and previous is not None:
+        check_extension(output, previous, inputs)
+    return RerankInputs(output, tuple(inputs), previous)
 
 
-def check_extension(output: str, begun: record.Job, inputs: Sequence[InputFile]) -> None:
+def check_extension(output: str, previous: record.Job, inputs: Sequence[InputFile]) -> None:
     """Make sure that new files of flat input have new queries alone, whose rows stand together: what was done of the
     others would else be of a part of their pairs.
 
     Raises:
         UserError: they do not, or the job's input was regrouped.
     """
-    known = {file.path for file in begun.inputs}
+    known = {file.path for file in previous.inputs}
     added = [file for file in inputs if file.path not in known]
     if not added or all(file.layout == "nested" for file in inputs) or not known <= {file.path for file in inputs}:
         return
-    before = record.in_job_order(begun, inputs)
+    before = record.in_job_order(previous, inputs)
     made = load_plan(output, before) or plan(before)
     if not made.contiguous:
         raise UserError("--extend: rows of the job's own queries do not stand together; give another --output")

@@ -30,7 +30,7 @@ class BenchmarkInputs:
     data_sets: Mapping[BenchmarkDataSet, CandidateFiles | None]
 
 
-def look(request: BenchmarkRequest) -> BenchmarkInputs:
+def find_inputs(request: BenchmarkRequest) -> BenchmarkInputs:
     """Find what is named; nothing is written.
 
     Raises:
