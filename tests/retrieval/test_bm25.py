@@ -18,7 +18,7 @@ def corpus(*rows: tuple[str, str | None, str]) -> pa.Table:
     return pa.table(list(zip(*rows, strict=True)), schema=step_files.CORPUS)
 
 
-def found(index: bm25.Index, query: str, k: int = 10) -> list[tuple[str, float]]:
+def best(index: bm25.Index, query: str, k: int = 10) -> list[tuple[str, float]]:
     places, scores = index.search(query, k)
     return [(index.doc_ids[place], float(score)) for place, score in zip(places, scores, strict=True)]
 
@@ -31,26 +31,24 @@ def test_scores_are_lucenes() -> None:
     idf, average = log(1 + (3 - 2 + 0.5) / (2 + 0.5)), 2.0
     norm = {"a": 0.9 * (1 - 0.4 + 0.4 * 2 / average), "b": 0.9 * (1 - 0.4 + 0.4 * 3 / average)}
     expected = {"a": idf * 1 / (1 + norm["a"]), "b": idf * 2 / (2 + norm["b"])}
-    assert [doc_id for doc_id, _ in found(index, "the cat's")] == ["b", "a"]
-    assert dict(found(index, "the cat's")) == pytest.approx(expected, rel=1e-6)
+    assert [doc_id for doc_id, _ in best(index, "the cat's")] == ["b", "a"]
+    assert dict(best(index, "the cat's")) == pytest.approx(expected, rel=1e-6)
     # A term that is asked twice counts twice.
-    assert dict(found(index, "cat cats")) == pytest.approx(
-        {key: 2 * value for key, value in expected.items()}, rel=1e-6
-    )
+    assert dict(best(index, "cat cats")) == pytest.approx({key: 2 * value for key, value in expected.items()}, rel=1e-6)
 
 
 def test_equal_scores_stand_by_document_from_the_last() -> None:
     index = bm25.Index([corpus(("9", None, "cat"), ("10", None, "cat"), ("a", None, "cat"))], ENGLISH)
-    assert [doc_id for doc_id, _ in found(index, "cat")] == ["a", "9", "10"]
-    assert [doc_id for doc_id, _ in found(index, "cat", k=2)] == ["a", "9"]
+    assert [doc_id for doc_id, _ in best(index, "cat")] == ["a", "9", "10"]
+    assert [doc_id for doc_id, _ in best(index, "cat", k=2)] == ["a", "9"]
 
 
 def test_what_shares_no_term_is_not_found() -> None:
     index = bm25.Index([corpus(("a", None, "cat"), ("b", None, ""))], ENGLISH)
-    assert found(index, "dog") == []
-    assert found(index, "the") == []
-    assert found(bm25.Index([corpus(("a", None, "the"))], ENGLISH), "cat") == []
-    assert found(bm25.Index([], ENGLISH), "cat") == []
+    assert best(index, "dog") == []
+    assert best(index, "the") == []
+    assert best(bm25.Index([corpus(("a", None, "the"))], ENGLISH), "cat") == []
+    assert best(bm25.Index([], ENGLISH), "cat") == []
 
 
 def test_scifact_as_published(fixtures: Path) -> None:
@@ -61,7 +59,7 @@ def test_scifact_as_published(fixtures: Path) -> None:
     for judgement in records.judgements(str(folder / "qrels/test.tsv")):
         qrels.setdefault(judgement.query_id, {})[judgement.doc_id] = judgement.grade
     queries = dict(records.queries(str(folder / "queries.jsonl")))
-    run = {query_id: dict(found(index, queries[query_id], k=100)) for query_id in qrels}
+    run = {query_id: dict(best(index, queries[query_id], k=100)) for query_id in qrels}
     measured = ir_measures.calc_aggregate([nDCG @ 10, R @ 100], qrels, run)
     assert measured[nDCG @ 10] == pytest.approx(0.6777, abs=5e-5)  # published: .6789
     assert measured[R @ 100] == pytest.approx(0.9253, abs=5e-5)  # published: .9253

@@ -26,8 +26,8 @@ def test_thousands_of_equal_scores() -> None:
 
 
 def test_table() -> None:
-    found = [("q", np.array([2, 0]), np.array([1.5, 1.0], np.float32)), ("p", np.array([], int), np.array([]))]
-    assert hits.table(found, ["a", "b", "c"]).to_pylist() == [
+    best = [("q", np.array([2, 0]), np.array([1.5, 1.0], np.float32)), ("p", np.array([], int), np.array([]))]
+    assert hits.table(best, ["a", "b", "c"]).to_pylist() == [
         {"query_id": "q", "doc_id": "c", "score": 1.5},
         {"query_id": "q", "doc_id": "a", "score": 1.0},
     ]

@@ -132,9 +132,11 @@ def test_a_local_copy_gives_the_same_bytes(fetched: Path, copied: Path) -> None:
 
 
 def test_neither_code_nor_other_sets_are_fetched(fetched: Path, hub: Hub) -> None:
-    asked = [request for request in hub.requests if "/resolve/" in request]
-    assert asked
-    assert not [request for request in asked if request.endswith(".py") or "train.tsv" in request or "-sw/" in request]
+    fetches = [request for request in hub.requests if "/resolve/" in request]
+    assert fetches
+    assert not [
+        request for request in fetches if request.endswith(".py") or "train.tsv" in request or "-sw/" in request
+    ]
 
 
 def test_missing_and_changed_sets_take_one_line(run: tuple[Path, list[str]]) -> None:

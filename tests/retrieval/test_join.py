@@ -20,8 +20,8 @@ def table_of(rows: Rows, schema: pa.Schema) -> pa.Table:
 def prepare(folder: Path, queries: int, hits: Sequence[Rows], corpus: Sequence[Rows]) -> str:
     """A job's steps before the join, with hits (query, document, score) and documents (id, title, text)."""
     output = str(folder)
-    asked = [(number, f"q{number}", f"text {number}") for number in range(queries)]
-    step_files.write(step_files.queries_path(output), table_of(asked, step_files.QUERIES))
+    questions = [(number, f"q{number}", f"text {number}") for number in range(queries)]
+    step_files.write(step_files.queries_path(output), table_of(questions, step_files.QUERIES))
     for place, rows in enumerate(corpus):
         step_files.write(step_files.corpus_path(output, f"part-{place}"), table_of(rows, step_files.CORPUS))
     for place, rows in enumerate(hits):

@@ -96,14 +96,14 @@ def test_questions_with_short_answers(tmp_path: Path, numbered: bool) -> None:
 
 
 def test_real_questions(fixtures: Path) -> None:
-    asked = list(records.questions(str(fixtures / "data/mkqa/test_mkqa.jsonl.gz"), "de"))
-    assert [question.query_id for question in asked] == [
+    questions = list(records.questions(str(fixtures / "data/mkqa/test_mkqa.jsonl.gz"), "de"))
+    assert [question.query_id for question in questions] == [
         "36228854473990432",
         "-7449157003522518870",
         "7631360939705650347",
     ]
-    assert asked[2].query.startswith("Wer war der Regisseur des Films Gladiator")
-    assert asked[2].answers == ["Ridley Scott", "Sir Ridley Scott"]
+    assert questions[2].query.startswith("Wer war der Regisseur des Films Gladiator")
+    assert questions[2].answers == ["Ridley Scott", "Sir Ridley Scott"]
 
 
 @pytest.mark.parametrize(
@@ -284,8 +284,8 @@ def test_queries_and_judgements_under_the_names_that_are_given(tmp_path: Path) -
     path.write_bytes(b"Key,asked\n1,what?\n")
     assert list(records.queries(str(path), NAMED)) == [("1", "what?")]
     path.write_bytes(b"Key,pid,level\n1,d,2\n")
-    given = {"query_id": "Key", "doc_id": "other", "grade": "level"}
-    assert list(records.judgements(str(path), given)) == [Judgement("1", "d", 2)]
+    columns = {"query_id": "Key", "doc_id": "other", "grade": "level"}
+    assert list(records.judgements(str(path), columns)) == [Judgement("1", "d", 2)]
 
 
 @pytest.mark.parametrize("field", ["doc_id", "text", "title"])

@@ -41,15 +41,15 @@ def test_a_job_that_is_continued_reads_the_commit_that_it_began_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = copies.local(tmp_path)
-    asked = []
+    fetches = []
 
     def fetch(name: str, revision: str | None, wanted: list[str], kind: str) -> tuple[Path, str]:
-        asked.append((name, revision, kind))
+        fetches.append((name, revision, kind))
         return data / name, revision or "newest"
 
     monkeypatch.setattr(hub, "fetch", fetch)
     files = source.of_dataset("beir/scifact", revisions={"BeIR/scifact": "abc"})
-    assert asked == [("BeIR/scifact", "abc", "dataset"), ("BeIR/scifact-qrels", None, "dataset")]
+    assert fetches == [("BeIR/scifact", "abc", "dataset"), ("BeIR/scifact-qrels", None, "dataset")]
     assert files.revisions == {"BeIR/scifact": "abc", "BeIR/scifact-qrels": "newest"}
 
 

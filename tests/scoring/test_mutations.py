@@ -141,5 +141,5 @@ def test_a_key_with_another_value_is_followed_or_refused(tmp_path: Path, case: C
         assert np.ptp(unchanged) > 1e-3
         np.testing.assert_allclose(ours(folder, case.options), unchanged, atol=1e-5)
         tried = [(mutant, outcome(folder, case, mutant, unchanged)) for mutant in mutants(folder, case.shared)]
-    print(len({mutant.key for mutant, _ in tried}), dict(Counter(found for _, found in tried)))
-    assert not [(mutant, found) for mutant, found in tried if found not in OUTCOMES]
+    print(len({mutant.key for mutant, _ in tried}), dict(Counter(result for _, result in tried)))
+    assert not [(mutant, result) for mutant, result in tried if result not in OUTCOMES]

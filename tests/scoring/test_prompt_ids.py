@@ -223,5 +223,5 @@ def test_token_ids_of_jina_embeddings_v3(golden: Callable[[str], Path]) -> None:
     tokenizer = checkpoints.load_tokenizer(checkpoints.locate(str(golden("bge-reranker-v2-m3"))))
     embedder = Embedder(settings, tokenizer, ())
     prepared = embedder.prepare([RankingTask(QUERY, [DOCUMENT])], Tokens(tokenizer))
-    found = [" ".join(map(str, sequence.ids)) for sequence in prepared.sequences]
-    assert tuple(found) == EMBEDDINGS_V3
+    ids = [" ".join(map(str, sequence.ids)) for sequence in prepared.sequences]
+    assert tuple(ids) == EMBEDDINGS_V3

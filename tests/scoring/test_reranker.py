@@ -101,9 +101,9 @@ def test_a_score_does_not_depend_on_what_else_was_in_the_batch(dtype: str, share
     def scores(order: np.ndarray, batch_tokens: int) -> np.ndarray:
         execution = replace(reranker.specification.execution, batch_tokens=batch_tokens)
         reranker.specification = replace(reranker.specification, execution=execution)
-        found = np.empty(len(pairs))
-        found[order] = np.concatenate(reranker.score_lists([(pairs[i][0], [pairs[i][1]]) for i in order]))
-        return found
+        result = np.empty(len(pairs))
+        result[order] = np.concatenate(reranker.score_lists([(pairs[i][0], [pairs[i][1]]) for i in order]))
+        return result
 
     alone = scores(np.arange(len(pairs)), 1)
     tolerance = 1e-5 if share is None else share * np.ptp(alone)

@@ -46,17 +46,20 @@ def mkqa(numbered_types: bool) -> list[dict[str, Any]]:
 
     def answers(kind: str, *texts: str | None) -> dict[str, list[dict[str, Any]]]:
         noted: Any = TYPES.index(kind) if numbered_types else kind
-        given = [{"type": noted, "entity": "", "text": texts[0], "aliases": [text for text in texts[1:] if text]}]
-        return {"en": given, "de": [{**given[0], "text": None if texts[0] is None else "auf Deutsch", "aliases": []}]}
+        entries = [{"type": noted, "entity": "", "text": texts[0], "aliases": [text for text in texts[1:] if text]}]
+        return {
+            "en": entries,
+            "de": [{**entries[0], "text": None if texts[0] is None else "auf Deutsch", "aliases": []}],
+        }
 
     return [
         {
             "example_id": number,
             "query": english,
             "queries": {"en": english, "de": german},
-            "answers": answers(*given),
+            "answers": answers(*answer),
         }
-        for number, english, german, given in (
+        for number, english, german, answer in (
             (31, "director of gladiator", "Regisseur von Gladiator", ("entity", "Ridley Scott", "Sir Ridley Scott")),
             (-5, "why", "warum", ("long_answer", None)),
             (32, "year of gladiator", "Jahr von Gladiator", ("date", "2000", "2000", "Y2K")),
@@ -72,7 +75,7 @@ def hub() -> dict[str, dict[str, bytes]]:
         {"_id": "d0", "title": "", "partition": "train", "text": "def add(a, b): return a + b", "language": "python"},
         {"_id": "d1", "title": "", "partition": "test", "text": "def sort(items): return sorted(items)"},
     ]
-    asked = [
+    questions = [
         {"_id": "q0", "partition": "train", "text": "add two numbers", "title": ""},
         {"_id": "q1", "partition": "test", "text": "python sort items", "title": ""},
     ]
@@ -107,7 +110,7 @@ def hub() -> dict[str, dict[str, bytes]]:
         "apple/mkqa": {"mkqa/train-00000-of-00001.parquet": parquet(mkqa(numbered_types=True)), "mkqa.py": SCRIPT},
         "CoIR-Retrieval/cosqa-queries-corpus": {
             "data/corpus-00000-of-00001-6ab5c5eda798a0f9.parquet": parquet(code),
-            "data/queries-00000-of-00001-37cf369ef664f0a0.parquet": parquet(asked),
+            "data/queries-00000-of-00001-37cf369ef664f0a0.parquet": parquet(questions),
         },
         "CoIR-Retrieval/cosqa-qrels": {
             "data/test-00000-of-00001.parquet": parquet([{"query_id": "q1", "corpus_id": "d1", "score": 1}]),

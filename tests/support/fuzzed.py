@@ -90,7 +90,7 @@ def mostly(usual: st.SearchStrategy[Any], *others: st.SearchStrategy[Any]) -> st
 def row_groups(rows: int) -> st.SearchStrategy[list[int]]:
     """Sizes of row groups that have so many rows together, some of them empty."""
     cuts = st.lists(st.integers(0, rows), max_size=4).map(sorted)
-    return cuts.map(lambda found: [stop - start for start, stop in pairwise([0, *found, rows])])
+    return cuts.map(lambda places: [stop - start for start, stop in pairwise([0, *places, rows])])
 
 
 @st.composite
@@ -116,15 +116,15 @@ def files(draw: st.DrawFn, most: int = 1, instructions: bool = True) -> list[Fil
     many = st.builds(_many, st.sampled_from([7, 100, 1000]), st.just(numbered["doc_id"]))
     lists = mostly(st.lists(entry, max_size=5), many, st.none())
     row = st.fixed_dictionaries(outer | {"candidates": lists} if layout == "nested" else outer | inner)
-    found = []
+    drawn = []
     for _ in range(draw(st.integers(1, most))):
         rows = draw(st.lists(row, min_size=1, max_size=5))
         types: dict[str, pa.DataType] = {name: draw(st.sampled_from(STRING_TYPES)) for name in ("query", "text")}
         types |= {
             name: pa.int64() if number else draw(st.sampled_from(STRING_TYPES)) for name, number in numbered.items()
         }
-        found.append(File(layout, rows, types, draw(row_groups(len(rows)))))
-    return found
+        drawn.append(File(layout, rows, types, draw(row_groups(len(rows)))))
+    return drawn
 
 
 def _many(number: int, numbered: bool) -> list[Row]:

@@ -122,9 +122,9 @@ class GoogleCloud(ThreadingHTTPServer):
         if query.get("alt") != "media":
             return as_json(self._metadata(path))
         content = self.objects[path]
-        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", headers.get("Range") or "bytes=0-")
-        assert asked is not None
-        first, last = int(asked[1]), min(int(asked[2] or len(content)), len(content) - 1)
+        range_ = re.fullmatch(r"bytes=(\d+)-(\d*)", headers.get("Range") or "bytes=0-")
+        assert range_ is not None
+        first, last = int(range_[1]), min(int(range_[2] or len(content)), len(content) - 1)
         if first > last:
             return Reply(416)
         part = content[first : last + 1]

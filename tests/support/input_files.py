@@ -112,15 +112,15 @@ def read(*paths: str, keep_columns: Sequence[str] = (), **options: Any) -> list[
 
 def pairs(shards: Sequence[Shard], *columns: str) -> list[tuple[Any, ...]]:
     """Each pair's query id and document id, and more of its columns."""
-    found = []
+    result = []
     for shard in shards:
         rows = iter(shard.pairs.to_pylist())
         for row in shard.queries.to_pylist():
             for _ in range(row["n_pairs"]):
                 of_pair = next(rows)
-                found.append((row["query_id"], of_pair["doc_id"], *(of_pair[column] for column in columns)))
+                result.append((row["query_id"], of_pair["doc_id"], *(of_pair[column] for column in columns)))
         assert next(rows, None) is None
-    return found
+    return result
 
 
 def rejected(shards: Sequence[Shard], *columns: str) -> list[tuple[Any, ...]]:

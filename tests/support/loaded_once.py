@@ -31,8 +31,8 @@ def loaded_once() -> Iterator[None]:
 
     def from_pretrained(cls: Any, path: str | Path | None, *args: Any, **kwargs: Any) -> Any:
         said = [file.read_bytes() for file in sorted(Path(path).glob("*config*.json"))] if path is not None else []
-        given = {name: value for name, value in kwargs.items() if name != "state_dict"}
-        key = (cls, str(path), *said, repr(args), repr(given), *sorted(kwargs.get("state_dict") or ()))
+        options = {name: value for name, value in kwargs.items() if name != "state_dict"}
+        key = (cls, str(path), *said, repr(args), repr(options), *sorted(kwargs.get("state_dict") or ()))
         if key not in models:
             models[key] = load(cls, path, *args, **kwargs)
         return copy.deepcopy(models[key]) if path is None else models[key]

@@ -267,12 +267,12 @@ def mutants(folder: Path, shared: Collection[str] = ()) -> Iterator[Mutant]:
         if file == "modules.json":
             yield from _modules(folder)
             continue
-        found = tiny.read(folder / file) if file in files else {}
+        content = tiny.read(folder / file) if file in files else {}
         known = config.to_dict() | config.get_text_config().to_dict() if file == "config.json" else {}
         known = {
-            key: value for key, value in known.items() if key in {**found, **VALUES} or not isinstance(value, dict)
+            key: value for key, value in known.items() if key in {**content, **VALUES} or not isinstance(value, dict)
         }
-        yield from _inside(file, absent.get(file, {}) | known | found)
+        yield from _inside(file, absent.get(file, {}) | known | content)
 
 
 @contextmanager

@@ -104,10 +104,10 @@ def _query_fault(row: Row) -> str | None:
         "null_query_id": value is None and not bad,
         "blank_query_id": value is not None and not value.strip(),
     }
-    found = next((reason for reason, is_so in faults.items() if is_so), None)
-    if found is None and (bad_query or query is None):
-        found = "invalid_utf8" if bad_query else "null_query"
-    return found or ("invalid_utf8" if decoded(row.get("instruction"))[1] else None)
+    fault = next((reason for reason, is_so in faults.items() if is_so), None)
+    if fault is None and (bad_query or query is None):
+        fault = "invalid_utf8" if bad_query else "null_query"
+    return fault or ("invalid_utf8" if decoded(row.get("instruction"))[1] else None)
 
 
 def _entry_fault(entry: Row | None) -> str | None:

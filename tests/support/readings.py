@@ -24,7 +24,7 @@ class PromptReading(NamedTuple):
 
 def readings_of(read: Read, tasks: Sequence[RankingTask], tokenizer: PreTrainedTokenizerBase) -> list[PromptReading]:
     """Of all pairs of the tasks, none of which may fail."""
-    found = read(tasks, Tokens(tokenizer))
-    assert not found.pairs.failures
-    counts = [column.tolist() for column in (found.truncated, found.query_truncated, found.prefixes)]
-    return [PromptReading(found.ids[row], *numbers) for row, numbers in enumerate(zip(*counts, strict=True))]
+    readings = read(tasks, Tokens(tokenizer))
+    assert not readings.pairs.failures
+    counts = [column.tolist() for column in (readings.truncated, readings.query_truncated, readings.prefixes)]
+    return [PromptReading(readings.ids[row], *numbers) for row, numbers in enumerate(zip(*counts, strict=True))]

@@ -58,9 +58,9 @@ class S3(ThreadingHTTPServer):
             return _xml("Error", "<Code>NoSuchKey</Code><Message>no such key</Message>", 404)
         return self._read(self.objects[path], headers.get("Range"))
 
-    def _read(self, content: bytes, asked: str | None) -> Answer:
+    def _read(self, content: bytes, wanted: str | None) -> Answer:
         about = {"ETag": _etag(content), "Last-Modified": _DATE, "Content-Type": "application/octet-stream"}
-        match = re.fullmatch(r"bytes=(\d+)-(\d*)", asked or "")
+        match = re.fullmatch(r"bytes=(\d+)-(\d*)", wanted or "")
         if match is None:
             return 200, content, about
         first, last = int(match[1]), min(int(match[2] or len(content)), len(content) - 1)

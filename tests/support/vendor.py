@@ -56,5 +56,5 @@ def largest_difference(reranker: Reranker, case: dict[str, Any]) -> tuple[float,
     pairs = case.get("pairs") or [(case["query"], document) for document in case["documents"]]
     scores = reranker.score_tasks([RankingTask(query, [document]) for query, document in pairs]).score
     expected = np.array(case["scores"], dtype=np.float64)  # null, where the vendor gave no score, becomes NaN
-    given = ~np.isnan(expected)
-    return float(np.abs(scores - expected)[given].max()), int(given.sum())
+    scored = ~np.isnan(expected)
+    return float(np.abs(scores - expected)[scored].max()), int(scored.sum())

@@ -72,9 +72,9 @@ def test_spelled_names_are_found() -> None:
 
 
 def test_names_in_a_jobs_directory_are_spelled_in_one_file() -> None:
-    found = {
+    by_file = {
         str(path.relative_to(ROOT)): names
         for path in SOURCES
         if path != Path(layout.__file__) and (names := list(spelled(path.read_text(encoding="utf-8"))))
     }
-    assert found == {}
+    assert by_file == {}

@@ -37,14 +37,14 @@ def test_without_a_thread_all_of_an_item_comes_at_once() -> None:
 @pytest.mark.parametrize("depth", [1, 3])
 @pytest.mark.parametrize("per_item", [1, 4])
 def test_so_many_things_are_made_before_they_are_asked_for_and_no_more(depth: int, per_item: int) -> None:
-    begun = threading.Semaphore(0)
+    beginnings = threading.Semaphore(0)
     number, out = 0, 0
 
     def make(item: int) -> Iterator[int]:
         nonlocal number
         for _ in range(per_item):
             number += 1
-            begun.release()
+            beginnings.release()
             yield number
 
     def use(things: Iterator[int]) -> None:
@@ -54,9 +54,9 @@ def test_so_many_things_are_made_before_they_are_asked_for_and_no_more(depth: in
             assert thing == out
             if out == 1:
                 for _ in range(depth + 1):  # the one in use and those ahead of it
-                    assert begun.acquire(timeout=60)
+                    assert beginnings.acquire(timeout=60)
             elif out + depth <= total:
-                assert begun.acquire(timeout=60), "the next thing is made while this one is used"
+                assert beginnings.acquire(timeout=60), "the next thing is made while this one is used"
             assert number - out <= depth
 
     total = 20 * per_item

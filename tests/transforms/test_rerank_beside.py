@@ -224,10 +224,10 @@ def test_what_was_begun_stays_in_its_process(tmp_path: Path) -> None:
     handler = RerankerHandler(ConstantSpecification(leaves_cpu_free=True))
     assert handler.begin(shard) is shard, "no model is loaded"
     scorer = handler.load_model()
-    begun = pickle.loads(pickle.dumps(handler)).begin(shard)
-    assert begun.begun is not None
-    assert pickle.loads(pickle.dumps(begun)) == shard
-    assert pickle.loads(pickle.dumps(begun)).begun is None
-    ((scored, scores),) = handler.run_inference([begun], scorer)
+    prepared = pickle.loads(pickle.dumps(handler)).begin(shard)
+    assert prepared.begun is not None
+    assert pickle.loads(pickle.dumps(prepared)) == shard
+    assert pickle.loads(pickle.dumps(prepared)).begun is None
+    ((scored, scores),) = handler.run_inference([prepared], scorer)
     assert scored.begun is None, "nothing is held on to"
     assert scores.score.tolist() == [0.5] * 4

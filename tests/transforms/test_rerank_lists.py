@@ -51,8 +51,8 @@ def request(number: int) -> RankingRequest:
 
 def expected(reranker: Reranker, numbers: Sequence[int], top_k: int | None = None) -> list[tuple[str, list[str]]]:
     """The documents of each list, best first."""
-    found = {number: reranker.rank(f"a {number}", TEXTS[:number], top_k=top_k) for number in numbers}
-    return [(f"q{number}", [f"d{ranked.index}" for ranked in listed]) for number, listed in found.items()]
+    ranked_lists = {number: reranker.rank(f"a {number}", TEXTS[:number], top_k=top_k) for number in numbers}
+    return [(f"q{number}", [f"d{ranked.index}" for ranked in listed]) for number, listed in ranked_lists.items()]
 
 
 def names(ranked: Any) -> tuple[str, list[str]]:
@@ -60,8 +60,8 @@ def names(ranked: Any) -> tuple[str, list[str]]:
 
 
 def equals(wanted: Sequence[Any]) -> Callable[[Sequence[Any]], None]:
-    def check(found: Sequence[Any]) -> None:
-        assert sorted(found, key=repr) == sorted(wanted, key=repr)
+    def check(results: Sequence[Any]) -> None:
+        assert sorted(results, key=repr) == sorted(wanted, key=repr)
 
     return check
 
@@ -79,16 +79,16 @@ def test_lists_are_ranked_as_the_model_ranks_each(reranker: Reranker, folder: Pa
     numbers = [3, 0, 5, 1, 4]
     wanted = expected(reranker, numbers, 2)
     with beam.Pipeline(runner, PipelineOptions([])) as pipeline:
-        found = pipeline | beam.Create(map(request, numbers)) | RerankLists(str(folder), top_k=2, **RUN)
-        assert_that(found.ranked | beam.Map(names), equals(wanted))
-        assert_that(found.rejected, equals([]), "rejected")
+        output = pipeline | beam.Create(map(request, numbers)) | RerankLists(str(folder), top_k=2, **RUN)
+        assert_that(output.ranked | beam.Map(names), equals(wanted))
+        assert_that(output.rejected, equals([]), "rejected")
 
 
 def test_scores_and_ranks_are_those_of_the_model(reranker: Reranker, folder: Path) -> None:
     scores = reranker.score("a 5", TEXTS)
 
-    def check(found: Sequence[Any]) -> None:
-        [ranked] = found
+    def check(output: Sequence[Any]) -> None:
+        [ranked] = output
         assert [document.rank for document in ranked.documents] == [1, 2, 3, 4, 5]
         assert [document.truncated_tokens for document in ranked.documents] == [0] * 5
         for document in ranked.documents:
@@ -97,8 +97,8 @@ def test_scores_and_ranks_are_those_of_the_model(reranker: Reranker, folder: Pat
             assert document.first_stage_rank == place + 1
 
     with beam.Pipeline("FnApiRunner") as pipeline:
-        found = pipeline | beam.Create([request(5)]) | RerankLists(str(folder), **RUN)
-        assert_that(found.ranked, check)
+        output = pipeline | beam.Create([request(5)]) | RerankLists(str(folder), **RUN)
+        assert_that(output.ranked, check)
 
 
 def test_what_cannot_be_scored_is_rejected_with_the_reason_of_the_job(reranker: Reranker, folder: Path) -> None:
@@ -115,8 +115,8 @@ def test_what_cannot_be_scored_is_rejected_with_the_reason_of_the_job(reranker: 
         {"query_id": "q7"},
     ]
     with beam.Pipeline("FnApiRunner") as pipeline:
-        found = pipeline | beam.Create(odd) | RerankLists(str(folder), **RUN)
-        assert_that(found.ranked | beam.Map(names), equals([("q1", ["d0"])]))
+        output = pipeline | beam.Create(odd) | RerankLists(str(folder), **RUN)
+        assert_that(output.ranked | beam.Map(names), equals([("q1", ["d0"])]))
         wanted = [
             Rejected("q1", "d1", "null_text", None),
             Rejected("q1", None, "null_candidate", None),
@@ -130,18 +130,18 @@ def test_what_cannot_be_scored_is_rejected_with_the_reason_of_the_job(reranker: 
             Rejected("q6", None, "malformed", "candidates: a str; give a list"),
             Rejected(None, None, "malformed", "is a dict; give a RankingRequest"),
         ]
-        assert_that(found.rejected, equals(wanted), "rejected")
+        assert_that(output.rejected, equals(wanted), "rejected")
 
 
 def test_an_instruction_that_the_model_does_not_take_is_its_requests_fault_alone(
     reranker: Reranker, folder: Path
 ) -> None:
-    asked = [request(3), request(2)._replace(instruction="be kind"), request(4)._replace(instruction="")]
+    requests = [request(3), request(2)._replace(instruction="be kind"), request(4)._replace(instruction="")]
     with beam.Pipeline("FnApiRunner") as pipeline:
-        found = pipeline | beam.Create(asked) | RerankLists(str(folder), **RUN)
-        assert_that(found.ranked | beam.Map(names), equals(expected(reranker, [3, 4])))
+        output = pipeline | beam.Create(requests) | RerankLists(str(folder), **RUN)
+        assert_that(output.ranked | beam.Map(names), equals(expected(reranker, [3, 4])))
         detail = "instruction: this model takes none; leave it out, or write it into the query"
-        assert_that(found.rejected, equals([Rejected("q2", None, "malformed", detail)]), "rejected")
+        assert_that(output.rejected, equals([Rejected("q2", None, "malformed", detail)]), "rejected")
 
 
 @pytest.mark.parametrize("windows", [FixedWindows(10), Sessions(4)])
@@ -159,16 +159,16 @@ def test_lists_of_a_stream_keep_their_windows_and_times(reranker: Reranker, fold
         return *names(ranked), time
 
     with beam.Pipeline("BundleBasedDirectRunner", options) as pipeline:
-        found = pipeline | stream | beam.WindowInto(windows) | RerankLists(str(folder), **RUN)
+        output = pipeline | stream | beam.WindowInto(windows) | RerankLists(str(folder), **RUN)
         wanted = [
             (*listed, Timestamp(times[number]))
             for number, listed in zip(times, expected(reranker, [*times]), strict=True)
         ]
-        assert_that(found.ranked | beam.Map(stamped), equals(wanted))
-        by_window = found.ranked | beam.Map(lambda ranked: ("all", ranked.query_id)) | beam.GroupByKey()
+        assert_that(output.ranked | beam.Map(stamped), equals(wanted))
+        by_window = output.ranked | beam.Map(lambda ranked: ("all", ranked.query_id)) | beam.GroupByKey()
         grouped = by_window | beam.Map(lambda item: sorted(item[1]))
         assert_that(grouped, equals([["q1", "q2"], ["q3", "q4"], ["q5"]]), "windows")
-        assert_that(found.rejected, equals([Rejected("bad", None, "null_query", None)]), "rejected")
+        assert_that(output.rejected, equals([Rejected("bad", None, "null_query", None)]), "rejected")
 
 
 def test_many_requests_are_scored_in_batches_of_bounded_size(
@@ -189,15 +189,15 @@ def test_a_listwise_model_reads_the_order_that_is_asked_for(tmp_path: Path) -> N
     forwards = dict(zip(TEXTS, reranker.score("a 5", TEXTS), strict=True))
     backwards = dict(zip(TEXTS[::-1], reranker.score("a 5", TEXTS[::-1]), strict=True))
 
-    def check(found: Sequence[Any]) -> None:
-        [ranked] = found
+    def check(output: Sequence[Any]) -> None:
+        [ranked] = output
         scores = {TEXTS[int(document.doc_id[1:])]: document.score for document in ranked.documents}
         assert scores == pytest.approx(backwards, abs=1e-5)
         assert scores != pytest.approx(forwards, abs=1e-4)
 
     with beam.Pipeline("FnApiRunner") as pipeline:
-        found = pipeline | beam.Create([request(5)]) | RerankLists(str(model), candidate_order="worst_first", **RUN)
-        assert_that(found.ranked, check)
+        output = pipeline | beam.Create([request(5)]) | RerankLists(str(model), candidate_order="worst_first", **RUN)
+        assert_that(output.ranked, check)
 
 
 def test_a_mistake_shows_before_anything_runs(folder: Path) -> None:
@@ -230,5 +230,5 @@ def test_the_example_in_docs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_examples_in_docstrings_are_true() -> None:
     for module, attempted in ((lists, 2), (rerank_lists, 5)):
-        found = doctest.testmod(module)
-        assert (found.failed, found.attempted) == (0, attempted)
+        results = doctest.testmod(module)
+        assert (results.failed, results.attempted) == (0, attempted)

@@ -122,8 +122,8 @@ def test_queries_that_no_run_has_are_left_out_on_demand(folder: Path) -> None:
     everything, answered = compared(folder, *runs), compared(folder, *runs, "--only_run_queries")
     assert (everything["queries"], answered["queries"]) == (4, 3)
     assert compared(folder, *runs[::-1], "--only_run_queries")["queries"] == 3  # those of the second run count too
-    assert [found["comparisons"][0]["ties"] for found in (everything, answered)] == [1, 0]
-    assert [found["comparisons"][0]["mean"] for found in (everything, answered)] == [-0.25, pytest.approx(-1 / 3)]
+    assert [each["comparisons"][0]["ties"] for each in (everything, answered)] == [1, 0]
+    assert [each["comparisons"][0]["mean"] for each in (everything, answered)] == [-0.25, pytest.approx(-1 / 3)]
 
 
 def test_identical_runs_do_not_differ(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -182,8 +182,8 @@ def test_all_comparisons_are_corrected_together(folder: Path) -> None:
 def test_the_recall_of_the_list_is_tested_if_nothing_else_is(folder: Path) -> None:
     (folder / "qrels").write_text(QRELS + "q1 0 d1 1\n")
     runs = [str(folder / "base"), str(folder / "better")]
-    for asked, tested in ((["SetR"], ["SetR"]), (["SetR", "P@1"], ["P@1"])):
-        arguments = ["--qrels", str(folder / "qrels"), "--measures", *asked, "--json", str(folder / "report.json")]
+    for measures, tested in ((["SetR"], ["SetR"]), (["SetR", "P@1"], ["P@1"])):
+        arguments = ["--qrels", str(folder / "qrels"), "--measures", *measures, "--json", str(folder / "report.json")]
         assert main(["compare", *runs, *arguments]) == 0
         report = json.loads((folder / "report.json").read_text())
         assert [row["measure"] for row in report["comparisons"]] == tested

@@ -42,10 +42,10 @@ def test_documents_that_moved_are_shown_with_ranks_grade_and_text(
         for rank, i in enumerate(order, start=1)
     ]
     assert changed["q1"]["query"] == "what & why"
-    found = changed["q1"]["moved"]
-    assert found[0]["doc_id"] == "hit"  # the relevant one comes first
-    assert found[1] == {"doc_id": "absent", "baseline_rank": None, "run_rank": 1, "grade": None, "text": None}
-    assert sorted(found[:1] + found[2:], key=lambda each: each["baseline_rank"]) == expected
+    documents = changed["q1"]["moved"]
+    assert documents[0]["doc_id"] == "hit"  # the relevant one comes first
+    assert documents[1] == {"doc_id": "absent", "baseline_rank": None, "run_rank": 1, "grade": None, "text": None}
+    assert sorted(documents[:1] + documents[2:], key=lambda each: each["baseline_rank"]) == expected
     assert all(each["run_rank"] is None for each in changed["q2"]["moved"])
     printed = capsys.readouterr().out
     place = order.index("hit") + 1
@@ -75,15 +75,15 @@ def test_texts_come_from_kept_columns_where_the_input_is_gone(jobs: Path) -> Non
         rerank(source, jobs / "kept", jobs / "model", "--keep_columns", "query,text", "--text_template", "{text}") == 0
     )
     source.unlink()
-    found = compared(jobs, *words)["comparisons"][0]["changed"][0]["moved"]
-    assert {each["doc_id"]: each["text"] for each in found if each["baseline_rank"]} == TEXTS
+    documents = compared(jobs, *words)["comparisons"][0]["changed"][0]["moved"]
+    assert {each["doc_id"]: each["text"] for each in documents if each["baseline_rank"]} == TEXTS
     assert main(["compare", str(jobs / "out"), *words[1:], "--qrels", str(jobs / "qrels")]) == 2
 
 
 def test_the_documents_that_moved_most_near_the_top_are_named() -> None:
     before = [f"d{number}" for number in range(20)]
     after = [*before[1:], "d0"]
-    found = moved(before, after, {"d19": 1, "d5": 0})
-    assert [each["doc_id"] for each in found] == ["d19", "d0", *(f"d{number}" for number in range(1, 9))]
-    assert found[0] == {"doc_id": "d19", "baseline_rank": 20, "run_rank": 19, "grade": 1}
+    documents = moved(before, after, {"d19": 1, "d5": 0})
+    assert [each["doc_id"] for each in documents] == ["d19", "d0", *(f"d{number}" for number in range(1, 9))]
+    assert documents[0] == {"doc_id": "d19", "baseline_rank": 20, "run_rank": 19, "grade": 1}
     assert moved(before, before, {}) == []

@@ -96,7 +96,9 @@ def scored_from_candidates(directory: Path, candidates: Path, score: Callable[[d
     """A job's output over real candidate lists, scored by a function of the candidate."""
     lists = pq.read_table(candidates, columns=["query_id", "candidates"]).to_pylist()
     rows = [
-        (row["query_id"], found["doc_id"], score(found), found["rank"]) for row in lists for found in row["candidates"]
+        (row["query_id"], document["doc_id"], score(document), document["rank"])
+        for row in lists
+        for document in row["candidates"]
     ]
     write_scored(directory, rows)
     finish(directory)
@@ -117,7 +119,7 @@ def test_agrees_with_known_first_stages(
     fixtures: Path, tmp_path: Path, report: Report, name: str, expected: float
 ) -> None:
     candidates = fixtures / "data" / "candidates" / f"{name}.parquet"
-    out = scored_from_candidates(tmp_path / "out", candidates, lambda found: found["rank"])
+    out = scored_from_candidates(tmp_path / "out", candidates, lambda document: document["rank"])
     got = report(out, fixtures / "data" / "qrels" / f"{name}.qrels")
     assert means(got, "first_stage")["nDCG@10"] == expected
     assert means(got, "reranked")["nDCG@10"] < expected  # worst first
@@ -127,7 +129,7 @@ def test_agrees_with_known_first_stages(
 def test_a_constant_scorer_gains_nothing_from_ties(tmp_path: Path, report: Report) -> None:
     # The reranked values are pytrec_eval's for a run of equal scores, asked without ir-measures.
     demo = REPOSITORY / "demo" / "dbpedia_entity_40x50"
-    out = scored_from_candidates(tmp_path / "out", demo.with_suffix(".parquet"), lambda found: 0.5)
+    out = scored_from_candidates(tmp_path / "out", demo.with_suffix(".parquet"), lambda document: 0.5)
     got = report(out, demo.with_suffix(".qrels"), "--measures", "nDCG@10", "RR", "R@10")
     assert means(got, "first_stage") == {"nDCG@10": 0.735, "RR": 0.9625, "R@10": 0.537, "SetR": 0.7897}
     assert means(got, "reranked") == {"nDCG@10": 0.2492, "RR": 0.3754, "R@10": 0.2034, "SetR": 0.7897}
@@ -215,11 +217,11 @@ def test_identical_ids_are_counted_and_left_out_on_demand(tmp_path: Path, report
     write_scored(tmp_path / "out", [("q", "q", 9.0, 1), ("q", "a", 1.0, 2)])
     finish(tmp_path / "out")
     qrels = write(tmp_path / "qrels", "q 0 a 1\n")
-    kept, left_out = report(tmp_path / "out", qrels), report(tmp_path / "out", qrels, "--exclude_identical_ids")
-    assert [means(kept, stage)["RR@10"] for stage in ("first_stage", "reranked")] == [0.5, 0.5]
+    whole, left_out = report(tmp_path / "out", qrels), report(tmp_path / "out", qrels, "--exclude_identical_ids")
+    assert [means(whole, stage)["RR@10"] for stage in ("first_stage", "reranked")] == [0.5, 0.5]
     assert [means(left_out, stage)["RR@10"] for stage in ("first_stage", "reranked")] == [1.0, 1.0]
     note = "candidates with the id of their query: 1; BEIR leaves them out (--exclude_identical_ids)"
-    assert (kept["notes"], left_out["notes"]) == ([note], [])
+    assert (whole["notes"], left_out["notes"]) == ([note], [])
 
 
 def test_oddities_of_the_qrels_are_reported(tmp_path: Path, report: Report) -> None:

@@ -53,7 +53,7 @@ def flat(lists: dict[str, list[tuple[str, str | None, str]]]) -> pa.Table:
 @pytest.fixture
 def answers(tmp_path: Path) -> str:
     path = tmp_path / "answers.jsonl"
-    lines = [json.dumps({"query_id": query_id, "answers": found}) for query_id, found in ANSWERS.items()]
+    lines = [json.dumps({"query_id": query_id, "answers": strings}) for query_id, strings in ANSWERS.items()]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return str(path)
 

@@ -105,8 +105,8 @@ def test_triplets_and_tuples_are_of_judged_positives(job: Path, tmp_path: Path, 
 
 
 def test_without_qrels_the_best_document_is_the_positive(job: Path, tmp_path: Path) -> None:
-    found = lines(export(job, tmp_path / "to", "flagembedding", "--num_negatives", "9") / "train.jsonl")
-    for row, query_id in zip(found, QUERIES, strict=True):
+    examples = lines(export(job, tmp_path / "to", "flagembedding", "--num_negatives", "9") / "train.jsonl")
+    for row, query_id in zip(examples, QUERIES, strict=True):
         best, *others = ranked(job, query_id)
         assert row == {
             "query": QUERIES[query_id],
@@ -170,9 +170,9 @@ FEATURES: dict[tuple[str, str], dict[str, Any]] = {
 @pytest.mark.parametrize(("form", "name"), FEATURES)
 def test_datasets_opens_every_table_with_its_types(job: Path, tmp_path: Path, form: str, name: str) -> None:
     to = export(job, tmp_path / "to", form)
-    found = load_dataset(str(to), name, split="train", cache_dir=str(tmp_path / "cache"))
-    assert found.features == Features(FEATURES[form, name])
-    assert len(found) > 0
+    table = load_dataset(str(to), name, split="train", cache_dir=str(tmp_path / "cache"))
+    assert table.features == Features(FEATURES[form, name])
+    assert len(table) > 0
     assert {form for form, _ in FEATURES} == set(NAMES) - {"mteb", "trec"}  # which are no tables
 
 
@@ -233,8 +233,8 @@ def test_texts_that_the_job_kept_need_no_input(job: Path, tmp_path: Path) -> Non
     assert rerank(source, tmp_path / "plain", model) == 0
     expected = export(tmp_path / "plain", tmp_path / "1", "labeled-list") / "train.parquet"
     source.unlink()
-    found = export(tmp_path / "kept", tmp_path / "2", "labeled-list") / "train.parquet"
-    assert pq.read_table(found).to_pylist() == pq.read_table(expected).to_pylist()
+    exported = export(tmp_path / "kept", tmp_path / "2", "labeled-list") / "train.parquet"
+    assert pq.read_table(exported).to_pylist() == pq.read_table(expected).to_pylist()
 
 
 def test_titles_that_the_job_did_not_keep_come_from_the_input(
@@ -281,8 +281,8 @@ def test_ids_can_keep_the_types_of_the_input(numbered: Path, tmp_path: Path) -> 
     assert [tuple(row.values()) for row in table.to_pylist()] == [
         (int(row["query_id"]), int(row["doc_id"]), row["rank"], row["score"]) for row in rows(numbered)
     ]
-    found = load_dataset(str(to), "train", split="train", cache_dir=str(tmp_path / "cache"))
-    assert found.features["query_id"] == Value("int32")
+    loaded = load_dataset(str(to), "train", split="train", cache_dir=str(tmp_path / "cache"))
+    assert loaded.features["query_id"] == Value("int32")
     to = export(numbered, tmp_path / "ids", "ids", "--keep_id_types")
     train, documents = (pq.read_table(to / f"{name}.parquet") for name in ("train", "documents"))
     assert sorted(train["document_ids"][0].as_py()) == [-7, 10**12]

@@ -68,8 +68,8 @@ def test_mteb_reads_predictions_as_the_candidates_of_a_reranking_task(
     path = exported("mteb") / "predictions.json"
     task.convert_to_reranking(path, top_k=4)
     expected = {query_id: [document for document, _ in ranked(job, query_id)] for query_id in QUERIES}
-    found = task.dataset["default"]["test"]["top_ranked"]
-    assert found == {query_id: documents[:4] for query_id, documents in expected.items()}
+    top_ranked = task.dataset["default"]["test"]["top_ranked"]
+    assert top_ranked == {query_id: documents[:4] for query_id, documents in expected.items()}
     scores = {query_id: dict(ranked(job, query_id)) for query_id in QUERIES}
     judged = {query_id: {documents[1]: 1} for query_id, documents in expected.items()}
     assert metrics.calculate_retrieval_scores(scores, judged, [10]).ndcg["NDCG@10"] == pytest.approx(0.63093)
@@ -77,9 +77,9 @@ def test_mteb_reads_predictions_as_the_candidates_of_a_reranking_task(
 
 def test_rank_llm_reads_requests(job: Path, exported: Callable[[str], Path]) -> None:
     data = library("rank_llm.data")
-    found = data.read_requests_from_file(str(exported("rank_llm") / "requests.jsonl"))
-    assert [(request.query.qid, request.query.text) for request in found] == list(QUERIES.items())
-    for request in found:
+    requests = data.read_requests_from_file(str(exported("rank_llm") / "requests.jsonl"))
+    assert [(request.query.qid, request.query.text) for request in requests] == list(QUERIES.items())
+    for request in requests:
         read = [(each.docid, each.score, each.doc) for each in request.candidates]
         expected = ranked(job, request.query.qid)
         assert read == [(document, score, {"contents": TEXTS[document]}) for document, score in expected]

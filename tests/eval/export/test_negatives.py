@@ -52,12 +52,12 @@ def theirs(**options: Any) -> dict[int, list[int]]:
 
 def ours(**options: Any) -> dict[int, list[int]]:
     miner = Miner(Mining(seed=5, **options), max(map(len, RELEVANT)))
-    found = {}
+    negatives = {}
     for query in range(QUERIES):
         order = np.argsort(-SCORES[query], kind="stable")
         if places := miner.choose(SCORES[query][order], np.isin(order, RELEVANT[query])):
-            found[query] = order[places].tolist()
-    return found
+            negatives[query] = order[places].tolist()
+    return negatives
 
 
 @pytest.mark.parametrize(

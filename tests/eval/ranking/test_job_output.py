@@ -56,8 +56,8 @@ def test_identical_ids_are_left_out_where_that_is_asked_for(tmp_path: Path) -> N
     write_scored(tmp_path / "out", [("d1", "d1", 9.0, 1), ("d1", "d2", 1.0, 2)])
     finish(tmp_path / "out")
     (tmp_path / "qrels").write_text("d1 0 d2 1\n")
-    kept = measure_job(str(tmp_path / "out"), str(tmp_path / "qrels"), {})
-    assert kept.rows[0]["reranked"] == pytest.approx(SECOND, abs=1e-6)
+    whole = measure_job(str(tmp_path / "out"), str(tmp_path / "qrels"), {})
+    assert whole.rows[0]["reranked"] == pytest.approx(SECOND, abs=1e-6)
     dropped = measure_job(str(tmp_path / "out"), str(tmp_path / "qrels"), {}, exclude_identical_ids=True)
     assert dropped.rows[0]["reranked"] == 1.0
 

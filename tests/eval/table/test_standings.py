@@ -35,8 +35,8 @@ FAR = [0.9] * 9  # 9 losses: p is 2/2^9 = 0.0039
 
 def test_what_a_test_does_not_tell_from_the_best_is_as_good() -> None:
     cells = [cell("far", FAR), cell("near", NEAR), cell("best", BEST)]
-    found = standings(cells, known(best=BEST, near=NEAR, far=FAR))
-    assert [each.best for each in found] == [False, True, True]
+    places = standings(cells, known(best=BEST, near=NEAR, far=FAR))
+    assert [each.best for each in places] == [False, True, True]
 
 
 def test_the_tests_are_corrected_for_their_number() -> None:
@@ -49,10 +49,10 @@ def test_the_tests_are_corrected_for_their_number() -> None:
 
 
 def test_an_interval_counts_queries_without_candidates_as_0() -> None:
-    [found] = standings([cell("near", NEAR)], known(near=NEAR))
+    [standing] = standings([cell("near", NEAR)], known(near=NEAR))
     expected = stats.t.interval(0.95, 9, sum(NEAR) / 10, stats.sem([*NEAR, 0.0]))
-    assert (found.low, found.high) == pytest.approx(expected)
-    assert not found.best  # of one
+    assert (standing.low, standing.high) == pytest.approx(expected)
+    assert not standing.best  # of one
 
 
 def test_what_is_not_tested_is_not_as_good() -> None:

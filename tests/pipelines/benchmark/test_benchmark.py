@@ -229,18 +229,18 @@ def test_candidates_of_a_known_set_follow_its_own_rules_and_a_directory_its_mode
     words = ["--models", "m", "--datasets", "x", "--output", "o", "--device", "cpu"]
     dense = f"dense:{CODE_MODEL}={tmp_path}"
     coir = BenchmarkDataSet("coir/apps", "coir/apps", copies="copies")
-    request = candidates_request(coir, asked(*words, "--retriever", dense), "o")
+    request = candidates_request(coir, request_for(*words, "--retriever", dense), "o")
     assert (request.retriever, request.model_like, request.task) == (("dense", str(tmp_path)), CODE_MODEL, "nl2code")
     assert (request.data_dir, request.exclude_identical_ids, request.dataset) == ("copies", False, "coir/apps")
-    assert request.output == candidates_directory(coir, asked(*words, "--retriever", f"dense:{CODE_MODEL}"), "o")
-    bm25 = asked(*words, "--retriever", "bm25")
+    assert request.output == candidates_directory(coir, request_for(*words, "--retriever", f"dense:{CODE_MODEL}"), "o")
+    bm25 = request_for(*words, "--retriever", "bm25")
     yoruba = candidates_request(BenchmarkDataSet("miracl/yo", "dir"), bm25, "o")
     assert (yoruba.exclude_identical_ids, yoruba.language) == (False, "yo")
     assert candidates_request(BenchmarkDataSet("beir/nq", "dir"), bm25, "o").exclude_identical_ids is True
     assert candidates_request(BenchmarkDataSet("own", "dir"), bm25, "o").exclude_identical_ids is None
 
 
-def asked(*words: str) -> BenchmarkRequest:
+def request_for(*words: str) -> BenchmarkRequest:
     return request_of(BenchmarkRequest, build_parser().parse_args(words))
 
 

@@ -100,10 +100,10 @@ def test_a_dense_first_stage_may_have_a_name_as_models_have() -> None:
     assert first_stage(BenchmarkDataSet("own"), "dense:ours=/models/x") == ("dense:ours", "dense:/models/x", None)
 
 
-def options(name: str, dataset: str = "beir/nq", **asked: Any) -> dict[str, Any]:
+def options(name: str, dataset: str = "beir/nq", **requested: Any) -> dict[str, Any]:
     model = catalogue.named(name)
     assert model is not None
-    return model_options(model, dataset, asked)
+    return model_options(model, dataset, requested)
 
 
 def test_the_published_protocol_is_the_default() -> None:
@@ -115,10 +115,10 @@ def test_the_published_protocol_is_the_default() -> None:
 
 
 def test_an_option_is_for_the_models_that_have_it() -> None:
-    asked: dict[str, Any] = {"group_size": 64, "long_documents": "window", "task": None}
-    assert options(V3, **asked) == {"group_size": 64}
-    assert options(V2, **asked) == {"long_documents": "window"}
-    assert options("Qwen/Qwen3-Reranker-4B", **asked) == {}
+    requested: dict[str, Any] = {"group_size": 64, "long_documents": "window", "task": None}
+    assert options(V3, **requested) == {"group_size": 64}
+    assert options(V2, **requested) == {"long_documents": "window"}
+    assert options("Qwen/Qwen3-Reranker-4B", **requested) == {}
     assert options(CODE_MODEL, "coir/apps", task="qa") == {"task": "qa"}
 
 

@@ -24,10 +24,10 @@ def test_cells_that_are_done_are_told_from_those_to_do(tmp_path: Path) -> None:
     write(tmp_path, same := replace(PLAIN, dataset="same", fingerprint="f"))
     pairs = {name: PairCount(7, True) for name in ("own", "outdated", "failed", "damaged", "changed", "same")}
     pairs |= {"to make": PairCount(5000, False), "not known": PairCount(None, False)}
-    asked = {("small-cross-encoder", name): RequestedCell("f", 0) for name in ("changed", "same")}
-    asked["small-cross-encoder", "failed"] = RequestedCell("f", 3)
+    requested = {("small-cross-encoder", name): RequestedCell("f", 0) for name in ("changed", "same")}
+    requested["small-cross-encoder", "failed"] = RequestedCell("f", 3)
     model = "small-cross-encoder"
-    assert planned([model], pairs, asked, finished(str(tmp_path))) == [
+    assert planned([model], pairs, requested, finished(str(tmp_path))) == [
         Planned(model, "own", 900, PLAIN),
         Planned(model, "outdated", 7, None),
         Planned(model, "failed", 4, None, begun=True),

@@ -43,15 +43,15 @@ def test_a_killed_benchmark_goes_on_within_the_cell(tmp_path: Path, capsys: pyte
         assert process.exitcode == -signal.SIGKILL
         [job] = results.glob("jobs/x/*")
         wait_until_unlocked(job)
-        kept = parts(job)
-        assert len(kept) == 5
+        before = parts(job)
+        assert len(before) == 5
         assert not (results / "cells").exists()
         assert main([*words, "--plan"]) == 0
         assert capsys.readouterr().out.splitlines()[1].split() == ["m", "x", "begun", "6", "?", "?"]
 
         hold.let_go()
         assert main(words) == 0
-    assert kept.items() <= parts(job).items()
+    assert before.items() <= parts(job).items()
     assert len(parts(job)) == 8
     cell = cells_of(results)["m", "x"]
     assert (cell.pairs, cell.measures[0]["input_order"]) == (16, 1.0)

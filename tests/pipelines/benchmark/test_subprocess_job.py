@@ -61,17 +61,17 @@ def test_work_apart_that_lost_a_worker_waits_for_no_thread(tmp_path: Path) -> No
     assert not (tmp_path / "late").exists()
 
 
-def wait_for_ever(begun: Path) -> int:
-    begun.touch()
+def wait_for_ever(mark: Path) -> int:
+    mark.touch()
     while True:
         time.sleep(1)
 
 
 def test_ctrl_c_reaches_work_apart_once_and_ends_it(tmp_path: Path) -> None:
-    begun, ended = tmp_path / "begun", threading.Event()
+    mark, ended = tmp_path / "begun", threading.Event()
 
     def press() -> None:
-        while not begun.exists():
+        while not mark.exists():
             if ended.wait(0.01):
                 return
         os.kill(os.getpid(), signal.SIGINT)
@@ -80,7 +80,7 @@ def test_ctrl_c_reaches_work_apart_once_and_ends_it(tmp_path: Path) -> None:
     presser.start()
     try:
         with pytest.raises(KeyboardInterrupt):
-            run_apart(wait_for_ever, begun)
+            run_apart(wait_for_ever, mark)
     finally:
         ended.set()
         presser.join()

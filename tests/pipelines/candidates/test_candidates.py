@@ -87,7 +87,7 @@ def test_candidates_go_straight_into_reranking(data: Path, tmp_path: Path, capsy
     scored = rows(tmp_path / "reranked")
     first_stage = {(row["query_id"], row["first_stage_rank"]): row["doc_id"] for row in scored}
     assert first_stage == {
-        (query, rank): doc for query, found in lists(output).items() for rank, doc in enumerate(found, 1)
+        (query, rank): doc for query, docs in lists(output).items() for rank, doc in enumerate(docs, 1)
     }
 
 
@@ -123,11 +123,11 @@ def test_dense_shards_are_merged_and_continued(data: Path, tmp_path: Path, monke
     assert [path.name for path in hits] == [f"part-00000-0000{number}.parquet" for number in range(3)]
     monkeypatch.undo()
     hits[1].unlink()
-    kept = hits[0].stat().st_ino, hits[2].stat().st_ino
+    inodes = hits[0].stat().st_ino, hits[2].stat().st_ino
     monkeypatch.setattr(files, "delete_tree", lambda directory: None)
     # Device and dtype are those of the job that is continued.
     assert make(data, tmp_path / "shards", f"dense:{model}", "--shard_documents", "5") == 0
-    assert (hits[0].stat().st_ino, hits[2].stat().st_ino) == kept
+    assert (hits[0].stat().st_ino, hits[2].stat().st_ino) == inodes
     assert lists(tmp_path / "shards") == lists(tmp_path / "whole")
     content = report(tmp_path / "shards")
     assert content["retriever"]["kind"] == "dense"
@@ -138,16 +138,16 @@ def test_dense_shards_are_merged_and_continued(data: Path, tmp_path: Path, monke
 def test_jobs_of_one_corpus_share_embeddings(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options = (f"dense:{tiny_encoder.bert(tmp_path / 'model')}", "--embeddings", str(tmp_path / "kept"))
     assert make(data, tmp_path / "first", *options) == 0
-    kept = list((tmp_path / "kept").rglob("*.npy"))
-    assert len(kept) == 1
-    killed, running = (kept[0].with_name(f".{name}.tmp") for name in ("killed", "running"))
+    embeddings = list((tmp_path / "kept").rglob("*.npy"))
+    assert len(embeddings) == 1
+    killed, running = (embeddings[0].with_name(f".{name}.tmp") for name in ("killed", "running"))
     killed.touch()
     os.utime(killed, (time.time() - 7200, time.time() - 7200))
     running.touch()
     monkeypatch.setattr(Searcher, "embed", stop)
     assert make(data, tmp_path / "second", *options, "--depth", "3") == 0
     assert (killed.exists(), running.exists()) == (False, True)
-    assert lists(tmp_path / "second") == {query: found[:3] for query, found in lists(tmp_path / "first").items()}
+    assert lists(tmp_path / "second") == {query: docs[:3] for query, docs in lists(tmp_path / "first").items()}
     # Not those of the same corpus in other shards.
     assert make(data, tmp_path / "third", *options, "--shard_documents", "5") == 1
 

@@ -68,8 +68,8 @@ CLASSIFIERS = {
 
 def both_ways(tmp_path: Path, name: str, *options: str) -> list[list[float]]:
     """Scores of the lists' pairs in order, by the core and by the job."""
-    given = dict(zip((option.removeprefix("--") for option in options[::2]), options[1::2], strict=True))
-    typed: dict[str, Any] = {name: int(value) if value.isdigit() else value for name, value in given.items()}
+    values = dict(zip((option.removeprefix("--") for option in options[::2]), options[1::2], strict=True))
+    typed: dict[str, Any] = {name: int(value) if value.isdigit() else value for name, value in values.items()}
     core = Reranker.load(str(tmp_path), like=name, dtype="float32", **typed)
     core_scores = core.score_tasks([RankingTask(*pair) for pair in LISTS.items()]).score.tolist()
     lists = [query(text, [candidate(f"{i}", d) for i, d in enumerate(texts)], text) for text, texts in LISTS.items()]
@@ -86,8 +86,8 @@ def test_scores_of_language_models_are_those_of_transformers(tmp_path: Path, nam
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
     model = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
 
-    def logit(asked: str, document: str, answer: str | None) -> float:
-        pair = (text.strip() if frame.stripped else text for text in (asked, document))
+    def logit(question: str, document: str, answer: str | None) -> float:
+        pair = (text.strip() if frame.stripped else text for text in (question, document))
         text = frame.text.format(**dict(zip(("query", "document"), pair, strict=True)))
         row = model(**tokenizer(text, return_tensors="pt", return_token_type_ids=False)).logits[0, -1]
         return float(row[tokenizer.convert_tokens_to_ids(answer)]) if answer else 0.0
@@ -117,15 +117,15 @@ def test_scores_of_a_conversion_are_those_of_transformers_and_of_its_source(tmp_
     texts = (JUDGE.format(query=q, document=d) for q, docs in LISTS.items() for d in docs)
     with torch.no_grad():
         inputs = [tokenizer(text, return_tensors="pt", return_token_type_ids=False) for text in texts]
-        expected = [float(model(**given).logits[0, 0]) for given in inputs]
+        expected = [float(model(**each).logits[0, 0]) for each in inputs]
     for result in both_ways(folder, name, "--activation", "none"):
         assert result == pytest.approx(expected, abs=1e-4)
-    here, there = (
+    converted, original = (
         Reranker.load(str(place), like=like, dtype="float32")
         for place, like in ((folder, name), (source, "Qwen/Qwen3-Reranker-0.6B"))
     )
-    for asked, documents in LISTS.items():
-        assert here.score(asked, documents) == pytest.approx(there.score(asked, documents), abs=2e-5)
+    for question, documents in LISTS.items():
+        assert converted.score(question, documents) == pytest.approx(original.score(question, documents), abs=2e-5)
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
@@ -136,9 +136,9 @@ def test_scores_of_classifiers_are_those_of_transformers(tmp_path: Path, name: s
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path, dtype=torch.float32)
     expected = []
     with torch.no_grad():
-        for asked, documents in LISTS.items():
+        for question, documents in LISTS.items():
             for text in documents:
-                encoded = tokenizer([(asked, text)], truncation="only_second", max_length=32, return_tensors="pt")
+                encoded = tokenizer([(question, text)], truncation="only_second", max_length=32, return_tensors="pt")
                 expected.append(float(model(**encoded).logits[0, 0]))
     for result in both_ways(tmp_path, name, "--max_length", "32"):
         assert result == pytest.approx(expected, abs=1e-4)

@@ -66,9 +66,9 @@ def test_mistakes_are_reported_in_one_line_before_anything_is_done(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    given = ["--input", str(source), "--output", str(tmp_path / "out"), "--model", str(model)]
+    words = ["--input", str(source), "--output", str(tmp_path / "out"), "--model", str(model)]
     runner = [] if any(option.startswith("--runner") for option in options) else [RUNNER]
-    assert main([*given, *runner, *options]) == 2
+    assert main([*words, *runner, *options]) == 2
     output = capsys.readouterr()
     assert output.err.startswith(f"error: {message}")
     assert output.err.count("\n") == 1
@@ -230,8 +230,8 @@ def test_what_a_worker_finds_wrong_is_one_line_too(
 ) -> None:
     """Nothing listens on the port; that is found when the first shard is scored."""
     address = "http://127.0.0.1:9/rerank"
-    given = ["--input", str(source), "--output", str(tmp_path / "out"), "--model", address, RUNNER]
-    assert main(given) == 2
+    words = ["--input", str(source), "--output", str(tmp_path / "out"), "--model", address, RUNNER]
+    assert main(words) == 2
     lines = [line for line in capsys.readouterr().err.splitlines() if line.strip() and "pair/s" not in line]
     assert len(lines) == 1
     assert lines[0].startswith(f"error: endpoint {address}")

@@ -57,11 +57,11 @@ def test_a_full_disk(tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[
     """The kernel takes no file beyond 4 MiB: the second of three parts, which has 8 MB, cannot be written."""
     source = with_blobs(tmp_path / "in.parquet", [100, 16_000_000, 100])
     options = ("--keep_columns", "blob", "--dtype", "float32", RUNNER)
-    given = ["--input", str(source), "--output", str(tmp_path / "out"), "--model", str(model), *options]
+    words = ["--input", str(source), "--output", str(tmp_path / "out"), "--model", str(model), *options]
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4 << 20, before[1]))
     try:
-        exit_code = main(given)
+        exit_code = main(words)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert error_lines(capsys.readouterr().err) == [
@@ -73,7 +73,7 @@ def test_a_full_disk(tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[
     assert everything(tmp_path / "out") == {"job.json", "_plan.parquet", first}
 
     done = parts(tmp_path / "out")
-    assert main(given) == 0
+    assert main(words) == 0
     assert rerank(source, tmp_path / "undisturbed", model, *options) == 0
     assert parts(tmp_path / "out") == parts(tmp_path / "undisturbed")
     assert done.items() <= parts(tmp_path / "out").items()
@@ -143,11 +143,11 @@ def test_an_input_file_that_goes_or_changes_while_the_job_runs(
         answer(exchange)
 
     with RerankServer() as server:
-        given = ["--input", str(source), "--model", server.address, RUNNER]
-        assert main([*given, "--output", str(tmp_path / "undisturbed")]) == 0
+        words = ["--input", str(source), "--model", server.address, RUNNER]
+        assert main([*words, "--output", str(tmp_path / "undisturbed")]) == 0
         capsys.readouterr()
         server.script = [disturbing]
-        assert main([*given, "--output", str(tmp_path / "out")]) == 2
+        assert main([*words, "--output", str(tmp_path / "out")]) == 2
         assert error_lines(capsys.readouterr().err) == [f"error: {source}: {said}"]
         before = parts(tmp_path / "out")
         # The shard after it may have been read before.
@@ -155,7 +155,7 @@ def test_an_input_file_that_goes_or_changes_while_the_job_runs(
         assert list(before) in (names[:1], names)
 
         source.write_bytes(original)
-        assert main([*given, "--output", str(tmp_path / "out")]) == 0
+        assert main([*words, "--output", str(tmp_path / "out")]) == 0
     assert parts(tmp_path / "out") == parts(tmp_path / "undisturbed")
     assert before.items() <= parts(tmp_path / "out").items()
 
@@ -186,8 +186,8 @@ def test_a_mistake_that_is_found_late_leaves_the_output_free(
     """The endpoint refuses the key when the first shard is scored."""
     source = write_letters(tmp_path / "in.parquet", queries=1, candidates=2)
     with RerankServer(habit=status(401)) as server:
-        given = ["--input", str(source), "--output", str(tmp_path / "out"), "--model", server.address, RUNNER]
-        assert main(given) == 2
+        words = ["--input", str(source), "--output", str(tmp_path / "out"), "--model", server.address, RUNNER]
+        assert main(words) == 2
     (line,) = error_lines(capsys.readouterr().err)
     assert line.startswith(f"error: endpoint {server.address}")
     assert everything(tmp_path / "out") == set()
@@ -320,13 +320,13 @@ def test_hubs_that_fail(tmp_path: Path, model: Path) -> None:
         with subprocess.Popen(
             command, env=os.environ | environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as process:
-            asked, answered = process.stdin, process.stdout
-            assert asked
-            assert answered
+            questions, answers = process.stdin, process.stdout
+            assert questions
+            assert answers
 
             def run(model: str) -> tuple[int, str]:
-                print(model, file=asked, flush=True)
-                exit_code, errors = json.loads(answered.readline())
+                print(model, file=questions, flush=True)
+                exit_code, errors = json.loads(answers.readline())
                 return exit_code, errors
 
             for name, exit_code, said in [
@@ -345,6 +345,6 @@ def test_hubs_that_fail(tmp_path: Path, model: Path) -> None:
 
             hub.cuts.clear()
             assert run("o/half")[0] == 0
-            asked.close()
+            questions.close()
     assert rerank(source, tmp_path / "undisturbed", model) == 0
     assert rows(output) == rows(tmp_path / "undisturbed")

@@ -110,9 +110,9 @@ def test_the_job_gives_the_vendors_scores(
         lists = []
         for case in cases:
             pairs = case.get("pairs")
-            asked = [(f"{case['name']}#{i}", q, [d]) for i, (q, d) in enumerate(pairs)] if pairs else []
+            lists_of_one = [(f"{case['name']}#{i}", q, [d]) for i, (q, d) in enumerate(pairs)] if pairs else []
             golden_scores = iter(case["scores"])
-            for query_id, text, documents in asked or [(case["name"], case["query"], case["documents"])]:
+            for query_id, text, documents in lists_of_one or [(case["name"], case["query"], case["documents"])]:
                 lists.append(row_of(query_id, text, documents, case["options"].get("instruction")))
                 expected |= {(query_id, f"{place:04d}"): next(golden_scores) for place in range(len(documents))}
         source = Path(write(tmp_path / f"{number}.parquet", nested_table(lists)))

@@ -205,10 +205,10 @@ def test_a_killed_job_leaves_no_workers(
         server.script.clear()  # so that nothing is done before the kill
     with started(tmp_path, *arguments(tmp_path, server, "out", *TWO_PROCESSES)) as process:
         hold.wait_for(requests)
-        there = workers(process)
+        children = workers(process)
         wait_for_parts(tmp_path, ANSWERS if requests else 0)
         process.kill()
-        _, alive = psutil.wait_procs(there, timeout=60)
+        _, alive = psutil.wait_procs(children, timeout=60)
     assert not alive
     hold.let_go()
     assert [*tmp_path.glob("offline-rerank-*")]

@@ -71,7 +71,7 @@ def test_jina_reranker_v3_5_in_several_groups_is_v3s_mean_of_their_queries(tmp_p
         ]
         groups = [tiny_listwise.embeddings(folder, each) for each in prompts]
         weights = [(1 + max(tiny_listwise.scores(rows))) / 2 for rows in groups]
-        asked = np.average([rows[-1] for rows in groups], axis=0, weights=weights)
-        expected += [score for rows in groups for score in tiny_listwise.scores(rows, asked)]
-    found = job_scores(tmp_path, folder, "--candidate_order", "given", "--group_size", "2")
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+        query_embedding = np.average([rows[-1] for rows in groups], axis=0, weights=weights)
+        expected += [score for rows in groups for score in tiny_listwise.scores(rows, query_embedding)]
+    result = job_scores(tmp_path, folder, "--candidate_order", "given", "--group_size", "2")
+    np.testing.assert_allclose(result, expected, rtol=0, atol=1e-6)

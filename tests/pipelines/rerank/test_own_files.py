@@ -29,7 +29,9 @@ def jsonl(path: Path) -> Path:
     by_query: dict[str, list[dict[str, str]]] = {}
     for query, doc, text in PAIRS:
         by_query.setdefault(query, []).append({"doc_id": doc, "text": text})
-    lines = [json.dumps({"query_id": q, "query": "query", "candidates": found}) for q, found in by_query.items()]
+    lines = [
+        json.dumps({"query_id": q, "query": "query", "candidates": documents}) for q, documents in by_query.items()
+    ]
     path.write_text("\n".join(lines), encoding="utf-8")
     return path
 
@@ -38,13 +40,13 @@ def test_every_form_is_scored_like_parquet(csv: Path, tmp_path: Path, model: Pat
     wanted = Path(write(tmp_path / "p.parquet", flat_table([pair(*row) for row in PAIRS])))
     tsv = tmp_path / "top1000.dev"
     tsv.write_text("".join(f"{query}\t{doc}\tquery\t{text}\n" for query, doc, text in PAIRS), encoding="utf-8")
-    found = []
+    results = []
     for number, path in enumerate((wanted, csv, tsv, jsonl(tmp_path / "lists.jsonl"))):
         out = tmp_path / f"out{number}"
         assert rerank(path, out, model) == 0
-        found.append(rows(out))
-    assert [(row["query_id"], row["doc_id"]) for row in found[0]].count(("01", "02")) == 1
-    assert found == [found[0]] * 4
+        results.append(rows(out))
+    assert [(row["query_id"], row["doc_id"]) for row in results[0]].count(("01", "02")) == 1
+    assert results == [results[0]] * 4
 
 
 def test_what_is_read_is_said_once_and_the_same_command_continues(

@@ -24,13 +24,13 @@ def test_an_interrupted_job_does_what_is_missing_and_nothing_else(tmp_path: Path
     assert rerank(source, tmp_path / "out", model) == 0
     before = parts(tmp_path / "out")
     assert len(before) == 4
-    kept = tmp_path / "out" / "scored" / "part-00000-00000-00000.parquet"
+    part = tmp_path / "out" / "scored" / "part-00000-00000-00000.parquet"
     (tmp_path / "out" / "scored" / "part-00000-00002-00000.parquet").unlink()
     (tmp_path / "out" / "_SUCCESS").unlink()
-    written_at = kept.stat().st_mtime_ns
+    written_at = part.stat().st_mtime_ns
     assert rerank(source, tmp_path / "out", model) == 0
     assert parts(tmp_path / "out") == before
-    assert kept.stat().st_mtime_ns == written_at
+    assert part.stat().st_mtime_ns == written_at
     assert report(tmp_path / "out")["last_run"]["shards"] == 1
 
 
@@ -282,11 +282,11 @@ def test_best_windows_are_columns_of_a_job_that_asks_for_them(
     options = ("--max_length", "24", "--long_documents", "window")
     assert rerank(source, tmp_path / "plain", model, *options) == 0
     assert rerank(source, tmp_path / "asked", model, *options, "--window_score", "max", "--keep_columns", "query") == 0
-    plain, asked = rows(tmp_path / "plain"), rows(tmp_path / "asked")
-    found = {row["doc_id"]: (row["windows"], row.pop("best_window"), row.pop("best_window_token")) for row in asked}
-    assert [row | {"query": None} for row in plain] == [row | {"query": None} for row in asked]
-    assert found["c"] == (1, 0, 0)
-    count, best, token = found["a"]
+    plain, noted = rows(tmp_path / "plain"), rows(tmp_path / "asked")
+    windows = {row["doc_id"]: (row["windows"], row.pop("best_window"), row.pop("best_window_token")) for row in noted}
+    assert [row | {"query": None} for row in plain] == [row | {"query": None} for row in noted]
+    assert windows["c"] == (1, 0, 0)
+    count, best, token = windows["a"]
     assert 0 <= best < count
     assert (best == 0) == (token == 0)
     schemas = [pq.read_schema(path) for path in sorted((tmp_path / "asked" / "scored").iterdir())]
@@ -350,9 +350,9 @@ def test_lists_without_ranks_and_scores_are_measured_in_the_order_of_the_input(
 
 def test_a_kept_column_of_lists_of_a_fixed_size_with_a_null_comes_back_whole(tmp_path: Path, model: Path) -> None:
     """pyarrow before 26 writes a part with such a column that it cannot read again, as the end of a job does."""
-    kept = [[1, 2], None, [3, 4]]
+    values = [[1, 2], None, [3, 4]]
     table = flat_table([pair("q", str(number), f"text {number}") for number in range(3)])
-    table = table.append_column("kept", pa.array(kept, pa.list_(pa.int64(), 2)))
+    table = table.append_column("kept", pa.array(values, pa.list_(pa.int64(), 2)))
     source = Path(write(tmp_path / "in.parquet", table))
     assert rerank(source, tmp_path / "out", model, "--keep_columns", "kept") == 0
-    assert {row["doc_id"]: row["kept"] for row in rows(tmp_path / "out")} == dict(zip("012", kept, strict=True))
+    assert {row["doc_id"]: row["kept"] for row in rows(tmp_path / "out")} == dict(zip("012", values, strict=True))

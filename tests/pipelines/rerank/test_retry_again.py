@@ -129,12 +129,12 @@ def test_kept_columns_of_every_kind_are_merged(tmp_path: Path) -> None:
         "nothing": pa.nulls(1),
     }
     pq.write_table(pa.table(columns), tmp_path / "in.parquet")
-    kept = ("--keep_columns", "language,seen,wide,nothing,tags,raw")
+    options = ("--keep_columns", "language,seen,wide,nothing,tags,raw")
     with RerankServer() as server:
-        assert run(tmp_path, server, answer, *kept) == 0
+        assert run(tmp_path, server, answer, *options) == 0
         whole = pq.ParquetFile(tmp_path / "out" / "scored" / FIRST).read()
-        assert run(tmp_path, server, refusing("0.12"), *kept, "--overwrite") == 0
-        assert run(tmp_path, server, answer, *kept, *RETRIED) == 0
+        assert run(tmp_path, server, refusing("0.12"), *options, "--overwrite") == 0
+        assert run(tmp_path, server, answer, *options, *RETRIED) == 0
         assert server.documents == ["0.12"]
     again = pq.ParquetFile(tmp_path / "out" / "scored" / FIRST).read()
     assert again.schema.equals(whole.schema)

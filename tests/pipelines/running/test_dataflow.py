@@ -191,11 +191,11 @@ def test_a_benchmarks_jobs_are_checked_too(job: Callable[[Any, list[str]], int],
 
 
 def test_a_benchmarks_models_may_run_on_gpus_that_are_not_here() -> None:
-    asked = {"max_length": 128}
+    requested = {"max_length": 128}
     model = entrant("small-cross-encoder")
-    benchmark_cell.check_options([model], asked, Machine("cuda", "bfloat16", "flash_attn_2", elsewhere=True))
+    benchmark_cell.check_options([model], requested, Machine("cuda", "bfloat16", "flash_attn_2", elsewhere=True))
     with pytest.raises(UserError, match="--device cuda of other machines: give --dtype and --attention too"):
-        benchmark_cell.check_options([model], asked, Machine("cuda", "bfloat16", "auto", elsewhere=True))
+        benchmark_cell.check_options([model], requested, Machine("cuda", "bfloat16", "auto", elsewhere=True))
 
 
 def test_a_benchmark_knows_that_its_runner_is_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -39,22 +39,22 @@ def score(model: Path, rows: Sequence[Any], *words: str) -> tuple[int, list[dict
 
 def test_lists_and_pairs_are_scored_in_order(model: Path) -> None:
     pair = {"query_id": 7, "query": "a", "doc_id": "é\x7f", "title": "b", "text": "c"}
-    code, found = score(model, [listed("q1", "a", TEXTS), "", pair, listed("q2", "b", [])], "--top_k", "2")
+    code, lines = score(model, [listed("q1", "a", TEXTS), "", pair, listed("q2", "b", [])], "--top_k", "2")
     reranker = Reranker.load(str(model), device="cpu", dtype="float32")
     assert code == 0
-    assert [line["query_id"] for line in found] == ["q1", 7, "q2"]
+    assert [line["query_id"] for line in lines] == ["q1", 7, "q2"]
     best = reranker.rank("a", TEXTS, top_k=2)
-    assert [(one["doc_id"], one["rank"]) for one in found[0]["results"]] == [
+    assert [(one["doc_id"], one["rank"]) for one in lines[0]["results"]] == [
         (f"d{ranked.index}", place) for place, ranked in enumerate(best, 1)
     ]
-    assert [one["score"] for one in found[0]["results"]] == pytest.approx([one.score for one in best], abs=1e-5)
-    assert found[1] == {
+    assert [one["score"] for one in lines[0]["results"]] == pytest.approx([one.score for one in best], abs=1e-5)
+    assert lines[1] == {
         "query_id": 7,
         "doc_id": "é\x7f",
         "score": pytest.approx(reranker.score("a", ["b c"])[0], abs=1e-5),
         "truncated_tokens": 0,
     }
-    assert found[2] == {"query_id": "q2", "results": []}
+    assert lines[2] == {"query_id": "q2", "results": []}
 
 
 def test_a_bad_line_is_a_line_of_output_and_loses_no_other(model: Path) -> None:
@@ -71,12 +71,12 @@ def test_a_bad_line_is_a_line_of_output_and_loses_no_other(model: Path) -> None:
         {"query_id": "q", "query": "a", "candidates": "b"},
         pair,
     ]
-    code, found = score(model, rows)
+    code, lines = score(model, rows)
     assert code == 1
-    assert [one["doc_id"] for one in found[0]["results"]] == ["d0"]
-    assert found[0]["rejected"] == [{"doc_id": "d1", "error": "null_text: the document's text is null"}]
+    assert [one["doc_id"] for one in lines[0]["results"]] == ["d0"]
+    assert lines[0]["rejected"] == [{"doc_id": "d1", "error": "null_text: the document's text is null"}]
     neither = "is neither a list (with candidates) nor a pair (with doc_id and text)"
-    assert found[1:-1] == [
+    assert lines[1:-1] == [
         {"line": 2, "error": "is not JSON (Expecting value: line 1 column 1 (char 0))"},
         {"line": 3, "error": neither},
         {"line": 4, "error": neither},
@@ -86,7 +86,7 @@ def test_a_bad_line_is_a_line_of_output_and_loses_no_other(model: Path) -> None:
         {"line": 8, "query_id": "q", "error": "null_query: the query's text is null"},
         {"line": 9, "error": "candidates: a str; give a list"},
     ]
-    assert found[-1].keys() == {"query_id", "doc_id", "score", "truncated_tokens"}
+    assert lines[-1].keys() == {"query_id", "doc_id", "score", "truncated_tokens"}
 
 
 def test_a_line_is_answered_before_the_next_one_comes(model: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_full_disk_is_one_line(model: Path) -> None:
 def at_hand(pieces: Sequence[bytes], most: int = 1 << 20) -> list[list[bytes | None]]:
     """What is read of a pipe that holds the first piece, and gets the next one after each list."""
     read, write = os.pipe()
-    found = []
+    batches = []
 
     def come(piece: bytes) -> None:
         os.write(write, piece)
@@ -136,11 +136,11 @@ def at_hand(pieces: Sequence[bytes], most: int = 1 << 20) -> list[list[bytes | N
 
     come(pieces[0])
     for batch in lines_at_hand(read, most):
-        found.append(batch)
-        if len(found) < len(pieces):
-            come(pieces[len(found)])
+        batches.append(batch)
+        if len(batches) < len(pieces):
+            come(pieces[len(batches)])
     os.close(read)
-    return found
+    return batches
 
 
 def test_lines_that_are_at_hand_come_together() -> None:

@@ -102,9 +102,9 @@ def test_a_job_gets_the_scores_of_the_model_and_rejects_what_has_none(
     from pipelines.rerank.__main__ import main
 
     assert main([*ends, "--endpoint_batch", "3", "--runner=FnApiRunner"]) == 0
-    here, there = scores(tmp_path / "here"), scores(tmp_path / "there")
-    assert len(here) == 28
-    assert there == {pair: pytest.approx(score, abs=1e-5) for pair, score in here.items()}
+    scored_here, served = scores(tmp_path / "here"), scores(tmp_path / "there")
+    assert len(scored_here) == 28
+    assert served == {pair: pytest.approx(score, abs=1e-5) for pair, score in scored_here.items()}
 
     long = "b " * 15_000  # more than the service takes of a request
     lists = nested_table([query("q", [candidate("good", "b"), candidate("long", long), candidate("fine", "c")])])
@@ -131,8 +131,8 @@ def test_fifty_clients_at_once_each_get_their_own_scores(address: str, reranker:
 
     with ThreadPoolExecutor(50) as clients:
         answers = list(clients.map(ask, range(50)))
-    for client, found in enumerate(answers):
-        for number, listed in zip(range(client, len(requests), 50), found, strict=True):
+    for client, lists in enumerate(answers):
+        for number, listed in zip(range(client, len(requests), 50), lists, strict=True):
             assert listed == pytest.approx(expected[number], abs=1e-5)
 
 
@@ -209,9 +209,9 @@ def test_clients_that_leave_take_nothing_from_others(reranker: Reranker, caplog:
             with socket.create_connection(("127.0.0.1", httpx.URL(address).port or 0)) as connection:
                 connection.sendall(sent)
         assert len(post(address, {"query": "a", "documents": ["b", "c"]}).json()["results"]) == 2
-        while (found := figures(address))["rerank_requests_in_hand"]:
+        while (counters := figures(address))["rerank_requests_in_hand"]:
             time.sleep(0.01)
-    answered = {name: count for name, count in found.items() if name.startswith("rerank_requests_total")}
+    answered = {name: count for name, count in counters.items() if name.startswith("rerank_requests_total")}
     assert answered.keys() == {f'rerank_requests_total{{status="{status}"}}' for status in (200, 400)}
     assert sum(answered.values()) == 11  # all but those without a whole head
     assert caplog.records == []
@@ -253,16 +253,16 @@ def test_a_full_service_says_when_to_come_back_and_loses_nothing(reranker: Reran
         held.gone.set()
         answers = [answer.result().json()["results"] for answer in waiting]
         assert sum(held.batches) == 3
-        found = figures(address)
+        counters = figures(address)
     assert [[result["index"] for result in results] for results in answers] == [
         [result["index"] for result in answers[0]]
     ] * 3
-    assert found['rerank_requests_total{status="200"}'] == 3
-    assert found['rerank_requests_total{status="429"}'] == 1
-    assert found["rerank_documents_total"] == 6
-    assert found["rerank_tokens_total"] == 3 * (2 * 4 + 1 + 2)
-    assert found["rerank_request_seconds_count"] == 4
-    assert found["rerank_requests_in_hand"] == 0
+    assert counters['rerank_requests_total{status="200"}'] == 3
+    assert counters['rerank_requests_total{status="429"}'] == 1
+    assert counters["rerank_documents_total"] == 6
+    assert counters["rerank_tokens_total"] == 3 * (2 * 4 + 1 + 2)
+    assert counters["rerank_request_seconds_count"] == 4
+    assert counters["rerank_requests_in_hand"] == 0
 
 
 def test_what_waits_together_is_scored_together_and_a_fault_is_its_own() -> None:
@@ -279,15 +279,15 @@ def test_what_waits_together_is_scored_together_and_a_fault_is_its_own() -> None
         tasks = [
             RankingTask(name, texts) for name, texts in {"a": ["1", "2"], "bad": ["3"], "c": ["4"], "d": ["5"]}.items()
         ]
-        asked = [asyncio.create_task(made.score(task)) for task in tasks]
+        requests = [asyncio.create_task(made.score(task)) for task in tasks]
         await asyncio.sleep(0)
         running = asyncio.create_task(made.run())
-        found = await asyncio.gather(*asked, return_exceptions=True)
+        results = await asyncio.gather(*requests, return_exceptions=True)
         running.cancel()
-        return found
+        return results
 
-    found = asyncio.run(ask())
-    assert [part.score.tolist() if isinstance(part, Scores) else str(part) for part in found] == [
+    results = asyncio.run(ask())
+    assert [part.score.tolist() if isinstance(part, Scores) else str(part) for part in results] == [
         [1, 2],
         "no",
         [4],
@@ -302,15 +302,15 @@ def test_a_signal_ends_it_when_what_is_in_hand_is_answered() -> None:
         assert process.stderr is not None
         try:
             line = process.stderr.readline()
-            found = re.fullmatch(r"serving small-cross-encoder on (http://127\.0\.0\.1:\d+)/v1/rerank\n", line)
-            assert found
+            match = re.fullmatch(r"serving small-cross-encoder on (http://127\.0\.0\.1:\d+)/v1/rerank\n", line)
+            assert match
             with ThreadPoolExecutor(4) as clients:
                 body = {"query": "a", "documents": ["word " * 300] * 8}
-                asked = [clients.submit(post, found[1], body) for _ in range(4)]
-                while figures(found[1])["rerank_requests_in_hand"] < 4:
+                requests = [clients.submit(post, match[1], body) for _ in range(4)]
+                while figures(match[1])["rerank_requests_in_hand"] < 4:
                     time.sleep(0.01)
                 process.send_signal(signal.SIGTERM)
-                assert [len(answer.result().json()["results"]) for answer in asked] == [8] * 4
+                assert [len(answer.result().json()["results"]) for answer in requests] == [8] * 4
             assert process.wait(60) == 0
             assert process.stderr.read() == "stopped: what was in hand is answered\n"
         finally:

@@ -42,7 +42,7 @@ def xlm_roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
 Found = tuple[int, tuple[tuple[int, int], ...]]
 
 
-def found(query: int, document: int, settings: Settings, template: Template) -> Found:
+def ranges(query: int, document: int, settings: Settings, template: Template) -> Found:
     """What is read of a query, and the ranges of its document."""
     cuts = cut(np.array([query]), np.array([document]), settings, template)
     first, length = cuts.document.first.tolist(), cuts.document.tokens.tolist()
@@ -72,7 +72,7 @@ def load(folder: Path, **options: Any) -> Reranker:
     ],
 )
 def test_cut_of_what_is_read_from_its_beginning(query: int, document: int, settings: Settings, cuts: Found) -> None:
-    assert found(query, document, settings, BERT) == cuts
+    assert ranges(query, document, settings, BERT) == cuts
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_cut_of_what_is_read_from_its_beginning(query: int, document: int, setti
     ],
 )
 def test_cut_into_windows(query: int, document: int, settings: Settings, cuts: Found) -> None:
-    assert found(query, document, settings, XLM_ROBERTA) == cuts
+    assert ranges(query, document, settings, XLM_ROBERTA) == cuts
 
 
 def test_max_length_is_what_the_checkpoint_allows(bert: Path, xlm_roberta: Path) -> None:

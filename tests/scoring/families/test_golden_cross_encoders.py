@@ -55,8 +55,10 @@ def prefixed(case: Case) -> Case:
 
 def differences(cases: dict[str, Case], load: Load) -> tuple[dict[str, float], int]:
     """The largest difference of each case that has scores, and how many scores these are together."""
-    found = {name: largest_difference(load(case), case) for name, case in cases.items() if case["scores"]}
-    return {name: difference for name, (difference, _) in found.items()}, sum(scores for _, scores in found.values())
+    by_case = {name: largest_difference(load(case), case) for name, case in cases.items() if case["scores"]}
+    return {name: difference for name, (difference, _) in by_case.items()}, sum(
+        scores for _, scores in by_case.values()
+    )
 
 
 def load_by_case(folder: Path, like: str) -> Iterator[Load]:
@@ -86,15 +88,15 @@ def bge_cases(golden_cases: Callable[[str], list[Case]]) -> dict[str, Case]:
 
 
 def test_jina_v2_gives_the_vendors_scores(jina: Load, jina_cases: dict[str, Case]) -> None:
-    found, scores = differences(jina_cases, jina)
-    assert {name: difference for name, difference in found.items() if not difference <= 2e-5} == {}
-    assert (len(found), scores) == (65, 434)
+    by_case, scores = differences(jina_cases, jina)
+    assert {name: difference for name, difference in by_case.items() if not difference <= 2e-5} == {}
+    assert (len(by_case), scores) == (65, 434)
 
 
 def test_bge_gives_the_vendors_scores(bge: Load, bge_cases: dict[str, Case]) -> None:
-    found, scores = differences(bge_cases, bge)
-    assert {name: difference for name, difference in found.items() if not difference <= 1e-4} == {}
-    assert (len(found), scores) == (34, 295)
+    by_case, scores = differences(bge_cases, bge)
+    assert {name: difference for name, difference in by_case.items() if not difference <= 1e-4} == {}
+    assert (len(by_case), scores) == (34, 295)
 
 
 def test_cases_without_scores_are_those_tested_below(jina_cases: dict[str, Case], bge_cases: dict[str, Case]) -> None:

@@ -147,9 +147,9 @@ def model(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, tuple[in
 
 @pytest.mark.parametrize("kernel", ["flash_attn_3", "flash_attn_2"])
 def test_flash_attention(kernel: str, model: tuple[str, tuple[int, int, Window]], seen: Seen) -> None:
-    name, given = model
+    name, shape = model
     result = scores(name, kernel)
-    assert set(seen) == {given}
+    assert set(seen) == {shape}
     np.testing.assert_allclose(result, scores(name, "sdpa"), atol=CLOSE)
 
 

@@ -327,9 +327,11 @@ def test_scores_are_the_vendors(
     wrong: list[str] = []
     compared = 0
     for case in golden_cases("jina-reranker-v3"):
-        asked = case["options"]
-        reranker = rerankers({"group_size": 125} | {OPTIONS[name]: asked[name] for name in asked if name in OPTIONS})
-        got = reranker.score_tasks([RankingTask(case["query"], case["documents"], asked.get("instruction"))])
+        options = case["options"]
+        reranker = rerankers(
+            {"group_size": 125} | {OPTIONS[name]: options[name] for name in options if name in OPTIONS}
+        )
+        got = reranker.score_tasks([RankingTask(case["query"], case["documents"], options.get("instruction"))])
         # So it is too where the vendor's code fails, on a nested token say.
         assert got.failures == {}
         if case["scores"] is None:

@@ -128,7 +128,7 @@ def test_windows_cover_every_token_and_are_full(size: int, overlap: int) -> None
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "room", "kept"),
+    ("first", "second", "room", "lengths"),
     [
         (3, 4, 7, (3, 4)),
         (3, 4, 6, (3, 3)),
@@ -140,8 +140,8 @@ def test_windows_cover_every_token_and_are_full(size: int, overlap: int) -> None
         (0, 9, 5, (0, 5)),
     ],
 )
-def test_longest_first(first: int, second: int, room: int, kept: tuple[int, int]) -> None:
-    assert kept_of(first, second, room) == kept
+def test_longest_first(first: int, second: int, room: int, lengths: tuple[int, int]) -> None:
+    assert kept_of(first, second, room) == lengths
 
 
 def test_longest_first_cuts_as_the_tokenizers_library_does() -> None:

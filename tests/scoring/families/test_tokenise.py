@@ -105,10 +105,10 @@ def test_texts_are_read_together_wherever_they_were_tokenised(monkeypatch: pytes
     tokens = Tokens(tokenizer())
     tokens.add(["a b", "c"])  # "c" fails
     tokens.add(["b b a", "b"])
-    found = tokens.read(["b", "c", "a b", "b", "a", ""])
-    rows = [found.ids[row].tolist() for row in range(6)]
+    texts = tokens.read(["b", "c", "a b", "b", "a", ""])
+    rows = [texts.ids[row].tolist() for row in range(6)]
     assert rows == [[11], [], [10, 11], [11], [10], []]
-    assert found.failures == {1: tokens["c"]}
+    assert texts.failures == {1: tokens["c"]}
     again = tokens.read(["b b a", "b b a"])
     assert [again.ids[row].tolist() for row in range(2)] == [[11, 11, 10]] * 2
     assert np.shares_memory(again.ids.data, tokens["b b a"])  # nothing is copied
@@ -117,9 +117,9 @@ def test_texts_are_read_together_wherever_they_were_tokenised(monkeypatch: pytes
 
 def test_a_text_has_a_number_in_each_form_and_is_tokenised_once_in_it() -> None:
     tokens, form = Tokens(tokenizer()), Form("a ", " b")
-    found = tokens.read(["b", "c", "b"], form)  # "a c b" fails
-    assert [found.ids[row].tolist() for row in range(3)] == [[10, 11, 11], [], [10, 11, 11]]
-    assert list(found.failures) == [1]
+    texts = tokens.read(["b", "c", "b"], form)  # "a c b" fails
+    assert [texts.ids[row].tolist() for row in range(3)] == [[10, 11, 11], [], [10, 11, 11]]
+    assert list(texts.failures) == [1]
     assert tokens.numbers(["b", "c"], form).tolist() == [0, 1]
     assert tokens.numbers(["a", "b"]).tolist() == [2, 3]
     assert tokens.of(np.array([3, 0])).ids.flat().tolist() == [11, 10, 11, 11]

@@ -99,8 +99,8 @@ def test_braces_in_texts_are_text() -> None:
 )
 def test_cuts(lengths: tuple[int, int, int], room: int, longest_query: int, cuts: tuple[int, int, int]) -> None:
     query, document, closing = lengths
-    found = cut(np.array([query]), np.array([document]), closing, room, longest_query)
-    assert [column.tolist() for column in found] == [[tokens] for tokens in cuts]
+    result = cut(np.array([query]), np.array([document]), closing, room, longest_query)
+    assert [column.tolist() for column in result] == [[tokens] for tokens in cuts]
 
 
 def test_ledger_of_a_cut_pair() -> None:
@@ -188,11 +188,11 @@ VARIANTS = {"readme": "qwen3", "evaluation": "qwen3-evaluation"}
 
 def options_of(case: dict[str, Any]) -> dict[str, Any]:
     """A case's options under this project's names."""
-    given = case["options"]
-    options = {name: given[name] for name in ("max_length", "instruction") if name in given}
-    if "variant" in given:
-        options["prompt"] = VARIANTS[given["variant"]]
-    return options | ({"activation": "sigmoid"} if given.get("normalize") else {})
+    of_case = case["options"]
+    options = {name: of_case[name] for name in ("max_length", "instruction") if name in of_case}
+    if "variant" in of_case:
+        options["prompt"] = VARIANTS[of_case["variant"]]
+    return options | ({"activation": "sigmoid"} if of_case.get("normalize") else {})
 
 
 @pytest.mark.parametrize(
@@ -235,6 +235,6 @@ def test_vendors_token_ids(
         rows = case["input_ids"] if isinstance(case["input_ids"][0], list) else [case["input_ids"]]
         masks = case.get("attention_mask") or [[1] * len(row) for row in rows]
         expected = [
-            [i for i, kept in zip(row, mask, strict=True) if kept] for row, mask in zip(rows, masks, strict=True)
+            [i for i, is_read in zip(row, mask, strict=True) if is_read] for row, mask in zip(rows, masks, strict=True)
         ]
         assert [reading.ids.tolist() for reading in readings] == expected

@@ -86,10 +86,10 @@ def test_patience_lasts_while_the_endpoint_answers_anybody(serve: Callable[..., 
 def test_an_answer_that_does_not_come_is_asked_for_again(
     serve: Callable[..., RerankServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = threading.Event()
+    hanging = threading.Event()
 
     def hang_and_tell(exchange: Exchange) -> None:
-        asked.set()
+        hanging.set()
         hang(exchange)
 
     server = serve(hang_and_tell)
@@ -100,7 +100,7 @@ def test_an_answer_that_does_not_come_is_asked_for_again(
         try:
             return ask(query, documents)
         finally:
-            assert asked.wait(300)
+            assert hanging.wait(300)
             scorer._client._sender.http.timeout = 300
 
     monkeypatch.setattr(scorer._client, "ask", ask_and_wait_for_later_answers)

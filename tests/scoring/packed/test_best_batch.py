@@ -120,9 +120,9 @@ def test_among_equals_the_size_nearest_to_the_default_is_taken(seconds: list[flo
 
 def test_sizes_take_turns_and_one_that_does_not_fit_has_no_second_turn() -> None:
     card = Card(linear(1e-3), memory=2048)
-    found = measure(sequences([512] * 8), card.forward, CPU, (1024, 2048, 4096), card.clock)
-    assert {size: timed.passes for size, timed in found.items()} == {1024: 4, 2048: 2}
-    assert [timed.seconds for timed in found.values()] == pytest.approx([8.096e-3, 6.096e-3])
+    timings = measure(sequences([512] * 8), card.forward, CPU, (1024, 2048, 4096), card.clock)
+    assert {size: timed.passes for size, timed in timings.items()} == {1024: 4, 2048: 2}
+    assert [timed.seconds for timed in timings.values()] == pytest.approx([8.096e-3, 6.096e-3])
     assert card.passes == [1024] * 4 + [2048] * 4 + ([1024] * 4 + [2048] * 2) * REPEATS
 
 

@@ -48,9 +48,9 @@ def test_each_process_takes_the_next_free_device_and_then_they_share(claimants: 
     assert devices.claim(["a", "b", "c"], tmp_path) == 1  # held once, as is the third; the first is held twice
 
 
-@pytest.mark.parametrize(("device", "there", "own"), [("cpu", 4, "cpu"), ("cuda:2", 4, "cuda:2"), ("cuda", 1, "cuda")])
-def test_what_needs_no_choice(monkeypatch: pytest.MonkeyPatch, device: str, there: int, own: str) -> None:
-    monkeypatch.setattr("torch.cuda.device_count", lambda: there)
+@pytest.mark.parametrize(("device", "count", "own"), [("cpu", 4, "cpu"), ("cuda:2", 4, "cuda:2"), ("cuda", 1, "cuda")])
+def test_what_needs_no_choice(monkeypatch: pytest.MonkeyPatch, device: str, count: int, own: str) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: count)
     assert devices.own(device) == own
 
 

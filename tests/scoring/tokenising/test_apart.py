@@ -35,8 +35,8 @@ def started(backend: Tokenizer) -> Iterator[Apart]:
     tokeniser.close()
 
 
-def lists(found: Sequence[Ids | Failure]) -> list[list[int] | Failure]:
-    return [one if isinstance(one, Failure) else one.tolist() for one in found]
+def lists(encoded: Sequence[Ids | Failure]) -> list[list[int] | Failure]:
+    return [one if isinstance(one, Failure) else one.tolist() for one in encoded]
 
 
 def test_processes_give_the_ids_of_this_one(

@@ -70,17 +70,17 @@ def test_the_ids_are_the_same_wherever_a_text_is_cut(
 def test_neither_the_engine_nor_the_library_reads_a_long_text_at_once(
     fixtures: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    backend, encode, given = load(fixtures / "models" / "tokenizers" / name), Library.encode, list[str]()
+    backend, encode, pieces = load(fixtures / "models" / "tokenizers" / name), Library.encode, list[str]()
 
     def noted(self: Library, texts: list[str]) -> object:
-        given.extend(texts)
+        pieces.extend(texts)
         return encode(self, texts)
 
     monkeypatch.setattr(Library, "encode", noted)
     text = "a few words <mask>\u0378 <|im_end|> and more. " * 20_000  # which the engines leave to the library
     tokeniser.Tokeniser(backend).encode([text])
-    assert "".join(given) == text
-    assert max(map(len, given)) <= 100_000
+    assert "".join(pieces) == text
+    assert max(map(len, pieces)) <= 100_000
 
 
 def test_a_piece_ends_at_the_last_place_or_goes_on_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,20 +107,22 @@ def test_fetches_what_scores_and_neither_code_nor_pickles(
 ) -> None:
     folder, commit = fetched
     assert commit == COMMIT
-    there = {path.name: path.read_bytes() for path in Path(folder).iterdir()}
-    assert there == {name: content for name, content in files.items() if name.endswith((".json", ".safetensors"))}
+    fetched_files = {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+    assert fetched_files == {
+        name: content for name, content in files.items() if name.endswith((".json", ".safetensors"))
+    }
     assert not [request for request in hub.requests if request.endswith((".py", ".bin"))]
 
 
 def test_what_is_in_the_cache_needs_no_network(fetched: list[str], client: CachingMachine, hub: Hub) -> None:
-    asked = len(hub.requests)
+    requests = len(hub.requests)
     assert client.fetch(hub.endpoint, ("o/tiny", None), offline=True) == [fetched]
     assert client.fetch("http://127.0.0.1:1", ("o/tiny", "main"), ("o/tiny", COMMIT), ("o/unknown", None)) == [
         fetched,
         fetched,
         f"UnavailableError: model o/unknown: cannot be fetched from the hub ([Errno 111] Connection refused); {LATER}",
     ]
-    assert len(hub.requests) == asked
+    assert len(hub.requests) == requests
 
 
 def test_an_unchanged_repository_is_not_downloaded_again(fetched: list[str], client: CachingMachine, hub: Hub) -> None:
@@ -182,7 +184,7 @@ def test_an_interrupted_download_passes_for_no_checkpoint_and_continues_later(
     ]
 
     # Files are fetched side by side, so small ones may be missing as well when the weights fail.
-    kept = {name: {path.name for path in client.home.glob(f"**/*{name[2:]}/snapshots/*/*")} for name, _ in wanted}
+    cached = {name: {path.name for path in client.home.glob(f"**/*{name[2:]}/snapshots/*/*")} for name, _ in wanted}
     hub.cuts.clear()
     hub.faults.clear()
     hub.requests.clear()
@@ -192,8 +194,8 @@ def test_an_interrupted_download_passes_for_no_checkpoint_and_continues_later(
         folder, commit = answer
         assert commit == COMMIT
         assert (Path(folder) / "model.safetensors").read_bytes() == files["model.safetensors"]
-        assert "model.safetensors" not in kept[name]
-        fetched = {path.name for path in Path(folder).iterdir()} - kept[name]
+        assert "model.safetensors" not in cached[name]
+        fetched = {path.name for path in Path(folder).iterdir()} - cached[name]
         missing += [f"GET /{name}/resolve/{COMMIT}/{file}" for file in fetched]
     downloads = [request for request in hub.requests if request.startswith("GET /o/")]
     assert sorted(downloads) == sorted(missing), "what is in the cache is not fetched again"

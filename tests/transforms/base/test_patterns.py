@@ -11,7 +11,7 @@ from transforms.base.errors import UserError
 from transforms.base.patterns import expand
 
 
-def found(root: str, *patterns: str) -> list[str]:
+def expanded(root: str, *patterns: str) -> list[str]:
     prefix = files.join(root, "")
     return [path.removeprefix(prefix) for path in expand([files.join(root, pattern) for pattern in patterns])]
 
@@ -21,25 +21,25 @@ NAMES = ["b.parquet", "a.parquet", "_plan.parquet", ".a.parquet.1f.tmp", ".h.par
 
 def test_directory_gives_its_own_parquet_files_that_are_not_hidden(root: str) -> None:
     put(root, *NAMES)
-    assert found(root, "") == ["a.parquet", "b.parquet"]
+    assert expanded(root, "") == ["a.parquet", "b.parquet"]
 
 
 def test_file_is_taken_whatever_its_name(root: str) -> None:
     put(root, *NAMES)
-    assert found(root, "notes.txt") == ["notes.txt"]
-    assert found(root, "_plan.parquet") == ["_plan.parquet"]
+    assert expanded(root, "notes.txt") == ["notes.txt"]
+    assert expanded(root, "_plan.parquet") == ["_plan.parquet"]
 
 
 def test_paths_are_sorted_and_unique_over_all_patterns(root: str) -> None:
     put(root, *NAMES)
-    assert found(root, "in", "b.parquet", "", "a.parquet") == ["a.parquet", "b.parquet", "in/c.parquet"]
+    assert expanded(root, "in", "b.parquet", "", "a.parquet") == ["a.parquet", "b.parquet", "in/c.parquet"]
 
 
 def test_directory_without_parquet_gives_its_own_tables_of_text(root: str) -> None:
     put(root, "b.jsonl", "a.CSV.gz", "c.tsv", "d.ndjson.gz", "e.json", "_f.jsonl", ".g.csv", "notes.txt", "in/h.jsonl")
-    assert found(root, "") == ["a.CSV.gz", "b.jsonl", "c.tsv", "d.ndjson.gz", "e.json"]
+    assert expanded(root, "") == ["a.CSV.gz", "b.jsonl", "c.tsv", "d.ndjson.gz", "e.json"]
     put(root, "z.parquet")
-    assert found(root, "") == ["z.parquet"]
+    assert expanded(root, "") == ["z.parquet"]
 
 
 @pytest.mark.parametrize(
@@ -56,12 +56,12 @@ def test_glob(pattern: str, expected: list[str], tmp_path: Path) -> None:
     ObjectStore.objects.clear()
     for root in [str(tmp_path), "mem://bucket/data"]:
         put(root, *NAMES)
-        assert found(root, pattern) == expected
+        assert expanded(root, pattern) == expected
 
 
 def test_double_star_reaches_into_directories(tmp_path: Path) -> None:
     put(str(tmp_path), *NAMES, "in/deep/d.parquet")
-    assert found(str(tmp_path), "**/*.parquet") == ["a.parquet", "b.parquet", "in/c.parquet", "in/deep/d.parquet"]
+    assert expanded(str(tmp_path), "**/*.parquet") == ["a.parquet", "b.parquet", "in/c.parquet", "in/deep/d.parquet"]
 
 
 @pytest.mark.parametrize("pattern", ["a.parquet", "*.parquet", ".", "../here/a.parquet"])
@@ -101,16 +101,16 @@ def test_globs_skip_hidden_folders_that_the_pattern_does_not_name(
     pattern: str, expected: list[str], tmp_path: Path
 ) -> None:
     put(str(tmp_path), *HIDDEN, "a.parquet", "in/d.parquet", "_day=1/e.parquet")
-    assert found(str(tmp_path), pattern) == expected
+    assert expanded(str(tmp_path), pattern) == expected
 
 
 def test_globs_skip_hidden_folders_of_an_object_store() -> None:
     ObjectStore.objects.clear()
     root = "mem://bucket/data"
     put(root, *HIDDEN, "a.parquet", "in/d.parquet", "_day=1/e.parquet")
-    assert found(root, "*/*.parquet") == ["_day=1/e.parquet", "in/d.parquet"]
-    assert found(root, "**/*.parquet") == ["_day=1/e.parquet", "in/d.parquet"]
-    assert found(root, "_temporary/*/*.parquet") == ["_temporary/0/a.parquet"]
+    assert expanded(root, "*/*.parquet") == ["_day=1/e.parquet", "in/d.parquet"]
+    assert expanded(root, "**/*.parquet") == ["_day=1/e.parquet", "in/d.parquet"]
+    assert expanded(root, "_temporary/*/*.parquet") == ["_temporary/0/a.parquet"]
 
 
 def test_a_file_counts_once_by_its_own_name_however_many_links_lead_to_it(tmp_path: Path) -> None:
@@ -122,14 +122,14 @@ def test_a_file_counts_once_by_its_own_name_however_many_links_lead_to_it(tmp_pa
     (tmp_path / "in/b").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "in/c").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "in/gone.parquet").symlink_to("nowhere")
-    assert found(str(tmp_path), "in/**/*.parquet") == ["in/a.parquet", "in/b/b.parquet"]
-    assert found(str(tmp_path), "**/*.parquet") == ["elsewhere/b.parquet", "in/a.parquet"]
-    assert found(str(tmp_path / "in"), "") == ["a.parquet"]
-    assert found(str(tmp_path), "in/b/*.parquet", "in/c/*.parquet", "in/a.parquet") == [
+    assert expanded(str(tmp_path), "in/**/*.parquet") == ["in/a.parquet", "in/b/b.parquet"]
+    assert expanded(str(tmp_path), "**/*.parquet") == ["elsewhere/b.parquet", "in/a.parquet"]
+    assert expanded(str(tmp_path / "in"), "") == ["a.parquet"]
+    assert expanded(str(tmp_path), "in/b/*.parquet", "in/c/*.parquet", "in/a.parquet") == [
         "in/a.parquet",
         "in/b/b.parquet",
     ]
-    assert found(str(tmp_path), "in/Other.parquet") == ["in/Other.parquet"]
+    assert expanded(str(tmp_path), "in/Other.parquet") == ["in/Other.parquet"]
 
 
 def test_a_glob_finds_nothing_of_the_job_that_it_is_the_input_of(root: str) -> None:
@@ -157,7 +157,7 @@ def test_a_directory_that_cannot_be_listed_is_not_skipped(tmp_path: Path) -> Non
     (tmp_path / "in").chmod(0)
     try:
         with pytest.raises(UserError, match=r"cannot be listed: .*Permission denied"):
-            found(str(tmp_path), "**/*.parquet")
+            expanded(str(tmp_path), "**/*.parquet")
     finally:
         (tmp_path / "in").chmod(0o755)
 
@@ -170,14 +170,14 @@ def test_a_directory_of_part_files_that_a_glob_finds_is_read(tmp_path: Path) -> 
     ObjectStore.objects.clear()
     for root in [str(tmp_path), "mem://bucket/data"]:
         put(root, *DATA_SETS, "a.parquet/day=1/part-1.parquet")
-        assert found(root, "*.parquet") == ["a.parquet/part-0.parquet", "b.parquet"]
+        assert expanded(root, "*.parquet") == ["a.parquet/part-0.parquet", "b.parquet"]
 
 
 def test_a_data_set_without_files_of_its_own_is_reported(tmp_path: Path) -> None:
     put(str(tmp_path), *DATA_SETS, "c.parquet/day=1/part-0.parquet")
     with pytest.raises(UserError, match=r"^input '[^\n]*': [^\n]*/c.parquet is a directory that holds no \*.parquet"):
-        found(str(tmp_path), "*.parquet")
-    assert found(str(tmp_path), "**/*.parquet") == [
+        expanded(str(tmp_path), "*.parquet")
+    assert expanded(str(tmp_path), "**/*.parquet") == [
         "a.parquet/part-0.parquet",
         "b.parquet",
         "c.parquet/day=1/part-0.parquet",

@@ -91,36 +91,36 @@ DUCKDB: dict[str, tuple[str, Any]] = {
 
 
 def rows(values: list[Any], layout: str) -> list[dict[str, Any]]:
-    kept = values * 2 if layout == "regrouped" else values
+    carried = values * 2 if layout == "regrouped" else values
     ids = ["q", "r", "q", "r"] if layout == "regrouped" else ["q", "q"]
     return [
         {"query_id": query, "query": "?", "doc_id": f"d{i}", "text": "t", "kept": value}
-        for i, (query, value) in enumerate(zip(ids, kept, strict=True))
+        for i, (query, value) in enumerate(zip(ids, carried, strict=True))
     ]
 
 
-def kept(path: Path, layout: str) -> list[Any]:
+def carried(path: Path, layout: str) -> list[Any]:
     """The kept column as it is carried, in the order of the documents."""
     paths = [str(path)]
     if layout == "regrouped":
         paths = regroup(inspect(paths, ["kept"]), str(path.parent / "out"), ["kept"])
     shards = read(*paths, keep_columns=["kept"])
     assert rejected(shards) == []
-    return [value for _, _, value in sorted(pairs(shards, "keep.kept"), key=lambda found: str(found[1]))]
+    return [value for _, _, value in sorted(pairs(shards, "keep.kept"), key=lambda each: str(each[1]))]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("kind", PANDAS)
 def test_columns_of_pandas(kind: str, layout: str, tmp_path: Path) -> None:
     values = PANDAS[kind]
-    given = rows(values, layout)
+    entries = rows(values, layout)
     if layout == "nested":
-        frame = pd.DataFrame({"query_id": ["q"], "query": ["?"], "candidates": [given]})
+        frame = pd.DataFrame({"query_id": ["q"], "query": ["?"], "candidates": [entries]})
     else:
-        column: Any = pd.Series([row["kept"] for row in given], dtype=kind.split(" of ")[0])
-        frame = pd.DataFrame([{**row, "kept": None} for row in given]).assign(kept=column)
+        column: Any = pd.Series([row["kept"] for row in entries], dtype=kind.split(" of ")[0])
+        frame = pd.DataFrame([{**row, "kept": None} for row in entries]).assign(kept=column)
     frame.to_parquet(tmp_path / "a.parquet")
-    assert kept(tmp_path / "a.parquet", layout) == [row["kept"] for row in given]
+    assert carried(tmp_path / "a.parquet", layout) == [row["kept"] for row in entries]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -130,18 +130,18 @@ def test_columns_of_polars(kind: str, layout: str, tmp_path: Path) -> None:
     type_of, values = POLARS[kind]
     schema = dict.fromkeys(("query_id", "query", "doc_id", "text"), pl.String)
     schema["kept"] = type_of(pl)
-    given = rows(values, layout)
+    entries = rows(values, layout)
     if layout == "nested":
         inner = pl.List(pl.Struct({name: schema[name] for name in ("doc_id", "text", "kept")}))
-        entries = [{name: row[name] for name in ("doc_id", "text", "kept")} for row in given]
+        inner_entries = [{name: row[name] for name in ("doc_id", "text", "kept")} for row in entries]
         frame = pl.DataFrame(
-            {"query_id": ["q"], "query": ["?"], "candidates": [entries]},
+            {"query_id": ["q"], "query": ["?"], "candidates": [inner_entries]},
             schema={"query_id": pl.String, "query": pl.String, "candidates": inner},
         )
     else:
-        frame = pl.DataFrame(given, schema=schema)
+        frame = pl.DataFrame(entries, schema=schema)
     frame.write_parquet(tmp_path / "a.parquet")
-    assert kept(tmp_path / "a.parquet", layout) == [row["kept"] for row in given]
+    assert carried(tmp_path / "a.parquet", layout) == [row["kept"] for row in entries]
 
 
 def test_integers_of_128_bits_are_refused_in_one_line(tmp_path: Path) -> None:
@@ -157,14 +157,14 @@ def test_integers_of_128_bits_are_refused_in_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", DUCKDB)
 def test_columns_of_duckdb(kind: str, layout: str, tmp_path: Path) -> None:
     written, value = DUCKDB[kind]
-    given = rows([value, None], layout)
+    entries = rows([value, None], layout)
     pairs_of = " UNION ALL ".join(
         f"SELECT '{row['query_id']}' AS query_id, '?' AS query, '{row['doc_id']}' AS doc_id, 't' AS text, "
         f"({'NULL' if row['kept'] is None else written})::{kind} AS kept"
-        for row in given
+        for row in entries
     )
     if layout == "nested":
         entry = "{'doc_id': doc_id, 'text': text, 'kept': kept}"
         pairs_of = f"SELECT 'q' AS query_id, '?' AS query, list({entry}) AS candidates FROM ({pairs_of})"
     duckdb.sql(f"COPY ({pairs_of}) TO '{tmp_path / 'a.parquet'}' (FORMAT parquet)")
-    assert kept(tmp_path / "a.parquet", layout) == [row["kept"] for row in given]
+    assert carried(tmp_path / "a.parquet", layout) == [row["kept"] for row in entries]

@@ -22,7 +22,7 @@ from tests.support.input_files import (
 
 def order_of(tmp_path: Path, *candidates: dict[str, Any]) -> list[tuple[Any, ...]]:
     columns = ("first_stage_rank", "first_stage_score", "given_position")
-    return [found[1:] for found in pairs(read_nested(tmp_path, query("q", list(candidates))), *columns)]
+    return [each[1:] for each in pairs(read_nested(tmp_path, query("q", list(candidates))), *columns)]
 
 
 def test_by_rank_where_every_candidate_has_one(tmp_path: Path) -> None:

@@ -142,16 +142,16 @@ def test_every_type_that_parquet_holds_is_carried(
         paths = regroup(files, str(tmp_path / "out"), ["kept"])
     shards = read(*paths, keep_columns=["kept"])
     assert rejected(shards) == []
-    found = {doc_id: value for _, doc_id, value in pairs(shards, "keep.kept")}
+    carried = {doc_id: value for _, doc_id, value in pairs(shards, "keep.kept")}
     if pa.types.is_duration(data_type):
         unit = {"s": 1_000_000, "ms": 1000, "us": 1, "ns": 0.001}[data_type.unit]
         expected = [None if value is None else datetime.timedelta(microseconds=value * unit) for value in expected]
-    assert found == {f"d{i}": value for i, value in enumerate(expected)}
+    assert carried == {f"d{i}": value for i, value in enumerate(expected)}
     # It can be written and read again, as a job does at its end.
     (written,) = {shard.pairs.schema.field("keep.kept").type for shard in shards}
     pq.write_table(pa.concat_tables([shard.pairs for shard in shards]), tmp_path / "written.parquet")
     again = pq.read_table(tmp_path / "written.parquet").select(["doc_id", "keep.kept"])
-    assert {row["doc_id"]: row["keep.kept"] for row in again.to_pylist()} == found
+    assert {row["doc_id"]: row["keep.kept"] for row in again.to_pylist()} == carried
     # What was checked before the job began is what is written.
     assert resolve(of_footer(path, read_footer(path)), ["kept"]).candidate["kept"] == written
 

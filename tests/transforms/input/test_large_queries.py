@@ -35,12 +35,12 @@ def test_a_query_beyond_the_limit_is_rejected_and_its_neighbours_are_read(layout
     small = {"a": [("a.0", "text"), ("a.1", "text")], "b": [("b.0", "text")], "c": [("c.0", "text")]}
     lists = {"a": small["a"], "large": documents("large"), "b": small["b"], "c": small["c"]}
     if layout == "nested":
-        table = nested_table([query(name, [candidate(*row) for row in found]) for name, found in lists.items()])
+        table = nested_table([query(name, [candidate(*row) for row in documents]) for name, documents in lists.items()])
     else:
-        table = flat_table([pair(name, *row) for name, found in lists.items() for row in found])
+        table = flat_table([pair(name, *row) for name, documents in lists.items() for row in documents])
     path = write(tmp_path / "a.parquet", table, row_group_size=2 if layout == "flat" else None)
     shards = read(path)
-    assert pairs(shards) == [(name, doc_id) for name, found in small.items() for doc_id, _ in found]
+    assert pairs(shards) == [(name, doc_id) for name, documents in small.items() for doc_id, _ in documents]
     (row,) = rejected(shards, "n_candidates", "detail", "source_row")
     assert row == ("unreadable", 3, DETAIL, 1 if layout == "nested" else 2)
 
@@ -81,7 +81,7 @@ def test_a_list_that_arrow_cannot_read_as_strings_is_rejected_and_the_rows_after
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", iter_batches)
     monkeypatch.setattr(parquet, "_BATCH_VALUES", 4)
     lists = {"a": [("a.0", "A")], "b": [("b.0", "B")], "large": documents("large"), "c": [("c.0", "C")]}
-    table = nested_table([query(name, [candidate(*row) for row in found]) for name, found in lists.items()])
+    table = nested_table([query(name, [candidate(*row) for row in documents]) for name, documents in lists.items()])
     shards = read(write(tmp_path / "a.parquet", table))
     assert pairs(shards, "text") == [("a", "a.0", "A"), ("b", "b.0", "B"), ("c", "c.0", "C")]
     assert rejected(shards, "n_candidates", "detail", "source_row") == [("unreadable", 3, DETAIL, 2)]

@@ -234,10 +234,10 @@ def test_every_pair_is_there_once(tmp_path: Path) -> None:
     ]
     path = write(tmp_path / "a.parquet", nested_table(rows), row_group_size=70)
     shards = read(path, shard_pairs=32)
-    there = [(row, doc_id) for _, doc_id, row in pairs(shards, "source_row")]
-    assert len(set(there)) == len(there) > 100
+    places = [(row, doc_id) for _, doc_id, row in pairs(shards, "source_row")]
+    assert len(set(places)) == len(places) > 100
     accounted = [0] * len(rows)
-    for row, _ in there:
+    for row, _ in places:
         accounted[row] += 1
     for row, n_candidates in ((r["source_row"], r["n_candidates"]) for s in shards for r in s.rejected.to_pylist()):
         accounted[row] += 1 if n_candidates is None else n_candidates

@@ -73,8 +73,8 @@ def test_queries_come_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert sum(file.rows for file in nested) == 25
     assert sum(file.pairs or 0 for file in nested) == len(rows)
     shards = read(*parts, keep_columns=["lang"])
-    kept = pairs(shards, "first_stage_score", "keep.lang")
-    assert sorted(kept) == sorted((row["query_id"], row["doc_id"], row["score"], row["lang"]) for row in rows)
+    carried = pairs(shards, "first_stage_score", "keep.lang")
+    assert sorted(carried) == sorted((row["query_id"], row["doc_id"], row["score"], row["lang"]) for row in rows)
     assert rejected(shards) == []
     assert {q["query_id"]: q["query"] for s in shards for q in s.queries.to_pylist()} == {
         row["query_id"]: row["query"] for row in rows
@@ -84,9 +84,9 @@ def test_queries_come_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_pairs_remember_their_own_file_and_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     by_bucket(monkeypatch)
     parts = regroup(inspect(scattered(tmp_path, flat_rows())), str(tmp_path))
-    kept = pairs(read(*parts), "text", "source_file", "source_row")
-    assert len({path for *_, path, _ in kept}) == 3
-    assert all(text == f"{path} {row}" for _, _, text, path, row in kept)
+    origins = pairs(read(*parts), "text", "source_file", "source_row")
+    assert len({path for *_, path, _ in origins}) == 3
+    assert all(text == f"{path} {row}" for _, _, text, path, row in origins)
 
 
 def test_the_order_is_that_of_first_appearance(tmp_path: Path) -> None:

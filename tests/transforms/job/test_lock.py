@@ -167,14 +167,14 @@ def test_lease_that_another_took_over_is_left_to_it(
 
 def test_a_link_with_the_name_of_the_lock_is_not_followed(tmp_path: Path) -> None:
     """What it leads to, the input say, would be overwritten."""
-    elsewhere = tmp_path / "in.parquet"
-    elsewhere.write_text("work")
+    target = tmp_path / "in.parquet"
+    target.write_text("work")
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "_lock").symlink_to(elsewhere)
+    (tmp_path / "out" / "_lock").symlink_to(target)
     with pytest.raises(UserError) as error, lock(str(tmp_path / "out")):
         pass
     assert str(error.value) == (
         f"output {tmp_path}/out cannot be written to: [Errno 40] Too many levels of symbolic links: "
         f"'{tmp_path}/out/_lock'; give another --output"
     )
-    assert elsewhere.read_text() == "work"
+    assert target.read_text() == "work"

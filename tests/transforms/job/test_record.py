@@ -24,10 +24,10 @@ from transforms.job.record import (
 
 
 def test_new_job_records_what_decides_the_parts() -> None:
-    given = InputFile(0, "/in/a.parquet", 100, "aa", "nested", 5, 50)
+    file = InputFile(0, "/in/a.parquet", 100, "aa", "nested", 5, 50)
     command = {"keep_columns": ("a",), "revision": None, "hf_token": "hf_secret"}
     job = new_job(
-        [given], kind="reranking", model={"name": "m"}, options={"keep_columns": ("a",)}, execution={}, command=command
+        [file], kind="reranking", model={"name": "m"}, options={"keep_columns": ("a",)}, execution={}, command=command
     )
     assert job.inputs == (A,)
     assert job.options == {"keep_columns": ["a"]}
@@ -39,14 +39,14 @@ def test_new_job_records_what_decides_the_parts() -> None:
 
 def test_the_fingerprint_is_of_all_that_decides_the_parts() -> None:
     def fingerprint(size: int = 100, **changes: Any) -> str:
-        given = [InputFile(0, "/in/a.parquet", size, "aa", "nested", 5, 50)]
+        files = [InputFile(0, "/in/a.parquet", size, "aa", "nested", 5, 50)]
         described: dict[str, Any] = {
             "model": {"name": "m"},
             "options": {"top_k": 1},
             "execution": {"dtype": "float32"},
             "command": {},
         }
-        return new_job(given, kind="reranking", **described | changes).fingerprint
+        return new_job(files, kind="reranking", **described | changes).fingerprint
 
     same = fingerprint(command={"runner": "DataflowRunner"})
     others = [
@@ -60,10 +60,10 @@ def test_the_fingerprint_is_of_all_that_decides_the_parts() -> None:
 
 
 def fingerprint_of_version(**version: int) -> str:
-    given = [InputFile(0, "/in/a.parquet", 100, "aa", "nested", 5, 50)]
+    files = [InputFile(0, "/in/a.parquet", 100, "aa", "nested", 5, 50)]
     options = {"top_k": 1, "keep_columns": ("a",)}
     return new_job(
-        given,
+        files,
         kind="reranking",
         model={"name": "m"},
         options=options,
@@ -144,8 +144,8 @@ def test_added_inputs() -> None:
 
 
 def test_in_job_order_gives_the_stored_indices() -> None:
-    given = [InputFile(i, file.path, file.size, file.footer_hash, "flat", 5, 5) for i, file in enumerate([A, B, C])]
-    ordered = in_job_order(make_job(B, C, A), given)
+    files = [InputFile(i, file.path, file.size, file.footer_hash, "flat", 5, 5) for i, file in enumerate([A, B, C])]
+    ordered = in_job_order(make_job(B, C, A), files)
     assert [(file.index, file.path) for file in ordered] == [
         (0, "/in/b.parquet"),
         (1, "/in/c.parquet"),

@@ -68,12 +68,12 @@ SECOND = {
 
 def make_report(**changes: Any) -> dict[str, Any]:
     parts = {"part-0": Part(Counter(FIRST), True), "part-1": Part(Counter(SECOND), True)}
-    given: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "before": ["part-0"],
         "seconds": 10.0,
         "stage_seconds": {"write": 0.25, "forward": 9.12345},
     }
-    return summarise(parts, **given | changes)
+    return summarise(parts, **arguments | changes)
 
 
 @pytest.fixture

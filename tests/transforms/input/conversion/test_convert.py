@@ -48,9 +48,9 @@ def error_of(folder: Path, name: str, content: bytes, *columns: str, keep: tuple
     ],
 )
 def test_pairs_in_text(name: str, content: bytes, tmp_path: Path) -> None:
-    found = table_of(tmp_path, name, content)
-    assert found.to_pylist() == [PAIR]
-    assert set(found.schema.types) == {pa.string()}
+    table = table_of(tmp_path, name, content)
+    assert table.to_pylist() == [PAIR]
+    assert set(table.schema.types) == {pa.string()}
 
 
 def test_quotes_are_marks_in_csv_and_text_in_tsv(tmp_path: Path) -> None:
@@ -63,8 +63,8 @@ def test_quotes_are_marks_in_csv_and_text_in_tsv(tmp_path: Path) -> None:
 
 def test_scores_and_ranks_are_numbers_and_nothing_in_a_cell_is_an_empty_text(tmp_path: Path) -> None:
     content = b"qid,query,pid,text,score,rank,lang\n1,q,NA,,0.5,2,null\n2,,null,t,,NaN,7\n"
-    found = table_of(tmp_path, "a.csv", content, keep=("lang",))
-    assert found.to_pylist() == [
+    table = table_of(tmp_path, "a.csv", content, keep=("lang",))
+    assert table.to_pylist() == [
         {"query_id": "1", "query": "q", "doc_id": "NA", "text": "", "score": 0.5, "rank": 2, "lang": "null"},
         {"query_id": "2", "query": "", "doc_id": "null", "text": "t", "score": None, "rank": None, "lang": "7"},
     ]
@@ -73,9 +73,9 @@ def test_scores_and_ranks_are_numbers_and_nothing_in_a_cell_is_an_empty_text(tmp
 def test_a_last_row_across_two_blocks_needs_no_newline(tmp_path: Path) -> None:
     header, row = b"qid,query,pid,text\n", b"1,q,d," + b"t" * 93 + b"\n"
     rows = ((4 << 20) - len(header)) // len(row)
-    found = table_of(tmp_path, "a.csv", header + row * rows + b"1,q,d," + b"t" * 200)
-    assert found.num_rows == rows + 1
-    assert found["text"][-1].as_py() == "t" * 200
+    table = table_of(tmp_path, "a.csv", header + row * rows + b"1,q,d," + b"t" * 200)
+    assert table.num_rows == rows + 1
+    assert table["text"][-1].as_py() == "t" * 200
 
 
 def test_a_header_alone_and_a_single_column_are_read(tmp_path: Path) -> None:
@@ -85,8 +85,8 @@ def test_a_header_alone_and_a_single_column_are_read(tmp_path: Path) -> None:
 
 
 def test_bytes_that_are_no_text_are_left_for_the_job_to_reject(tmp_path: Path) -> None:
-    found = table_of(tmp_path, "a.tsv", b"1\t2\tq\tp\xff\n1\t3\tq\tr\n")
-    assert found["text"].cast(pa.binary()).to_pylist() == [b"p\xff", b"r"]
+    table = table_of(tmp_path, "a.tsv", b"1\t2\tq\tp\xff\n1\t3\tq\tr\n")
+    assert table["text"].cast(pa.binary()).to_pylist() == [b"p\xff", b"r"]
 
 
 def test_json_lines_of_pairs(tmp_path: Path) -> None:
@@ -94,8 +94,8 @@ def test_json_lines_of_pairs(tmp_path: Path) -> None:
         {"qid": "007", "query": "q", "pid": 7, "text": "\\ud800a", "score": 1, "rank": 2.0, "label": 3}
         {"qid": 8, "query": null, "title": "t"}
     """
-    found = table_of(tmp_path, "a.jsonl", content, keep=("label",))
-    assert found.to_pylist() == [
+    table = table_of(tmp_path, "a.jsonl", content, keep=("label",))
+    assert table.to_pylist() == [
         NONE
         | {"query_id": "007", "query": "q", "doc_id": "7", "text": "\N{REPLACEMENT CHARACTER}a"}
         | {"score": 1.0, "rank": 2, "label": 3},
@@ -108,10 +108,10 @@ def test_json_lines_of_lists(tmp_path: Path) -> None:
         {"qid": 1, "query": "q", "lang": "de", "candidates": [{"pid": "a", "passage": "t", "url": "u"}, null]}
         {"qid": 2, "query": "r", "candidates": null}
     """
-    found = table_of(tmp_path, "a.json", content, keep=("lang", "url"))
+    table = table_of(tmp_path, "a.json", content, keep=("lang", "url"))
     entry = dict.fromkeys(("title", "score", "rank")) | {"doc_id": "a", "text": "t", "url": "u"}
     shared = {"instruction": None}
-    assert found.to_pylist() == [
+    assert table.to_pylist() == [
         shared | {"query_id": "1", "query": "q", "candidates": [entry, None], "lang": "de"},
         shared | {"query_id": "2", "query": "r", "candidates": None, "lang": None},
     ]
@@ -120,11 +120,11 @@ def test_json_lines_of_lists(tmp_path: Path) -> None:
 def test_a_field_that_only_later_rows_have_is_read(tmp_path: Path) -> None:
     row = '{"qid": "1", "query": "q", "pid": "%d", "text": "t"%s}\n'
     lines = [row % (number, "") for number in range(5000)] + [row % (5000, ', "title": "t", "score": 2')]
-    found = table_of(tmp_path, "a.jsonl", "".join(lines).encode())
-    assert found.slice(5000).select(["doc_id", "title", "score"]).to_pylist() == [
+    table = table_of(tmp_path, "a.jsonl", "".join(lines).encode())
+    assert table.slice(5000).select(["doc_id", "title", "score"]).to_pylist() == [
         {"doc_id": "5000", "title": "t", "score": 2.0}
     ]
-    assert len(found) == 5001
+    assert len(table) == 5001
 
 
 def test_columns_of_other_names_in_every_kind_of_file(tmp_path: Path) -> None:
@@ -145,9 +145,9 @@ def test_fields_of_candidates_in_parquet_are_renamed_where_lists_are_null_too(ki
     lists = pa.array([[{"pid": 1, "body": "t"}, None], None, [{"pid": 2, "body": "u"}]], kind(entry))
     path = tmp_path / "in.parquet"
     pq.write_table(pa.table({"qid": [1, 2, 3], "query": ["a", "b", "c"], "hits": lists}), path)
-    given = ("query_id=qid", "candidates=hits", "doc_id=pid", "text=body", "score=s")
-    found = table_of(tmp_path, "in.parquet", path.read_bytes(), *given)
-    assert found.to_pylist() == [
+    columns = ("query_id=qid", "candidates=hits", "doc_id=pid", "text=body", "score=s")
+    table = table_of(tmp_path, "in.parquet", path.read_bytes(), *columns)
+    assert table.to_pylist() == [
         {"query_id": 1, "query": "a", "candidates": [{"doc_id": 1, "text": "t", "score": None}, None]},
         {"query_id": 2, "query": "b", "candidates": None},
         {"query_id": 3, "query": "c", "candidates": [{"doc_id": 2, "text": "u", "score": None}]},
