@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from transforms.input.inputs import inspect
 from transforms.input.plan import plan
 from transforms.input.reader import read_shards
+from transforms.layout import part_name
 from transforms.output.commit import commit
 from transforms.output.parts import committed
 from transforms.scoring.results import Scores
@@ -62,7 +63,7 @@ def main() -> None:
         scores = Scores(np.random.default_rng(0).normal(size=ROW_GROUP).astype(np.float32))
         start = time.perf_counter()
         for number in range(arguments.parts):
-            commit(output, replace(shard, name=f"part-00000-{number:05d}-00000"), scores)
+            commit(output, replace(shard, name=part_name(0, number, 0)), scores)
         written = time.perf_counter() - start
         start = time.perf_counter()
         parts = committed(output)

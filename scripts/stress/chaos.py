@@ -40,9 +40,11 @@ from scripts.stress.faults import FAULTS, NONE
 from scripts.stress.kill_and_resume import parts
 from tests.support.input_files import candidate, nested_table, query, write
 from tests.support.stub_endpoint import Exchange, RerankServer, answer, cut, cut_short, status
+from transforms.layout import PART_PATTERN, SCORED_DIRECTORY
 from transforms.scoring.choices import KEY_VARIABLE
 from transforms.scoring.hosted import endpoint
 
+PARTS = f"{SCORED_DIRECTORY}/{PART_PATTERN}"
 KEY = "chaos-key-0123456789"
 SHARDS, DOCUMENTS = 12, 2  # documents of each shard
 SECONDS_TO_END = 180.0  # a job that takes longer hangs
@@ -116,7 +118,7 @@ def harm(name: str, folder: Path, output: Path, chance: random.Random) -> bool:
     if name == "removed input":
         (folder / "in.parquet").rename(folder / "away")
         return True
-    written = sorted(output.glob("scored/part-*.parquet"))
+    written = sorted(output.glob(PARTS))
     if not written:
         return False
     part = chance.choice(written)
@@ -200,7 +202,7 @@ def apart(work: Callable[[], int]) -> int:
 
 def every_pair_once(output: Path) -> int:
     """0 if each pair of the input has one scored row."""
-    tables = [pq.ParquetFile(path).read(use_threads=False) for path in sorted(output.glob("scored/part-*.parquet"))]
+    tables = [pq.ParquetFile(path).read(use_threads=False) for path in sorted(output.glob(PARTS))]
     counted = Counter((row["query_id"], row["doc_id"]) for table in tables for row in table.to_pylist())
     return int(counted != Counter((f"q{q}", f"d{d}") for q in range(SHARDS) for d in range(DOCUMENTS)))
 

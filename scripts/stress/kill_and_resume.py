@@ -25,6 +25,8 @@ from pathlib import Path
 
 import psutil
 
+from transforms.layout import PART_PATTERN
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 WORKER = "pipelines.running.worker"  # the module that is a worker process
 SECONDS_TO_END = 60.0  # after a process was killed, for those that depend on it
@@ -44,7 +46,7 @@ def parts(output: Path) -> dict[str, str]:
     """Digest of each part file by its name in the output."""
     return {
         str(path.relative_to(output)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(output.glob("*/part-*.parquet"))
+        for path in sorted(output.glob(f"*/{PART_PATTERN}"))
     }
 
 

@@ -25,6 +25,8 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from transforms.layout import PART_PATTERN, SCORED_DIRECTORY
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 LIST_SIZE = 100
 WORDS = sorted({word for word in Path(__file__).read_text().split() if word.isalpha()})
@@ -79,7 +81,7 @@ def memory(process: psutil.Process) -> int:
 
 
 def committed_pairs(output: Path) -> int:
-    return sum(pq.read_metadata(path).num_rows for path in output.glob("scored/part-*.parquet"))
+    return sum(pq.read_metadata(path).num_rows for path in output.glob(f"{SCORED_DIRECTORY}/{PART_PATTERN}"))
 
 
 def watch(process: subprocess.Popen[str], output: Path, every: float) -> list[Look]:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from pipelines.rerank.__main__ import main
 from tests.support.input_files import candidate, nested_table, query, write
+from transforms.layout import PART_PATTERN, REJECTED_DIRECTORY, REPORT, SCORED_DIRECTORY
 
 RUNNER = "--runner=FnApiRunner"
 
@@ -29,12 +30,12 @@ def rerank(source: Path | Sequence[Path], output: Path, model: Path | str, *opti
 
 def parts(output: Path) -> dict[str, bytes]:
     """The part files' bytes by their path in the output."""
-    return {str(path.relative_to(output)): path.read_bytes() for path in sorted(output.glob("*/part-*.parquet"))}
+    return {str(path.relative_to(output)): path.read_bytes() for path in sorted(output.glob(f"*/{PART_PATTERN}"))}
 
 
-def rows(output: Path, folder: str = "scored") -> list[dict[str, Any]]:
+def rows(output: Path, folder: str = SCORED_DIRECTORY) -> list[dict[str, Any]]:
     """All rows of the scored or rejected parts, in the order of the parts."""
-    tables = [pq.ParquetFile(path).read(use_threads=False) for path in sorted((output / folder).glob("part-*.parquet"))]
+    tables = [pq.ParquetFile(path).read(use_threads=False) for path in sorted((output / folder).glob(PART_PATTERN))]
     return [row for table in tables for row in table.to_pylist()]
 
 
@@ -45,13 +46,13 @@ def scores(output: Path) -> dict[tuple[str, str], float]:
 def reasons(output: Path) -> list[tuple[str | None, str | None, int | None, str]]:
     """(query id, document id, candidates, reason) of each rejected row, sorted."""
     rejected = [
-        (row["query_id"], row["doc_id"], row["n_candidates"], row["reason"]) for row in rows(output, "rejected")
+        (row["query_id"], row["doc_id"], row["n_candidates"], row["reason"]) for row in rows(output, REJECTED_DIRECTORY)
     ]
     return sorted(rejected, key=str)
 
 
 def report(output: Path) -> dict[str, Any]:
-    return dict(json.loads((output / "report.json").read_text(encoding="utf-8")))
+    return dict(json.loads((output / REPORT).read_text(encoding="utf-8")))
 
 
 def letters(queries: int, candidates: int, first: int = 0) -> pa.Table:

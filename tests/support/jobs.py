@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from transforms.job.record import Input, Job, open_job
+from transforms.layout import PARQUET, part_name
 
 A, B, C = Input("/in/a.parquet", 100, "aa"), Input("/in/b.parquet", 200, "bb"), Input("/in/c.parquet", 300, "cc")
-PART = "part-00000-00000-00000.parquet"
+PART = part_name(0, 0, 0) + PARQUET
 
 
 def make_job(*inputs: Input, **changes: Any) -> Job:

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from transforms.layout import part_name
 from transforms.schema import REJECTED, Shard
 from transforms.scoring.results import Scores
 
 NAN = float("nan")
-NAME = "part-00003-00012-00000"
+NAME = part_name(3, 12, 0)
 
 
 def make_shard(
