@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.base.words import kind_of
 from transforms.input.cleaning import clean
 from transforms.input.columns import Columns
 from transforms.input.reader import assembled
@@ -156,16 +157,16 @@ def problem(request: RankingRequest) -> str | None:
     What is None instead is rejected by itself, with the reason that the job gives.
     """
     if not isinstance(request, RankingRequest):
-        return f"is a {type(request).__name__}; give a RankingRequest"
+        return f"is {kind_of(request)}; give a RankingRequest"
     texts = {"query_id": request.query_id, "query": request.query, "instruction": request.instruction}
     if wrong := _wrong(texts, {}):
         return wrong
     candidates = request.candidates
     if candidates is not None and not isinstance(candidates, (list, tuple)):
-        return f"candidates: a {type(candidates).__name__}; give a list"
+        return f"candidates: {kind_of(candidates)}; give a list"
     for place, entry in enumerate(candidates or ()):
         if entry is not None and not isinstance(entry, Candidate):
-            return f"candidates[{place}]: a {type(entry).__name__}; give doc_id and text"
+            return f"candidates[{place}]: {kind_of(entry)}; give doc_id and text"
         if entry is not None and (wrong := _wrong(dict(zip(_TEXTS, entry, strict=False)), entry._asdict())):
             return f"candidates[{place}].{wrong}"
     return None
@@ -174,12 +175,15 @@ def problem(request: RankingRequest) -> str | None:
 def _wrong(texts: Mapping[str, Any], numbers: Mapping[str, Any]) -> str | None:
     for name, value in texts.items():
         if not isinstance(value, (str, type(None))) and not (name.endswith("_id") and type(value) is int):
-            return f"{name}: a {type(value).__name__}; give a text"
+            return f"{name}: {kind_of(value)}; give a text"
     for name, data_type in _NUMBERS.items():
+        value = numbers.get(name)
         try:
-            pa.scalar(numbers.get(name), data_type)
+            exact = pa.scalar(value, data_type).as_py()
         except (pa.ArrowException, TypeError, ValueError, OverflowError):
-            return f"{name}: {numbers[name]!r}; give a number"
+            return f"{name}: {value!r}; give a number"
+        if isinstance(value, bool) or (name == "rank" and exact != value):
+            return f"{name}: {value!r}; give {'a whole number' if name == 'rank' else 'a number'}"
     return None
 
 

@@ -12,7 +12,7 @@ from eval.ranking.evaluation import EXAMPLES, Evaluation, evaluate
 from eval.ranking.files import write_json, write_table
 from eval.ranking.relevance import DEFAULT_MEASURES, Relevance, by_answers, by_qrels
 from eval.ranking.report import count, count_notes, grade_notes, mean_rows, query_rows
-from eval.ranking.runs import QueryRankings, RankedLists, open_source
+from eval.ranking.runs import QueryRankings, RankedLists, nothing_in, open_source
 from eval.ranking.summary import render
 from transforms.base.errors import UserError
 from transforms.base.versions import versions
@@ -133,7 +133,7 @@ def _is_read(path: Path, read: Collection[Path]) -> bool:
 def _nothing_in_common(location: str, relevance: Relevance, theirs: Sequence[str], ours: Sequence[str]) -> UserError:
     """Why there is nothing to average: the means would be zeros that look like a result."""
     if not theirs:
-        return UserError(f"{location}: no candidates in it; is this the right directory or run?")
+        return nothing_in(location)
     kind = relevance.kind
     return UserError(
         f"{location} and {relevance.provenance[kind]} have no query in common: it has ids like "

@@ -130,5 +130,5 @@ def published_of(model: str, option: str) -> list[Published]:
     entries = [published for published in PUBLISHED if published.model == model]
     if not entries:
         known = ", ".join(dict.fromkeys(published.model for published in PUBLISHED))
-        raise UserError(f"{option}: no published scores of {model or 'this model'} are known, but of {known}")
+        raise UserError(f"{option}: no published scores of {model or 'this model'} are known, only of {known}")
     return entries

@@ -15,7 +15,7 @@ from eval.ranking.measures import mean
 from eval.ranking.qrels import read_qrels
 from eval.ranking.relevance import by_answers, by_qrels
 from eval.ranking.report import count, count_notes, grade_notes, mean_rows
-from eval.ranking.runs import QueryRankings, open_source
+from eval.ranking.runs import QueryRankings, nothing_in, open_source
 from transforms.base.errors import UserError
 
 ANSWERS = (".jsonl", ".jsonl.gz")
@@ -73,6 +73,8 @@ def measure_job(
             yield candidates
 
     evaluation = evaluate(watched(), source.stages, [*measures.values()], grades, exclude_identical_ids)
+    if not evaluation.answered and not evaluation.unjudged:
+        raise nothing_in(output)
     if not evaluation.answered:
         raise UserError(f"{judgements}: no query in common with the candidates; give the judgements of this data set")
     counts = count(evaluation, relevance.judgements) | dict(relevance.counts)

@@ -77,11 +77,17 @@ def open_source(location: str) -> RankedLists:
     return RankedLists((RUN,), _read_run(location))
 
 
+def nothing_in(location: str) -> UserError:
+    """That a source has no list."""
+    what = "its job has scored no pair" if files.is_directory(location) else "no candidates in it"
+    return UserError(f"{location}: {what}; give one that has")
+
+
 def _open_job(location: str) -> RankedLists:
     """A job's lists: the reranked order and, where the output has it whole, the first stage's."""
     scored = _parts(files.join(location, SCORED_DIRECTORY))
     if not scored and files.exists(files.join(location, JOB)):
-        raise UserError(f"{location}: its job has scored no pair; give one that has")
+        raise nothing_in(location)
     if not scored:
         raise UserError(
             f"{location}: no {SCORED_DIRECTORY}/{PART_PATTERN} in it; give the directory that the job's --output named"

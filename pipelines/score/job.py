@@ -61,14 +61,16 @@ def run(request: ScoreRequest) -> int:
 
     Raises:
         UserError: the model is unavailable, cannot run so, or scores each document alone where an order is given; or
-            standard input or output fails.
+            standard input or output fails or is closed.
     """
+    if sys.__stdin__ is None or sys.__stdout__ is None:  # the next file to be opened takes its place
+        raise UserError("standard input or output is closed; lead them somewhere, < IN.jsonl > OUT.jsonl, say")
     specification = specify_here(request)
     check_order_applies(request.candidate_order, request.model, specification.model)
     scorer = specification.load()
     complete, number = True, 0
     try:
-        for lines in lines_at_hand(sys.__stdin__.fileno() if sys.__stdin__ else -1, BATCH_CHARACTERS):
+        for lines in lines_at_hand(sys.__stdin__.fileno(), BATCH_CHARACTERS):
             made = scored(scorer, lines, number, request.candidate_order, request.top_k)
             complete = complete and not any("error" in line or "rejected" in line for line in made)
             number += len(lines)

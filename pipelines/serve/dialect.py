@@ -13,6 +13,7 @@ import numpy as np
 
 from transforms.base.errors import UserError
 from transforms.base.json_text import parse
+from transforms.base.words import kind_of
 from transforms.scoring.results import RankingTask, Scores
 from transforms.scoring.scorer import Scorer
 
@@ -50,7 +51,7 @@ def read(body: bytes, scorer: Scorer, max_documents: int) -> ParsedRequest:
     except ValueError as error:
         raise RefusedError(400, f"the body is not JSON ({error})") from None
     if not isinstance(fields, dict):
-        raise RefusedError(422, f"the body is a {type(fields).__name__}; give an object with query and documents")
+        raise RefusedError(422, f"the body is {kind_of(fields)}; give an object with query and documents")
     if missing := [name for name in ("query", "documents") if fields.get(name) is None]:
         raise RefusedError(422, f"{' and '.join(missing)}: missing; give a text as query and a list as documents")
     top_n, return_documents = fields.get("top_n"), fields.get("return_documents") or False

@@ -56,8 +56,8 @@ def test_a_title_is_put_before_the_text(reranker: Reranker) -> None:
         (None, "documents: a NoneType; give a list of texts, also for one document"),
         (["a", None], "documents[1]: a NoneType in it; give a text, or a title and a text"),
         ([{"title": "a"}], "documents[0]: a NoneType in it; give a text, or a title and a text"),
-        ([{"title": 3, "text": "a"}], "documents[0]: a int in it; give a text, or a title and a text"),
-        ([3], "documents[0]: a int in it; give a text, or a title and a text"),
+        ([{"title": 3, "text": "a"}], "documents[0]: an int in it; give a text, or a title and a text"),
+        ([3], "documents[0]: an int in it; give a text, or a title and a text"),
     ],
 )
 def test_documents_that_are_no_list_of_texts(reranker: Reranker, documents: Any, message: str) -> None:
@@ -87,7 +87,7 @@ def test_an_instruction_is_taken_or_refused(tmp_path: Path) -> None:
             model.score_lists([RankingTask("a", ["b"], "c")])
         with pytest.raises(UserError, match=NO_INSTRUCTION):
             model.score_tasks([RankingTask("a", ["b"], "c")])
-        with pytest.raises(UserError, match=r"^instruction: a int; give a text$"):
+        with pytest.raises(UserError, match=r"^instruction: an int; give a text$"):
             model.score("a", ["b"], 3)  # type: ignore[arg-type]
 
 

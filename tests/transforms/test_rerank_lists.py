@@ -112,6 +112,8 @@ def test_what_cannot_be_scored_is_rejected_with_the_reason_of_the_job(reranker: 
         RankingRequest("q4", "a", None),  # type: ignore[arg-type]
         RankingRequest("q5", "a", [good._replace(text=3)]),  # type: ignore[arg-type]
         RankingRequest("q6", "a", "d0"),  # type: ignore[arg-type]
+        RankingRequest("q8", "a", [good._replace(rank=1.5)]),  # type: ignore[arg-type]
+        RankingRequest("q9", "a", [good._replace(score=True)]),
         {"query_id": "q7"},
     ]
     with beam.Pipeline("FnApiRunner") as pipeline:
@@ -126,8 +128,10 @@ def test_what_cannot_be_scored_is_rejected_with_the_reason_of_the_job(reranker: 
             Rejected(None, None, "null_query_id", None),
             Rejected("q3", None, "null_query", None),
             Rejected("q4", None, "null_candidates", None),
-            Rejected("q5", None, "malformed", "candidates[0].text: a int; give a text"),
+            Rejected("q5", None, "malformed", "candidates[0].text: an int; give a text"),
             Rejected("q6", None, "malformed", "candidates: a str; give a list"),
+            Rejected("q8", None, "malformed", "candidates[0].rank: 1.5; give a whole number"),
+            Rejected("q9", None, "malformed", "candidates[0].score: True; give a number"),
             Rejected(None, None, "malformed", "is a dict; give a RankingRequest"),
         ]
         assert_that(output.rejected, equals(wanted), "rejected")

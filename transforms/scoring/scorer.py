@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import numpy as np
 
 from transforms.base.errors import UserError
+from transforms.base.words import kind_of
 from transforms.scoring.frames import opened, scored_frame, tasks_of
 from transforms.scoring.model import Model
 from transforms.scoring.results import RankingTask, Scores
@@ -192,11 +193,11 @@ class Scorer(ABC):
     def checked(self, query: Any, documents: Any, instruction: Any = None) -> RankingTask:
         """What somebody gave as a task, each document as one text; see `rank` for the errors."""
         if isinstance(documents, (str, Mapping)) or not isinstance(documents, Sequence):
-            raise UserError(f"documents: a {type(documents).__name__}; give a list of texts, also for one document")
+            raise UserError(f"documents: {kind_of(documents)}; give a list of texts, also for one document")
         if not isinstance(instruction, (str, type(None))):
-            raise UserError(f"instruction: a {type(instruction).__name__}; give a text")
+            raise UserError(f"instruction: {kind_of(instruction)}; give a text")
         if not isinstance(query, str):
-            raise UserError(f"query: a {type(query).__name__}; give a text")
+            raise UserError(f"query: {kind_of(query)}; give a text")
         task = RankingTask(query, [_text_of(document, place) for place, document in enumerate(documents)], instruction)
         self.check_instructions([task])
         return task
@@ -206,7 +207,7 @@ def _text_of(document: Document, place: int) -> str:
     title, text = (document.get("title"), document.get("text")) if isinstance(document, Mapping) else (None, document)
     if not isinstance(text, str) or not isinstance(title, (str, type(None))):
         wrong = text if not isinstance(text, str) else title
-        raise UserError(f"documents[{place}]: a {type(wrong).__name__} in it; give a text, or a title and a text")
+        raise UserError(f"documents[{place}]: {kind_of(wrong)} in it; give a text, or a title and a text")
     return f"{title} {text}" if title else text
 
 

@@ -65,11 +65,8 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "an address of nothing": (["measure", "gs://", "--qrels", "QRELS"], "gs://: names no file; give its whole address"),
     "missing qrels": (["measure", "RUN", "--qrels", "absent"], "absent: cannot be read"),
     "swapped files": (["measure", "QRELS", "--qrels", "RUN"], "RUN: line 1: expected 4 fields"),
-    "an empty run": (
-        ["measure", "EMPTY", "--qrels", "QRELS"],
-        "EMPTY: no candidates in it; is this the right directory",
-    ),
-    "an empty job": (["measure", "EMPTY_JOB", "--qrels", "QRELS"], "EMPTY_JOB: no candidates in it"),
+    "an empty run": (["measure", "EMPTY", "--qrels", "QRELS"], "EMPTY: no candidates in it; give one that has"),
+    "an empty job": (["measure", "EMPTY_JOB", "--qrels", "QRELS"], "EMPTY_JOB: its job has scored no pair; give one"),
     "a job without a pair": (
         ["measure", "NOTHING", "--qrels", "QRELS"],
         "NOTHING: its job has scored no pair; give one that has",

@@ -71,7 +71,7 @@ def test_models_of_which_nothing_is_known(
 
 def test_unlisted_directory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", "--model", str(tiny.bert(tmp_path))]) == 2
-    assert "no published scores of this model are known, but of small-cross-encoder" in capsys.readouterr().err
+    assert "no published scores of this model are known, only of small-cross-encoder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

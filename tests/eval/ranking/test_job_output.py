@@ -81,6 +81,14 @@ def test_judgements_of_other_data_are_an_error(tmp_path: Path, output: Path) -> 
         measure_job(str(output), str(tmp_path / "qrels"), {})
 
 
+def test_a_job_that_has_scored_nothing_is_not_taken_for_one_of_other_data(tmp_path: Path) -> None:
+    write_scored(tmp_path / "out", [])
+    finish(tmp_path / "out")
+    (tmp_path / "qrels").write_text("q1 0 d1 1\n")
+    with pytest.raises(UserError, match=r"out: its job has scored no pair; give one that has$"):
+        measure_job(str(tmp_path / "out"), str(tmp_path / "qrels"), {})
+
+
 def test_over_the_order_of_the_input_there_is_no_difference(tmp_path: Path, output: Path) -> None:
     in_input_order(output)
     (tmp_path / "qrels").write_text("q1 0 d1 1\nq2 0 d2 1\nq3 0 d1 1\n")

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from pipelines.score import lines
+from pipelines.score.__main__ import main
 from pipelines.score.lines import lines_at_hand
 from transforms.scoring import Reranker
 
@@ -81,7 +82,7 @@ def test_a_bad_line_is_a_line_of_output_and_loses_no_other(model: Path) -> None:
         {"line": 3, "error": neither},
         {"line": 4, "error": neither},
         {"line": 5, "query_id": "q", "doc_id": "d", "error": "null_text: the document's text is null"},
-        {"line": 6, "error": "text: a int; give a text"},
+        {"line": 6, "error": "text: an int; give a text"},
         {"line": 7, "error": "instruction: this model takes none; leave it out, or write it into the query"},
         {"line": 8, "query_id": "q", "error": "null_query: the query's text is null"},
         {"line": 9, "error": "candidates: a str; give a list"},
@@ -111,6 +112,16 @@ def test_it_ends_without_a_word_when_its_reader_does(model: Path) -> None:
     )
     os.close(write)
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
+
+
+@pytest.mark.parametrize("closed", ["__stdin__", "__stdout__"])
+def test_closed_input_or_output_is_one_line(
+    closed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, closed, None)
+    assert main(["--model", "small-cross-encoder"]) == 2
+    line = "error: standard input or output is closed; lead them somewhere, < IN.jsonl > OUT.jsonl, say\n"
+    assert capsys.readouterr() == ("", line)
 
 
 def test_a_full_disk_is_one_line(model: Path) -> None:
