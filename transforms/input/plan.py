@@ -7,12 +7,9 @@ up again. A resume loads what was found instead.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from itertools import groupby
-from pathlib import Path
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,16 +17,11 @@ from numpy.typing import NDArray
 
 from transforms.base.files import exists, join, open_columns, write_atomically
 from transforms.base.json_text import sha256
-from transforms.base.temporary import temporary_folder
 from transforms.input.arrays import as_type, run_starts, usable_ids
 from transforms.input.inputs import InputFile
 from transforms.input.parquet import DamagedError, batches, open_parquet
+from transforms.input.repeats import Repeats, finding_repeats
 from transforms.layout import PLAN, part_name
-
-# What finding repeated ids may hold in memory; what goes beyond is on the local disk meanwhile. Ten million ids of 60
-# bytes take 457 MiB of the process in all.
-_MEMORY = "256MB"
-_INSERT_IDS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -98,7 +90,7 @@ def plan(files: Sequence[InputFile]) -> Plan:
         UserError: a file is another one than when it was inspected.
         OSError: a filesystem failed.
     """
-    with _repeats() as repeats:
+    with finding_repeats() as repeats:
         row_groups = list(_row_groups(files, repeats))
         again = repeats.find()
     if len(again) and any(file.layout == "flat" for file in files):
@@ -183,7 +175,7 @@ def _digest(files: Sequence[InputFile]) -> str:
     return sha256([astuple(file) for file in files])
 
 
-def _row_groups(files: Iterable[InputFile], repeats: _Repeats) -> Iterator[_RowGroup]:
+def _row_groups(files: Iterable[InputFile], repeats: Repeats) -> Iterator[_RowGroup]:
     place = 0
     for file in files:
         if file.rows == 0:
@@ -217,54 +209,3 @@ def _units(row_groups: Sequence[_RowGroup], again: NDArray[np.int64]) -> Iterato
         first, after = np.searchsorted(again, [row_group.place, row_group.place + row_group.stop - row_group.start])
         duplicates = tuple((again[first:after] - row_group.place + row_group.start).tolist())
         yield Unit(row_group.file, row_group.index, row_group.start, start, stop, duplicates, row_group.damage)
-
-
-class _Repeats:
-    """Finds which of many ids come up again, exactly. An id is known by its place."""
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self._connection = connection
-        self._connection.execute("CREATE TABLE ids (place BIGINT, id BLOB)")
-        self._waiting: list[pa.RecordBatch] = []
-        self._ids_waiting = 0
-
-    def add(self, first_place: int, ids: pa.StringArray, wanted: NDArray[np.bool_]) -> None:
-        """Adds those ids that are wanted; the first of all stands at `first_place`."""
-        places = np.flatnonzero(wanted)
-        # Bytes, since the database checks that strings are UTF-8 once more.
-        new = [pa.array(first_place + places), ids.take(pa.array(places)).cast(pa.binary())]
-        self._waiting.append(pa.RecordBatch.from_arrays(new, names=["place", "id"]))
-        self._ids_waiting += len(places)
-        if self._ids_waiting >= _INSERT_IDS:
-            self._insert()
-
-    def forget(self, start: int, stop: int) -> None:
-        """Takes out the ids at places `start` to `stop` (half-open)."""
-        self._insert()
-        self._connection.execute("DELETE FROM ids WHERE place >= ? AND place < ?", [start, stop])
-
-    def find(self) -> NDArray[np.int64]:
-        """Places, ascending, of the ids that have been at an earlier place."""
-        self._insert()
-        self._connection.execute(
-            "SELECT place FROM (SELECT place, min(place) OVER (PARTITION BY id) AS first FROM ids)"
-            " WHERE place > first ORDER BY place"
-        )
-        return np.asarray(self._connection.fetchnumpy()["place"], dtype=np.int64)
-
-    def _insert(self) -> None:
-        if self._waiting:
-            self._connection.register("new", pa.Table.from_batches(self._waiting))
-            self._connection.execute("INSERT INTO ids SELECT place, id FROM new")
-            self._connection.unregister("new")
-            self._waiting, self._ids_waiting = [], 0
-
-
-@contextmanager
-def _repeats() -> Iterator[_Repeats]:
-    with temporary_folder() as folder:
-        database = str(Path(folder) / "ids.duckdb")
-        with duckdb.connect(
-            database, config={"memory_limit": _MEMORY, "temp_directory": folder, "threads": 1}
-        ) as connection:
-            yield _Repeats(connection)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,6 +16,9 @@ from transforms.base.temporary import temporary_folder
 from transforms.layout import CANDIDATES_DIRECTORY, PARQUET, part_files, part_name
 from transforms.retrieval import step_files
 from transforms.schema import PART_PAIRS
+
+if TYPE_CHECKING:
+    import duckdb  # when it is needed, since it takes memory
 
 _MEMORY = "512MB"  # of the database; Arrow and Python take about as much again
 _BATCH_ROWS = 2048
@@ -83,6 +86,8 @@ def write_parts(
 
 @contextmanager
 def _database() -> Iterator[duckdb.DuckDBPyConnection]:
+    import duckdb
+
     with (
         temporary_folder() as folder,
         duckdb.connect(

@@ -11,7 +11,6 @@ import random
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import cache
 from itertools import chain, groupby
 from pathlib import Path
@@ -32,7 +31,7 @@ from tests.support.fuzzed import File
 from tests.support.job_run import parts, rerank, rows
 from tests.support.shards import make_scores, make_shard
 from transforms.handler import RerankerHandler
-from transforms.input import plan as planning
+from transforms.input import repeats
 from transforms.input.cleaning import clean
 from transforms.input.columns import Columns, RowLayout
 from transforms.input.inputs import inspect
@@ -65,18 +64,17 @@ MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 # The planner
 
 
-@pytest.fixture
-def one_database(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """One database for all examples, since making a file for each takes longer than all else."""
-    connection = duckdb.connect(config={"threads": 1})
+@pytest.fixture(params=[100_000, 1])
+def ids_in_memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """So many; then one database for all examples, since making a file for each takes longer than all else."""
+    with duckdb.connect(config={"threads": 1}) as connection:
 
-    @contextmanager
-    def repeats() -> Iterator[planning._Repeats]:
-        connection.execute("DROP TABLE IF EXISTS ids")
-        yield planning._Repeats(connection)
+        def database(folder: str) -> duckdb.DuckDBPyConnection:
+            connection.execute("DROP TABLE IF EXISTS ids")
+            return connection.cursor()
 
-    monkeypatch.setattr(planning, "_repeats", repeats)
-    with connection:
+        monkeypatch.setattr(repeats, "_INSERT_IDS", request.param)
+        monkeypatch.setattr(repeats, "_database", database)
         yield
 
 
@@ -86,7 +84,7 @@ def one_database(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ids=st.lists(st.lists(st.tuples(fuzzed.NAMES, st.integers(1, 3)), max_size=4), min_size=1, max_size=2),
     data=st.data(),
 )
-@pytest.mark.usefixtures("one_database")
+@pytest.mark.usefixtures("ids_in_memory")
 def test_the_planner(layout: RowLayout, ids: list[list[tuple[Any, int]]], data: st.DataObject) -> None:
     """Units hold each row once, and whole queries; the rows of ids that were there before are found."""
     names = [[name for name, times in runs for _ in range(times)] for runs in ids]
@@ -343,7 +341,6 @@ def check(output: Path, drawn: Sequence[File]) -> int:
 
 @settings(FUZZ, max_examples=1 + EXAMPLES // 10)
 @given(fuzzed.files(most=3, instructions=False), st.integers(1, 12), st.randoms(use_true_random=False))
-@pytest.mark.usefixtures("one_database")
 def test_whole_jobs(drawn: list[File], shard_pairs: int, chance: random.Random) -> None:
     """The invariants, and the same bytes from a job that lost some of its parts and did them again."""
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:

@@ -6,10 +6,15 @@ import pyarrow as pa
 import pytest
 
 from tests.support.input_files import candidate, damage, flat_table, nested_table, pair, query, read, rejected, write
-from transforms.input import parquet
-from transforms.input import plan as planning
+from transforms.input import parquet, repeats
 from transforms.input.inputs import inspect
 from transforms.input.plan import Plan, Unit, load_plan, plan, save_plan
+
+
+@pytest.fixture(autouse=True, params=[100_000, 2])
+def ids_in_memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How many ids are kept before DuckDB takes them: all of them, and hardly any."""
+    monkeypatch.setattr(repeats, "_INSERT_IDS", request.param)
 
 
 def plan_of(*paths: str, start_index: int = 0) -> Plan:
@@ -82,8 +87,7 @@ def test_integers_and_their_decimal_strings_are_one(tmp_path: Path) -> None:
     assert plan_of(first, second).units[1].duplicates == (1,)
 
 
-def test_many_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planning, "_INSERT_IDS", 100)
+def test_many_ids(tmp_path: Path) -> None:
     ids = [str(i % 900) for i in range(1000)]
     made = plan_of(nested(tmp_path / "a.parquet", *ids, row_group_size=300))
     assert [unit.duplicates for unit in made.units] == [(), (), (), tuple(range(900, 1000))]
