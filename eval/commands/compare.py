@@ -10,7 +10,7 @@ from eval.commands.options import COMPARED_MEASURES
 from eval.commands.requests import CompareRequest
 from eval.ranking import comparison
 from eval.ranking.comparison_page import html
-from eval.ranking.files import write_json, write_table, writing
+from eval.ranking.files import write_json, write_table, write_text
 from eval.ranking.report import grade_notes
 from eval.ranking.runs import open_source
 from transforms.base.versions import versions
@@ -75,7 +75,6 @@ def run(request: CompareRequest) -> None:
     if request.per_query:
         write_table(request.per_query, comparison.query_rows(measures, runs, queries))
     if request.html:
-        with writing(request.html):
-            request.html.write_text(html(report), encoding="utf-8")
+        write_text(request.html, html(report))
     if request.json:
         write_json(request.json, report)

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from transforms.base import files
 from transforms.base.errors import UnavailableError, one_line
 from transforms.base.json_text import indented
 
-TABLE_WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {
+TABLE_WRITERS: dict[str, Callable[[pa.Table, BinaryIO], None]] = {
     ".parquet": pq.write_table,
-    ".csv": lambda table, path: pa.csv.write_csv(table, path),
-    ".tsv": lambda table, path: pa.csv.write_csv(table, path, pa.csv.WriteOptions(delimiter="\t")),
+    ".csv": lambda table, stream: pa.csv.write_csv(table, stream),
+    ".tsv": lambda table, stream: pa.csv.write_csv(table, stream, pa.csv.WriteOptions(delimiter="\t")),
 }
 
 
@@ -55,13 +57,37 @@ def writing(path: Path) -> Iterator[None]:
         raise UnavailableError(f"{path} cannot be written: {one_line(problem)}") from problem
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write a report; errors as of `writing`."""
+def write(path: Path, fill: Callable[[BinaryIO], None]) -> None:
+    """Write a file whole or not at all, so that a full disk takes no older one; pipes and devices as they are.
+
+    Raises:
+        UnavailableError: it cannot be written; the disk is full, say.
+    """
     with writing(path):
-        path.write_text(indented(value), encoding="utf-8")
+        if path.exists() and not path.is_file():
+            with path.open("wb") as stream:
+                fill(stream)
+            return
+        try:
+            files.write_unflushed(str(path.resolve()), fill)
+        except UnavailableError as error:  # it speaks of a job
+            raise error.__cause__ or error from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text; errors as of `write`."""
+
+    def fill(stream: BinaryIO) -> None:
+        stream.write(text.encode("utf-8"))
+
+    write(path, fill)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a report; errors as of `write`."""
+    write_text(path, indented(value))
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows, in the form that the file's name ends in; errors as of `writing`."""
-    with writing(path):
-        TABLE_WRITERS[path.suffix](pa.Table.from_pylist(rows), path)
+    """Write rows, in the form that the file's name ends in; errors as of `write`."""
+    write(path, partial(TABLE_WRITERS[path.suffix], pa.Table.from_pylist(rows)))

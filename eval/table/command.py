@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from eval.ranking.files import writing
+from eval.ranking.files import write_text, writing
 from eval.table.cells import read_cells
 from eval.table.content import contents
 from eval.table.options import TableRequest
@@ -48,7 +48,6 @@ def run(request: TableRequest) -> None:
         "table.html": html(content, draw(content)),
     }
     for name, text in texts.items():
-        with writing(output / name):
-            (output / name).write_text(text, encoding="utf-8")
+        write_text(output / name, text)
     print(headline(content))
     print(f"written to {output}: {', '.join(texts)}")

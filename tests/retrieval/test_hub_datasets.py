@@ -154,7 +154,8 @@ def test_missing_and_changed_sets_take_one_line(run: tuple[Path, list[str]]) -> 
     )
     assert changed.startswith("error: ")
     assert changed.endswith(
-        "corpus.jsonl.gz: line 1: a document has no text or passage, but _id, body; is this the right file?"
+        "corpus.jsonl.gz: line 1: a document has no text or passage, but _id, body; is this the right file? For a "
+        "column of your own files give --columns text=COLUMN"
     )
     assert emptied == (
         f"error: dataset beir/quora: BeIR/quora has no {quora}; is the split 'test' one of its own, and the copy "

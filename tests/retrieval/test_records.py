@@ -295,5 +295,6 @@ def test_a_name_that_is_given_and_not_there_is_one_line(field: str, tmp_path: Pa
     with pytest.raises(UserError) as error:
         list(records.documents(str(path), {field: "wrong"}))
     assert str(error.value) == (
-        f"{path}: line 1: a document has no wrong, but _id, text, title; is this the right file?"
+        f"{path}: line 1: a document has no wrong, but _id, text, title; is this the right file? For a column of your "
+        f"own files give --columns {field}=COLUMN"
     )

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from transforms.base import files
-from transforms.base.errors import UserError, one_line
+from transforms.base.errors import UnavailableError, UserError, one_line
 from transforms.layout import LOCK_NAMES
 
 SECONDS_BETWEEN_BEATS = 30.0
@@ -36,6 +36,7 @@ def lock(output: str) -> Iterator[None]:
 
     Raises:
         UserError: another job holds it, or it cannot be written to.
+        UnavailableError: the disk is full.
     """
     with _hold_local(output) if files.is_local(output) else _hold_remote(output):
         yield
@@ -45,14 +46,23 @@ def lock(output: str) -> Iterator[None]:
 def _hold_local(output: str) -> Iterator[None]:
     path = Path(output) / LOCK_NAMES[0]
     with _open_and_lock(output, path) as stream:
-        stream.truncate(0)
-        stream.write(json.dumps(_myself()))
-        stream.flush()
         try:
+            _sign(stream, output)
             yield
         finally:
             with suppress(OSError):  # read-only by now, say: the error of the body counts
                 path.unlink(missing_ok=True)
+
+
+def _sign(stream: TextIO, output: str) -> None:
+    """Say in the file who holds it; past the stream's buffer, which would be written once more when it is closed."""
+    try:
+        os.ftruncate(stream.fileno(), 0)
+        os.write(stream.fileno(), json.dumps(_myself()).encode())
+    except OSError as error:  # the disk is full, say
+        raise UnavailableError(
+            f"output {output} cannot be written to: {one_line(error)}; make room, and give the same command"
+        ) from error
 
 
 def _open_and_lock(output: str, path: Path) -> TextIO:

@@ -199,7 +199,10 @@ def _rows(path: str, kind: RowKind, columns: Mapping[str, str]) -> Iterator[tupl
             if name is None and field in must:
                 columns_found = ", ".join(map(str, row)) or "nothing"
                 known = " or ".join(dict.fromkeys(names))
-                raise UserError(f"{where}: a {kind.what} has no {known}, but {columns_found}; is this the right file?")
+                raise UserError(
+                    f"{where}: a {kind.what} has no {known}, but {columns_found}; is this the right file? For a "
+                    f"column of your own files give --columns {field}=COLUMN"
+                )
             fields[field] = None if name is None else row[name]
         must.discard(_OPTIONAL)  # one row at least has it
         yield where, fields

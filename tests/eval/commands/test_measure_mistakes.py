@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from eval.__main__ import main
+from eval.ranking.files import write_json, write_table
 from tests.support.eval_output import write_scored
+from tests.support.full_disk import full_disk
+from transforms.base.errors import UnavailableError
 
 
 def write(path: Path, text: str) -> Path:
@@ -20,6 +23,16 @@ def test_a_full_disk_is_reported_with_the_file(tmp_path: Path, capsys: pytest.Ca
     qrels = write(tmp_path / "qrels", "q1 0 d1 1\n")
     assert main(["measure", str(run), "--qrels", str(qrels), "--json", "/dev/full"]) == 1
     assert capsys.readouterr().err == "error: /dev/full cannot be written: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.csv", "a.parquet"])
+def test_a_full_disk_takes_no_older_file(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text("older")
+    with pytest.raises(UnavailableError, match=rf"{name} cannot be written: \[Errno 27\] File too large"), full_disk():
+        write_json(path, ["newer"]) if name.endswith("json") else write_table(path, [{"a": 1}])
+    assert path.read_text() == "older"
+    assert [*tmp_path.iterdir()] == [path]
 
 
 MISTAKES: dict[str, tuple[list[str], str]] = {

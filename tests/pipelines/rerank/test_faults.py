@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import resource
 import shutil
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from safetensors.torch import load_file, save_file
 
 from pipelines.rerank.__main__ import main
 from tests.support import tiny
+from tests.support.full_disk import full_disk
 from tests.support.input_files import candidate, nested_table, query, write
 from tests.support.job_run import RUNNER, parts, reasons, report, rerank, rows, scores, write_letters
 from tests.support.stub_endpoint import Exchange, RerankServer, answer, status
@@ -58,12 +58,8 @@ def test_a_full_disk(tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[
     source = with_blobs(tmp_path / "in.parquet", [100, 16_000_000, 100])
     options = ("--keep_columns", "blob", "--dtype", "float32", RUNNER)
     words = ["--input", str(source), "--output", str(tmp_path / "out"), "--model", str(model), *options]
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4 << 20, before[1]))
-    try:
+    with full_disk(4 << 20):
         exit_code = main(words)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert error_lines(capsys.readouterr().err) == [
         f"error: {tmp_path}/out/scored/part-00000-00001-00000.parquet cannot be written: [Errno 27] File too large; "
         "what is done is kept, the same command continues"

@@ -15,9 +15,10 @@ from typing import Any, NoReturn
 
 import pytest
 
+from tests.support.full_disk import full_disk
 from tests.support.object_store import ObjectStore
 from transforms.base import files
-from transforms.base.errors import UserError
+from transforms.base.errors import UnavailableError, UserError
 from transforms.job import lock as locks
 from transforms.job.lock import lock
 
@@ -45,6 +46,13 @@ def test_lock_is_free_again_after_success_and_after_an_error(output: str) -> Non
         raise KeyboardInterrupt
     with lock(output):
         pass
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_lock(tmp_path: Path) -> None:
+    message = rf"^output {tmp_path} cannot be written to: \[Errno 27\] File too large; make room, and give the same"
+    with pytest.raises(UnavailableError, match=message), full_disk(), lock(str(tmp_path)):
+        pass
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_a_filesystem_that_fails_meanwhile_hides_no_error(output: str, monkeypatch: pytest.MonkeyPatch) -> None:
