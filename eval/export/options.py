@@ -53,7 +53,7 @@ def export(parser: argparse.ArgumentParser) -> None:
         type=_range,
         default=(0, None),
         metavar="MIN:MAX",
-        help="skip the best MIN negatives, and look at the best MAX documents of a list alone (default: 0:, all)",
+        help="skip the best MIN negatives, and inspect the best MAX documents of a list alone (default: 0:, all)",
     )
     mining.add_argument(
         "--sampling", choices=("top", "random"), default="top", help="the best negatives, or any (default: %(default)s)"

@@ -46,7 +46,7 @@ def output_refusals(outputs: Mapping[str, Path | None]) -> Iterator[str]:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """While the body writes the file.
+    """Turns an OSError of the body, which writes the file, into one line.
 
     Raises:
         UnavailableError: it cannot be written; the disk is full, say.

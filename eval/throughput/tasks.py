@@ -13,6 +13,7 @@ from transforms.base.errors import UserError, one_line
 from transforms.base.files import FAILURES, open_columns
 from transforms.scoring import RankingTask
 from transforms.scoring.families.tokenise import Tokens
+from transforms.scoring.frames import is_text
 
 
 def read(location: str, list_size: int | None) -> list[RankingTask]:
@@ -57,17 +58,13 @@ def _nested(schema: pa.Schema) -> bool:
     """Whether there are queries and candidates with texts, and titles that are texts too if there are any."""
     types = {field.name: field.type for field in schema}
     query, candidates = types.get("query"), types.get("candidates")
-    if query is None or candidates is None or not _is_text(query):
+    if query is None or candidates is None or not is_text(query):
         return False
     entry = getattr(candidates, "value_type", None)
     if entry is None or not pa.types.is_struct(entry):
         return False
     fields = {field.name: field.type for field in entry}
-    return "text" in fields and all(_is_text(fields[name]) for name in ("title", "text") if name in fields)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+    return "text" in fields and all(is_text(fields[name]) for name in ("title", "text") if name in fields)
 
 
 def resized(lists: Sequence[RankingTask], size: int) -> list[RankingTask]:

@@ -185,7 +185,7 @@ def ready(data: BenchmarkDataSet, request: BenchmarkRequest, output: str) -> Can
         if kind == "run" and not files.exists(files.absolute(run)):
             raise UserError(f"--retriever {stage.retriever}: no file {run}; give a TREC run")
         return None
-    made = files.join(directory, ANSWERS if data.benchmark == "mkqa" else QRELS)
+    made = files.join(directory, ANSWERS if data.known is not None and data.known.qrels is None else QRELS)
     return look_at(data, files.join(directory, CANDIDATES_DIRECTORY), made, stage.name, directory)
 
 

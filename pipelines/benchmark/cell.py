@@ -20,6 +20,7 @@ from pipelines.benchmark.request import BenchmarkRequest
 from pipelines.rerank import RerankRequest
 from pipelines.running.request import RunRequest
 from transforms.base import files
+from transforms.base.cost import cost_of
 from transforms.base.errors import UserError
 from transforms.base.json_text import sha256
 from transforms.base.request import values_of
@@ -32,8 +33,6 @@ from transforms.scoring.scorer import ScorerSpecification
 from transforms.scoring.weights.checkpoints import locate
 
 JOBS = "jobs"
-# BEIR's own evaluation leaves out a candidate whose id is that of its query.
-WITHOUT_IDENTICAL_IDS = frozenset({"beir"})
 QUERY_COUNTS = ("queries_in_qrels", "queries_with_candidates", "queries_without_candidates")
 MEASURING_PACKAGES = ("ir_measures", "pytrec-eval-terrier")
 
@@ -93,7 +92,7 @@ class CellJob:
     @cached_property
     def fingerprint(self) -> str:
         """Of all that decides the cell's value: the scores, and what they are measured by."""
-        identical_ids = self.candidates.data.benchmark in WITHOUT_IDENTICAL_IDS
+        identical_ids = self.candidates.data.excludes_identical_ids
         judgements = self.candidates.judgements_sha256
         return _hash({"scores": self.scores_fingerprint, "judgements": judgements, "identical_ids": identical_ids})
 
@@ -176,9 +175,7 @@ def make_cell(work: CellJob, output: str, price_per_hour: float | None) -> Cell:
     done = read_job(directory)
     assert done is not None
     report = json.loads(files.read_text(files.join(directory, REPORT)))
-    measured = measure_job(
-        directory, candidates.judgements, candidates.languages, data.benchmark in WITHOUT_IDENTICAL_IDS
-    )
+    measured = measure_job(directory, candidates.judgements, candidates.languages, data.excludes_identical_ids)
     write_values(output, work.entrant.name, data.name, measured.values)
     main, recall = measured.rows[0], measured.rows[-1]
     model = work.specification.model
@@ -202,7 +199,7 @@ def make_cell(work: CellJob, output: str, price_per_hour: float | None) -> Cell:
             "judgements": candidates.judgements,
             "judgements_sha256": candidates.judgements_sha256,
             "provenance": candidates.provenance,
-            "identical_ids_left_out": data.benchmark in WITHOUT_IDENTICAL_IDS,
+            "identical_ids_left_out": data.excludes_identical_ids,
         },
         reranker={"loaded_from": work.entrant.where, "licence": model.licence, **done.model},
         departures=work.departures,
@@ -255,7 +252,7 @@ def priced(run: Mapping[str, Any], pairs: int, price_per_hour: float | None) -> 
         price_per_hour: of the machine, in any currency; None for no cost.
     """
     rate = run["pairs_per_second"]
-    cost = None if price_per_hour is None or rate is None else pairs / rate / 3600 * price_per_hour
+    cost = None if price_per_hour is None or rate is None else cost_of(pairs / rate, price_per_hour)
     return {**run, "price_per_hour": price_per_hour, "cost": cost}
 
 

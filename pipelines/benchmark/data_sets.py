@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from eval.published.scores import BENCHMARKS, PARTS
+from eval.published.scores import PARTS, benchmark_of
+from eval.table.figures import known_benchmark
 from transforms.base import files
 from transforms.base.errors import UserError
 from transforms.retrieval import datasets
+
+WITHOUT_IDENTICAL_IDS = {benchmark_of(name) for name, one in datasets.DATASETS.items() if one.exclude_identical_ids}
 
 
 class BenchmarkDataSet(NamedTuple):
@@ -36,8 +39,13 @@ class BenchmarkDataSet(NamedTuple):
     @property
     def benchmark(self) -> str | None:
         """The benchmark of the published comparison that has it, if one has."""
-        name = self.name.partition("/")[0]
-        return name if name in BENCHMARKS and "/" in self.name else None
+        known = known_benchmark(self.name)
+        return None if known is None else known.name
+
+    @property
+    def excludes_identical_ids(self) -> bool:
+        """Whether its benchmark's own evaluation leaves out a candidate whose id is that of its query."""
+        return self.benchmark in WITHOUT_IDENTICAL_IDS
 
 
 def data_sets(text: str) -> list[BenchmarkDataSet]:

@@ -6,8 +6,8 @@ import argparse
 
 from eval.published.scores import DEPTH
 from pipelines.candidates.options import depth, retriever
-from pipelines.running.options import MODEL_OPTIONS, RUN_OPTIONS, add_options
-from transforms.base.arguments import not_empty, positive, price, share, speed
+from pipelines.running.options import MODEL_OPTIONS, RUN_OPTIONS, SCORING_OPTIONS, add_options
+from transforms.base.arguments import not_empty, price, share, speed
 from transforms.base.reading import Parser
 
 
@@ -68,7 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     running = parser.add_argument_group("running")
     add_options(running, RUN_OPTIONS)
-    running.add_argument("--shard_pairs", type=positive, default=16_384, metavar="N", help="pairs in a shard, at most")
+    add_options(running, SCORING_OPTIONS)
     running.add_argument("--max_rejected", type=share, default=1.0, metavar="SHARE", help="of a cell's pairs")
     return parser
 

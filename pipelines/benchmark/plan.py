@@ -15,6 +15,7 @@ from pipelines.benchmark.entrants import Entrant
 from pipelines.benchmark.prepared import Prepared
 from pipelines.rerank.plan_lines import duration
 from transforms.base import files
+from transforms.base.cost import cost_of
 from transforms.base.errors import UserError
 from transforms.base.words import number_of
 from transforms.job.record import read_job
@@ -87,7 +88,7 @@ def plan(prepared: Prepared) -> str:
 
 
 def is_here(model: Entrant, machine: Machine) -> bool:
-    """Whether a model need not be fetched; raises UserError where it can neither be."""
+    """Whether a model is here already; raises UserError where it is neither that nor on the hub."""
     try:
         settled(model, machine)
     except UserError:
@@ -213,4 +214,4 @@ def seconds_of(cell: Planned, speed: Mapping[str, float | None]) -> float | None
 
 
 def cost(seconds: float | None, price_per_hour: float | None) -> str:
-    return "?" if seconds is None or price_per_hour is None else f"{seconds / 3600 * price_per_hour:,.2f}"
+    return "?" if seconds is None or price_per_hour is None else f"{cost_of(seconds, price_per_hour):,.2f}"

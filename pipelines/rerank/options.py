@@ -5,7 +5,14 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from pipelines.running.options import ORDER_OPTIONS, RUN_OPTIONS, add_model_options, add_options, add_own_files
+from pipelines.running.options import (
+    ORDER_OPTIONS,
+    RUN_OPTIONS,
+    SCORING_OPTIONS,
+    add_model_options,
+    add_options,
+    add_own_files,
+)
 from transforms.base.arguments import amount, names, not_empty, positive, price, share, speed
 from transforms.base.reading import Parser
 from transforms.input.names import ACCEPTED
@@ -83,7 +90,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     running = parser.add_argument_group("running")
     add_options(running, RUN_OPTIONS)
-    running.add_argument("--shard_pairs", type=positive, default=16_384, metavar="N", help="pairs in a shard, at most")
+    add_options(running, SCORING_OPTIONS)
     running.add_argument(
         "--max_rejected", type=share, default=1.0, metavar="SHARE", help="of pairs; more rejected are exit code 1"
     )

@@ -29,7 +29,7 @@ def specify_for_job(
     Raises:
         UserError: the model is unavailable, or cannot run so.
     """
-    before = dict(previous.execution) if previous and not is_address(name) else {}  # which an API has none of
+    before = dict(previous.execution) if previous and not is_address(name) else {}  # an API has no such settings
     try:
         return specify(
             name,

@@ -11,6 +11,7 @@ from typing import Any
 
 from transforms.base.arguments import names, not_empty, positive
 from transforms.base.errors import UserError
+from transforms.schema import PART_PAIRS
 from transforms.scoring.choices import DTYPES, ENDPOINT_BATCH, ENDPOINT_CONCURRENCY, GROUP_SIZE, KERNELS
 from transforms.scoring.hosted.dialects import APIS
 
@@ -126,6 +127,12 @@ class ListModels(argparse.Action):
 
         print(catalogue.table())
         parser.exit()
+
+
+# Of the commands whose jobs write scores.
+SCORING_OPTIONS: dict[str, dict[str, Any]] = {
+    "shard_pairs": {"type": positive, "default": PART_PAIRS, "metavar": "N", "help": "pairs in a shard, at most"},
+}
 
 
 # Of the commands whose lists have an order.

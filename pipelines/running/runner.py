@@ -94,8 +94,8 @@ def use_words(words: Sequence[str], parser: argparse.ArgumentParser) -> Runner:
 def runner_of(options: PipelineOptions) -> tuple[PipelineRunner, bool]:
     """The runner that the options name, and whether its workers are processes that this one starts.
 
-    DirectRunner is Beam's in-process FnApiRunner here: by its own choice it would be another engine on a machine with a
-    network (it fetches one) than on a machine without.
+    DirectRunner is Beam's in-process FnApiRunner here. Beam's own choice depends on the network: where there is one it
+    downloads another engine, Prism.
 
     Raises:
         UserError: the runner does not exist, or is known to lose data.

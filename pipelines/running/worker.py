@@ -29,7 +29,7 @@ def command() -> str:
 
 
 def _end_with(parent: int) -> None:
-    """Ends this process as soon as that is not its parent any more."""
+    """Ends this process when its parent has ended."""
     while os.getppid() == parent:
         time.sleep(_SECONDS_BETWEEN_LOOKS)
     os._exit(1)

@@ -158,7 +158,7 @@ class GoogleCloud(ThreadingHTTPServer):
             method, target, *_ = request.split(None, 2)
             reply = self.answer(method.decode(), target.decode(), {}, b"")
             answers.append(
-                f"--b\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 {reply.status} Told\r\n"
+                f"--b\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 {reply.status} Reply\r\n"
                 f"Content-Type: application/json\r\n\r\n{reply.body.decode()}\r\n"
             )
         return Reply(200, "".join([*answers, "--b--"]).encode(), (("Content-Type", "multipart/mixed; boundary=b"),))

@@ -31,7 +31,7 @@ WIDTH = 6
 
 
 def tokenizer(words: str = QWEN_WORDS) -> Tokenizer:
-    """Byte-level, with Qwen's way of splitting text into words unless told another."""
+    """Byte-level, with Qwen's way of splitting text into words unless another is given."""
     vocabulary = [*BYTES, *map("".join, MERGES)]
     backend = Tokenizer(BPE({token: i for i, token in enumerate(vocabulary)}, MERGES))
     backend.normalizer = normalizers.NFC()

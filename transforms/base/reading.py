@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, NoReturn, TypeVar
 from transforms.base.errors import UserError
 from transforms.base.request import Request, request_of
 
-Asked = TypeVar("Asked", bound=Request)
+RequestType = TypeVar("RequestType", bound=Request)
 NEAR = 0.83  # how like an option a word must be to be taken for a slip
 
 
@@ -85,8 +85,8 @@ def parsed(parser: argparse.ArgumentParser, words: Sequence[str]) -> Parsed:
 
 
 def read(
-    kind: type[Asked], parser: argparse.ArgumentParser, words: Sequence[str]
-) -> tuple[Asked, list[str], list[str]]:
+    kind: type[RequestType], parser: argparse.ArgumentParser, words: Sequence[str]
+) -> tuple[RequestType, list[str], list[str]]:
     """What a command line asks for.
 
     Args:

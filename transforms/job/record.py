@@ -183,7 +183,7 @@ def open_job(
 
 @contextmanager
 def _changing(output: str) -> Iterator[None]:
-    """While the body writes and deletes in the job's directory.
+    """Turns an OSError of the body, which writes and deletes in the job's directory, into one line.
 
     Raises:
         UserError: that is not allowed there.

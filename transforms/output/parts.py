@@ -56,7 +56,7 @@ def committed(output: str, fingerprint: str | None = None, *, whole: Collection[
     """The shards that are done, by name in order of file, row group and slice.
 
     A part that cannot be read (a copy that was cut short, say) is not committed: nothing in it can be used, and the
-    shard is to be scored again. No more is one whose rejected part is missing or damaged. A readable file that is no
+    shard is to be scored again. The same holds if its rejected part is missing or damaged. A readable file that is no
     part of this job could be anybody's and is never replaced.
 
     Args:

@@ -66,6 +66,11 @@ def tasks_of(frame: Any, query: str, text: str, column: str) -> tuple[list[Ranki
     return tasks, np.array([row for of in rows.values() for row in of], dtype=np.int64)
 
 
+def is_text(kind: pa.DataType) -> bool:
+    """Whether values of this type are texts, in one of Arrow's three forms."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
 def _texts(frame: Any, place: int, name: str) -> list[str]:
     """A column's values; see `tasks_of` for the errors."""
     try:
@@ -75,7 +80,7 @@ def _texts(frame: Any, place: int, name: str) -> list[str]:
             f"frame: column {name!r} has values that are not text ({one_line(error)}); convert it"
         ) from error
     kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
+    if not is_text(kind):
         raise UserError(f"frame: column {name!r} is {values.type}, not text; convert it")
     try:
         texts: list[str] = values.to_pylist()

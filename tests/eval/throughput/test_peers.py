@@ -86,6 +86,6 @@ def test_a_job_on_a_gpu_counts_from_ten_chunks_on(
     monkeypatch.setattr(rounds, "all_arms", lambda *_: {name: partial(run, name) for name in ("core", "whole job")})
     monkeypatch.setattr(rounds, "timed", lambda work, device: (work(), 1.0, None))
     monkeypatch.setattr(rounds, "machine", lambda device: {})
-    request: Any = SimpleNamespace(model="m", pairs=pairs, tokens_per_pair=None, repeats=1, price_per_hour=None)
+    request: Any = SimpleNamespace(model="m", sizes=pairs, tokens_per_pair=None, repeats=1, price_per_hour=None)
     rounds.measure(request, TASKS, Path())
     assert [one for one in seen if one[1] > 1] == measured
