@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from typing import BinaryIO
 
@@ -23,8 +23,10 @@ from eval.ranking.qrels import read_qrels
 from transforms.base import files
 from transforms.base.errors import UserError
 from transforms.base.words import number_of
+from transforms.job import directory
 
 CARD = "README.md"
+OWN = {CARD, *(form.file for form in FORMATS.values()), *(file for file, _ in TABLES.values())}
 SINGULAR = {"rows": "row", "lists": "list", "documents": "document", "queries": "query"}
 NOT_JUDGED = "lists left out: the query is not in the qrels"
 Scores = NDArray[np.float32]
@@ -123,7 +125,7 @@ def export(request: ExportRequest) -> str:
     earlier = _earlier(request, to)
     selection = Selection(request)
     with_ids = request.format == "ids"
-    with collected() if with_ids else nullcontext() as texts:
+    with _whole(to, earlier), collected() if with_ids else nullcontext() as texts:
         lists = read_lists(request.output, job, texts=form.texts)
         rows = (row for example in selection.examples(_noted(lists, texts)) for row in form.rows(example))
         write = writer_of(form, request.mining.num_negatives, types)
@@ -146,16 +148,30 @@ def export(request: ExportRequest) -> str:
         files.write_atomically(files.join(to, form.file), fill)
         files.delete(files.join(to, name) for name in earlier if name != form.file)
         tables = {} if texts is None else texts.write(to, types)
-    counts = {"rows": written, **selection.counts, **tables, **selection.skipped()}
-    data = {"train": form.file} | {name: TABLES[name][0] for name in tables}
-    options = {"qrels": request.qrels, "score_transform": request.score_transform}
-    options |= {name: value for name, value in asdict(request.mining).items() if selection.mines}
-    kinds = {"train": columns} if columns else {}
-    kinds |= {name: {TABLES[name][1]: pa.string(), "text": pa.string()} for name in tables}
-    opened = {name: Table(data[name], typed(of, types)) for name, of in kinds.items()}
-    text = card(job, request.format, form.about, opened, options, counts)
-    files.write_text_atomically(files.join(to, CARD), text)
+        counts = {"rows": written, **selection.counts, **tables, **selection.skipped()}
+        data = {"train": form.file} | {name: TABLES[name][0] for name in tables}
+        options = {"qrels": request.qrels, "score_transform": request.score_transform}
+        options |= {name: value for name, value in asdict(request.mining).items() if selection.mines}
+        kinds = {"train": columns} if columns else {}
+        kinds |= {name: {TABLES[name][1]: pa.string(), "text": pa.string()} for name in tables}
+        opened = {name: Table(data[name], typed(of, types)) for name, of in kinds.items()}
+        text = card(job, request.format, form.about, opened, options, counts)
+        files.write_text_atomically(files.join(to, CARD), text)
     return f"{in_words(counts)}\nwritten to {request.to}: {', '.join([*data.values(), CARD])}"
+
+
+@contextmanager
+def _whole(to: str, earlier: Collection[str]) -> Iterator[None]:
+    """Where the body fails, delete what it wrote of a new export: the same command begins again. Of one that replaces
+    another what is there remains."""
+    with directory.left_as_it_was(to):
+        try:
+            yield
+        except BaseException:
+            if not earlier:
+                with suppress(OSError):  # the error of the body counts
+                    files.delete(files.join(to, name) for name in OWN.intersection(files.list_names(to)))
+            raise
 
 
 def in_words(counts: Mapping[str, int]) -> str:
@@ -167,10 +183,9 @@ def in_words(counts: Mapping[str, int]) -> str:
 def _earlier(request: ExportRequest, to: str) -> list[str]:
     """The files of an earlier export that are to be replaced; errors as of `export`."""
     names = [name for name in files.list_names(to) if not name.startswith(".")]
-    own = {CARD, *(form.file for form in FORMATS.values()), *(file for file, _ in TABLES.values())}
     if names and not request.overwrite:
         raise UserError(f"--to {request.to}: has {names[0]} in it; give a new or an empty directory, or --overwrite")
-    if others := [name for name in names if name not in own]:
+    if others := [name for name in names if name not in OWN]:
         raise UserError(
             f"--to {request.to}: has {others[0]} in it, which no export wrote; give a new or an empty directory"
         )

@@ -14,6 +14,7 @@ from eval.export.formats import FORMATS
 from eval.export.options import NAMES
 from tests.support import tiny
 from tests.support.exports import export
+from tests.support.full_disk import full_disk
 from tests.support.input_files import candidate, nested_table, query, write
 from tests.support.job_run import rerank
 
@@ -54,12 +55,23 @@ def test_directories_that_cannot_be_taken(job: Path, tmp_path: Path, capsys: pyt
         assert capsys.readouterr().err.startswith(f"error: {message}")
 
 
+def test_an_export_that_fails_leaves_nothing_of_itself(
+    job: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["export", str(job), "--to", str(tmp_path / "new" / "to"), "--format", "trec"]
+    with full_disk(1000):  # the run is shorter, the card longer
+        assert main(words) == 1
+    assert "/to/README.md cannot be written: [Errno 27] File too large" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+    assert main(words) == 0, "the same command continues"
+
+
 def test_judgements_of_other_queries_are_refused(job: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "qrels").write_text("another 0 d1 1\n", encoding="utf-8")
     words = ["--to", str(tmp_path / "to"), "--format", "triplet", "--qrels", str(tmp_path / "qrels")]
     assert main(["export", str(job), *words]) == 2
     assert capsys.readouterr().err.startswith("error: --qrels: no query in common with the job's output; give the ")
-    assert list((tmp_path / "to").iterdir()) == []
+    assert not (tmp_path / "to").exists()
 
 
 def test_an_earlier_export_is_replaced_where_that_is_asked_for(
