@@ -10,6 +10,7 @@ from eval.commands.requests import DEFAULT_ORDERS
 from eval.ranking.files import TABLE_WRITERS
 from eval.ranking.relevance import ANSWERS_MEASURES, DEFAULT_MEASURES
 from transforms.base.arguments import positive
+from transforms.scoring.choices import DTYPES
 
 # One measure, since each one more makes it harder for all comparisons to stand the correction for their number.
 COMPARED_MEASURES = ("nDCG@10",)
@@ -114,7 +115,7 @@ def verify(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--revision", help="hub revision; by default the catalogue's")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--dtype", default="float32", help="float32 (default), bfloat16, float16 or auto")
+    parser.add_argument("--dtype", default="float32", choices=("auto", *DTYPES), help="number format of the model")
 
 
 def _relevance(parser: argparse.ArgumentParser, measures: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from transforms.base.arguments import positive, price
+from transforms.scoring.choices import DTYPES, KERNELS
 
 CORE, CEILING = "core", "ceiling"
 APART, JOB, PLAIN = "core, prefixes apart", "whole job", "plain forward"
@@ -53,8 +54,10 @@ def throughput(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--max_length", type=positive, metavar="TOKENS", help="tokens that all read at once, at most")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 or float16")
-    parser.add_argument("--attention", default="auto", help="kernel that computes attention")
+    parser.add_argument("--dtype", default="auto", choices=("auto", *DTYPES), help="number format of the model")
+    parser.add_argument(
+        "--attention", default="auto", choices=("auto", *KERNELS), help="kernel that computes attention"
+    )
     parser.add_argument("--batch_tokens", type=positive, help="tokens in one forward pass, at most")
     parser.add_argument("--group_size", type=positive, help="documents that a listwise model reads together, at most")
     parser.add_argument(

@@ -298,13 +298,16 @@ LINES: dict[str, tuple[list[str], str]] = {
         f"RESULTS; see --help; --output {__file__}: is a file; give a directory",
     ),
     "throughput": (
-        ["--pairs=0", "--device=tpu", "--json=."],
-        "argument --pairs: '0' is not a positive whole number; see --help; --model: none is given; give one, or "
-        "--host_only; --device tpu: give auto, cpu, cuda or cuda:N; --json .: is a directory; name a file",
+        ["--pairs=0", "--attention=fast", "--device=tpu", "--json=."],
+        "argument --pairs: '0' is not a positive whole number; see --help; argument --attention: invalid choice: "
+        "'fast' (choose from 'auto', 'flash_attn_3', 'flash_attn_2', 'torch_varlen', 'sdpa'); see --help; --model: "
+        "none is given; give one, or --host_only; --device tpu: give auto, cpu, cuda or cuda:N; --json .: is a "
+        "directory; name a file",
     ),
     "verify": (
-        ["--device=tpu", "--dype=x"],
-        "--dype=x: this command has no such option; did you mean --dtype?; the following arguments are required: "
+        ["--device=tpu", "--dype=x", "--dtype=int3"],
+        "--dype=x: this command has no such option; did you mean --dtype?; argument --dtype: invalid choice: 'int3' "
+        "(choose from 'auto', 'float32', 'bfloat16', 'float16'); see --help; the following arguments are required: "
         "--model; see --help; --device tpu: give auto, cpu, cuda or cuda:N",
     ),
     "verify-output": (
