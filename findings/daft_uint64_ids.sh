@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# What: a filter id == 2**60 of a uint64 column finds three ids of which one is equal; a join with int64 pairs all three.
+# What: the filter id == 2**60 of a uint64 column finds three ids, of which one is equal; a join with int64 pairs all.
 # Version: daft 0.7.26.
 # Why it surprises: an int64 column with the same numbers gives the one. An integer of Python is taken for an int64, the
 #   two types are compared as float64, and beyond 2**53 neighbours are one float64. is_in and SQL do the same, and
 #   id + 1 is a column of floats.
 # Who it touches: ids that are hashes of texts or URLs, which are uint64 in Parquet: filters and joins bring in other
-#   documents. lit() of the type, as daft.lit(x).cast(daft.DataType.uint64()), compares exactly.
+#   documents. A number cast to the column's type compares
+#   exactly. Nothing was found upstream.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# What: one infinite score, and a filtered read of the table finds no row of that file, whatever the filter of the score.
+# What: one infinite score, and a read of the table that is filtered by score finds no row of that score's file.
 # Versions: deltalake 1.6.6 with pyarrow 26.0.1.
-# Why it surprises: nothing is raised, rows of other files are found, and so are all rows where a bound of the filter is
-#   the file's least score. The log holds the greatest score of a file as JSON, which has no infinity, so that it says
-#   null; to_pyarrow_dataset and to_pandas take the file for one whose score is null. The file itself, a query of
-#   QueryBuilder and delete() have the row. NaN, which the log leaves out, does no harm.
+# Why it surprises: nothing is raised, and rows of other files are found. The log holds the least and the greatest score
+#   of a file as JSON, which has no infinity, so that it says null; to_pyarrow_dataset, to_pyarrow_table and to_pandas
+#   then take the file for one of null scores. The files alone, a query of QueryBuilder and delete() have the rows. NaN,
+#   which the log leaves out, does no harm.
 #   That such a table could not be read at all was delta-io/delta-rs#1411, closed by leaving infinity out of the log; of
 #   missing rows nothing was found upstream.
 # Who it touches: scores where a missing or masked candidate is -inf, and logarithms of 0.
