@@ -12,6 +12,8 @@ from pathlib import Path
 from eval.published.verification import Published, published_of
 from eval.ranking.comparison import labels
 from eval.ranking.files import output_refusals
+from eval.ranking.measures import parse_measures
+from eval.ranking.relevance import parse_recalls
 from transforms.base.errors import UserError, one_line
 from transforms.base.request import Check, Request, refusals
 from transforms.input.candidate_order import check_order
@@ -41,12 +43,13 @@ class RelevanceRequest(Request):
         return {"--per_query": self.per_query, "--json": self.json}
 
     def checks(self) -> Iterable[Check]:
-        """Candidates that nothing is searched in, and what cannot be written."""
+        """Candidates that nothing is searched in, unknown measures, and what cannot be written."""
         return self._relevance_complaints, lambda: output_refusals(self.outputs())
 
     def _relevance_complaints(self) -> Iterator[str]:
         if self.candidates and not self.answers:
             yield "--candidates: is of use with --answers alone; leave it out"
+        yield from refusals(partial(parse_recalls if self.answers else parse_measures, self.measures or ()))
 
 
 @dataclass(frozen=True, kw_only=True)

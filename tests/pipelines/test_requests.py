@@ -281,10 +281,11 @@ LINES: dict[str, tuple[list[str], str]] = {
         "--keep_id_types: format trec has no ids, or has them as text; leave it out",
     ),
     "measure": (
-        ["--qrels=q", "--answers=a", "--per_query=values.txt", "--json=.", "--mesures=x"],
+        ["--qrels=q", "--answers=a", "--per_query=values.txt", "--json=.", "--mesures=x", "--measures=R@0"],
         "--mesures=x: this command has no such option; did you mean --measures?; argument --answers: not allowed with "
-        "argument --qrels; see --help; the following arguments are required: OUT_OR_RUN; see --help; --per_query "
-        "values.txt: the name must end in .parquet or .csv or .tsv; --json .: is a directory; name a file",
+        "argument --qrels; see --help; the following arguments are required: OUT_OR_RUN; see --help; --measures: "
+        "cannot compute 'R@0' (the cutoff must be at least 1); write them as nDCG@10, RR@10, R@100, R(rel=2)@100, AP; "
+        "--per_query values.txt: the name must end in .parquet or .csv or .tsv; --json .: is a directory; name a file",
     ),
     "order": (
         ["--input=a", "--orders=given", "--json=."],
