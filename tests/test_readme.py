@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import importlib
+import json
 import os
 import re
 import shlex
@@ -21,6 +22,7 @@ from pipelines.rerank import options as rerank_options
 from pipelines.running.beam_options import parse
 from scripts.walk_readme import NEEDS, PAGES, REPOSITORY, Block, blocks
 from transforms.base.reading import names_of, parsed
+from transforms.scoring import Reranker
 
 TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
 BLOCKS = [block for text in TEXTS.values() for block in blocks(text)]
@@ -125,6 +127,16 @@ def test_the_pages_examples_in_python_print_what_they_say(tmp_path: Path) -> Non
         folder = tmp_path / str(sources.index(source))
         folder.mkdir()
         assert printed(source, folder).endswith(output)
+
+
+def test_the_score_that_a_line_is_answered_with_is_the_models() -> None:
+    [page] = [page for page in PAGES if page.name == "lists.md"]
+    [line] = re.findall(r"^echo '(.*)' \|", TEXTS[page], re.MULTILINE)
+    asked, answered = json.loads(line), json.loads(examples(TEXTS[page], "text")[0])
+    [result] = answered["results"]
+    [text] = [entry["text"] for entry in asked["candidates"] if entry["doc_id"] == result["doc_id"]]
+    scores = Reranker.load("small-cross-encoder", device="cpu", dtype="float32").score(asked["query"], [text])
+    assert scores == pytest.approx([result["score"]], abs=0.01)  # bfloat16 rounds
 
 
 def parse_line(parser: argparse.ArgumentParser, words: list[str]) -> None:

@@ -119,7 +119,7 @@ def run(prepared: Prepared) -> None:
                 make_candidates(prepared)
                 finish(output, current, prepared.settings, time.monotonic() - start)
         files.delete_tree(files.join(output, step_files.WORK))
-        print(summary(output, json.loads(files.read_text(report))))
+        print(summary(request.output, json.loads(files.read_text(report))))
 
 
 def make_candidates(prepared: Prepared) -> None:

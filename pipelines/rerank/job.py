@@ -291,7 +291,7 @@ def finish(
         files.delete([files.join(output, SUCCESS)])
     else:
         report.write_success(output)
-    print(report.summary(output, figures))
+    print(report.summary(request.output, figures))
     if too_many:
         allowed = f"--max_rejected allows {request.max_rejected:.2%}"
         print(f"error: {rejected:.2%} of the pairs were rejected, {allowed}; no _SUCCESS is written", file=sys.stderr)
