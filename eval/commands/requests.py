@@ -150,12 +150,16 @@ class VerifyRequest(Request):
 
     def checks(self) -> Iterable[Check]:
         """An unknown device, a name that can be no model's, or a model of which nothing is published."""
-        return lambda: refusals(lambda: check_device(self.device)), self._model_complaints
+        return (
+            lambda: refusals(lambda: check_device(self.device)),
+            self._directory_complaints,
+            lambda: refusals(self._check_published),
+        )
 
-    def _model_complaints(self) -> Iterator[str]:
+    def _directory_complaints(self) -> Iterator[str]:
         from transforms.scoring import early  # takes a while
 
-        yield from refusals(lambda: early.check_directory(self.model, self.revision), self._check_published)
+        return refusals(lambda: early.check_directory(self.model, self.revision))
 
     def published(self, model: str) -> list[Published]:
         """What is published of an entry of the catalogue, the one that this asks for.
@@ -166,5 +170,6 @@ class VerifyRequest(Request):
         return published_of(model, "--model" if self.model_like is None else "--model_like")
 
     def _check_published(self) -> None:
-        if (known := entry(self.model, self.model_like)) is not None:
+        name = self.model if hasattr(self, "model") else ""
+        if (known := entry(name, self.model_like)) is not None:
             self.published(known.name)

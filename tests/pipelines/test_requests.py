@@ -306,10 +306,12 @@ LINES: dict[str, tuple[list[str], str]] = {
         "directory; name a file",
     ),
     "verify": (
-        ["--device=tpu", "--dype=x", "--dtype=int3"],
+        ["--device=tpu", "--dype=x", "--dtype=int3", "--model_like=BAAI/bge-reranker-base"],
         "--dype=x: this command has no such option; did you mean --dtype?; argument --dtype: invalid choice: 'int3' "
         "(choose from 'auto', 'float32', 'bfloat16', 'float16'); see --help; the following arguments are required: "
-        "--model; see --help; --device tpu: give auto, cpu, cuda or cuda:N",
+        "--model; see --help; --device tpu: give auto, cpu, cuda or cuda:N; --model_like: no published scores of "
+        "BAAI/bge-reranker-base are known, only of small-cross-encoder, jinaai/jina-reranker-v2-base-multilingual, "
+        "BAAI/bge-reranker-v2-m3, jinaai/jina-reranker-m0",
     ),
     "verify-output": (
         ["--x"],
