@@ -93,7 +93,10 @@ def _write_parquet(stream: BinaryIO, table: pa.Table, metadata: Mapping[bytes, s
 
 
 def rank(
-    query: NDArray[np.integer], score: NDArray[np.float32], doc_id: pa.Array | pa.ChunkedArray
+    query: NDArray[np.integer],
+    score: NDArray[np.float32],
+    doc_id: pa.Array | pa.ChunkedArray,
+    top_k: int | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """Orders pairs by query, then score descending, then doc_id descending by its UTF-8 bytes.
 
@@ -104,17 +107,20 @@ def rank(
         query: [pairs] the number of each pair's query.
         score: [pairs] finite scores.
         doc_id: [pairs] strings, unique within a query.
+        top_k: pairs of a query to keep, the best; None for all.
 
     Returns:
-        order: [pairs] indices that sort the pairs.
-        rank: [pairs] the rank of pair order[i] in its query, from 1 and without gaps.
+        order: [kept pairs] indices that sort the pairs.
+        rank: [kept pairs] the rank of pair order[i] in its query, from 1 and without gaps.
     """
     keys = [("query", "ascending"), ("score", "descending"), ("doc_id", "descending")]
     table = pa.table({"query": query, "score": score, "doc_id": doc_id})
     order = pc.sort_indices(table, sort_keys=keys).to_numpy().astype(np.int64)
     sorted_query = query[order]
     first = np.searchsorted(sorted_query, sorted_query, side="left")
-    return order, (np.arange(len(order)) - first + 1).astype(np.int32)
+    ranks = (np.arange(len(order)) - first + 1).astype(np.int32)
+    kept = slice(None) if top_k is None else ranks <= top_k
+    return order[kept], ranks[kept]
 
 
 def results(
@@ -130,9 +136,7 @@ def results(
     usable = _usable(scores)
     kept = np.flatnonzero(usable)
     query = _query_of_pairs(shard)
-    order, ranks = rank(query[kept], scores.score[kept], shard.pairs["doc_id"].take(kept))
-    if top_k is not None:
-        order, ranks = order[ranks <= top_k], ranks[ranks <= top_k]
+    order, ranks = rank(query[kept], scores.score[kept], shard.pairs["doc_id"].take(kept), top_k)
     rows = kept[order]
 
     query_columns = _repeated(shard.queries, query[rows])

@@ -213,9 +213,7 @@ def _merged(old: pa.Table, new: pa.Table, queries: tuple[str, ...], top_k: int |
     table = pa.concat_tables([old, new])
     place = {query_id: number for number, query_id in enumerate(queries)}
     numbers = np.array([place[query_id] for query_id in table["query_id"].to_pylist()], dtype=np.int64)
-    order, ranks = rank(numbers, table["score"].to_numpy(), table["doc_id"])
-    if top_k is not None:
-        order, ranks = order[ranks <= top_k], ranks[ranks <= top_k]
+    order, ranks = rank(numbers, table["score"].to_numpy(), table["doc_id"], top_k)
     at = table.schema.get_field_index("rank")
     return table.take(order).set_column(at, table.schema.field(at), pa.array(ranks))
 

@@ -26,6 +26,8 @@ def test_rank_orders_by_query_then_score_then_doc_id_descending() -> None:
     order, ranks = rank(query, score, pa.array(["b", "a", "c", "x", "y", "B"]))
     assert order.tolist() == [1, 2, 0, 5, 4, 3]
     assert ranks.tolist() == [1, 2, 3, 4, 1, 2]
+    order, ranks = rank(query, score, pa.array(["b", "a", "c", "x", "y", "B"]), top_k=1)
+    assert (order.tolist(), ranks.tolist()) == ([1, 4], [1, 1])
 
 
 def test_ties_are_broken_by_utf8_bytes() -> None:
