@@ -60,10 +60,10 @@ class DataflowOptions:
         return {name: value for name, _, value in (hint.partition("=") for hint in hints)}
 
 
-def is_runner(given: str | None, name: str) -> bool:
+def is_runner(chosen: str | None, name: str) -> bool:
     """Whether what is given as --runner is the runner of this name, as Beam reads it: in whatever case, and with or
     without "Runner" at its end."""
-    return (given or "").lower().removesuffix("runner") == name.lower().removesuffix("runner")
+    return (chosen or "").lower().removesuffix("runner") == name.lower().removesuffix("runner")
 
 
 def is_accelerator(service_option: str) -> bool:

@@ -25,14 +25,14 @@ _COPY = re.compile(r"/storage/v1/b/([^/]+)/o/([^/]+)/(?:copyTo|rewriteTo)/b/([^/
 _JOBS = re.compile(rf"/v1b3/projects/{PROJECT}/locations/{REGION}/jobs(?:/{JOB_ID}(/messages|/metrics)?)?")
 
 
-class Reply(NamedTuple):
+class StubReply(NamedTuple):
     status: int
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
 
 
-def as_json(value: Any, status: int = 200) -> Reply:
-    return Reply(status, json.dumps(value).encode(), (("Content-Type", "application/json"),))
+def as_json(value: Any, status: int = 200) -> StubReply:
+    return StubReply(status, json.dumps(value).encode(), (("Content-Type", "application/json"),))
 
 
 class GoogleCloud(ThreadingHTTPServer):
@@ -78,7 +78,7 @@ class GoogleCloud(ThreadingHTTPServer):
             "no_proxy": "*",
         }
 
-    def answer(self, method: str, target: str, headers: Any, body: bytes) -> Reply:
+    def answer(self, method: str, target: str, headers: Any, body: bytes) -> StubReply:
         url = urlsplit(target)
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
         if match := _JOBS.fullmatch(url.path):
@@ -113,12 +113,12 @@ class GoogleCloud(ThreadingHTTPServer):
         size = str(len(content))
         return {"bucket": bucket, "name": name, "size": size, "crc32c": checksum, "updated": updated, "generation": "1"}
 
-    def _object(self, method: str, path: str, query: dict[str, str], headers: Any) -> Reply:
+    def _object(self, method: str, path: str, query: dict[str, str], headers: Any) -> StubReply:
         if path not in self.objects:
             return as_json({"error": {"code": 404, "message": f"no such object: {path}"}}, 404)
         if method == "DELETE":
             del self.objects[path]
-            return Reply(204)
+            return StubReply(204)
         if query.get("alt") != "media":
             return as_json(self._metadata(path))
         content = self.objects[path]
@@ -126,28 +126,28 @@ class GoogleCloud(ThreadingHTTPServer):
         assert range_ is not None
         first, last = int(range_[1]), min(int(range_[2] or len(content)), len(content) - 1)
         if first > last:
-            return Reply(416)
+            return StubReply(416)
         part = content[first : last + 1]
-        return Reply(206, part, (("Content-Range", f"bytes {first}-{last}/{len(content)}"),))
+        return StubReply(206, part, (("Content-Range", f"bytes {first}-{last}/{len(content)}"),))
 
-    def _upload(self, method: str, path: str, query: dict[str, str], headers: Any, body: bytes) -> Reply:
+    def _upload(self, method: str, path: str, query: dict[str, str], headers: Any, body: bytes) -> StubReply:
         if method == "POST":
             assert query["uploadType"] == "resumable"
             bucket = path.split("/")[5]
             name = query.get("name") or json.loads(body)["name"]
             key = str(len(self._uploads))
             self._uploads[key] = (f"{bucket}/{name}", b"")
-            return Reply(200, b"", (("Location", f"{self.address}{path}?uploadType=resumable&upload_id={key}"),))
+            return StubReply(200, b"", (("Location", f"{self.address}{path}?uploadType=resumable&upload_id={key}"),))
         key = query["upload_id"]
         target, before = self._uploads[key]
         content = before + body
         self._uploads[key] = (target, content)
         if headers["Content-Range"].endswith("/*"):
-            return Reply(308, b"", (("Range", f"bytes=0-{len(content) - 1}"),))
+            return StubReply(308, b"", (("Range", f"bytes=0-{len(content) - 1}"),))
         self.objects[target] = content
         return as_json(self._metadata(target))
 
-    def _batch(self, headers: Any, body: bytes) -> Reply:
+    def _batch(self, headers: Any, body: bytes) -> StubReply:
         message = BytesParser().parsebytes(b"Content-Type: " + headers["Content-Type"].encode() + b"\r\n\r\n" + body)
         answers = []
         for part in message.walk():
@@ -161,9 +161,9 @@ class GoogleCloud(ThreadingHTTPServer):
                 f"--b\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 {reply.status} Reply\r\n"
                 f"Content-Type: application/json\r\n\r\n{reply.body.decode()}\r\n"
             )
-        return Reply(200, "".join([*answers, "--b--"]).encode(), (("Content-Type", "multipart/mixed; boundary=b"),))
+        return StubReply(200, "".join([*answers, "--b--"]).encode(), (("Content-Type", "multipart/mixed; boundary=b"),))
 
-    def _dataflow(self, method: str, what: str | None, body: bytes) -> Reply:
+    def _dataflow(self, method: str, what: str | None, body: bytes) -> StubReply:
         if method == "POST":
             job = json.loads(body)
             self.jobs.append(job)

@@ -6,12 +6,11 @@ import argparse
 import difflib
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
-from typing import Any, NamedTuple, NoReturn, TypeVar
+from typing import Any, NamedTuple, NoReturn
 
 from transforms.base.errors import UserError
-from transforms.base.request import Request, request_of
+from transforms.base.request import RequestType, request_of
 
-RequestType = TypeVar("RequestType", bound=Request)
 NEAR = 0.83  # how like an option a word must be to be taken for a slip
 
 

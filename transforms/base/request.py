@@ -41,8 +41,8 @@ def request_of(kind: type[RequestType], options: argparse.Namespace) -> RequestT
 
     Of options that lack required ones it has the other fields alone: it is good for its complaints and no more.
     """
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in vars(options).items()}
-    values = {field.name: given[field.name] for field in fields(kind) if field.name in given}
+    parsed = {name: tuple(value) if isinstance(value, list) else value for name, value in vars(options).items()}
+    values = {field.name: parsed[field.name] for field in fields(kind) if field.name in parsed}
     if len(values) == len(fields(kind)):
         return kind(**values)
     request = object.__new__(kind)

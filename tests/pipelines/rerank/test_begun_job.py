@@ -57,9 +57,9 @@ def test_it_comes_to_the_bytes_of_a_job_that_was_never_interrupted(tmp_path: Pat
     assert report(continued)["last_run"]["shards"] == 2
 
 
-def fills_heads(begun: Job | None) -> bool:
+def fills_heads(previous: Job | None) -> bool:
     """Whether the model's head is given rows that fill up a pass, where this job is continued."""
-    specification = specify_model(RerankRequest(input=("in",), output="out", model="small-cross-encoder"), begun)
+    specification = specify_model(RerankRequest(input=("in",), output="out", model="small-cross-encoder"), previous)
     assert isinstance(specification, Specification)
     return specification.execution.fills_heads
 

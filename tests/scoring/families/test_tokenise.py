@@ -80,13 +80,15 @@ def test_a_panic_of_the_library_fails_its_text_alone() -> None:
 
 
 def test_the_detail_of_a_failure_is_one_line() -> None:
-    class Failing:
+    class FailingTokenizer:
         def encode_batch_fast(self, texts: list[str], **options: bool) -> None:
             raise ValueError("first line\n  second line")
 
         encode = encode_batch_fast
 
-    assert Library(Failing()).encode(["a"]) == [Failure("tokenizer_error", "ValueError: first line second line")]
+    assert Library(FailingTokenizer()).encode(["a"]) == [
+        Failure("tokenizer_error", "ValueError: first line second line")
+    ]
 
 
 def test_texts_are_tokenised_in_lists_of_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:

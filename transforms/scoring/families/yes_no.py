@@ -160,7 +160,7 @@ PROMPTS: Mapping[str, Prompt] = {
 }
 
 
-class Cuts(NamedTuple):
+class PromptCuts(NamedTuple):
     """How many tokens of each part are read, each shape [N]."""
 
     query: Counts
@@ -168,11 +168,11 @@ class Cuts(NamedTuple):
     closing: Counts
 
 
-def cut(query: Counts, document: Counts, closing: int, room: int, longest_query: int) -> Cuts:
+def cut(query: Counts, document: Counts, closing: int, room: int, longest_query: int) -> PromptCuts:
     """What is read of parts of so many tokens, N of each: the query's limit first, then the room, from the right."""
     query = np.minimum(query, min(longest_query, room))
     document = np.minimum(document, room - query)
-    return Cuts(query, document, np.minimum(closing, room - query - document))
+    return PromptCuts(query, document, np.minimum(closing, room - query - document))
 
 
 class Reader:
