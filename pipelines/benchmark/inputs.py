@@ -12,6 +12,7 @@ from pipelines.benchmark.entrants import Entrant, check_apply, entrant
 from pipelines.benchmark.request import BenchmarkRequest
 from transforms.base import files
 from transforms.base.errors import UserError
+from transforms.job import record
 from transforms.scoring import catalogue
 
 
@@ -42,6 +43,8 @@ def find_inputs(request: BenchmarkRequest) -> BenchmarkInputs:
         check_apply(filter(None, known), request.model_options())
     sets = distinct("--datasets", [data for text in request.datasets for data in data_sets(text)])
     output = files.absolute(request.output)
+    if (job := record.read_job(output)) is not None:
+        raise UserError(f"output {request.output} is a {job.kind} job's; give another --output")
     return BenchmarkInputs(output, entrants, {data: ready(data, request, output) for data in sets})
 
 

@@ -31,7 +31,7 @@ def test_all_queries_without_judgements(tmp_path: Path) -> None:
         (
             "qrels/test.tsv",
             b"5\td\t1\n",
-            "{folder}: of the judged queries 1 are not among the queries, '5' for one; do the files belong together?",
+            "{folder}: 1 judged query is not among the queries, '5' for one; do the files belong together?",
         ),
         (
             "queries.jsonl",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from transforms.base.errors import UserError
-from transforms.base.words import listed
+from transforms.base.words import listed, number_of
 from transforms.retrieval import records, step_files
 from transforms.retrieval.source import DataSetFiles
 
@@ -61,8 +61,8 @@ def read(source: DataSetFiles) -> Queries:
     )
     if absent := [query_id for query_id in judged if query_id not in texts]:
         raise UserError(
-            f"{source.name}: of the judged queries {len(absent)} are not among the queries, {absent[0]!r} for one; "
-            "do the files belong together?"
+            f"{source.name}: {number_of(len(absent), 'judged query is', 'judged queries are')} not among the queries, "
+            f"{absent[0]!r} for one; do the files belong together?"
         )
     return Queries(_table(texts, source), judgements=judged)
 

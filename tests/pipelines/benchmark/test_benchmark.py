@@ -22,6 +22,7 @@ from pipelines.benchmark.options import build_parser
 from pipelines.benchmark.request import BenchmarkRequest
 from tests.support import copies, tiny, tiny_encoder
 from tests.support.benchmark_cells import RUNNER, cells_of, complain
+from tests.support.job_run import rerank as make_job
 from tests.support.job_run import write_letters
 from transforms.base import hub
 from transforms.base.errors import UnavailableError
@@ -258,6 +259,17 @@ def test_a_plan_runs_nothing(material: Path, tmp_path: Path, capsys: pytest.Capt
     assert main(arguments(material, tmp_path / "results", "--plan", "--throughput", "2")) == 0
     assert "to do: 4 of 4 cells, 48 pairs, 24 s" in capsys.readouterr().out.splitlines()
     assert not (tmp_path / "results").exists()
+
+
+def test_a_jobs_directory_is_not_taken_for_results(
+    material: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert make_job(material / "a.parquet", tmp_path / "out", material / "classifier") == 0
+    before = sorted(tmp_path.rglob("*"))
+    capsys.readouterr()
+    assert main(arguments(material, tmp_path / "out")) == 2
+    assert capsys.readouterr().err == f"error: output {tmp_path}/out is a reranking job's; give another --output\n"
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_plan_does_what_changed_again(
