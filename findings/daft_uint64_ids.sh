@@ -5,8 +5,7 @@
 #   two types are compared as float64, and beyond 2**53 neighbours are one float64. is_in and SQL do the same, and
 #   id + 1 is a column of floats.
 # Who it touches: ids that are hashes of texts or URLs, which are uint64 in Parquet: filters and joins bring in other
-#   documents. A number cast to the column's type compares
-#   exactly. Nothing was found upstream.
+#   documents. A number cast to the column's type compares exactly. Nothing was found upstream.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

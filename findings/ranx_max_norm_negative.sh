@@ -3,7 +3,7 @@
 #   last in the other run alone.
 # Version: ranx 0.3.21.
 # Why it surprises: max norm is s / s_max, and the other norms keep the document first. Where s_max is 0 or less, the
-#   library divides by 1e-9 instead, so that -1 becomes -1,000,000,000 and the run outweighs all others: whatever it does
+#   library divides by 1e-9 instead, so that -1 becomes -1,000,000,000 and the run outweighs all others: what it does
 #   not hold is best. Nothing was found upstream.
 # Who it touches: fusion of a reranker's logits with a first stage; most lists of hard queries have no score above 0.
 set -euo pipefail
