@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import gzip
+import re
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from scripts.walk_readme import REPOSITORY
 from transforms.base.errors import UserError
 from transforms.input.conversion.convert import convert
 from transforms.input.names import ACCEPTED, ColumnNames, parse_columns
@@ -115,6 +119,24 @@ def test_json_lines_of_lists(tmp_path: Path) -> None:
         shared | {"query_id": "1", "query": "q", "candidates": [entry, None], "lang": "de"},
         shared | {"query_id": "2", "query": "r", "candidates": None, "lang": None},
     ]
+
+
+def test_json_lines_that_pandas_writes_as_docs_data_has_it_keep_small_scores(tmp_path: Path) -> None:
+    """By its defaults pandas 3.1.1 rounds 3e-11 to 0 and keeps 4e-16: pandas-dev/pandas#23328."""
+    written = re.search(r"`(to_json\(.*?\))`", Path(REPOSITORY, "docs", "data.md").read_text(encoding="utf-8"))
+    assert written
+    [call] = [node for node in ast.walk(ast.parse(written[1])) if isinstance(node, ast.Call)]
+    options = {str(option.arg): ast.literal_eval(option.value) for option in call.keywords}
+    scores = [0.5, 3e-11, 2e-12, 4e-16]
+    pairs = pd.DataFrame([PAIR | {"score": score} for score in scores])
+    lists = pd.DataFrame(
+        [{"query_id": "1", "query": "q", "candidates": pairs[["doc_id", "text", "score"]].to_dict("records")}]
+    )
+    for name, frame in {"pairs.jsonl": pairs, "lists.jsonl": lists}.items():
+        frame.to_json(tmp_path / name, **options)
+    assert table_of(tmp_path, "pairs.jsonl", (tmp_path / "pairs.jsonl").read_bytes())["score"].to_pylist() == scores
+    [candidates] = table_of(tmp_path, "lists.jsonl", (tmp_path / "lists.jsonl").read_bytes())["candidates"].to_pylist()
+    assert [candidate["score"] for candidate in candidates] == scores
 
 
 def test_a_field_that_only_later_rows_have_is_read(tmp_path: Path) -> None:
