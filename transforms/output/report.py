@@ -105,12 +105,13 @@ def summarise(
 
 def _last_run(run: Counter[str], shards: int, seconds: float, price_per_hour: float | None) -> dict[str, Any]:
     cost = None if price_per_hour is None else cost_of(seconds, price_per_hour)
+    unknown = run["scored"] and not run["forward_tokens"]  # of an endpoint
     return {
         "shards": shards,
         "seconds": round(seconds, 3),
         "pairs": run["pairs"],
         "pairs_per_second": _ratio(run["scored"], seconds),
-        "tokens_per_second": _ratio(run["forward_tokens"], seconds),
+        "tokens_per_second": None if unknown else _ratio(run["forward_tokens"], seconds),
         "cost": cost,
         "cost_per_1000_pairs": None if cost is None else _ratio(1000 * cost, run["scored"]),
     }
@@ -156,7 +157,7 @@ def summary(output: str, report: Mapping[str, Any]) -> str:
         ],
         "speed": [
             f"{run['pairs_per_second']:,.1f} pairs/s",
-            f"{run['tokens_per_second']:,.0f} tokens/s",
+            *([] if run["tokens_per_second"] is None else [f"{run['tokens_per_second']:,.0f} tokens/s"]),
             f"{number_of(run['pairs'], 'pair', 'pairs')} in {timedelta(seconds=round(run['seconds']))}",
             *_if_any(report["shards"] - run["shards"], "shard done before", "shards done before"),
             *([] if run["cost"] is None else [f"cost {run['cost']:,.2f}"]),

@@ -148,7 +148,10 @@ def test_what_no_part_reports_is_unknown() -> None:
     assert report["pairs"]["truncated"] is None
     assert report["queries"]["truncated"] is None
     assert report["last_run"]["cost"] is None
-    assert "unknown for this model" in summary("out", report)
+    assert report["last_run"]["tokens_per_second"] is None
+    lines = summary("out", report).splitlines()
+    assert lines[1] == "truncated unknown for this model"
+    assert lines[3] == "speed     2.0 pairs/s, 2 pairs in 0:00:01"
 
 
 def test_where_nothing_was_scored_nothing_was_cut() -> None:
