@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from eval.__main__ import COMMANDS, Command, parser_of
+from pipelines.benchmark.__main__ import main as benchmark
 from pipelines.benchmark.options import build_parser as benchmark_parser
 from pipelines.benchmark.request import BenchmarkRequest
 from pipelines.candidates.options import build_parser as candidates_parser
@@ -199,6 +200,16 @@ def test_of_any_two_mistakes_both_are_said(one: str) -> None:
         assert [said for said in (MISTAKES[one], MISTAKES[other]) if str(refused.value).count(said) != 1] == []
 
 
+def test_a_benchmark_reports_its_models_and_data_sets_together(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--models", *["small-cross-encoder"] * 2, "--datasets=no", "--output=o", "--group_size=3"]
+    assert benchmark(words) == 2
+    assert capsys.readouterr().err == (
+        "error: --models: small-cross-encoder appears twice; leave one out, or name it otherwise with NAME=...; "
+        "--group_size: applies to none of the models; leave it out; data set no: neither a directory nor a data set "
+        "that is known; give beir/scifact, miracl/yo, mkqa/de, coir/cosqa and so on\n"
+    )
+
+
 @pytest.mark.parametrize("option", ["--group_size=2", "--endpoint_api=no"])
 def test_an_option_does_not_hide_that_an_address_is_wrong(option: str) -> None:
     with pytest.raises(UserError) as refused:
@@ -250,11 +261,11 @@ LINES: dict[str, tuple[list[str], str]] = {
         "such as doc_id=pid; --columns applies to your own --queries and --corpus; leave it out",
     ),
     "benchmark": (
-        ["--datasets=no", "--data_dir=gs://b/c", "--output=o", "--runner=Dask"],
+        ["--datasets=no", "--data_dir=gs://b/c", "--output=o", "--runner=Dask", "--device=tpu"],
         "--runner Dask loses data: it drops what a step emits when a bundle ends; use DirectRunner or DataflowRunner; "
-        "the following arguments are required: --models; see --help; --data_dir gs://b/c: is not on this machine; give "
-        "a directory of this one; data set no: neither a directory nor a data set that is known; give "
-        "beir/scifact, miracl/yo, mkqa/de, coir/cosqa and so on",
+        "the following arguments are required: --models; see --help; --device tpu: give auto, cpu, cuda or cuda:N; "
+        "--data_dir gs://b/c: is not on this machine; give a directory of this one; data set no: "
+        "neither a directory nor a data set that is known; give beir/scifact, miracl/yo, mkqa/de, coir/cosqa and so on",
     ),
     "score": (
         ["--candidate_order=no", "--device=tpu", "--x=2"],
