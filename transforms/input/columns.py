@@ -100,7 +100,8 @@ def resolve(parquet: ParquetInput, keep_columns: Sequence[str] = ()) -> Columns:
     if not nested and "doc_id" not in top:
         raise UserError(
             f'{path}: no column "candidates" (one row per query) nor "doc_id" (one row per pair); it has '
-            f"{_names(top)}; name one with --columns candidates=COLUMN or doc_id=COLUMN, or, {OF_CANDIDATES}"
+            f"{_names(top)}; rename one, or give pipelines.rerank --columns candidates=COLUMN or doc_id=COLUMN, or, "
+            f"{OF_CANDIDATES}"
         )
     fields, prefix = _candidate_fields(parquet, top["candidates"], wanted) if nested else (top, "")
     if fields is None:
@@ -183,7 +184,10 @@ def _candidate_fields(
 def _check(path: str, what: str, types: Mapping[str, pa.DataType], kinds: Mapping[str, _Kind]) -> None:
     for name, (words, is_right, sql_type) in kinds.items():
         if name not in types and name not in _OPTIONAL:
-            raise UserError(f"{path}: no {what} {name!r}; it has {_names(types)}; name it with --columns {name}=COLUMN")
+            raise UserError(
+                f"{path}: no {what} {name!r}; it has {_names(types)}; rename one, or give pipelines.rerank --columns "
+                f"{name}=COLUMN"
+            )
         # A column of nulls alone has no type; its rows are null like any other's.
         if name in types and not (is_right(types[name]) or pa.types.is_null(types[name])):
             raise UserError(

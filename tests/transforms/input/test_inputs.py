@@ -92,15 +92,15 @@ def test_a_file_that_is_gone(tmp_path: Path) -> None:
     assert error_of(str(tmp_path / "a.parquet")).startswith(f"{tmp_path}/a.parquet: cannot be read: ")
 
 
-NAME_IT = "name it with --columns"
+NAME_IT = "rename one, or give pipelines.rerank --columns"
 
 
 def test_neither_layout(tmp_path: Path) -> None:
     path = write(tmp_path / "a.parquet", pa.table({"qid": ["1"], "question": ["?"]}))
     assert error_of(path) == (
         f'{path}: no column "candidates" (one row per query) nor "doc_id" (one row per pair); it has qid, question; '
-        "name one with --columns candidates=COLUMN or doc_id=COLUMN, or, if these are documents or queries, give them "
-        "to `python -m pipelines.candidates --corpus FILE --queries FILE`"
+        "rename one, or give pipelines.rerank --columns candidates=COLUMN or doc_id=COLUMN, or, if these are documents "
+        "or queries, give them to `python -m pipelines.candidates --corpus FILE --queries FILE`"
     )
 
 
