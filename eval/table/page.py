@@ -63,7 +63,7 @@ def markdown(content: Mapping[str, Any]) -> str:
 
 
 def headline(content: Mapping[str, Any]) -> str:
-    """The measured values by data set for a terminal."""
+    """The measured values by data set for a terminal, and which cells failed."""
     rows = [["data set", "model", "measure", "first stage", "measured", "gain", "published"]]
     for section in content["datasets"]:
         for row in section["rows"]:
@@ -71,7 +71,10 @@ def headline(content: Mapping[str, Any]) -> str:
             name = " ".join([row["model"], *row["marks"]])
             rows.append([section["name"], name, section["measure"], *figures])
     lines = align([[shown(cell) for cell in row] for row in rows])
-    return "\n".join([*lines, *(f"{mark} {text}" for mark, text in content["marks"].items())])
+    lines += [f"{mark} {text}" for mark, text in content["marks"].items()]
+    failed = content["missing"]["failed"]
+    lines += [shown(f"{cell['model']} on {cell['dataset']} failed: {cell['failed']}") for cell in failed]
+    return "\n".join(lines)
 
 
 def score(value: float | None) -> str:

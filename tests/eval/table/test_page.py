@@ -14,7 +14,7 @@ import pytest
 from eval.__main__ import main
 from eval.table.cells import Cell, FailedCell
 from eval.table.content import contents
-from eval.table.page import anchor, html, markdown, score, signed, speed
+from eval.table.page import anchor, headline, html, markdown, score, signed, speed
 from eval.table.plots import draw, shorten
 from tests.support.benchmark_cells import PLAIN, TABLE_FIRST_STAGE, benchmark, cell, write, write_failure
 
@@ -58,6 +58,11 @@ class Page(HTMLParser):
 
 def filled(cells: list[Cell], failures: tuple[FailedCell, ...] = ()) -> dict[str, object]:
     return contents(cells, failures) | {"title": "A title", "made": "today", "queries": "All of them."}
+
+
+def test_the_terminal_names_the_cells_that_failed() -> None:
+    lines = headline(filled([cell("ours", "own", 0.5)], (FailedCell("theirs", "own", "no\nweights"),))).splitlines()
+    assert lines[-1] == "theirs on own failed: no weights"
 
 
 def evil() -> dict[str, object]:
