@@ -2,7 +2,7 @@
 # What: with always_rerank_positives=False, a reranker that leaves every list as it is shows a gain over "base": an nDCG
 #   of .47 becomes 1, where one of three relevant documents was retrieved.
 # Version: sentence-transformers 6.2.0 (CrossEncoderRerankingEvaluator).
-# Why it surprises: the two columns of one table are held against each other, and the option is the one that is named
+# Why it surprises: the two columns of one table are compared with each other, and the option is the one that is named
 #   more realistic. "Base" counts the relevant documents that were not retrieved, the reranked figures forget them.
 #   With the default, or where every relevant document was retrieved, both are equal.
 # Who it touches: gains of rerankers in model cards and training logs; the weaker the first stage, the larger the gain.

@@ -148,7 +148,7 @@ class RerankLists(beam.PTransform):  # type: ignore[type-arg]  # its parameters 
             model: as of `reranker.specify`.
             top_k: documents of each list to give back; None for all.
             candidate_order: in which a listwise model reads a list, see `transforms.input.candidate_order`.
-            options: of `reranker.specify` (device, dtype, ...; elsewhere=True where workers are other machines), and
+            options: of `reranker.specify` (device, dtype, ...; remote=True where workers are other machines), and
                 of the model (max_length, ...).
 
         Raises:

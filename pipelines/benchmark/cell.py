@@ -43,7 +43,7 @@ class Machine(NamedTuple):
     device: str
     dtype: str
     attention: str
-    elsewhere: bool
+    remote: bool
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def check_options(entrants: Sequence[Entrant], requested: Mapping[str, Any], mac
     Raises:
         UserError: it is not here, or does not apply.
     """
-    resolve(machine.device, machine.dtype, attention=machine.attention, elsewhere=machine.elsewhere)
+    resolve(machine.device, machine.dtype, attention=machine.attention, remote=machine.remote)
     if all(value is None for value in requested.values()):
         return
     try:

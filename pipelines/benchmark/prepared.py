@@ -49,7 +49,7 @@ def prepare(request: BenchmarkRequest, words: Sequence[str], inputs: BenchmarkIn
         UserError: a mistake that the user can fix.
     """
     local = use_words(words, build_parser()).local
-    machine = Machine(request.device, request.dtype, request.attention, elsewhere=not local)
+    machine = Machine(request.device, request.dtype, request.attention, remote=not local)
     with from_cache_alone() if request.plan else nullcontext():
         check_options(inputs.entrants, request.model_options(), machine)
     return Prepared(request, tuple(words), machine, inputs)

@@ -10,7 +10,7 @@ from typing import TypeVar
 from eval.published.scores import DEPTH
 from pipelines.benchmark.data_sets import BenchmarkDataSet, data_sets
 from pipelines.benchmark.entrants import Entrant, check_apply, entrant
-from pipelines.running.request import BeamRequest, ScoringRequest, elsewhere_refusals
+from pipelines.running.request import BeamRequest, ScoringRequest, remote_refusals
 from transforms.base.errors import UserError
 from transforms.base.patterns import local
 from transforms.base.request import Check, refusals
@@ -41,7 +41,7 @@ class BenchmarkRequest(ScoringRequest, BeamRequest):
             lambda: refusals(self.entrants),
             lambda: refusals(self._check_options),
             lambda: refusals(lambda: check_device(self.device)),
-            lambda: elsewhere_refusals("data_dir", self.data_dir),
+            lambda: remote_refusals("data_dir", self.data_dir),
             lambda: refusals(*(partial(data_sets, text) for text in local(self.datasets))),
         )
 

@@ -95,7 +95,7 @@ def prepare(request: CandidatesRequest, words: Sequence[str], inputs: Candidates
         source.exclude_identical_ids if exclude is None else exclude,
         request.shard_documents,
     )
-    retriever, identity, execution = first_stage(request, inputs, elsewhere=not runner.local)
+    retriever, identity, execution = first_stage(request, inputs, remote=not runner.local)
     if isinstance(retriever, Dense):
         retriever = replace(retriever, resource_hints=dataflow.take_scoring_hints(runner.options))
     wanted = new_job(request, source, settings, identity, execution)
@@ -151,7 +151,7 @@ def nothing_left_of_a_mistake(output: str) -> Iterator[None]:
 
 
 def first_stage(
-    request: CandidatesRequest, inputs: CandidatesInputs, elsewhere: bool = False
+    request: CandidatesRequest, inputs: CandidatesInputs, remote: bool = False
 ) -> tuple[TrecRun | Bm25 | Dense, dict[str, Any], dict[str, Any]]:
     """The first stage, what decides its scores, and how its arithmetic runs; the last as in the job that is continued.
 
@@ -165,7 +165,7 @@ def first_stage(
     if kind == "run":
         path = files.absolute(name)
         return TrecRun(path), {"kind": "run", "path": path, "sha256": inputs.run_digest}, {}
-    specification = specify_for_job(name, request, request.dense_options(), inputs.previous, elsewhere)
+    specification = specify_for_job(name, request, request.dense_options(), inputs.previous, remote)
     if not embeds(specification):
         raise UserError(f"--retriever dense:{name}: it gives no embeddings of texts; give a sentence encoder")
     if notice := licence_notice(specification.model):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.published.scores import DEPTH
-from pipelines.running.request import JobRequest, elsewhere_refusals
+from pipelines.running.request import JobRequest, remote_refusals
 from transforms.base.request import Check, present, refusals
 from transforms.input.names import OF_FILES, parse_columns
 from transforms.retrieval.datasets import named
@@ -57,7 +57,7 @@ class CandidatesRequest(JobRequest):
             yield "--split and --data_dir apply to --dataset; leave them out"
         if self.dataset and not Path(self.dataset).is_dir():
             yield from refusals(partial(named, self.dataset))
-        yield from elsewhere_refusals("data_dir", self.data_dir)
+        yield from remote_refusals("data_dir", self.data_dir)
 
     def _stage_complaints(self) -> Iterator[str]:
         kind, name = self.retriever
@@ -81,7 +81,7 @@ class CandidatesRequest(JobRequest):
         )
         yield from (complaint for complaint in wrong if complaint not in no_encoder)
 
-    def complaints_elsewhere(self) -> Iterator[str]:
+    def remote_complaints(self) -> Iterator[str]:
         """Data sets by name come to this machine's disk."""
         if self.dataset:
             yield (

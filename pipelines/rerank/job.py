@@ -107,7 +107,7 @@ def prepare(request: RerankRequest, words: Sequence[str], inputs: RerankInputs) 
     runner = prepare_runner(request, words, build_parser())
     template = None if request.text_template is None else parse_template(request.text_template)
     reading = Reading(request.keep_columns, template, request.shard_pairs)
-    specification = specify_model(request, inputs.previous, elsewhere=not runner.local and not request.dry_run)
+    specification = specify_model(request, inputs.previous, remote=not runner.local and not request.dry_run)
     if notice := licence_notice(specification.model):
         print(notice, file=sys.stderr)
     return Prepared(request, inputs, runner, reading, specification)
@@ -198,13 +198,13 @@ def sample(prepared: Prepared) -> Iterator[RankingTask]:
     return dry_run.sample_tasks(dry_run.beginnings(prepared.inputs.files), prepared.reading)
 
 
-def specify_model(request: RerankRequest, previous: record.Job | None, elsewhere: bool = False) -> ScorerSpecification:
+def specify_model(request: RerankRequest, previous: record.Job | None, remote: bool = False) -> ScorerSpecification:
     """The model that the request names, see `specify_for_job`, checked against the order of candidates.
 
     Raises:
         UserError: the model is unavailable, cannot run so, or scores each document alone where an order is given.
     """
-    specification = specify_for_job(request.model, request, request.model_options(), previous, elsewhere)
+    specification = specify_for_job(request.model, request, request.model_options(), previous, remote)
     check_order_applies(request.candidate_order, request.model, specification.model)
     return specification
 

@@ -139,4 +139,4 @@ def _ends(request: JobRequest) -> Iterator[str]:
             yield f"{option} {path} is on this machine's disk, which workers do not see; give a gs:// path"
         elif path.startswith("gs://") and not _BUCKET.fullmatch(path):
             yield f"{option} {path}: no bucket has such a name"
-    yield from request.complaints_elsewhere()
+    yield from request.remote_complaints()

@@ -15,7 +15,7 @@ from transforms.scoring.scorer import ScorerSpecification
 
 
 def specify_for_job(
-    name: str, request: JobRequest, options: Mapping[str, Any], previous: Job | None, elsewhere: bool
+    name: str, request: JobRequest, options: Mapping[str, Any], previous: Job | None, remote: bool
 ) -> ScorerSpecification:
     """The model, run as the request says; what it leaves open is as in the job that is continued, if there is one.
 
@@ -24,7 +24,7 @@ def specify_for_job(
         request: of the job.
         options: those of its fields that are the model's own settings.
         previous: the job that is continued; None for a new one.
-        elsewhere: it will run on other machines.
+        remote: it will run on other machines.
 
     Raises:
         UserError: the model is unavailable, or cannot run so.
@@ -36,7 +36,7 @@ def specify_for_job(
             revision=request.revision,
             like=request.model_like,
             options=options,
-            elsewhere=elsewhere,
+            remote=remote,
             # Jobs begun since the first version fill up heads, and so said from a later one on.
             fills_heads=before.get("fills_heads", previous is None or previous.part_version > 1),
             **_settled(request, before),

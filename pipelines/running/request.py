@@ -92,7 +92,7 @@ def model_refusals(
     return early.complaints(name, revision=revision, like=like, run=run, options=options, order=order)
 
 
-def elsewhere_refusals(option: str, path: str | None) -> Iterator[str]:
+def remote_refusals(option: str, path: str | None) -> Iterator[str]:
     """What is wrong with a directory that can be on this machine alone."""
     if path is not None and not is_local(path):
         yield f"--{option} {path}: is not on this machine; give a directory of this one"
@@ -128,7 +128,7 @@ class JobRequest(RunRequest, BeamRequest):
     revision: str | None = None
     overwrite: bool = False
 
-    def complaints_elsewhere(self) -> Iterator[str]:
+    def remote_complaints(self) -> Iterator[str]:
         """What of it works only where this process and the workers share a disk, a part of a line each."""
         return iter(())
 

@@ -189,7 +189,7 @@ def specify(
     threads: int | None = None,
     attention: str = "auto",
     options: Mapping[str, Any] | None = None,
-    elsewhere: bool = False,
+    remote: bool = False,
     fills_heads: bool = True,
 ) -> ScorerSpecification:
     """Find a model and settle how to run it, without loading its weights.
@@ -204,7 +204,7 @@ def specify(
         threads: of the CPU; None for all.
         attention: "auto", or the kernel that shall compute it, a name in `attention.KERNELS`.
         options: fields of the family's Settings; None values stand for the vendor's default.
-        elsewhere: it will run on other machines, whose CUDA devices and kernels are taken as named.
+        remote: it will run on other machines, whose CUDA devices and kernels are taken as named.
         fills_heads: see `execution.Execution`.
 
     Raises:
@@ -216,8 +216,8 @@ def specify(
         local |= {name: value for name, value in choices.items() if value != "auto"}
         return early.endpoint_of(name, local | dict(options or {}))
     # Before a download that may take long.
-    run = execution.resolve(device, dtype, batch_tokens, threads, attention, elsewhere, fills_heads)
-    return specify_model(name, run, revision=revision, like=like, options=options, elsewhere=elsewhere)
+    run = execution.resolve(device, dtype, batch_tokens, threads, attention, remote, fills_heads)
+    return specify_model(name, run, revision=revision, like=like, options=options, remote=remote)
 
 
 @at_rest()
@@ -228,7 +228,7 @@ def specify_model(
     revision: str | None = None,
     like: str | None = None,
     options: Mapping[str, Any] | None = None,
-    elsewhere: bool = False,
+    remote: bool = False,
 ) -> Specification:
     """`specify` for a model that is loaded here, and how it runs settled but for the attention kernel."""
     entry = catalogue.named(name)
@@ -236,7 +236,7 @@ def specify_model(
     model = recognise(located, like)
     settings = catalogue.with_options(model, options or {})
     settings = FAMILIES[model.family].resolve(located, settings)
-    if not (elsewhere and run.device.startswith("cuda")):
+    if not (remote and run.device.startswith("cuda")):
         run = run.with_kernel(backbones.head_size(located))
     return Specification(model, located, settings, run)
 

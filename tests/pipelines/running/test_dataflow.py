@@ -193,9 +193,9 @@ def test_a_benchmarks_jobs_are_checked_too(job: Callable[[Any, list[str]], int],
 def test_a_benchmarks_models_may_run_on_gpus_that_are_not_here() -> None:
     requested = {"max_length": 128}
     model = entrant("small-cross-encoder")
-    benchmark_cell.check_options([model], requested, Machine("cuda", "bfloat16", "flash_attn_2", elsewhere=True))
+    benchmark_cell.check_options([model], requested, Machine("cuda", "bfloat16", "flash_attn_2", remote=True))
     with pytest.raises(UserError, match="--device cuda of other machines: give --dtype and --attention too"):
-        benchmark_cell.check_options([model], requested, Machine("cuda", "bfloat16", "auto", elsewhere=True))
+        benchmark_cell.check_options([model], requested, Machine("cuda", "bfloat16", "auto", remote=True))
 
 
 def test_a_benchmark_knows_that_its_runner_is_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -252,7 +252,7 @@ def test_hints_are_taken_out_of_the_options(
 def graph(tmp_path: Path) -> tuple[list[PlannedUnit], Rerank]:
     """The graph of a job on a GPU, over an input of two row groups."""
     units = plan(inspect([str(write_letters(tmp_path / "in.parquet", 4, 3))])).units
-    specification = specify("small-cross-encoder", device="cuda", dtype="bfloat16", attention="sdpa", elsewhere=True)
+    specification = specify("small-cross-encoder", device="cuda", dtype="bfloat16", attention="sdpa", remote=True)
     beam_options = PipelineOptions(command(SERVICE | HINT | {"--resource_hints": f"accelerator={ACCELERATOR}"}))
     hints = dataflow.take_scoring_hints(beam_options)
     rerank_transform = Rerank("gs://some-bucket/out", specification, Reading(), resource_hints=hints)

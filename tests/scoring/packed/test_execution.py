@@ -121,7 +121,7 @@ def test_errors(arguments: dict[str, object], message: str) -> None:
 
 
 def test_hardware_that_is_not_here_is_taken_as_named() -> None:
-    named = resolve("cuda", "bfloat16", attention="flash_attn_3", elsewhere=True)
+    named = resolve("cuda", "bfloat16", attention="flash_attn_3", remote=True)
     assert (named.device, named.dtype, named.attention, named.batch_tokens) == (
         "cuda",
         "bfloat16",
@@ -131,4 +131,4 @@ def test_hardware_that_is_not_here_is_taken_as_named() -> None:
     with pytest.raises(
         UserError, match="--device cuda of other machines: give --dtype and --attention too, as fit them"
     ):
-        resolve("cuda", "bfloat16", elsewhere=True)
+        resolve("cuda", "bfloat16", remote=True)

@@ -75,7 +75,7 @@ def resolve(
     batch_tokens: int | None = None,
     threads: int | None = None,
     attention: str = "auto",
-    elsewhere: bool = False,
+    remote: bool = False,
     fills_heads: bool = True,
 ) -> Execution:
     """Settle what is left open by what this machine has, but for the attention kernel, see `Execution.with_kernel`.
@@ -86,7 +86,7 @@ def resolve(
         batch_tokens: tokens of a forward pass, at most; None for the device's default.
         threads: of the CPU; None for torch's own choice.
         attention: "auto" or a name in `attention.KERNELS`.
-        elsewhere: it will run on other machines; a CUDA device that is named is taken to be there.
+        remote: it will run on other machines; a CUDA device that is named is taken to be there.
         fills_heads: see `Execution`.
 
     Raises:
@@ -96,7 +96,7 @@ def resolve(
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, number = device.partition(":")
-    if elsewhere and kind == "cuda":
+    if remote and kind == "cuda":
         if "auto" in (dtype, attention):
             raise UserError(f"--device {device} of other machines: give --dtype and --attention too, as fit them")
     elif kind == "cuda" and torch.cuda.device_count() <= int(number or 0):
