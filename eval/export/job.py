@@ -164,7 +164,7 @@ def export(request: ExportRequest) -> str:
 def _whole(to: str, earlier: Collection[str]) -> Iterator[None]:
     """Where the body fails, delete what it wrote of a new export: the same command begins again. Of one that replaces
     another what is there remains."""
-    with directory.left_as_it_was(to):
+    with directory.no_empty_directories(to):
         try:
             yield
         except BaseException:

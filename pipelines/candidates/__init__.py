@@ -26,7 +26,7 @@ def do_job(request: CandidatesRequest, words: Sequence[str]) -> int:
     with collector.at_rest():
         from pipelines.candidates.inputs import LAYOUT, find_inputs  # takes a while
 
-    with directory.left_as_it_was(files.absolute(request.output), LAYOUT):
+    with directory.no_empty_directories(files.absolute(request.output), LAYOUT):
         inputs = find_inputs(request)
         with collector.at_rest():
             from pipelines.candidates import job  # takes seconds

@@ -74,7 +74,7 @@ def _finish(request: RerankRequest, words: Sequence[str]) -> Finished:
 
     output = files.absolute(request.output)
     converted = nullcontext(files.join(output, CONVERTED_DIRECTORY))
-    with directory.left_as_it_was(output), temporary_folder() if request.dry_run else converted as folder:
+    with directory.no_empty_directories(output), temporary_folder() if request.dry_run else converted as folder:
         inputs = find_inputs(request, folder)
         with collector.at_rest():
             from pipelines.rerank import job  # takes seconds

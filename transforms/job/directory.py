@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from transforms.base import files
-from transforms.base.errors import UnavailableError, UserError, one_line
+from transforms.base.errors import UserError, one_line
 from transforms.base.words import listed
 from transforms.layout import JOB, LOCK_NAMES, RERANKING, Layout, part_files
 
@@ -108,9 +108,12 @@ def check_kept(output: str, layout: Layout = RERANKING) -> None:
 
 
 @contextmanager
-def left_as_it_was(output: str, layout: Layout = RERANKING) -> Iterator[None]:
-    """Where the body is refused before a job is begun, delete what it made of the directory, and the directory; not
-    where the same command is to continue, nor what another command may have put there."""
+def no_empty_directories(output: str, layout: Layout = RERANKING) -> Iterator[None]:
+    """Where the body fails before a job is begun, remove the directories that it made and that are empty.
+
+    Files that were converted for the job remain: the corrected command need not make them again, and those of another
+    command that began at the same time are not to be told from ours.
+    """
     if not files.is_local(output):
         yield
         return
@@ -120,24 +123,14 @@ def left_as_it_was(output: str, layout: Layout = RERANKING) -> Iterator[None]:
         before.update(files.list_names(output))
     try:
         yield
-    except BaseException as error:
-        refused = isinstance(error, UserError) and not isinstance(error, UnavailableError)
+    except BaseException:
         with suppress(OSError, ValueError):  # the error of the body counts
-            _undo(output, layout, before, new, refused)
+            if {JOB, *LOCK_NAMES}.isdisjoint(files.list_names(output)):
+                made = {*layout.parts, *layout.steps, *layout.made}.difference(before)
+                for directory in (*(files.join(output, name) for name in made), *new):
+                    with suppress(OSError):  # it holds something, or is not there
+                        os.rmdir(directory)
         raise
-
-
-def _undo(output: str, layout: Layout, before: Collection[str], new: Iterable[str], refused: bool) -> None:
-    names = set(files.list_names(output))
-    if not names.isdisjoint({JOB, *LOCK_NAMES}):
-        return
-    for name in layout.made:
-        if refused and name in names.difference(before):
-            files.delete_tree(files.join(output, name))
-    empty = [files.join(output, name) for name in {*layout.parts, *layout.steps, *layout.made}.difference(before)]
-    for directory in (*empty, *new):
-        with suppress(OSError):  # it holds something, or is not there
-            os.rmdir(directory)
 
 
 def clear(output: str, layout: Layout = RERANKING) -> None:

@@ -83,17 +83,23 @@ def test_a_file_that_has_changed_is_refused(
     assert capsys.readouterr().err == (
         f"error: {csv}: has changed since the job first read it; give it a new --output, or --overwrite\n"
     )
+    (out / "_converted" / "mine.txt").touch()
     assert rerank(csv, out, model, "--overwrite") == 0
     assert len(rows(out)) == 5
-    assert len([*out.glob("_converted/*")]) == 1, "the old one is gone"
+    [of_job, mine] = sorted(path.name for path in out.glob("_converted/*"))[::-1]
+    assert (of_job[:9], mine) == ("pairs.csv", "mine.txt"), "the old one is gone, and nothing else"
 
 
-def test_a_command_that_is_refused_later_leaves_no_output(
+def test_what_a_refused_command_converted_is_not_converted_again(
     csv: Path, tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert rerank(csv, tmp_path / "new" / "out", model, "--max_length", "100000") == 2
+    output = tmp_path / "out"
+    assert rerank(csv, output, model, "--max_length", "100000") == 2
     assert f"read {csv}: 4 rows\n" in capsys.readouterr().err
-    assert not (tmp_path / "new").exists()
+    [converted] = output.glob("*/*")
+    written = converted.stat().st_mtime_ns
+    assert rerank(csv, output, model) == 0
+    assert converted.stat().st_mtime_ns == written
 
 
 def test_new_files_extend_a_job(csv: Path, tmp_path: Path, model: Path) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from transforms.base.errors import UnavailableError, UserError
-from transforms.job.directory import left_as_it_was
+from transforms.base.errors import UserError
+from transforms.job.directory import no_empty_directories
 from transforms.job.record import new_job, open_job
 from transforms.layout import RERANKING, Layout
 
@@ -38,21 +38,23 @@ def make_and_fail(path: Path, error: type[BaseException]) -> None:
 @pytest.mark.parametrize(
     ("error", "made", "remains"),
     [
-        (UserError, "_converted/a.parquet", False),
+        (UserError, "_converted", False),
+        (UserError, "_converted/a.parquet", True),
         (UserError, "scored", False),
         (UserError, "scored/part-00000-00000-00000.parquet", True),
         (UserError, "job.json", True),
         (UserError, "_lock", True),
         (UserError, "of another", True),
-        (UnavailableError, "_converted/a.parquet", True),
-        (RuntimeError, "_converted/a.parquet", True),
+        (RuntimeError, "scored", False),
         (KeyboardInterrupt, "_staged", False),
     ],
 )
-def test_a_refused_command_leaves_nothing(error: type[BaseException], made: str, remains: bool, tmp_path: Path) -> None:
+def test_a_refused_command_leaves_no_empty_directories(
+    error: type[BaseException], made: str, remains: bool, tmp_path: Path
+) -> None:
     for output in (tmp_path / "new" / "out", tmp_path / "empty"):
         (tmp_path / "empty").mkdir(exist_ok=True)
-        with pytest.raises(error), left_as_it_was(str(output)):
+        with pytest.raises(error), no_empty_directories(str(output)):
             make_and_fail(output / made, error)
         assert (output / made).exists() == remains
     assert (tmp_path / "new").exists() == remains, "neither do the directories above it remain"
@@ -64,7 +66,7 @@ def test_what_was_there_before_a_refused_command_is_kept(tmp_path: Path) -> None
     kept.parent.mkdir()
     kept.touch()
     (tmp_path / "scored").mkdir()
-    with pytest.raises(UserError), left_as_it_was(str(tmp_path)):
+    with pytest.raises(UserError), no_empty_directories(str(tmp_path)):
         raise UserError("refused")
     assert kept.exists()
     assert (tmp_path / "scored").is_dir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain
@@ -40,6 +41,7 @@ READERS: dict[str, Reader] = {
 }
 # A row group is read by one reader in sequence.
 _ROW_GROUP_BYTES = 32 << 20
+_MADE = re.compile("-[0-9a-f]{8}-[0-9a-f]{16}")  # in the names of what is made, see `place`
 
 
 def reader_of(path: str, names: ColumnNames) -> Reader | None:
@@ -132,10 +134,10 @@ def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
 
 
 def sweep(folder: str, used: Iterable[str]) -> None:
-    """Deletes what earlier commands left in the folder and the job does not read."""
+    """Deletes what earlier commands made in the folder and the job does not read, unfinished files among it."""
     used_names = {path.removeprefix(join(folder, "")).partition("/")[0] for path in used}
     for name in list_names(folder):
-        if name not in used_names:
+        if name not in used_names and _MADE.search(name):
             path = join(folder, name)
             (delete_tree if is_directory(path) else _delete_one)(path)
 
