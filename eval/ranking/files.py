@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -58,20 +59,33 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def write(path: Path, fill: Callable[[BinaryIO], None]) -> None:
-    """Write a file whole or not at all, so that a full disk takes no older one; pipes and devices as they are.
+    """Write a file whole or not at all, so that a full disk takes no older one.
+
+    What can have no other file beside it is written as it is: pipes, devices, the file that standard output goes to,
+    and a file in a directory that cannot be written to.
 
     Raises:
         UnavailableError: it cannot be written; the disk is full, say.
     """
     with writing(path):
-        if path.exists() and not path.is_file():
+        before = path.stat() if path.exists() else None
+        if before and not (path.is_file() and os.access(path.resolve().parent, os.W_OK) and not _is_output(before)):
             with path.open("wb") as stream:
                 fill(stream)
             return
         try:
             files.write_unflushed(str(path.resolve()), fill)
+            if before:
+                path.chmod(before.st_mode)
         except UnavailableError as error:  # it speaks of a job
             raise error.__cause__ or error from None
+
+
+def _is_output(file: os.stat_result) -> bool:
+    """Whether standard output or error goes to the file."""
+    with suppress(OSError):  # one is closed
+        return any(os.path.samestat(file, os.fstat(number)) for number in (1, 2))
+    return False
 
 
 def write_text(path: Path, text: str) -> None:
