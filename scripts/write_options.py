@@ -20,8 +20,8 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "options.md"
 HEAD = """# Options
 
 Every option of every command. This page is generated from the parsers by `make docs`; do not edit it. An option that a
-command does not know is an error. Options of a model take the vendor's values by default; an option that the model does
-not have is an error too.
+command does not know is an error; one of several values that is given again adds to them. Options of a model take the
+vendor's values by default; an option that the model does not have is an error too.
 """
 WIDTH = 120  # of a line of text, in characters
 TABLE = "| option | values | default | meaning |\n|---|---|---|---|\n"

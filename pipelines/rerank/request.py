@@ -78,9 +78,7 @@ class RerankRequest(ScoringRequest, JobRequest):
 
     def _model_complaints(self) -> Iterator[str]:
         name = self.model if hasattr(self, "model") else None
-        no_order = any(refusals(lambda: check_order(self.candidate_order)))
-        order = "best_first" if no_order else self.candidate_order
-        return model_refusals(self, name, self.model_like, self.revision, order)
+        return model_refusals(self, name, self.model_like, self.revision, self.candidate_order)
 
     def _cost_complaints(self) -> Iterator[str]:
         if self.dry_run and is_address(self.model):

@@ -85,9 +85,14 @@ class ModelRequest(SettingsRequest):
 def model_refusals(
     request: SettingsRequest, name: str | None, like: str | None, revision: str | None, order: str = "best_first"
 ) -> Iterator[str]:
-    """What is wrong with a model's name and options, as far as can be said at once; see `early.complaints`."""
+    """What is wrong with a model's name and options, as far as can be said at once; see `early.complaints`.
+
+    An order that there is not is skipped, since `check_order` reports it.
+    """
+    from transforms.input.candidate_order import ORDER
     from transforms.scoring import early  # takes a while
 
+    order = order if ORDER.fullmatch(order) else "best_first"
     run, options = request.run_options(), request.model_options()
     return early.complaints(name, revision=revision, like=like, run=run, options=options, order=order)
 

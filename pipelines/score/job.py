@@ -64,7 +64,7 @@ def run(request: ScoreRequest) -> int:
             standard input or output fails or is closed.
     """
     if sys.__stdin__ is None or sys.__stdout__ is None:  # the next file to be opened takes its place
-        raise UserError("standard input or output is closed; lead them somewhere, < IN.jsonl > OUT.jsonl, say")
+        raise UserError("standard input or output is closed; redirect them, < IN.jsonl > OUT.jsonl, say")
     specification = specify_here(request)
     check_order_applies(request.candidate_order, request.model, specification.model)
     scorer = specification.load()

@@ -19,9 +19,7 @@ class ScoreRequest(ModelRequest):
 
     def checks(self) -> Iterable[Check]:
         """An order that there is not, and those of the model, which may read none."""
-        return (self._complaints,)
+        return self._order_complaints, lambda: self.model_complaints(self.candidate_order)
 
-    def _complaints(self) -> Iterator[str]:
-        no_order = [*refusals(lambda: check_order(self.candidate_order))]
-        yield from no_order
-        yield from self.model_complaints("best_first" if no_order else self.candidate_order)
+    def _order_complaints(self) -> Iterator[str]:
+        return refusals(lambda: check_order(self.candidate_order))

@@ -57,6 +57,7 @@ class Repeats:
         """Takes out the ids at places `start` to `stop` (half-open)."""
         place = pc.field("place")
         self._waiting = [self._in_memory().filter((place < start) | (place >= stop))]
+        self._ids_waiting = len(self._waiting[0])
         if self._connection is not None:
             self._connection.execute("DELETE FROM ids WHERE place >= ? AND place < ?", [start, stop])
 
