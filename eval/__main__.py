@@ -21,6 +21,8 @@ from transforms.base.console import outlive_readers
 from transforms.base.reading import Parser
 from transforms.base.request import Request
 
+PARAGRAPH = "\n\n"  # between those of a docstring
+
 
 class Command(NamedTuple):
     """A command: what declares its arguments, with its help as docstring, what they ask for, and the module whose `run`
@@ -58,7 +60,7 @@ def usage() -> str:
     """The commands and what they do."""
     lines = (
         fill(
-            f"{name:15}{getdoc(command.declare)}",
+            f"{name:15}{(getdoc(command.declare) or '').partition(PARAGRAPH)[0]}",
             100,
             initial_indent="  ",
             subsequent_indent=" " * 17,

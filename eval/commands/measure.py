@@ -105,7 +105,7 @@ def files_read(request: RelevanceRequest, locations: Sequence[str], sources: Seq
 
 
 def check_not_read(outputs: Mapping[str, Path | None], inputs: Iterable[str | None]) -> None:
-    """Finds before the work that a file of its would replace what it reads.
+    """Finds before the work that one of its files would replace what it reads.
 
     Args:
         outputs: option -> the file that it names, None where it is not given.

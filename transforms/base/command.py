@@ -110,7 +110,7 @@ def run_chosen(commands: Mapping[str, Callable[[Sequence[str]], int]], usage: st
     Returns:
         The exit code, 2 where there is no such command.
     """
-    if words[:1] in (["-h"], ["--help"]):
+    if words and words[0] in ("-h", "--help"):
         print(usage)
         return 0
     if words and words[0] in commands:

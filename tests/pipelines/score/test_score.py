@@ -120,7 +120,7 @@ def test_closed_input_or_output_is_one_line(
 ) -> None:
     monkeypatch.setattr(sys, closed, None)
     assert main(["--model", "small-cross-encoder"]) == 2
-    line = "error: standard input or output is closed; lead them somewhere, < IN.jsonl > OUT.jsonl, say\n"
+    line = "error: standard input or output is closed; redirect them, < IN.jsonl > OUT.jsonl, say\n"
     assert capsys.readouterr() == ("", line)
 
 
