@@ -34,7 +34,8 @@ class Miner:
     def __init__(self, mining: Mining, most_positives: int) -> None:
         """Args: the rules; positives of the query that has most, by which range_max is widened for all."""
         self._mining = mining
-        self._limits = {rule: limit for rule, limit in asdict(mining).items() if rule in RULES and limit is not None}
+        limits = asdict(mining)
+        self._limits = {rule: limits[rule] for rule in RULES if limits[rule] is not None}
         self._window = None if mining.range_max is None else mining.range_max + most_positives
         self._random = Random(mining.seed)
         self.skipped: Counter[str] = Counter()  # rule -> documents that it left out
