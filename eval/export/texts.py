@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import blake2b
-from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from eval.export.lists import ScoredList
 from transforms.base import files
+from transforms.base.database import temporary_database
 from transforms.base.errors import UserError
-from transforms.base.temporary import temporary_folder
+
+if TYPE_CHECKING:
+    import duckdb
 
 BATCH = 10_000  # texts held in memory
 KNOWN = 250_000  # texts that are known to be there already, so as not to go through the database
@@ -110,11 +111,5 @@ class TextTables:
 @contextmanager
 def collected() -> Iterator[TextTables]:
     """A place for texts on this machine's disk, gone when the context ends."""
-    with temporary_folder() as folder:
-        settings: dict[str, str | bool | int | float | list[str]] = {
-            "memory_limit": MEMORY,
-            "temp_directory": folder,
-            "threads": 1,
-        }
-        with duckdb.connect(str(Path(folder) / "texts.duckdb"), config=settings) as connection:
-            yield TextTables(connection)
+    with temporary_database(MEMORY) as connection:
+        yield TextTables(connection)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from transforms.base.temporary import temporary_folder
+from transforms.base.database import temporary_database
 
 if TYPE_CHECKING:
     import duckdb
@@ -30,14 +29,8 @@ class Repeats:
     Few ids are kept here, since DuckDB takes 40 MB to begin with; from _INSERT_IDS on it has them.
     """
 
-    def __init__(self, folder: str, opened: ExitStack) -> None:
-        """Begin without ids.
-
-        Args:
-            folder: an empty one, for what is not kept in memory.
-            opened: closes the database.
-        """
-        self._folder = folder
+    def __init__(self, opened: ExitStack) -> None:
+        """Begin without ids; what is opened closes the database."""
         self._opened = opened
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._waiting: list[pa.Table] = []
@@ -77,7 +70,7 @@ class Repeats:
 
     def _insert(self) -> None:
         if self._connection is None:
-            self._connection = self._opened.enter_context(_database(self._folder))
+            self._connection = self._opened.enter_context(temporary_database(_MEMORY))
             self._connection.execute("CREATE TABLE ids (place BIGINT, id BLOB)")
         self._connection.register("new", self._in_memory())
         self._connection.execute("INSERT INTO ids SELECT place, id FROM new")
@@ -93,16 +86,8 @@ def _repeated(ids: pa.Table) -> NDArray[np.int64]:
     return places
 
 
-def _database(folder: str) -> duckdb.DuckDBPyConnection:
-    import duckdb
-
-    return duckdb.connect(
-        str(Path(folder) / "ids.duckdb"), config={"memory_limit": _MEMORY, "temp_directory": folder, "threads": 1}
-    )
-
-
 @contextmanager
 def finding_repeats() -> Iterator[Repeats]:
-    """Repeats with a temporary folder, and its database closed at the end."""
-    with temporary_folder() as folder, ExitStack() as opened:
-        yield Repeats(folder, opened)
+    """Repeats whose database, if it comes to need one, is gone at the end."""
+    with ExitStack() as opened:
+        yield Repeats(opened)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,13 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.base import files
-from transforms.base.temporary import temporary_folder
+from transforms.base.database import temporary_database
 from transforms.layout import CANDIDATES_DIRECTORY, PARQUET, part_files, part_name
 from transforms.retrieval import step_files
 from transforms.schema import PART_PAIRS
 
 if TYPE_CHECKING:
-    import duckdb  # when it is needed, since it takes memory
+    import duckdb
 
 _MEMORY = "512MB"  # of the database; Arrow and Python take about as much again
 _BATCH_ROWS = 2048
@@ -68,7 +66,7 @@ def write_parts(
     ]
     if not missing:
         return
-    with _database() as database:
+    with temporary_database(_MEMORY, keep_order=False) as database:
         _select_best(database, output, queries, hits, depth, exclude_identical_ids)
         expected = dict(database.execute(f"SELECT number // {size}, count(*) FROM best GROUP BY 1").fetchall())
         pairs = _joined(database, output, shards, missing, size)
@@ -82,20 +80,6 @@ def write_parts(
             }
             step_files.write(part_path(output, part), lists, counts)
             yield part
-
-
-@contextmanager
-def _database() -> Iterator[duckdb.DuckDBPyConnection]:
-    import duckdb
-
-    with (
-        temporary_folder() as folder,
-        duckdb.connect(
-            str(Path(folder) / "join.duckdb"),
-            config={"memory_limit": _MEMORY, "temp_directory": folder, "threads": 1, "preserve_insertion_order": False},
-        ) as database,
-    ):
-        yield database
 
 
 def _select_best(

@@ -69,12 +69,12 @@ def ids_in_memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     """So many; then one database for all examples, since making a file for each takes longer than all else."""
     with duckdb.connect(config={"threads": 1}) as connection:
 
-        def database(folder: str) -> duckdb.DuckDBPyConnection:
+        def database(memory: str) -> duckdb.DuckDBPyConnection:
             connection.execute("DROP TABLE IF EXISTS ids")
             return connection.cursor()
 
         monkeypatch.setattr(repeats, "_INSERT_IDS", request.param)
-        monkeypatch.setattr(repeats, "_database", database)
+        monkeypatch.setattr(repeats, "temporary_database", database)
         yield
 
 
