@@ -16,7 +16,7 @@ from tests.scoring.tokenising.judge import different
 from tests.support.odd_texts import odd_texts
 from transforms.scoring.places import EMBEDDED
 from transforms.scoring.tokenising import parts
-from transforms.scoring.tokenising.tokeniser import Tokeniser
+from transforms.scoring.tokenising.tokeniser import Tokeniser, tokeniser_of
 from transforms.scoring.tokenising.unigram import unigram
 from transforms.scoring.tokenising.word_pieces import word_pieces
 
@@ -41,6 +41,14 @@ def bert() -> Tokenizer:
     return load(EMBEDDED["small-cross-encoder"])
 
 
+@pytest.fixture(params=[0, 1_000_000], ids=["many", "few"])
+def words(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unigram's words are read many at once, or each by the library."""
+    monkeypatch.setattr(parts, "_MANY", request.param)
+    tokeniser_of.cache_clear()  # it remembers words
+
+
+@pytest.mark.usefixtures("words")
 @pytest.mark.parametrize("name", ["xlm_r", "bert"])
 def test_odd_texts_have_the_same_ids(request: pytest.FixtureRequest, name: str) -> None:
     backend = request.getfixturevalue(name)
@@ -48,6 +56,7 @@ def test_odd_texts_have_the_same_ids(request: pytest.FixtureRequest, name: str) 
     assert different(backend, [*odd_texts(2_000, ADDED, seed=1)]) == []
 
 
+@pytest.mark.usefixtures("words")
 @pytest.mark.parametrize("name", ["xlm_r", "bert"])
 def test_every_character_has_the_same_ids_wherever_it_stands(request: pytest.FixtureRequest, name: str) -> None:
     codes = [*range(0x3400), *range(0x3400, 0xD7A4, 97), *range(0xF900, 0x11000), *range(0x1F000, 0x1FC00)]
@@ -85,6 +94,7 @@ def test_every_character_has_the_same_ids_wherever_it_stands(request: pytest.Fix
         ["\ud800", "b"],
     ],
 )
+@pytest.mark.usefixtures("words")
 @pytest.mark.parametrize("name", ["xlm_r", "bert"])
 def test_texts_that_have_caught_others_out(request: pytest.FixtureRequest, name: str, texts: list[str]) -> None:
     assert different(request.getfixturevalue(name), texts) == []
@@ -112,6 +122,7 @@ def made(seed: int) -> Tokenizer:
     return Tokenizer.from_str(json.dumps(description))
 
 
+@pytest.mark.usefixtures("words")
 @pytest.mark.parametrize("seed", range(20))
 def test_ties_and_unknown_letters_go_as_in_the_library(seed: int) -> None:
     backend, draw = made(seed), random.Random(seed)
@@ -137,6 +148,7 @@ def test_what_is_remembered_is_bounded(bert: Tokenizer, monkeypatch: pytest.Monk
     "edit",
     [
         lambda d: d["model"]["vocab"].append(["zz", -3.1]),  # a score that rounds in sums
+        lambda d: d["model"]["vocab"].append(["a", -2.0]),  # again
         lambda d: d["model"].update(byte_fallback=True),
         lambda d: d["pre_tokenizer"]["pretokenizers"][1].update(prepend_scheme="first"),
         lambda d: d["pre_tokenizer"]["pretokenizers"].pop(0),

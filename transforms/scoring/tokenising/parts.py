@@ -11,7 +11,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.base.versions import version
 from transforms.scoring.packed.ragged import Ids
 from transforms.scoring.weights.checkpoints import is_tokenizers
 
@@ -20,11 +19,13 @@ SPACE = 0x110000  # of codes
 _AT_ONCE = 1 << 18  # characters, so that what is made of them stays in the processor's cache
 _REMEMBERED = 1 << 18  # words, and parts, of some 200 bytes each with their ids
 _LONG = 20  # characters; what is longer is hardly met again
+_MANY = 1 << 13  # words, which take the model a tenth of a second
 
 
 class Cut(Protocol):
     """Where the texts of one kind of tokenizer can be cut."""
 
+    engine: str  # what reads words and parts, with its version
     mark: str  # what a word begins with, as the model reads it
     cuts: re.Pattern[str]  # see `tokeniser.Engine`
 
@@ -37,6 +38,9 @@ class Cut(Protocol):
         A mark begins one.
         """
 
+    def ids(self, words: Sequence[str]) -> Sequence[bytes | None]:
+        """The token ids, each a C int, of many marked words at once; None where a word is to be read by its parts."""
+
 
 class Parts:
     """Token ids of texts, put together from those of their words, and these from those of their parts.
@@ -46,9 +50,8 @@ class Parts:
         cuts: see `tokeniser.Engine`.
     """
 
-    name = f"tokenizers {version('tokenizers')}, each part once"
-
     def __init__(self, model: Any, cut: Cut) -> None:
+        self.name = f"{cut.engine}, each part once"
         self._model, self._cut = model, cut
         self.cuts = cut.cuts
         self._words: dict[str, bytes] = {}
@@ -74,7 +77,7 @@ class Parts:
         known = self._words = self._words if len(self._words) < _REMEMBERED else {}
         of_word = {word: known[word] for word in distinct if word in known}
         new = [word for word in distinct if word not in of_word]
-        read = self._read_words(new)
+        read = self._read_words(new) if new else {}
         of_word |= read
         known |= {word: ids for word, ids in read.items() if len(word) <= _LONG}
         pieces = [b"".join(map(of_word.__getitem__, words)) for words in texts]
@@ -83,25 +86,34 @@ class Parts:
 
     def _read_words(self, words: Sequence[str]) -> dict[str, bytes]:
         marked = [self._cut.mark + word for word in words]
+        many = len(self._words) + len(words) > _MANY
+        ids = self._cut.ids(marked) if many else [None] * len(words)
+        left = iter(self._by_parts([word for word, known in zip(marked, ids, strict=True) if known is None]))
+        return {word: next(left) if known is None else known for word, known in zip(words, ids, strict=True)}
+
+    def _by_parts(self, marked: Sequence[str]) -> list[bytes]:
         whole = "".join(marked)
         if not whole:
-            return {}
-        begins = self._cut.begins(np.frombuffer(whole.encode("utf-32-le"), dtype=np.uint32))
+            return []
+        begins = self._cut.begins(codes(whole))
         begins[0] = True
         bounds = np.flatnonzero(begins)
         known = self._parts = self._parts if len(self._parts) < _REMEMBERED else {}
         parts = (whole[start:end] for start, end in pairwise([*bounds.tolist(), len(whole)]))
         pieces = [known[part] if part in known else self._read(part, known) for part in parts]
         ends = np.searchsorted(bounds, np.cumsum([len(word) for word in marked])).tolist()
-        return {
-            word: b"".join(pieces[start:end]) for word, (start, end) in zip(words, pairwise([0, *ends]), strict=True)
-        }
+        return [b"".join(pieces[start:end]) for start, end in pairwise([0, *ends])]
 
     def _read(self, part: str, known: dict[str, bytes]) -> bytes:
         ids = array("i", [token.id for token in self._model.tokenize(part.strip())]).tobytes()
         if len(part) <= _LONG:
             known[part] = ids
         return ids
+
+
+def codes(text: str) -> Codes:
+    """Of the text's characters."""
+    return np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
 
 
 def _some_at_once(texts: Sequence[str]) -> Iterator[range]:

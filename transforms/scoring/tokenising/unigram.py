@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from transforms.scoring.tokenising.added import alternatives
+from transforms.scoring.tokenising.lattice import LETTER, LONGEST, Lattice
+from transforms.scoring.tokenising.library import Library
 from transforms.scoring.tokenising.long_texts import BEFORE_BLANKS
-from transforms.scoring.tokenising.parts import SPACE, Codes, Parts
+from transforms.scoring.tokenising.parts import SPACE, Codes, Parts, codes
 
 _MARK = "\u2581"  # before each word
 _PRE_TOKENIZER = {
@@ -36,19 +40,23 @@ class UnigramCut:
     that are no pieces by themselves stay together: the library makes one unknown token of a run of them.
     """
 
+    engine = f"{Library.name} and lattices"
     mark = _MARK
     cuts = BEFORE_BLANKS
 
-    def __init__(self, normalizer: Any, pieces: list[str], unknown: str, added: re.Pattern[str]) -> None:
-        self._normalizer, self._unknown, self._added = normalizer, unknown, added
+    def __init__(
+        self, normalizer: Any, pieces: list[str], scores: NDArray[np.float64], unknown: str, added: re.Pattern[str]
+    ) -> None:
+        self._normalizer, self._scores, self._unknown, self._added = normalizer, scores, unknown, added
         letters = np.array(sorted(ord(piece) for piece in pieces if len(piece) == 1))
-        self._numbers: NDArray[np.uint32] = np.zeros(SPACE, dtype=np.uint32)  # 0 for no piece by itself
+        self._numbers: NDArray[np.uint16] = np.zeros(SPACE, dtype=np.uint16)  # 0 for no piece by itself
         self._numbers[letters] = np.arange(1, len(letters) + 1)
-        codes = np.frombuffer("".join(pieces).encode("utf-32-le"), dtype=np.uint32)
-        inside = np.ones(len(codes), dtype=np.bool_)
+        whole = codes("".join(pieces))
+        self._letters, self._lengths = self._numbers[whole], np.array([len(piece) for piece in pieces])
+        inside = np.ones(len(whole), dtype=np.bool_)
         inside[np.cumsum([0, *map(len, pieces)])[:-1]] = False
         self._together: NDArray[np.bool_] = np.zeros(1 << _PAIRS, dtype=np.bool_)
-        self._together[self._pairs(codes)[inside[1:]]] = True
+        self._together[self._pairs(whole)[inside[1:]]] = True
         self._together[0] = True  # two that are no pieces
 
     def words(self, text: str) -> list[str] | None:
@@ -75,9 +83,22 @@ class UnigramCut:
         begins[1:] |= ~self._together[self._pairs(codes)]
         return begins
 
+    def ids(self, words: Sequence[str]) -> Sequence[bytes | None]:
+        """See `Cut`."""
+        letters, lengths = self._numbers[codes("".join(words))], np.array([len(word) for word in words])
+        fits = (lengths <= LONGEST) & (np.minimum.reduceat(letters, np.cumsum(lengths) - lengths) > 0)
+        pieces, numbers = self._lattice.cut(letters[np.repeat(fits, lengths)], lengths[fits])
+        whole, ends = pieces.tobytes(), accumulate((pieces.itemsize * numbers).tolist(), initial=0)
+        ids = (whole[start:end] for start, end in pairwise(ends))
+        return [next(ids) if one else None for one in fits.tolist()]
+
+    @cached_property
+    def _lattice(self) -> Lattice:
+        return Lattice(self._letters, self._lengths, self._scores)
+
     def _pairs(self, codes: Codes) -> NDArray[np.uint32]:
         """A hash of each character and the next; where two pairs have the same, the worst is a cut less."""
-        numbers = self._numbers[codes]
+        numbers = self._numbers[codes].astype(np.uint32)
         hashes = numbers[:-1] * np.uint32(0x9E3779B1) + numbers[1:] * np.uint32(0x85EBCA77)
         shortened: NDArray[np.uint32] = np.right_shift(hashes, np.uint32(32 - _PAIRS))
         return shortened
@@ -100,9 +121,10 @@ def unigram(description: Mapping[str, Any], backend: Any) -> Parts | None:
         return None
     pieces, scores = [piece for piece, _ in model["vocab"]], np.array([score for _, score in model["vocab"]])
     exact = bool((scores % _FINEST == 0).all() and (np.abs(scores) < _LARGEST).all())
-    if not (exact and _MARK in pieces and all(pieces)):
+    distinct, few = len(set(pieces)) == len(pieces), sum(len(piece) == 1 for piece in pieces) < 1 << LETTER
+    if not (exact and distinct and few and _MARK in pieces and all(pieces)):
         return None
-    return Parts(backend.model, UnigramCut(backend.normalizer, pieces, pieces[model["unk_id"]], added))
+    return Parts(backend.model, UnigramCut(backend.normalizer, pieces, scores, pieces[model["unk_id"]], added))
 
 
 def _stays(normalizer: Any) -> Callable[[str], bool]:

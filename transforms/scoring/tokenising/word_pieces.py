@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from transforms.scoring.tokenising.added import alternatives
+from transforms.scoring.tokenising.library import Library
 from transforms.scoring.tokenising.long_texts import BEFORE_BLANKS_AND_STOPS
 from transforms.scoring.tokenising.parts import SPACE, Codes, Parts
 
@@ -19,6 +20,7 @@ _UNSEEN, _INSIDE, _BLANK, _ALONE = range(4)  # what is known of a character: it 
 class WordPieceCut:
     """Cuts where BERT's pre-tokenizer does, as asked about each character."""
 
+    engine = Library.name
     mark = " "
     cuts = BEFORE_BLANKS_AND_STOPS
 
@@ -54,6 +56,10 @@ class WordPieceCut:
         begins: NDArray[np.bool_] = kinds != _INSIDE
         begins[1:] |= kinds[:-1] == _ALONE
         return begins
+
+    def ids(self, words: Sequence[str]) -> Sequence[bytes | None]:
+        """See `Cut`."""
+        return [None] * len(words)
 
     def _kind(self, character: str) -> int:
         words = [word for word, _ in self._pre_tokenizer.pre_tokenize_str(f"a{character}a")]
