@@ -182,7 +182,7 @@ def _pairs(queries: pa.RecordBatch, pairs: pa.RecordBatch) -> list[oracle.Pair]:
 
 @st.composite
 def sequences(draw: st.DrawFn) -> list[TokenSequence]:
-    """Some with a common prefix."""
+    """Some with a common prefix, of two parts."""
     made: list[TokenSequence] = []
     for number in range(draw(st.integers(1, 4))):
         shared = draw(st.integers(0, 5))
@@ -196,6 +196,7 @@ def sequences(draw: st.DrawFn) -> list[TokenSequence]:
                     np.arange(shared + draw(st.integers(0, len(own) - 1)), len(ids), 2, dtype=np.int32),
                     draw(st.integers(shared, len(ids))),
                     Prefix(number, shared) if shared else NO_PREFIX,
+                    part=number % 2,
                 )
             )
     return made
@@ -204,10 +205,10 @@ def sequences(draw: st.DrawFn) -> list[TokenSequence]:
 @FUZZ
 @given(sequences(), st.integers(1, 30))
 def test_the_packer(given_sequences: list[TokenSequence], budget: int) -> None:
-    """Each sequence is in one batch, no batch is beyond the budget, and each sequence can be read from its batch."""
+    """Each sequence is in one batch, of its part alone and within the budget, from which it can be read."""
     lengths = [len(sequence.ids) for sequence in given_sequences]
     whole = sequences_of(given_sequences)
-    batches = plan_batches(whole.lengths, budget, whole.groups, whole.prefixes)
+    batches = plan_batches(whole.lengths, budget, whole.groups, whole.prefixes, whole.parts)
     assert sorted(chain.from_iterable(batch.tolist() for batch in batches)) == list(range(len(lengths)))
     for batch in batches:
         members = [given_sequences[index] for index in batch]
@@ -216,6 +217,7 @@ def test_the_packer(given_sequences: list[TokenSequence], budget: int) -> None:
         assert len(batch) == 1 or own <= budget
         assert len(batch) == 1 or sum(len(member.ids) for member in members) <= ATTENDED * budget
         packed = pack(whole.take(batch), torch.device("cpu"))
+        assert {member.part for member in members} == {packed.part}
         assert len(packed.ids) == own
         sources = torch.arange(own) if packed.shared is None else packed.shared.sources
         offsets = packed.offsets.tolist()

@@ -9,18 +9,14 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import torch
 from sentence_transformers import SentenceTransformer
 
 from tests.support import tiny, tiny_encoder
 from tests.support.vendor import largest_difference, loader
 from transforms.base.errors import UserError
 from transforms.scoring import Encoder, RankingTask, Reranker
-from transforms.scoring.families import embedding
 from transforms.scoring.families.embedding import prompt_of
 from transforms.scoring.families.sentence_transformers_config import SentenceTransformersConfig
-from transforms.scoring.packed.packing import Filling, pack
-from transforms.scoring.packed.sequences import TokenSequence, sequences_of
 from transforms.scoring.reranker import specify
 from transforms.scoring.settings import EmbeddingSettings as Settings
 
@@ -209,23 +205,6 @@ def test_files_that_contradict_the_catalogue(tmp_path: Path) -> None:
         UserError, match=r"its files say prompt qa_query '\?', the catalogue 'Find the most relevant an"
     ):
         specify(str(tmp_path), like="jinaai/jina-code-embeddings-0.5b")
-
-
-def test_some_of_the_packed_sequences() -> None:
-    sequences = [
-        TokenSequence(
-            np.arange(start, start + length, dtype=np.int32), np.array([length - 1], dtype=np.int32), typed, part=part
-        )
-        for start, length, typed, part in ((10, 3, 3, 0), (20, 2, 0, 1), (30, 2, 0, 1), (40, 1, 1, 0))
-    ]
-    packed = pack(sequences_of(sequences), torch.device("cpu"), Filling(64, 64))
-    chosen = embedding.select(packed, packed.parts == 1)
-    expected = pack(sequences_of(sequences[1:3]), torch.device("cpu"), Filling(64, 64))
-    for name in ("ids", "offsets", "reads", "types", "parts"):
-        assert getattr(chosen, name).tolist() == getattr(expected, name).tolist(), name
-        assert getattr(chosen, name).dtype == getattr(expected, name).dtype, name
-    assert (chosen.lengths, chosen.runs) == (expected.lengths, expected.runs)
-    assert (chosen.padding, chosen.unread) == (60, 62)
 
 
 def test_not_an_encoder(tmp_path: Path) -> None:

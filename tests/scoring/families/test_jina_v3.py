@@ -125,9 +125,9 @@ def test_the_part_of_a_sequence_says_whose_adapter_reads_it(tmp_path: Path) -> N
     tiny.xlm_roberta(tmp_path)
     checkpoint(tmp_path)
     reranker = Reranker.load(str(tmp_path), device="cpu", dtype="float32")
-    [packed] = reranker.batches([RankingTask("c", ["d", "e"])])
-    assert packed.parts.tolist() == [0, 1, 1]  # longest first: the prompt of a query has more tokens
-    assert not packed.types.any()
+    batches = reranker.batches([RankingTask("c", ["d", "e"])])
+    assert [(batch.part, len(batch.reads)) for batch in batches] == [(0, 1), (1, 2)]
+    assert not any(batch.types.any() for batch in batches)
 
 
 def test_queries_and_documents_have_their_own_adapter(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_queries_and_documents_have_their_own_adapter(tmp_path: Path) -> None:
     assert np.abs(queries - passages).max() > 0.1
     np.testing.assert_allclose(encoder.embed(list(texts), "query"), queries, atol=1e-5)
     np.testing.assert_allclose(encoder.embed(list(texts), "document"), passages, atol=1e-5)
-    scores = Reranker.load(str(tmp_path), **options).score("c d", list(texts))  # all four in one forward pass
+    scores = Reranker.load(str(tmp_path), **options).score("c d", list(texts))
     np.testing.assert_allclose(scores, passages @ queries[0], atol=1e-5)
 
 

@@ -81,7 +81,7 @@ def test_twenty_runs_choose_the_same_size_which_is_within_three_percent_of_the_b
 ) -> None:
     none = np.zeros_like(lengths)
     passes = {
-        size: [seconds(lengths[batch]) for batch in plan_batches(lengths, size, none - 1, none)]
+        size: [seconds(lengths[batch]) for batch in plan_batches(lengths, size, none - 1, none, none)]
         for size in candidates(int(lengths.max()))
     }
 

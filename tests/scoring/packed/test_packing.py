@@ -14,9 +14,13 @@ from transforms.scoring.packed.sequences import NO_PREFIX, Prefix, TokenSequence
 CPU = torch.device("cpu")
 
 
-def planned(lengths: list[int], budget: int, prefixes: list[Prefix] | None = None) -> list[list[int]]:
+def planned(
+    lengths: list[int], budget: int, prefixes: list[Prefix] | None = None, parts: list[int] | None = None
+) -> list[list[int]]:
+    sizes = np.array(lengths, dtype=np.int64)
     groups, tokens = np.array(prefixes or [NO_PREFIX] * len(lengths), dtype=np.int64).reshape(-1, 2).T
-    return [batch.tolist() for batch in plan_batches(np.array(lengths, dtype=np.int64), budget, groups, tokens)]
+    numbers = np.zeros_like(sizes) if parts is None else np.array(parts)
+    return [batch.tolist() for batch in plan_batches(sizes, budget, groups, tokens, numbers)]
 
 
 def sequence(ids: list[int], reads: list[int], second_segment: int) -> TokenSequence:
@@ -40,6 +44,11 @@ def sequence(ids: list[int], reads: list[int], second_segment: int) -> TokenSequ
 )
 def test_plan_batches(lengths: list[int], budget: int, batches: list[list[int]]) -> None:
     assert planned(lengths, budget) == batches
+
+
+def test_no_batch_has_sequences_of_two_parts() -> None:
+    assert planned([5, 6, 5, 7, 1], 12, parts=[1, 0, 1, 0, 1]) == [[3], [1], [0, 2, 4]]
+    assert planned([5, 6], 100, [Prefix(0, 3)] * 2, [1, 0]) == [[1], [0]]
 
 
 @given(st.lists(st.integers(1, 50)), st.integers(1, 100))

@@ -23,7 +23,7 @@ from transforms.scoring.families.pairs import documents_of
 from transforms.scoring.families.sentence_transformers_config import SentenceTransformersConfig
 from transforms.scoring.families.tokenise import Form, Tokens
 from transforms.scoring.packed.execution import Placement
-from transforms.scoring.packed.packing import FILLINGS, Packed, filled
+from transforms.scoring.packed.packing import Packed
 from transforms.scoring.packed.ragged import Counts, Ids, ragged
 from transforms.scoring.packed.run_batches import Outputs, Rows
 from transforms.scoring.packed.sequences import Sequences, read_once
@@ -147,15 +147,7 @@ class Embedder:
 
     def forward(self, packed: Packed) -> torch.Tensor:
         """Embeddings of the packed texts, float32, shape [R, size]."""
-        if len(self._models) == 1:
-            pooled = self._models[0](packed).float()
-        else:
-            pooled = torch.zeros(len(packed.reads), self._models[0].size, device=packed.parts.device)
-            for number, model in enumerate(self._models):
-                [mine] = torch.nonzero(packed.parts == number, as_tuple=True)
-                if len(mine):
-                    part = select(packed, packed.parts == number)
-                    pooled[mine] = model(part)[: len(mine)].float()
+        pooled = self._models[packed.part](packed).float()
         rows = pooled[:, : self.settings.size]
         return normalize(rows, dim=1) if self.settings.similarity == "cosine" else rows
 
@@ -186,28 +178,6 @@ class Embedder:
             query_truncated_tokens=lengths[:, 0, 1],
             failures=failures,
         )
-
-
-def select(packed: Packed, chosen: torch.Tensor) -> Packed:
-    """Some of the packed sequences, filled up anew; every one of them must be read exactly once.
-
-    Args:
-        packed: sequences without common prefixes.
-        chosen: a bool for each that is not there to fill up the batch.
-    """
-    lengths = packed.offsets.diff()[: len(chosen)]
-    tokens = chosen.repeat_interleave(lengths).nonzero()[:, 0]
-    starts = packed.offsets[: len(chosen)][chosen]
-    offsets = torch.nn.functional.pad(lengths[chosen].cumsum(0, dtype=torch.int32), (1, 0))
-    part = Packed(
-        ids=packed.ids[tokens],
-        lengths=tuple(lengths[chosen].tolist()),
-        offsets=offsets,
-        reads=packed.reads[: len(chosen)][chosen] - starts + offsets[:-1],
-        second_segments=packed.second_segments[: len(chosen)][chosen],
-        parts=packed.parts[chosen],
-    )
-    return filled(part, FILLINGS[packed.ids.device.type])
 
 
 def frame_of(tokenizer: PreTrainedTokenizerBase) -> tuple[Ids, Ids]:

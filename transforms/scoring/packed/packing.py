@@ -64,7 +64,7 @@ class Packed:
             attention kernels).
         reads: int64, shape [R], places in 0..T-1; each sequence's together, in order.
         second_segments: int64, shape [N]: place in each sequence of its first token of type 1.
-        parts: int64, shape [N - padding]: each sequence's part.
+        part: of all sequences.
         left_out: int64, shape [N]: first tokens of each sequence that are not computed, since they are those of the
             sequence before it; None where no prefix is shared.
         padding: how many of the tokens, and of the sequences, are there to fill up the batch.
@@ -76,7 +76,7 @@ class Packed:
     offsets: torch.Tensor
     reads: torch.Tensor
     second_segments: torch.Tensor
-    parts: torch.Tensor
+    part: int
     left_out: torch.Tensor | None = None
     padding: int = 0
     unread: int = 0
@@ -120,8 +120,8 @@ def _ranges(starts: torch.Tensor, lengths: torch.Tensor, total: int) -> torch.Te
     return shifts.repeat_interleave(lengths, output_size=total) + torch.arange(total, device=starts.device)
 
 
-def plan_batches(lengths: Counts, budget: int, groups: Counts, prefixes: Counts) -> list[Counts]:
-    """Which sequences share a forward pass.
+def plan_batches(lengths: Counts, budget: int, groups: Counts, prefixes: Counts, parts: Counts) -> list[Counts]:
+    """Which sequences share a forward pass: none of different parts.
 
     Sequences with a common prefix stand together. Else longest first, so that the largest batch in memory comes first
     and neighbours have equal lengths; sequences of one length keep their order. A batch is closed when the next
@@ -133,11 +133,13 @@ def plan_batches(lengths: Counts, budget: int, groups: Counts, prefixes: Counts)
             ATTENDED times as many, since attention lays them all out.
         groups: a number of the sequences that have a prefix in common, shape [N].
         prefixes: its tokens, shape [N]; 0 for none.
+        parts: of the sequences, shape [N].
 
     Returns:
         Indices into `lengths`, each once; one array a batch.
     """
-    order = np.lexsort((-lengths, groups))
+    order = np.lexsort((-lengths, groups, parts))
+    in_order = parts[order]
     taken = lengths[order]
     attended = np.cumsum(taken)
     total = np.cumsum(taken - repeated(groups[order], prefixes[order]))
@@ -147,7 +149,8 @@ def plan_batches(lengths: Counts, budget: int, groups: Counts, prefixes: Counts)
         # The first of a batch counts in full.
         within = np.searchsorted(total, total[start] - taken[start] + budget, "right")
         laid_out = np.searchsorted(attended, attended[start] - taken[start] + ATTENDED * budget, "right")
-        end = max(start + 1, int(min(within, laid_out)))
+        of_part = np.searchsorted(in_order, in_order[start], "right")
+        end = max(start + 1, int(min(within, laid_out, of_part)))
         batches.append(order[start:end])
         start = end
     return batches
@@ -175,7 +178,7 @@ def runs_of(lengths: Sequence[int]) -> tuple[Run, ...]:
 
 
 def pack(sequences: Sequences, device: torch.device, filling: Filling = UNFILLED) -> Packed:
-    """Lay the sequences end to end on the device, and fill them up."""
+    """Lay sequences of one part end to end on the device, and fill them up."""
     lengths = sequences.lengths
     left_out = repeated(sequences.groups, sequences.prefixes)
     shares = bool(left_out.any())
@@ -196,7 +199,7 @@ def pack(sequences: Sequences, device: torch.device, filling: Filling = UNFILLED
         offsets=place(offsets, torch.int32),
         reads=place(reads, torch.int64),
         second_segments=place(sequences.second_segments, torch.int64),
-        parts=place(sequences.parts, torch.int64),
+        part=int(sequences.parts.max(initial=0)),
         left_out=place(left_out, torch.int64) if shares else None,
     )
     return filled(packed, filling)

@@ -94,7 +94,7 @@ def run(
 
 def plan(sequences: Sequences, budget: int) -> list[NDArray[np.int64]]:
     """Which sequences share a forward pass: indices, one array a batch; see `packing.plan_batches`."""
-    return plan_batches(sequences.lengths, budget, sequences.groups, sequences.prefixes)
+    return plan_batches(sequences.lengths, budget, sequences.groups, sequences.prefixes, sequences.parts)
 
 
 class Launched(NamedTuple):
