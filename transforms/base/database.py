@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from transforms.base.errors import UnavailableError, shown
 from transforms.base.temporary import temporary_folder
 
 if TYPE_CHECKING:
@@ -20,6 +22,9 @@ def temporary_database(memory: str, *, keep_order: bool = True) -> Iterator[duck
     Args:
         memory: what it may hold in memory, such as "256MB"; what goes beyond is on the disk.
         keep_order: whether rows are read in the order in which they were written.
+
+    Raises:
+        UnavailableError: its disk is full, or fails.
     """
     import duckdb
 
@@ -30,5 +35,12 @@ def temporary_database(memory: str, *, keep_order: bool = True) -> Iterator[duck
             "threads": 1,
             "preserve_insertion_order": keep_order,
         }
-        with duckdb.connect(str(Path(folder) / "database.duckdb"), config=config) as connection:
-            yield connection
+        try:
+            with duckdb.connect(str(Path(folder) / "database.duckdb"), config=config) as connection:
+                yield connection
+        except duckdb.OperationalError as error:  # of memory too: what goes beyond it found no place on the disk
+            problem = shown(str(error).partition("\n")[0])  # advice on DuckDB's own settings follows
+            raise UnavailableError(
+                f"temporary files in {tempfile.gettempdir()} cannot be written or read ({problem}); make room there, "
+                "or set TMPDIR to a folder with more"
+            ) from error
