@@ -147,8 +147,7 @@ def request_of(row: Mapping[str, Any]) -> RankingRequest:
 def _candidate_of(entry: Any) -> Any:
     if not isinstance(entry, Mapping):
         return entry
-    candidate = Candidate._make(map(entry.get, Candidate._fields))
-    return candidate._replace(score=float(candidate.score)) if isinstance(candidate.score, Decimal) else candidate
+    return Candidate._make(map(entry.get, Candidate._fields))
 
 
 def problem(request: RankingRequest) -> str | None:
@@ -174,17 +173,27 @@ def problem(request: RankingRequest) -> str | None:
 
 def _wrong(texts: Mapping[str, Any], numbers: Mapping[str, Any]) -> str | None:
     for name, value in texts.items():
-        if not isinstance(value, (str, type(None))) and not (name.endswith("_id") and type(value) is int):
+        if not isinstance(value, (str, type(None))) and not (name.endswith("_id") and is_id(value)):
             return f"{name}: {kind_of(value)}; give a text"
     for name, data_type in _NUMBERS.items():
         value = numbers.get(name)
         try:
-            exact = pa.scalar(value, data_type).as_py()
+            exact = pa.scalar(_number(value), data_type).as_py()
         except (pa.ArrowException, TypeError, ValueError, OverflowError):
             return f"{name}: {value!r}; give a number"
         if isinstance(value, bool) or (name == "rank" and exact != value):
             return f"{name}: {value!r}; give {'a whole number' if name == 'rank' else 'a number'}"
     return None
+
+
+def _number(value: Any) -> Any:
+    """A value as Arrow takes it for a number: DECIMAL, as Beam reads it from Parquet, only as a float."""
+    return float(value) if isinstance(value, Decimal) else value
+
+
+def is_id(value: object) -> bool:
+    """Whether a value can be an id: a text, or a whole number, which is its digits."""
+    return isinstance(value, str) or type(value) is int
 
 
 def characters(request: RankingRequest) -> int:
@@ -198,7 +207,7 @@ def shard_of(requests: Sequence[RankingRequest], times: Iterable[int] = repeat(0
     missing = pa.array([entry is None for entry in entries], pa.bool_())
     arrays = {name: _strings(getattr(entry, name, None) for entry in entries) for name in _TEXTS}
     arrays |= {
-        name: pa.array([getattr(entry, name, None) for entry in entries], data_type)
+        name: pa.array([_number(getattr(entry, name, None)) for entry in entries], data_type)
         for name, data_type in _NUMBERS.items()
     }
     offsets, end = [], 0

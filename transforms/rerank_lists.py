@@ -33,6 +33,7 @@ from transforms.lists import (
     Rejected,
     characters,
     instructions_rejected,
+    is_id,
     outcomes,
     problem,
     shard_of,
@@ -66,8 +67,7 @@ class Gather(beam.DoFn):
     ) -> Iterator[Any]:
         if wrong := problem(request):
             query_id = getattr(request, "query_id", None)
-            rejected = Rejected(query_id if isinstance(query_id, str) else None, None, MALFORMED, wrong)
-            yield TaggedOutput(REJECTED, rejected)
+            yield TaggedOutput(REJECTED, Rejected(str(query_id) if is_id(query_id) else None, None, MALFORMED, wrong))
             return
         self._held[window].append((request, time.micros))
         self._characters += characters(request)

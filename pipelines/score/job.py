@@ -26,6 +26,7 @@ from transforms.lists import (
     Outcome,
     RankingRequest,
     Rejected,
+    is_id,
     outcomes,
     problem,
     request_of,
@@ -53,6 +54,7 @@ class NumberedRequest(NamedTuple):
 
 
 Line = dict[str, Any]
+NEITHER = "is neither a list (with candidates) nor a pair (with doc_id and text)"
 WORDS: Mapping[str, str] = {str(reason): words for reason, words in REASONS.items()}
 
 
@@ -122,14 +124,17 @@ def read(number: int, line: bytes | None, scorer: Scorer) -> NumberedRequest | L
         row = parse(line)
     except ValueError as error:
         return {"line": number, "error": f"is not JSON ({one_line(error)})"}
-    if not isinstance(row, dict) or not {"candidates", "doc_id"} & row.keys():
-        return {"line": number, "error": "is neither a list (with candidates) nor a pair (with doc_id and text)"}
+    if not isinstance(row, dict):
+        return {"line": number, "error": NEITHER}
+    known = {"line": number} | {name: row[name] for name in ("query_id", "doc_id") if is_id(row.get(name))}
+    if not {"candidates", "doc_id"} & row.keys():
+        return {**known, "error": NEITHER}
     is_pair = "candidates" not in row
     request = request_of({**row, "candidates": [row]} if is_pair else row)
     if wrong := problem(request):
-        return {"line": number, "error": wrong.removeprefix("candidates[0].") if is_pair else wrong}
+        return {**known, "error": wrong.removeprefix("candidates[0].") if is_pair else wrong}
     if request.instruction and not scorer.takes_instruction:
-        return {"line": number, "error": NO_INSTRUCTION}
+        return {**known, "error": NO_INSTRUCTION}
     return NumberedRequest(number, request, is_pair)
 
 

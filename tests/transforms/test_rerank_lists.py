@@ -24,7 +24,7 @@ from apache_beam.utils.timestamp import Timestamp
 from tests.support import tiny, tiny_listwise
 from transforms import lists, rerank_lists
 from transforms.base.errors import UserError
-from transforms.lists import Candidate, RankingRequest, Rejected, request_of
+from transforms.lists import Candidate, RankingRequest, Rejected, problem, request_of, shard_of
 from transforms.rerank_lists import RerankLists
 from transforms.scoring import Reranker
 
@@ -114,6 +114,7 @@ def test_what_cannot_be_scored_is_rejected_with_the_reason_of_the_job(reranker: 
         RankingRequest("q6", "a", "d0"),  # type: ignore[arg-type]
         RankingRequest("q8", "a", [good._replace(rank=1.5)]),  # type: ignore[arg-type]
         RankingRequest("q9", "a", [good._replace(score=True)]),
+        RankingRequest(7, "a", "d0"),  # type: ignore[arg-type]
         {"query_id": "q7"},
     ]
     with beam.Pipeline("FnApiRunner") as pipeline:
@@ -130,6 +131,7 @@ def test_what_cannot_be_scored_is_rejected_with_the_reason_of_the_job(reranker: 
             Rejected("q4", None, "null_candidates", None),
             Rejected("q5", None, "malformed", "candidates[0].text: an int; give a text"),
             Rejected("q6", None, "malformed", "candidates: a str; give a list"),
+            Rejected("7", None, "malformed", "candidates: a str; give a list"),
             Rejected("q8", None, "malformed", "candidates[0].rank: 1.5; give a whole number"),
             Rejected("q9", None, "malformed", "candidates[0].score: True; give a number"),
             Rejected(None, None, "malformed", "is a dict; give a RankingRequest"),
@@ -215,6 +217,12 @@ def test_rows_of_a_table_become_requests() -> None:
     score = Decimal("0.5")  # of a column of decimals, as ReadFromParquet gives it
     row = {"query_id": 7, "query": "a", "candidates": [{"doc_id": "d", "text": "b", "score": score}, None]}
     assert request_of(row) == RankingRequest(7, "a", [Candidate("d", "b", None, 0.5, None), None])  # type: ignore[arg-type,list-item]
+
+
+def test_a_decimal_is_a_score() -> None:
+    given = RankingRequest("q", "a", [Candidate("d", "b", score=Decimal("0.5")), Candidate("e", "b", score=0.75)])  # type: ignore[arg-type]
+    assert problem(given) is None
+    assert shard_of([given]).pairs["first_stage_score"].to_pylist() == [0.75, 0.5]  # the best first
 
 
 def test_the_example_in_docs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,6 +70,8 @@ def test_a_bad_line_is_a_line_of_output_and_loses_no_other(model: Path) -> None:
         {**pair, "instruction": "do"},
         {"query_id": "q", "query": None, "candidates": []},
         {"query_id": "q", "query": "a", "candidates": "b"},
+        {"query_id": 7, "query": "a", "candidates": "b"},
+        {"query_id": ["q"], "query": "a", "candidates": []},
         pair,
     ]
     code, lines = score(model, rows)
@@ -80,12 +82,19 @@ def test_a_bad_line_is_a_line_of_output_and_loses_no_other(model: Path) -> None:
     assert lines[1:-1] == [
         {"line": 2, "error": "is not JSON (Expecting value: line 1 column 1 (char 0))"},
         {"line": 3, "error": neither},
-        {"line": 4, "error": neither},
+        {"line": 4, "query_id": "q", "error": neither},
         {"line": 5, "query_id": "q", "doc_id": "d", "error": "null_text: the document's text is null"},
-        {"line": 6, "error": "text: an int; give a text"},
-        {"line": 7, "error": "instruction: this model takes none; leave it out, or write it into the query"},
+        {"line": 6, "query_id": "q", "doc_id": "d", "error": "text: an int; give a text"},
+        {
+            "line": 7,
+            "query_id": "q",
+            "doc_id": "d",
+            "error": "instruction: this model takes none; leave it out, or write it into the query",
+        },
         {"line": 8, "query_id": "q", "error": "null_query: the query's text is null"},
-        {"line": 9, "error": "candidates: a str; give a list"},
+        {"line": 9, "query_id": "q", "error": "candidates: a str; give a list"},
+        {"line": 10, "query_id": 7, "error": "candidates: a str; give a list"},
+        {"line": 11, "error": "query_id: a list; give a text"},
     ]
     assert lines[-1].keys() == {"query_id", "doc_id", "score", "truncated_tokens"}
 
