@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import partial
 from inspect import signature
+from os import PathLike
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -140,7 +141,12 @@ class RerankLists(beam.PTransform):  # type: ignore[type-arg]  # its parameters 
     """
 
     def __init__(
-        self, model: str, *, top_k: int | None = None, candidate_order: str = "best_first", **options: Any
+        self,
+        model: str | PathLike[str],
+        *,
+        top_k: int | None = None,
+        candidate_order: str = "best_first",
+        **options: Any,
     ) -> None:
         """Find the model, without loading it.
 

@@ -18,6 +18,7 @@ from pipelines.running import before_beam
 from pipelines.running.command import parse_request
 from pipelines.running.options import words_of
 from transforms.base import collector, files
+from transforms.base.errors import UserError
 from transforms.base.temporary import temporary_folder
 from transforms.job import directory
 from transforms.layout import CONVERTED_DIRECTORY
@@ -52,6 +53,8 @@ def rerank(request: RerankRequest, beam: Sequence[str] = ()) -> Finished:
         UserError: a field has a value that its option does not take, or another mistake that can be fixed.
         KeyboardInterrupt: it was stopped, after the shard in hand.
     """
+    if isinstance(beam, str):
+        raise UserError(f"beam: a str; give a list of words, [{beam!r}]")
     parser = build_parser()
     # Each value is checked as the command line's is.
     return _finish(*parse_request(RerankRequest, parser, words_of(parser, request), beam))

@@ -108,12 +108,12 @@ def words_of(parser: argparse.ArgumentParser, request: object) -> list[str]:
         if isinstance(value, bool):
             words.append(name if value else action.option_strings[-1])
         elif action.nargs:
-            values = (value,) if isinstance(value, str) else value
+            values = [str(one) for one in (value if isinstance(value, (tuple, list)) else (value,))]
             if dashed := [value for value in values if value.startswith("-")]:
                 raise UserError(f"{name} {dashed[0]}: begins with a dash; give it with its folder, ./{dashed[0]}")
             words += [name, *values]
-        elif isinstance(value, tuple):
-            words.append(f"{name}={(',' if action.type is names else ':').join(value)}")
+        elif isinstance(value, (tuple, list)):
+            words.append(f"{name}={(',' if action.type is names else ':').join(map(str, value))}")
         else:
             words.append(f"{name}={value}")
     return words

@@ -106,10 +106,17 @@ def test_columns_that_are_named_one_by_one_are_all_named() -> None:
     assert request_of(kind, parser.parse_args(words)).columns == ()
 
 
-def test_one_path_is_taken_as_one() -> None:
-    request: Any = {"input": "in.parquet", "output": "o", "model": "m"}
+@pytest.mark.parametrize("given", ["in.parquet", Path("in.parquet"), [Path("in.parquet")]])
+def test_one_path_is_taken_as_one(given: Any) -> None:
+    request: Any = {"input": given, "output": Path("o"), "model": "m", "keep_columns": ["x", "y"]}
     kind, parser, _ = KINDS[0]
-    assert request_of(kind, parser.parse_args(words_of(parser, kind(**request)))).input == ("in.parquet",)
+    parsed = request_of(kind, parser.parse_args(words_of(parser, kind(**request))))
+    assert (parsed.input, parsed.output, parsed.keep_columns) == (("in.parquet",), "o", ("x", "y"))
+
+
+def test_words_for_beam_that_are_no_list_are_one_line() -> None:
+    with pytest.raises(UserError, match=r"^beam: a str; give a list of words, \['--runner=DirectRunner'\]$"):
+        rerank(RerankRequest(input=("a",), output="o", model="m"), "--runner=DirectRunner")
 
 
 @pytest.mark.parametrize("name", ["--overwrite", "-x.parquet"])

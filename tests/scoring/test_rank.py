@@ -8,12 +8,14 @@ from typing import Any, assert_type
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 
 from tests.support import tiny, tiny_causal, tiny_encoder, tiny_listwise
 from transforms.base.errors import UserError
-from transforms.scoring import RankingTask, Reranker, scorer
+from transforms.scoring import Encoder, RankingTask, Reranker, scorer
+from transforms.scoring.reranker import specify
 
 NO_INSTRUCTION = "^instruction: this model takes none; leave it out, or write it into the query$"
 DOCUMENTS = ["b", "c d e", "f", " ".join("g" * 40)]
@@ -131,9 +133,11 @@ def test_columns_that_are_not_read_may_hold_anything(reranker: Reranker) -> None
     np.testing.assert_allclose(numbered["score"], expected(reranker), atol=1e-5)
 
 
-def test_fewer_than_no_documents_cannot_be_asked_for(reranker: Reranker) -> None:
-    with pytest.raises(UserError, match=r"^top_k: -1; give how many documents you want, or None for all$"):
-        reranker.rank("a", ["b", "c"], top_k=-1)
+@pytest.mark.parametrize("top_k", [-1, 1.5, "2"])
+def test_a_number_of_documents_that_there_is_not_cannot_be_asked_for(reranker: Reranker, top_k: Any) -> None:
+    with pytest.raises(UserError, match=f"^top_k: {top_k}; give how many documents you want, or None for all$"):
+        reranker.rank("a", ["b", "c"], top_k=top_k)
+    assert len(reranker.rank("a", ["b", "c"], top_k=np.int64(1))) == 1  # type: ignore[arg-type]
     assert reranker.rank("a", ["b", "c"], top_k=0) == []
 
 
@@ -147,7 +151,8 @@ def test_progress_is_a_bar_of_pairs(reranker: Reranker, capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("frame", "choices", "message"),
     [
-        (PAIRS["query"], {}, "frame: is not a table"),
+        (PAIRS["query"], {}, "frame: a list is not a table"),
+        (pl.LazyFrame(PAIRS), {}, "frame: a LazyFrame is not a table"),
         (
             pa.table(PAIRS),
             {"text": "body"},
@@ -209,6 +214,14 @@ def test_types_are_those_that_the_calls_give(reranker: Reranker) -> None:
     assert type(assert_type(reranker.score("a", ["b"]), list[float])) is list
     assert type(assert_type(reranker.score_lists([("a", ["b"])]), list[list[float]])) is list
     assert type(assert_type(reranker.score_frame(frame), pd.DataFrame)) is pd.DataFrame
+
+
+@pytest.mark.parametrize("kind", [Reranker, Encoder])
+def test_a_directory_may_be_a_path(tmp_path: Path, kind: Any) -> None:
+    model = (tiny.bert if kind is Reranker else tiny_encoder.bert)(tmp_path / "model")
+    assert kind.load(Path(model), device="cpu").specification.checkpoint.name == str(model)
+    with pytest.raises(UserError, match=f"^model {tmp_path}/other: no such directory; "):
+        specify(tmp_path / "other")
 
 
 def test_a_model_is_loaded_with_the_threads_that_are_asked_for(tmp_path: Path) -> None:

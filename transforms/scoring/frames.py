@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from transforms.base.errors import UserError, one_line
+from transforms.base.words import kind_of
 from transforms.scoring.results import RankingTask
 
 Score = Callable[[Callable[[float, int], None]], NDArray[np.float32]]
@@ -29,7 +30,9 @@ def opened(frame: Any) -> Any:
     try:
         return frame if isinstance(frame, pa.Table) else pa.table(frame)
     except (TypeError, ValueError, pa.ArrowException) as error:
-        raise UserError(f"frame: is not a table ({one_line(error)}); give one of pandas, Polars or Arrow") from error
+        raise UserError(
+            f"frame: {kind_of(frame)} is not a table ({one_line(error)}); give one of pandas, Polars or Arrow"
+        ) from error
 
 
 def tasks_of(frame: Any, query: str, text: str, column: str) -> tuple[list[RankingTask], NDArray[np.int64]]:

@@ -6,6 +6,7 @@ scores = reranker.score("organic skincare", ["Aloe vera ...", "A new tyre ..."])
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -179,7 +180,7 @@ class Specification:
 
 
 def specify(
-    name: str,
+    name: str | os.PathLike[str],
     *,
     revision: str | None = None,
     like: str | None = None,
@@ -210,6 +211,7 @@ def specify(
     Raises:
         UserError: the model is unavailable, or an option does not apply or does not fit.
     """
+    name = os.fspath(name)
     if is_address(name):
         local = {"revision": revision, "model_like": like, "batch_tokens": batch_tokens, "threads": threads}
         choices = {"device": device, "dtype": dtype, "attention": attention}
@@ -267,7 +269,7 @@ class Reranker(Scorer):
     @classmethod
     def load(
         cls,
-        name: str,
+        name: str | os.PathLike[str],
         *,
         revision: str | None = None,
         like: str | None = None,
@@ -279,6 +281,7 @@ class Reranker(Scorer):
         **options: Any,
     ) -> Reranker:
         """Find and load a model: `specify`, with the family's settings as keywords."""
+        name = os.fspath(name)
         if is_address(name):
             raise UserError(f"{name}: an endpoint is not loaded; use specify(ADDRESS, options={{...}}).load()")
         run = execution.resolve(device, dtype, batch_tokens, threads, attention)

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from numbers import Integral
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -111,7 +112,8 @@ class Scorer(ABC):
             instruction: for a model that takes one.
 
         Raises:
-            UserError: the documents are not a list of texts, the model takes no instruction, or top_k is below 0.
+            UserError: the documents are not a list of texts, the model takes no instruction, or top_k is no whole
+                number from 0.
 
         Example:
             >>> from transforms.scoring import Reranker
@@ -121,7 +123,7 @@ class Scorer(ABC):
             >>> [(ranked.index, ranked.text, ranked.truncated_tokens) for ranked in found]
             [(1, 'Paris A capital.', 0)]
         """
-        if top_k is not None and top_k < 0:
+        if top_k is not None and not (isinstance(top_k, Integral) and top_k >= 0):
             raise UserError(f"top_k: {top_k}; give how many documents you want, or None for all")
         task = self.checked(query, documents, instruction)
         scores = self.score_tasks([task])

@@ -8,13 +8,15 @@ scores = queries @ documents.T
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeGuard
 
 import numpy as np
 
 from transforms.base.errors import UserError
+from transforms.base.words import kind_of
 from transforms.scoring.ahead import one_ahead
 from transforms.scoring.choices import is_address
 from transforms.scoring.families import embedding
@@ -51,8 +53,9 @@ class Encoder:
         self._embedder = embedding.load(specification.checkpoint, specification.settings, placement)
 
     @classmethod
-    def load(cls, name: str, *, like: str | None = None, **choices: Any) -> Encoder:
+    def load(cls, name: str | os.PathLike[str], *, like: str | None = None, **choices: Any) -> Encoder:
         """Find and load a model: `reranker.specify`, with the family's settings as keywords."""
+        name = os.fspath(name)
         if is_address(name):
             raise UserError(f"{name}: an endpoint gives no embeddings; give a model")
         run = {key: choices.pop(key) for key in ("device", "dtype", "batch_tokens", "threads") if key in choices}
@@ -64,7 +67,16 @@ class Encoder:
 
         Returns:
             Shape [texts, size]; a row is NaN where the text could not be tokenised or did not fit into memory.
+
+        Raises:
+            UserError: the texts are not a list of texts, or there is no such side.
         """
+        if isinstance(texts, (str, Mapping)) or not isinstance(texts, Sequence):
+            raise UserError(f"texts: {kind_of(texts)}; give a list of texts, also for one text")
+        if side not in SIDES:
+            raise UserError(f"side: {side!r}; give {' or '.join(SIDES)}")
+        if wrong := [place for place, text in enumerate(texts) if not isinstance(text, str)]:
+            raise UserError(f"texts[{wrong[0]}]: {kind_of(texts[wrong[0]])} in it; give a text")
         places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
         distinct = list(places)
         embedded = np.full((len(distinct), self.specification.settings.size), np.nan, dtype=np.float32)

@@ -86,6 +86,22 @@ def test_tiny_encoders_are_sentence_transformers(tmp_path: Path, make: Callable[
     assert np.ptp(expected @ expected.T) > 0.01
 
 
+@pytest.mark.parametrize(
+    ("texts", "side", "message"),
+    [
+        ("a b", "query", "texts: a str; give a list of texts, also for one text"),
+        ((text for text in "ab"), "query", "texts: a generator; give a list of texts, also for one text"),
+        (["a", None], "query", "texts[1]: a NoneType in it; give a text"),
+        (["a"], "passage", "side: 'passage'; give query or document"),
+    ],
+)
+def test_what_is_no_list_of_texts_is_not_embedded(tmp_path: Path, texts: Any, side: Any, message: str) -> None:
+    encoder = Encoder.load(str(tiny_encoder.bert(tmp_path)), device="cpu", dtype="float32")
+    with pytest.raises(UserError) as refused:
+        encoder.embed(texts, side)
+    assert str(refused.value) == message
+
+
 def test_a_text_without_tokens_is_no_embedding_and_fails_its_pairs(tmp_path: Path) -> None:
     tiny_encoder.qwen3(tmp_path)
     encoder = Encoder.load(str(tmp_path), device="cpu", dtype="float32")
