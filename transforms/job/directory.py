@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from transforms.base import files
-from transforms.base.errors import UserError, one_line
+from transforms.base.errors import UserError, is_one_line, one_line
 from transforms.base.words import listed
 from transforms.layout import JOB, LOCK_NAMES, RERANKING, Layout, part_files
 
@@ -35,8 +35,10 @@ def check_place(output: str, layout: Layout, known: bool = True) -> None:
 
     Raises:
         UserError: it is a file, cannot be listed, holds other things, or files where the job has directories, or the
-            reverse.
+            reverse; or its name is not a line of text, which Arrow opens no file by.
     """
+    if not is_one_line(output):
+        raise UserError(f"output {output!r}: its name cannot be written down; give another")
     try:
         if files.is_local(output) and Path(output).exists() and not Path(output).is_dir():
             raise UserError(f"output {output} is a file; give a directory")

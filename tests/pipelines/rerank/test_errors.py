@@ -85,6 +85,16 @@ def test_an_output_whose_name_is_too_long(
     assert capsys.readouterr().err == f"error: output {out} cannot be listed: {reason}\n"
 
 
+@pytest.mark.parametrize("name", ["o\udcff", "o\no"])  # a byte that is not UTF-8, as Python has it
+def test_an_output_whose_name_is_no_line_of_text(
+    name: str, source: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert rerank(source, tmp_path / name, model) == 2
+    line = f"error: output {str(tmp_path / name)!r}: its name cannot be written down; give another\n"
+    assert capsys.readouterr().err == line
+    assert not (tmp_path / name).exists()
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [
