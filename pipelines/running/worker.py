@@ -28,7 +28,7 @@ def command() -> str:
     return f"trap '' INT TERM; exec {shlex.quote(sys.executable)} -m {__name__} {os.getpid()}"
 
 
-def _end_with(parent: int) -> None:
+def _end_when_orphaned(parent: int) -> None:
     """Ends this process when its parent has ended."""
     while os.getppid() == parent:
         time.sleep(_SECONDS_BETWEEN_LOOKS)
@@ -39,7 +39,7 @@ def main() -> None:
     """Does what the job sends until it has no more, or is gone."""
     # Beam prints an error before it reports it to the job, which would wait forever where printing fails.
     outlive_readers()
-    threading.Thread(target=_end_with, args=(int(sys.argv[1]),), daemon=True).start()
+    threading.Thread(target=_end_when_orphaned, args=(int(sys.argv[1]),), daemon=True).start()
     from apache_beam.runners.worker import sdk_worker_main  # takes seconds, in which the job may be killed already
 
     sdk_worker_main.main(sys.argv)
