@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.running.request import JobRequest, ScoringRequest, address_refusals, model_refusals
+from pipelines.running.request import JobRequest, ModelRequest, ScoringRequest, address_refusals
 from transforms.base.request import Check, present, refusals
 from transforms.input.candidate_order import check_order
 from transforms.input.data_sets import parse_data_set
@@ -19,7 +19,7 @@ ASKING_COSTS = "--dry_run: asking the endpoint would cost; give a model that run
 
 
 @dataclass(frozen=True, kw_only=True)
-class RerankRequest(ScoringRequest, JobRequest):
+class RerankRequest(ScoringRequest, ModelRequest, JobRequest):
     """A reranking job; each field is the option of its name, see docs/options.md for what it means and takes.
 
     Example:
@@ -38,7 +38,6 @@ class RerankRequest(ScoringRequest, JobRequest):
     text_template: str | None = None
     top_k: int | None = None
     run_file: str | None = None
-    model: str
     candidate_order: str = "best_first"
     extend: bool = False
     retry_rejected: Reason | None = None
@@ -64,7 +63,7 @@ class RerankRequest(ScoringRequest, JobRequest):
     def checks(self) -> Iterable[Check]:
         """What of it cannot be or does not go together."""
         by_gpu = (lambda: address_refusals(self.model), self._complaints_by_gpu)
-        by_input = (self._model_complaints, self._cost_complaints, self._input_complaints)
+        by_input = (lambda: self.model_complaints(self.candidate_order), self._cost_complaints, self._input_complaints)
         plan = by_gpu if self.dry_run and self.gpu is not None else by_input
         return self._value_complaints, *plan, self._complaints_together
 
@@ -75,10 +74,6 @@ class RerankRequest(ScoringRequest, JobRequest):
             lambda: self.dataset is None or parse_data_set(self.dataset),
             lambda: check_order(self.candidate_order),
         )
-
-    def _model_complaints(self) -> Iterator[str]:
-        name = self.model if hasattr(self, "model") else None
-        return model_refusals(self, name, self.model_like, self.revision, self.candidate_order)
 
     def _cost_complaints(self) -> Iterator[str]:
         if self.dry_run and is_address(self.model):

@@ -77,24 +77,19 @@ class ModelRequest(SettingsRequest):
         return (self.model_complaints,)
 
     def model_complaints(self, order: str = "best_first") -> Iterator[str]:
-        """What is wrong with the model and its options, and an order of candidates that it may not read."""
-        name = self.model if hasattr(self, "model") else None
-        return model_refusals(self, name, self.model_like, self.revision, order)
+        """What is wrong with the model and its options, and an order of candidates that it may not read, as far as can
+        be said at once; see `early.complaints`. An order that there is not is skipped: `check_order` reports it."""
+        from transforms.input.candidate_order import ORDER
+        from transforms.scoring import early  # takes a while
 
-
-def model_refusals(
-    request: SettingsRequest, name: str | None, like: str | None, revision: str | None, order: str = "best_first"
-) -> Iterator[str]:
-    """What is wrong with a model's name and options, as far as can be said at once; see `early.complaints`.
-
-    An order that there is not is skipped, since `check_order` reports it.
-    """
-    from transforms.input.candidate_order import ORDER
-    from transforms.scoring import early  # takes a while
-
-    order = order if ORDER.fullmatch(order) else "best_first"
-    run, options = request.run_options(), request.model_options()
-    return early.complaints(name, revision=revision, like=like, run=run, options=options, order=order)
+        return early.complaints(
+            self.model if hasattr(self, "model") else None,
+            revision=self.revision,
+            like=self.model_like,
+            run=self.run_options(),
+            options=self.model_options(),
+            order=order if ORDER.fullmatch(order) else "best_first",
+        )
 
 
 def remote_refusals(option: str, path: str | None) -> Iterator[str]:

@@ -22,8 +22,10 @@ class ServeRequest(ModelRequest):
 
     def checks(self) -> Iterable[Check]:
         """Also an address in place of a model."""
-        return *super().checks(), self._address_complaints
+        return (self._complaints,)
 
-    def _address_complaints(self) -> Iterator[str]:
-        if is_address(self.model) and not [*self.model_complaints()]:
+    def _complaints(self) -> Iterator[str]:
+        wrong = [*self.model_complaints()]
+        yield from wrong
+        if not wrong and is_address(self.model):
             yield f"--model {self.model}: is served already; give a model to load"
