@@ -79,22 +79,27 @@ class Lattice:
         size, texts = int(lengths.max(initial=0)), len(lengths)
         rows: Numbers = np.zeros((size, texts), dtype=np.int64)  # a row for each place: a step works on neighbours
         rows.T[np.arange(size) < lengths[:, None]] = letters
+        order = np.argsort(-lengths, kind="stable")
+        rows, ends = rows[:, order], lengths[order]
+        longer = np.searchsorted(-ends, -np.arange(size)).tolist()  # texts with more characters, for each place
         pieces = self._begun(rows)
         best = np.full((size + 1, texts), -np.inf)
         best[0] = 0
         reach = np.zeros((size + 1, texts), dtype=np.int8)  # of the best cut's last piece, in characters
         for start in range(size):
             for length in range(1, min(len(pieces), size - start) + 1):
-                score = best[start] + self._scores[pieces[length - 1, start]]
-                better = score > best[start + length]
-                np.copyto(best[start + length], score, where=better)
-                np.copyto(reach[start + length], length, where=better)
+                n = longer[start + length - 1]
+                score = best[start, :n] + self._scores[pieces[length - 1, start, :n]]
+                before = best[start + length, :n]
+                better = score > before
+                np.copyto(before, score, where=better)
+                np.copyto(reach[start + length, :n], length, where=better)
         chosen = np.full((texts, size), -1, dtype=np.int32)
-        text, end = np.arange(texts), lengths
+        text, end = np.arange(texts), ends
         while len(text):
             size_of_last = reach[end, text]
             end = end - size_of_last
-            chosen[text, end] = pieces[size_of_last - 1, end, text]
+            chosen[order[text], end] = pieces[size_of_last - 1, end, text]
             text, end = text[end > 0], end[end > 0]
         found = chosen >= 0
         return chosen[found], found.sum(axis=1)

@@ -19,13 +19,13 @@ SPACE = 0x110000  # of codes
 _AT_ONCE = 1 << 18  # characters, so that what is made of them stays in the processor's cache
 _REMEMBERED = 1 << 18  # words, and parts, of some 200 bytes each with their ids
 _LONG = 20  # characters; what is longer is hardly met again
-_MANY = 1 << 13  # words, which take the model a tenth of a second
+_MANY = 1 << 13  # parts, which take the model a tenth of a second
 
 
 class Cut(Protocol):
     """Where the texts of one kind of tokenizer can be cut."""
 
-    engine: str  # what reads words and parts, with its version
+    engine: str  # what reads the parts, with its version
     mark: str  # what a word begins with, as the model reads it
     cuts: re.Pattern[str]  # see `tokeniser.Engine`
 
@@ -38,8 +38,8 @@ class Cut(Protocol):
         A mark begins one.
         """
 
-    def ids(self, words: Sequence[str]) -> Sequence[bytes | None]:
-        """The token ids, each a C int, of many marked words at once; None where a word is to be read by its parts."""
+    def ids(self, parts: Sequence[str]) -> Sequence[bytes | None]:
+        """The token ids, each a C int, of many parts at once; None where the model is to read a part by itself."""
 
 
 class Parts:
@@ -56,6 +56,7 @@ class Parts:
         self.cuts = cut.cuts
         self._words: dict[str, bytes] = {}
         self._parts: dict[str, bytes] = {}
+        self._number = 0  # of parts that were read
 
     def encode(self, texts: Sequence[str]) -> list[Ids | None]:
         """One entry for each text, None where it is for the library."""
@@ -86,29 +87,27 @@ class Parts:
 
     def _read_words(self, words: Sequence[str]) -> dict[str, bytes]:
         marked = [self._cut.mark + word for word in words]
-        many = len(self._words) + len(words) > _MANY
-        ids = self._cut.ids(marked) if many else [None] * len(words)
-        left = iter(self._by_parts([word for word, known in zip(marked, ids, strict=True) if known is None]))
-        return {word: next(left) if known is None else known for word, known in zip(words, ids, strict=True)}
-
-    def _by_parts(self, marked: Sequence[str]) -> list[bytes]:
         whole = "".join(marked)
-        if not whole:
-            return []
         begins = self._cut.begins(codes(whole))
         begins[0] = True
         bounds = np.flatnonzero(begins)
+        parts = [whole[start:end] for start, end in pairwise([*bounds.tolist(), len(whole)])]
         known = self._parts = self._parts if len(self._parts) < _REMEMBERED else {}
-        parts = (whole[start:end] for start, end in pairwise([*bounds.tolist(), len(whole)]))
-        pieces = [known[part] if part in known else self._read(part, known) for part in parts]
+        of_part = self._read(list({part for part in parts if part not in known}))
+        pieces = [known[part] if part in known else of_part[part] for part in parts]
+        known |= {part: ids for part, ids in of_part.items() if len(part) <= _LONG}
         ends = np.searchsorted(bounds, np.cumsum([len(word) for word in marked])).tolist()
-        return [b"".join(pieces[start:end]) for start, end in pairwise([0, *ends])]
+        return {
+            word: b"".join(pieces[start:end]) for word, (start, end) in zip(words, pairwise([0, *ends]), strict=True)
+        }
 
-    def _read(self, part: str, known: dict[str, bytes]) -> bytes:
-        ids = array("i", [token.id for token in self._model.tokenize(part.strip())]).tobytes()
-        if len(part) <= _LONG:
-            known[part] = ids
-        return ids
+    def _read(self, parts: Sequence[str]) -> dict[str, bytes]:
+        self._number += len(parts)
+        ids = self._cut.ids(parts) if parts and self._number > _MANY else [None] * len(parts)
+        return {part: self._ids(part) if known is None else known for part, known in zip(parts, ids, strict=True)}
+
+    def _ids(self, part: str) -> bytes:
+        return array("i", [token.id for token in self._model.tokenize(part.strip())]).tobytes()
 
 
 def codes(text: str) -> Codes:

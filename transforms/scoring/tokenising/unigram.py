@@ -83,9 +83,9 @@ class UnigramCut:
         begins[1:] |= ~self._together[self._pairs(codes)]
         return begins
 
-    def ids(self, words: Sequence[str]) -> Sequence[bytes | None]:
+    def ids(self, parts: Sequence[str]) -> Sequence[bytes | None]:
         """See `Cut`."""
-        letters, lengths = self._numbers[codes("".join(words))], np.array([len(word) for word in words])
+        letters, lengths = self._numbers[codes("".join(parts))], np.array([len(part) for part in parts])
         fits = (lengths <= LONGEST) & (np.minimum.reduceat(letters, np.cumsum(lengths) - lengths) > 0)
         pieces, numbers = self._lattice.cut(letters[np.repeat(fits, lengths)], lengths[fits])
         whole, ends = pieces.tobytes(), accumulate((pieces.itemsize * numbers).tolist(), initial=0)

@@ -57,9 +57,9 @@ class WordPieceCut:
         begins[1:] |= kinds[:-1] == _ALONE
         return begins
 
-    def ids(self, words: Sequence[str]) -> Sequence[bytes | None]:
+    def ids(self, parts: Sequence[str]) -> Sequence[bytes | None]:
         """See `Cut`."""
-        return [None] * len(words)
+        return [None] * len(parts)
 
     def _kind(self, character: str) -> int:
         words = [word for word, _ in self._pre_tokenizer.pre_tokenize_str(f"a{character}a")]
