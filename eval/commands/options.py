@@ -9,7 +9,7 @@ from pathlib import Path
 from eval.commands.requests import DEFAULT_ORDERS
 from eval.ranking.files import TABLE_WRITERS
 from eval.ranking.relevance import ANSWERS_MEASURES, DEFAULT_MEASURES
-from transforms.base.arguments import positive
+from transforms.base.arguments import not_empty, positive
 from transforms.scoring.choices import DTYPES
 
 # One measure, since each one more makes it harder for all comparisons to stand the correction for their number.
@@ -21,6 +21,7 @@ def measure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "input",
         metavar="OUT_OR_RUN",
+        type=not_empty,
         help="a job's output directory, whose first stage and reranked order are measured side by side, or a TREC run, "
         "plain or gzip",
     )
@@ -40,6 +41,7 @@ def compare(parser: argparse.ArgumentParser) -> None:
         "inputs",
         nargs="+",
         metavar="OUT_OR_RUN",
+        type=not_empty,
         help="the baseline, then what to compare with it: output directories of jobs, whose reranked order is taken, "
         "or TREC runs, plain or gzip",
     )
@@ -74,16 +76,29 @@ def order(parser: argparse.ArgumentParser) -> None:
     Reads the outputs of jobs that differ in --candidate_order alone, or runs these jobs first.
     """
     parser.add_argument(
-        "outputs", nargs="*", metavar="OUT", help="output directories of finished jobs on one input, at least two"
+        "outputs",
+        nargs="*",
+        metavar="OUT",
+        type=not_empty,
+        help="output directories of finished jobs on one input, at least two",
     )
-    parser.add_argument("--qrels", required=True, metavar="FILE", help="relevance judgements in TREC's or BEIR's form")
+    parser.add_argument(
+        "--qrels", required=True, metavar="FILE", type=not_empty, help="relevance judgements in TREC's or BEIR's form"
+    )
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write the report as JSON")
     run = parser.add_argument_group("to run the jobs first")
     run.add_argument(
-        "--input", nargs="+", action="extend", metavar="PATH", help="candidates in Parquet, as for pipelines.rerank"
+        "--input",
+        nargs="+",
+        action="extend",
+        metavar="PATH",
+        type=not_empty,
+        help="candidates in Parquet, as for pipelines.rerank",
     )
-    run.add_argument("--model", help="as for pipelines.rerank")
-    run.add_argument("--output", metavar="DIR", help="the jobs write to directories in it, named by their orders")
+    run.add_argument("--model", type=not_empty, help="as for pipelines.rerank")
+    run.add_argument(
+        "--output", metavar="DIR", type=not_empty, help="the jobs write to directories in it, named by their orders"
+    )
     run.add_argument(
         "--orders",
         nargs="+",
@@ -101,7 +116,7 @@ def verify_output(parser: argparse.ArgumentParser) -> None:
 
     Exit code 0: it is whole; 1: it is not, a line for each thing that is wrong; 2: there is no job's output.
     """
-    parser.add_argument("output", metavar="OUT", help="directory of a reranking job")
+    parser.add_argument("output", metavar="OUT", type=not_empty, help="directory of a reranking job")
 
 
 def verify(parser: argparse.ArgumentParser) -> None:
@@ -109,7 +124,7 @@ def verify(parser: argparse.ArgumentParser) -> None:
 
     Exit code 0: they agree; 1: they do not; 2: the weights are not available, or no scores of the model are published.
     """
-    parser.add_argument("--model", required=True, help="hub id, directory or embedded model")
+    parser.add_argument("--model", required=True, type=not_empty, help="hub id, directory or embedded model")
     parser.add_argument(
         "--model_like", help="the model of the catalogue that a directory holds, if it cannot be recognised"
     )
@@ -124,11 +139,13 @@ def _relevance(parser: argparse.ArgumentParser, measures: Sequence[str]) -> None
     relevant.add_argument(
         "--qrels",
         metavar="FILE",
+        type=not_empty,
         help="relevance judgements in TREC's form or BEIR's (query-id, corpus-id, score between tabs), plain or gzip",
     )
     relevant.add_argument(
         "--answers",
         metavar="FILE",
+        type=not_empty,
         help='for MKQA: lines {"query_id": "...", "answers": ["...", ...]}, plain or gzip; a candidate is relevant if '
         "an answer occurs in its title or text",
     )
@@ -136,6 +153,7 @@ def _relevance(parser: argparse.ArgumentParser, measures: Sequence[str]) -> None
         "--candidates",
         nargs="+",
         action="extend",
+        type=not_empty,
         metavar="PATH",
         help="with --answers: the candidates in Parquet, for their texts (default: those that the job read)",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from transforms.base.arguments import number, positive
+from transforms.base.arguments import not_empty, number, positive
 
 # Also the keys of `formats.FORMATS`, which takes longer to import.
 NAMES = (
@@ -15,8 +15,10 @@ NAMES = (
 
 def export(parser: argparse.ArgumentParser) -> None:
     """Hand a finished job's scores on: as training data with hard negatives, for other libraries, or as a run."""
-    parser.add_argument("output", metavar="OUT", help="directory of a finished reranking job")
-    parser.add_argument("--to", required=True, metavar="DIR", help="a new or an empty directory for the export")
+    parser.add_argument("output", metavar="OUT", type=not_empty, help="directory of a finished reranking job")
+    parser.add_argument(
+        "--to", required=True, metavar="DIR", type=not_empty, help="a new or an empty directory for the export"
+    )
     parser.add_argument("--format", required=True, choices=NAMES, help="what the files look like, see docs/export.md")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier export in that directory")
     parser.add_argument(
@@ -27,6 +29,7 @@ def export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--qrels",
         metavar="FILE",
+        type=not_empty,
         help="relevance judgements: documents with a grade above 0 are positives (default: each list's best document)",
     )
     parser.add_argument(

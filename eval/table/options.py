@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from transforms.base.arguments import not_empty
 from transforms.base.request import Check, Request
 
 TITLE = "Comparison of rerankers"
@@ -37,7 +38,9 @@ class TableRequest(Request):
 
 def table(parser: argparse.ArgumentParser) -> None:
     """Make the comparison of a benchmark's results: table.md, table.json and one self-contained page, table.html."""
-    parser.add_argument("results", metavar="RESULTS", help="directory that pipelines.benchmark --output named")
+    parser.add_argument(
+        "results", metavar="RESULTS", type=not_empty, help="directory that pipelines.benchmark --output named"
+    )
     parser.add_argument("--output", metavar="DIR", type=Path, help="for the three files (default: RESULTS)")
     parser.add_argument(
         "--measures",
