@@ -26,7 +26,9 @@ def retriever(*found: tuple[str, str, str, float]) -> pt.Transformer:
 
 
 first = retriever(("q1", "apple", "a", 9.0))
-rest = retriever(("q1", "apple", "a", 3.0), ("q1", "apple", "b", 2.0), ("q2", "pear", "c", 3.0), ("q2", "pear", "d", 2.0))
+rest = retriever(
+    ("q1", "apple", "a", 3.0), ("q1", "apple", "b", 2.0), ("q2", "pear", "c", 3.0), ("q2", "pear", "d", 2.0)
+)
 topics = pd.DataFrame([("q1", "apple"), ("q2", "pear")], columns=["qid", "query"])
 qrels = pd.DataFrame([("q1", "a", 1), ("q2", "c", 1)], columns=["qid", "docno", "label"])
 
