@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,27 @@ def test_an_added_token_beside_what_normalising_changes_is_found_all_the_same(qw
 @pytest.mark.parametrize("number", [2, 999, 60_000])
 def test_long_runs_have_the_same_ids(qwen: Tokenizer, unit: str, number: int) -> None:
     assert different(qwen, [unit * number, f"x{unit * number}x"]) == []
+
+
+BLANKS = " \t\n\r\x0b\x0c\x1c\xa0\u2003\u2028\u3000"
+
+
+@pytest.mark.parametrize("after", ["", "a", "1", "é", ".", "'s", "<|im_end|>"])
+def test_blanks_of_every_kind_have_the_same_ids_beside_each_other(qwen: Tokenizer, after: str) -> None:
+    runs = ["".join(run) for number in (1, 2, 3) for run in product(BLANKS, repeat=number)]
+    assert different(qwen, [f"{before}{run}{after}" for run in runs for before in ("x", "!")]) == []
+
+
+def test_of_several_blanks_the_last_belongs_to_what_follows(qwen: Tokenizer) -> None:
+    [ids] = Tokeniser(qwen).encode(["if   x:\n    1   \n  "])
+    assert [qwen.decode([int(number)]) for number in ids] == ["if", "  ", " x", ":\n", "   ", " ", "1", "   \n", "  "]
+
+
+def test_several_blanks_beside_an_added_token_are_for_the_library(qwen: Tokenizer) -> None:
+    engine = module.byte_pairs(described(qwen), qwen)
+    assert engine is not None
+    ids = engine.encode(["a <|im_end|>\n\nb", "a  b", "a  <|im_end|>", "a  b<|im_end|>"])
+    assert [ids is None for ids in ids] == [False, False, True, True]
 
 
 def test_a_text_that_is_too_long_or_has_a_lone_surrogate_is_for_the_library(qwen: Tokenizer) -> None:

@@ -25,9 +25,11 @@ _TIKTOKEN: Any = import_module("tiktoken") if find_spec("tiktoken") else None  #
 _WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|"  # then blanks
 )
-# Of the two patterns the second has no look-ahead, for which tiktoken has another engine, a fourth slower. Where no two
-# blanks stand together, they cut alike.
-_PATTERN, _PATTERN_FOR_SINGLE_BLANKS = _WORDS + r"\s+(?!\S)|\s+", _WORDS + r"\s+"
+# tiktoken's engine for look-ahead is a fourth slower, so its pattern has none. What the look-ahead is for is done
+# before: of several blanks, the last goes with what follows. At a text's end and beside newlines, the two cut alike.
+_PATTERN, _WITHOUT_LOOK_AHEAD = _WORDS + r"\s+(?!\S)|\s+", _WORDS + r"\s+"
+_BLANK = "\t\v\f \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"  # Unicode's White_Space, without \r and \n
+_BEFORE_LAST_BLANK = re.compile(f"(?<=[{_BLANK}])(?=[{_BLANK}][^{_BLANK}\r\n])")
 _NORMALIZER = {"type": "NFC"}
 _SPLIT = {"type": "Split", "pattern": {"Regex": _PATTERN}, "behavior": "Isolated", "invert": False}
 _BYTES = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False}
@@ -47,16 +49,15 @@ class BytePairs:
     cuts = BEFORE_BLANKS_AND_STOPS
 
     def __init__(
-        self, backend: Any, ranks: Mapping[bytes, int], added: Mapping[str, int], has_added: re.Pattern[str]
+        self, backend: Any, ranks: dict[bytes, int], added: dict[str, int], has_added: re.Pattern[str]
     ) -> None:
         self.name = f"tiktoken {version('tiktoken')}"
         self._normalizer = backend.normalizer
         self._added = frozenset(added)
         self._has_added = has_added
-        self._core, self._core_for_single_blanks = (
-            _TIKTOKEN.Encoding("", pat_str=pattern, mergeable_ranks=dict(ranks), special_tokens=dict(added))._core_bpe
-            for pattern in (_PATTERN, _PATTERN_FOR_SINGLE_BLANKS)
-        )
+        self._core = _TIKTOKEN.Encoding(
+            "", pat_str=_WITHOUT_LOOK_AHEAD, mergeable_ranks=ranks, special_tokens=added
+        )._core_bpe
 
     def encode(self, texts: Sequence[str]) -> list[Ids | None]:
         """One entry for each text, None where it is for the library."""
@@ -72,7 +73,7 @@ class BytePairs:
         return [self._encode(text) for text in texts]
 
     def _encode(self, text: str) -> Ids | None:
-        if len(text) > LONGEST:  # on a blank repeated ten times as often tiktoken 0.14's look-ahead ends in a panic
+        if len(text) > LONGEST:  # a word or blanks that hardly end
             return None
         # Printable: no blank but the space, nothing unassigned, of which two libraries may think differently.
         printable = text.isprintable()
@@ -84,8 +85,14 @@ class BytePairs:
                 if self._has_added.search(text) or self._has_added.search(normal):
                     return None  # the library looks for added tokens first, and normalises what is between them
                 text = normal
-            core = self._core_for_single_blanks if printable and "  " not in text else self._core
-            ids = core.encode(text, self._added) if self._has_added.search(text) else core.encode_ordinary(text)
+            parts = [text] if printable and "  " not in text else _BEFORE_LAST_BLANK.split(text)
+            has_added = self._has_added.search(text)
+            if len(parts) == 1:
+                ids = self._core.encode(text, self._added) if has_added else self._core.encode_ordinary(text)
+            elif has_added:
+                return None  # before an added token all blanks stand together, as at an end
+            else:
+                ids = list(chain.from_iterable(map(self._core.encode_ordinary, parts)))
         except BaseException as error:
             if not is_tokenizers(error):
                 raise
