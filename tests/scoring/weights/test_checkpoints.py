@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.support import tiny
+from tests.support import tiny, tiny_listwise
 from tests.support.damage import configure, drop, put, reweigh, scores, shard
 from transforms.base.errors import UserError
 from transforms.scoring.places import EMBEDDED
@@ -231,6 +231,18 @@ def test_a_directory_needs_no_network_and_runs_no_code_of_its_own(tmp_path: Path
     assert (answers[:3], done.returncode) == (["2", "2", "2"], 0), done.stderr
     assert answers[3] == "2" or answers[3].startswith(f"UserError: model {tokenizer}: its tokenizer cannot be read: ")
     assert not mark.exists()
+
+
+@pytest.mark.parametrize(("make", "kind"), [(tiny.bert, "BertTokenizer"), (tiny_listwise.checkpoint, "Qwen2Tokenizer")])
+def test_a_vocabulary_is_held_by_the_tokenizers_library_alone(
+    tmp_path: Path, make: Callable[[Path], Path], kind: str
+) -> None:
+    folder = make(tmp_path / "model")
+    tiny.change(folder / "tokenizer_config.json", tokenizer_class=kind)
+    tokenizer = checkpoints.load_tokenizer(checkpoints.locate(str(folder)))
+    assert (type(tokenizer).__name__, len(tokenizer) > 25) == (kind, True)
+    assert [name for name, value in vars(tokenizer).items() if isinstance(value, dict | list) and len(value) > 25] == []
+    assert str(tokenizer.decode(tokenizer.convert_tokens_to_ids(["a", "b"]))).replace(" ", "") == "ab"
 
 
 def test_added_tokens_that_the_normalizer_makes_one_text_are_refused(tmp_path: Path) -> None:

@@ -283,6 +283,8 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
         )
     backend.no_truncation()
     backend.no_padding()
+    for copied in ("_vocab", "_merges"):  # what transformers made the backend of; some 50 MB of Qwen's, 60 of XLM-R's
+        vars(tokenizer).pop(copied, None)
     return tokenizer
 
 
