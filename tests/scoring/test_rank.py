@@ -69,6 +69,21 @@ def test_documents_that_are_no_list_of_texts(reranker: Reranker, documents: Any,
         assert str(refused.value) == message
 
 
+@pytest.mark.parametrize(
+    ("lists", "message"),
+    [
+        (("a", ["b"]), "lists[0]: a str; give (query, documents), also for one list"),
+        ([("a", ["b"]), ("a",)], "lists[1]: a tuple; give (query, documents), also for one list"),
+        ([("a", ["b"]), None], "lists[1]: a NoneType; give (query, documents), also for one list"),
+        ([("a", "b")], "documents: a str; give a list of texts, also for one document"),
+    ],
+)
+def test_lists_that_are_no_queries_with_documents(reranker: Reranker, lists: Any, message: str) -> None:
+    with pytest.raises(UserError) as refused:
+        reranker.score_lists(lists)
+    assert str(refused.value) == message
+
+
 def test_a_query_that_is_no_text(reranker: Reranker) -> None:
     with pytest.raises(UserError, match=r"^query: a NoneType; give a text$"):
         reranker.rank(None, ["a"])  # type: ignore[arg-type]

@@ -154,7 +154,7 @@ class Scorer(ABC):
             >>> [len(scores) for scores in Reranker.load("small-cross-encoder").score_lists(lists)]
             [2, 1]
         """
-        tasks = [self.checked(*task) for task in lists]
+        tasks = [self.checked(*_parts_of(given, place)) for place, given in enumerate(lists)]
         ends = np.cumsum([len(task.documents) for task in tasks])
         return [part.tolist() for part in np.split(self.score_tasks(tasks).score, ends[:-1])] if tasks else []
 
@@ -203,6 +203,13 @@ class Scorer(ABC):
         task = RankingTask(query, [_text_of(document, place) for place, document in enumerate(documents)], instruction)
         self.check_instructions([task])
         return task
+
+
+def _parts_of(given: Any, place: int) -> Sequence[Any]:
+    """A query, its documents and an instruction if there is one."""
+    if isinstance(given, str) or not isinstance(given, Sequence) or len(given) not in (2, 3):
+        raise UserError(f"lists[{place}]: {kind_of(given)}; give (query, documents), also for one list")
+    return given
 
 
 def _text_of(document: Document, place: int) -> str:
