@@ -1,4 +1,4 @@
-"""Which folder may import which, read from the sources: docs/contributing.md describes the same floors in words."""
+"""Rules that are read off the sources: which folder may import which, as docs/contributing.md describes, and others."""
 
 from __future__ import annotations
 
@@ -173,6 +173,38 @@ def test_only_two_folders_of_eval_start_a_job() -> None:
         if any(isinstance(node, ast.Constant) and node.value in jobs for node in nodes):
             starting.add(room(module_of(path)))
     assert starting == STARTERS
+
+
+def functions_with_namespace(source: str) -> set[str]:
+    """The functions that name argparse's Namespace, however it is imported; "" for an import beside them."""
+    return {
+        getattr(statement, "name", "")
+        for statement in ast.parse(source).body
+        for node in ast.walk(statement)
+        if "Namespace" in (getattr(node, "id", None), getattr(node, "attr", None), getattr(node, "name", None))
+    }
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import argparse\ndef f(options: argparse.Namespace) -> None: ...",
+        "from argparse import Namespace as Options",
+        "def f():\n    from argparse import Namespace",
+    ],
+)
+def test_a_namespace_is_found_however_it_is_imported(source: str) -> None:
+    assert functions_with_namespace(source)
+    assert not functions_with_namespace("import argparse\nfrom types import SimpleNamespace\nargparse.ArgumentParser()")
+
+
+def test_no_namespace_is_handed_on_below_the_parsing() -> None:
+    taking = {
+        (str(path.relative_to(ROOT)), function)
+        for path in SOURCES
+        for function in functions_with_namespace(path.read_text(encoding="utf-8"))
+    }
+    assert taking == {("transforms/base/reading.py", "Parsed"), ("transforms/base/request.py", "request_of")}
 
 
 def test_no_file_is_too_long_to_read() -> None:

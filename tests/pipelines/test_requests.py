@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ast
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import MISSING, dataclass, fields, replace
@@ -37,7 +36,6 @@ from transforms.base.errors import UserError
 from transforms.base.request import Check, Request, request_of
 from transforms.scoring.catalogue import MODELS
 
-ROOT = Path(__file__).resolve().parents[2]
 KINDS: list[tuple[Any, argparse.ArgumentParser, list[str]]] = [
     (RerankRequest, rerank_parser(), ["--input", "a", "b", "--output", "o", "--model", "m"]),
     (CandidatesRequest, candidates_parser(), ["--dataset", "beir/nq", "--retriever", "dense:m", "--output", "o"]),
@@ -362,39 +360,6 @@ class Failing(Request):
 def test_a_fault_of_a_check_is_not_taken_for_a_missing_option() -> None:
     with pytest.raises(AttributeError, match="absent"):
         [*request_of(Failing, argparse.Namespace()).complaints()]
-
-
-def functions_with_namespace(source: str) -> set[str]:
-    """The functions that name argparse's Namespace, however it is imported; "" for an import beside them."""
-    return {
-        getattr(statement, "name", "")
-        for statement in ast.parse(source).body
-        for node in ast.walk(statement)
-        if "Namespace" in (getattr(node, "id", None), getattr(node, "attr", None), getattr(node, "name", None))
-    }
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        "import argparse\ndef f(options: argparse.Namespace) -> None: ...",
-        "from argparse import Namespace as Options",
-        "def f():\n    from argparse import Namespace",
-    ],
-)
-def test_a_namespace_is_found_however_it_is_imported(source: str) -> None:
-    assert functions_with_namespace(source)
-    assert not functions_with_namespace("import argparse\nfrom types import SimpleNamespace\nargparse.ArgumentParser()")
-
-
-def test_no_namespace_is_handed_on_below_the_parsing() -> None:
-    taking = {
-        (str(path.relative_to(ROOT)), function)
-        for room in ("pipelines", "transforms", "eval")
-        for path in (ROOT / room).rglob("*.py")
-        for function in functions_with_namespace(path.read_text(encoding="utf-8"))
-    }
-    assert taking == {("transforms/base/reading.py", "Parsed"), ("transforms/base/request.py", "request_of")}
 
 
 def test_an_order_that_there_is_not_is_one_complaint() -> None:
