@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -42,6 +42,24 @@ class Cut(Protocol):
         """The token ids, each a C int, of many parts at once; None where the model is to read a part by itself."""
 
 
+class Remembered(dict[str, bytes]):
+    """Ids of texts that were read before, but for long ones; all are forgotten when they are _REMEMBERED."""
+
+    def __init__(self, read: Callable[[Sequence[str]], dict[str, bytes]]) -> None:
+        super().__init__()
+        self._read = read
+
+    def ids(self, texts: Set[str]) -> dict[str, bytes]:
+        """Those of the texts; what is new is read."""
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        known = {text: self[text] for text in texts if text in self}
+        new = [text for text in texts if text not in known]
+        read = self._read(new) if new else {}
+        self.update((text, ids) for text, ids in read.items() if len(text) <= _LONG)
+        return known | read
+
+
 class Parts:
     """Token ids of texts, put together from those of their words, and these from those of their parts.
 
@@ -54,8 +72,7 @@ class Parts:
         self.name = f"{cut.engine}, each part once"
         self._model, self._cut = model, cut
         self.cuts = cut.cuts
-        self._words: dict[str, bytes] = {}
-        self._parts: dict[str, bytes] = {}
+        self._words, self._parts = Remembered(self._read_words), Remembered(self._read)
         self._number = 0  # of parts that were read
 
     def encode(self, texts: Sequence[str]) -> list[Ids | None]:
@@ -74,13 +91,7 @@ class Parts:
         return encoded
 
     def _joined(self, texts: Sequence[list[str]]) -> list[Ids]:
-        distinct = set[str]().union(*texts)
-        known = self._words = self._words if len(self._words) < _REMEMBERED else {}
-        of_word = {word: known[word] for word in distinct if word in known}
-        new = [word for word in distinct if word not in of_word]
-        read = self._read_words(new) if new else {}
-        of_word |= read
-        known |= {word: ids for word, ids in read.items() if len(word) <= _LONG}
+        of_word = self._words.ids(set[str]().union(*texts))
         pieces = [b"".join(map(of_word.__getitem__, words)) for words in texts]
         ends = np.cumsum([len(piece) for piece in pieces], dtype=np.int64) // array("i").itemsize
         return np.split(np.frombuffer(bytearray(b"".join(pieces)), dtype=np.int32), ends[:-1]) if pieces else []
@@ -92,10 +103,7 @@ class Parts:
         begins[0] = True
         bounds = np.flatnonzero(begins)
         parts = [whole[start:end] for start, end in pairwise([*bounds.tolist(), len(whole)])]
-        known = self._parts = self._parts if len(self._parts) < _REMEMBERED else {}
-        of_part = self._read(list({part for part in parts if part not in known}))
-        pieces = [known[part] if part in known else of_part[part] for part in parts]
-        known |= {part: ids for part, ids in of_part.items() if len(part) <= _LONG}
+        pieces = list(map(self._parts.ids(set(parts)).__getitem__, parts))
         ends = np.searchsorted(bounds, np.cumsum([len(word) for word in marked])).tolist()
         return {
             word: b"".join(pieces[start:end]) for word, (start, end) in zip(words, pairwise([0, *ends]), strict=True)
@@ -103,7 +111,7 @@ class Parts:
 
     def _read(self, parts: Sequence[str]) -> dict[str, bytes]:
         self._number += len(parts)
-        ids = self._cut.ids(parts) if parts and self._number > _MANY else [None] * len(parts)
+        ids = self._cut.ids(parts) if self._number > _MANY else [None] * len(parts)
         return {part: self._ids(part) if known is None else known for part, known in zip(parts, ids, strict=True)}
 
     def _ids(self, part: str) -> bytes:
