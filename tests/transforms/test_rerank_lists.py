@@ -114,7 +114,7 @@ def test_what_cannot_be_scored_is_rejected_with_the_reason_of_the_job(reranker: 
         RankingRequest("q6", "a", "d0"),  # type: ignore[arg-type]
         RankingRequest("q8", "a", [good._replace(rank=1.5)]),  # type: ignore[arg-type]
         RankingRequest("q9", "a", [good._replace(score=True)]),
-        RankingRequest(7, "a", "d0"),  # type: ignore[arg-type]
+        RankingRequest(7, "a", "d0"),  # type: ignore[arg-type]  # wrong on purpose, as those above
         {"query_id": "q7"},
     ]
     with beam.Pipeline("FnApiRunner") as pipeline:
@@ -220,7 +220,8 @@ def test_rows_of_a_table_become_requests() -> None:
 
 
 def test_a_decimal_is_a_score() -> None:
-    given = RankingRequest("q", "a", [Candidate("d", "b", score=Decimal("0.5")), Candidate("e", "b", score=0.75)])  # type: ignore[arg-type]
+    decimal: Any = Decimal("0.5")  # as Beam reads a DECIMAL column, which no annotation knows
+    given = RankingRequest("q", "a", [Candidate("d", "b", score=decimal), Candidate("e", "b", score=0.75)])
     assert problem(given) is None
     assert shard_of([given]).pairs["first_stage_score"].to_pylist() == [0.75, 0.5]  # the best first
 
